@@ -1,0 +1,151 @@
+//! What a kernel reads: one person's events in time order, as columns.
+//!
+//! In: nothing; these are the types a store fills. Out: nothing; these are the types a kernel reads.
+//! A text column holds *codes* into a [`Dictionary`]; code 0 ([`ABSENT`]) means the event does not
+//! carry the property. A number column holds `f64`, `NaN` where the property is absent or not a
+//! number. Every property can be asked for either way (or both): the store turns numbers into their
+//! shortest text and texts that parse into numbers, so that a kernel never meets a third kind.
+//!
+//! Invariant: rows of a [`Run`] are ordered by `(ts, device sequence, event id)`, and a person's
+//! rows arrive in one run, whatever number of segments they came from.
+//!
+//! Deliberately elsewhere: which rows belong to whom (decided at ingest), files and decoding
+//! (the store), calendar days (`time_bucket`).
+
+use hashbrown::HashMap;
+
+/// The code of a property that an event does not carry.
+pub const ABSENT: u32 = 0;
+
+/// What a kernel wants to see. The store skips everything else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanPlan {
+    /// First millisecond of interest, Unix time, included. `i64::MIN` for "since ever".
+    pub from_ms: i64,
+    /// End of interest, Unix time in milliseconds, excluded.
+    pub to_ms: i64,
+    /// Which events the kernel looks at. Rows of other events never reach it.
+    pub events: EventSet,
+    /// Properties wanted as text codes: column `i` of [`Run::texts`] is `texts[i]`.
+    pub texts: Vec<String>,
+    /// Properties wanted as numbers: column `i` of [`Run::numbers`] is `numbers[i]`.
+    pub numbers: Vec<String>,
+}
+
+/// A set of event names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventSet {
+    /// Every event.
+    All,
+    /// Exactly these.
+    Only(Vec<String>),
+    /// Every event but these.
+    Except(Vec<String>),
+}
+
+impl EventSet {
+    /// Whether an event of this name belongs to the set.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|n| n == name),
+            Self::Except(names) => names.iter().all(|n| n != name),
+        }
+    }
+}
+
+/// One person's events, ordered by `(ts, device sequence, event id)`. All slices have equal length.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Who: the stored pseudonym.
+    pub person: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub ts: &'a [i64],
+    /// Which device sent it; equal to `person` for people who never identified themselves.
+    pub actor: &'a [u64],
+    /// Event names, as codes into [`Dictionaries::events`].
+    pub event: &'a [u32],
+    /// The text columns of the plan, in its order.
+    pub texts: &'a [&'a [u32]],
+    /// The number columns of the plan, in its order.
+    pub numbers: &'a [&'a [f64]],
+}
+
+impl Run<'_> {
+    /// How many events this person has in the scan.
+    pub fn len(&self) -> usize {
+        self.ts.len()
+    }
+
+    /// Whether there is nothing to see. A store never hands out an empty run.
+    pub fn is_empty(&self) -> bool {
+        self.ts.is_empty()
+    }
+}
+
+/// The dictionaries of one scan thread: they only grow, so a code once seen keeps its meaning.
+#[derive(Debug, Clone)]
+pub struct Dictionaries {
+    /// Event names.
+    pub events: Dictionary,
+    /// One dictionary per text column of the plan, in its order.
+    pub texts: Vec<Dictionary>,
+}
+
+impl Dictionaries {
+    /// Empty dictionaries for a plan.
+    pub fn new(plan: &ScanPlan) -> Self {
+        Self { events: Dictionary::new(), texts: vec![Dictionary::new(); plan.texts.len()] }
+    }
+}
+
+/// Texts with small dense codes. Code 0 is "absent"; the first text gets code 1.
+#[derive(Debug, Clone)]
+pub struct Dictionary {
+    values: Vec<Box<str>>,
+    codes: HashMap<Box<str>, u32>,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Dictionary {
+    /// A dictionary that knows only "absent".
+    pub fn new() -> Self {
+        Self { values: vec!["".into()], codes: HashMap::new() }
+    }
+
+    /// The code of a text, made on first sight.
+    pub fn intern(&mut self, text: &str) -> u32 {
+        if let Some(&code) = self.codes.get(text) {
+            return code;
+        }
+        let code = u32::try_from(self.values.len()).expect("four thousand million distinct texts do not fit in memory");
+        self.values.push(text.into());
+        self.codes.insert(text.into(), code);
+        code
+    }
+
+    /// The code of a text if it was seen.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        self.codes.get(text).copied()
+    }
+
+    /// The text of a code; `None` for [`ABSENT`].
+    pub fn text(&self, code: u32) -> Option<&str> {
+        (code != ABSENT).then(|| &*self.values[code as usize])
+    }
+
+    /// Number of codes, "absent" included: a look-up table by code has this length.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Always false: "absent" is always there.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
