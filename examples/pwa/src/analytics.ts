@@ -1,0 +1,133 @@
+/**
+ * Everything this shop counts, in one file: the only one that imports the analytics package.
+ *
+ * Invariant: nothing is counted before the visitor agreed, and nothing a visitor types is ever
+ * part of an event. Every call returns at once and is safe without a collector.
+ */
+
+import * as tally from "@tallymark/web";
+
+import type { CartLine } from "./cart";
+import type { Product } from "./catalogue";
+import type { ShopConfig } from "./config";
+
+export type Consent = "asked" | "given" | "refused";
+
+/** The experiment on the buy button: half of the visitors meet a green one. */
+const BUY_BUTTON = { key: "buy-button", variants: ["control", "green"] };
+const CONSENT_STORED_AS = "deckle-row.consent";
+const CURRENCY = "EUR";
+
+let config: ShopConfig | null = null;
+let counting = false;
+
+/** Take the configuration; start counting if this visitor agreed on an earlier visit. */
+export function prepareAnalytics(found: ShopConfig | null): void {
+  config = found;
+  if (consent() === "given") start();
+}
+
+/** What the visitor answered; `asked` while there is no answer, or nothing to ask for. */
+export function consent(): Consent {
+  const answer = localStorage.getItem(CONSENT_STORED_AS);
+  return answer === "given" || answer === "refused" ? answer : "asked";
+}
+
+/** Whether the question has to be put: there is a collector, and no answer yet. */
+export function mustAsk(): boolean {
+  return config !== null && consent() === "asked";
+}
+
+/** Remember the answer and act on it. */
+export function answerConsent(answer: "given" | "refused"): void {
+  localStorage.setItem(CONSENT_STORED_AS, answer);
+  if (answer === "given") start();
+  else if (counting) {
+    tally.optOut();
+    counting = false;
+  }
+}
+
+function start(): void {
+  if (!config || counting) return;
+  tally.init({
+    key: config.key,
+    salt: config.salt,
+    endpoint: config.endpoint,
+    mode: "full", // the visitor said yes; see mustAsk
+    autoPage: false, // the router knows best when a page is complete
+    experiments: [BUY_BUTTON],
+    onError: (error) => console.warn("analytics:", error),
+  });
+  tally.optIn();
+  counting = true;
+}
+
+/** A page is on screen. */
+export function pageShown(): void {
+  if (counting) tally.page();
+}
+
+/** A product or an article was on screen; sent when the visitor leaves it. */
+export function contentSeen(content: SeenContent): void {
+  if (counting) tally.contentView({ ...content });
+}
+
+export interface SeenContent {
+  id: string;
+  type: "product" | "article";
+  owner: string;
+  tier: string;
+  /** Time it was visible in a focused window, in milliseconds. */
+  engaged_ms: number;
+  /** How far it was scrolled, 0 to 1. */
+  progress_ratio: number;
+}
+
+/** Funnel, step 1. */
+export function productViewed(product: Product): void {
+  if (counting) tally.track("view_product", describe(product));
+}
+
+/** Funnel, step 2. */
+export function addedToCart(product: Product): void {
+  if (counting) tally.track("add_to_cart", describe(product));
+}
+
+/** Funnel, step 3. */
+export function checkoutStarted(cents: number): void {
+  if (counting) tally.track("checkout_started", { value: cents / 100, currency: CURRENCY });
+}
+
+/** A step inside the checkout, read as a funnel of its own. */
+export function checkoutStepShown(step: string, stepNumber: number): void {
+  if (counting) tally.funnelStep("checkout", step, { step_number: stepNumber });
+}
+
+/** Funnel, step 4, and the outcome of the experiment. */
+export function purchased(lines: readonly CartLine[], cents: number): void {
+  if (!counting) return;
+  const value = cents / 100;
+  const items = lines.reduce((sum, line) => sum + line.count, 0);
+  tally.track("purchase", { value, currency: CURRENCY, items });
+  tally.conversion("purchase", { value, currency: CURRENCY, experiment: BUY_BUTTON.key });
+}
+
+/** Which buy button this visitor meets, or `control` when nobody counts. */
+export function buyButtonVariant(): string {
+  return (counting && tally.variant(BUY_BUTTON.key)) || "control";
+}
+
+/** The buy button is on screen: from now on this visitor belongs to the experiment. */
+export function buyButtonShown(): void {
+  if (counting) tally.exposure(BUY_BUTTON.key);
+}
+
+function describe(product: Product) {
+  return {
+    product_id: product.id,
+    product_kind: product.kind,
+    value: product.cents / 100,
+    currency: CURRENCY,
+  };
+}
