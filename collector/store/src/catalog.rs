@@ -1,0 +1,239 @@
+//! The catalog: which segments are real.
+//!
+//! In: one [`CatalogChange`] per flush or merge. Out: the [`CatalogState`] at start, and the
+//! quarantine and schema tables that were committed with the segments.
+//!
+//! Invariant: a change is applied whole or not at all. A segment file that no catalog names does
+//! not exist; the store deletes it at the next start.
+//!
+//! Deliberately elsewhere: SQL. The collector implements [`Catalog`] on SQLite; [`MemoryCatalog`]
+//! is for tests of this crate and for programs that keep nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::error::CatalogError;
+use crate::schema::{Schema, SchemaDelta};
+
+/// Where the truth about segments is kept. Called from the store's own threads, and blocking.
+pub trait Catalog: Send + Sync {
+    /// What is there. Called once, when the store opens, and after a failed commit.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with what the database said.
+    fn load(&self) -> Result<CatalogState, CatalogError>;
+
+    /// Apply a change in one durable transaction: when this returns `Ok`, it survives loss of power.
+    ///
+    /// `flushed_seq` never goes down: the larger of the stored and the given one is kept. Refused
+    /// rows may be capped per project, dropping the oldest; schema and usage rows are added to
+    /// what is there.
+    ///
+    /// # Errors
+    /// [`CatalogError`]: the store then asks [`Catalog::load`] whether the change happened.
+    fn commit(&self, change: &CatalogChange) -> Result<(), CatalogError>;
+
+    /// The newest refused rows of a project, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with what the database said.
+    fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, CatalogError>;
+
+    /// The sum of all schema deltas of a project.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with what the database said.
+    fn schema(&self, project: u32) -> Result<Schema, CatalogError>;
+}
+
+/// What the catalog knows at start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogState {
+    /// All live segments, in any order.
+    pub segments: Vec<SegmentMeta>,
+    /// Log frames up to this number are in segments.
+    pub flushed_seq: u64,
+}
+
+/// One transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogChange {
+    /// Segments that become real.
+    pub add: Vec<SegmentMeta>,
+    /// Segments that are replaced.
+    pub remove: Vec<SegmentId>,
+    /// Log frames up to this number are in segments now.
+    pub flushed_seq: u64,
+    /// Quarantined events that were in those frames.
+    pub refused: Vec<RefusedRow>,
+    /// Event names and properties that were in those frames.
+    pub schema: Vec<SchemaDelta>,
+    /// Counters of those frames.
+    pub usage: Vec<UsageDelta>,
+}
+
+/// Number of a segment; never used twice while its file exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub u64);
+
+/// What the catalog keeps about a segment: enough to leave it out of a scan without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentMeta {
+    /// Its number, and its file name.
+    pub id: SegmentId,
+    /// ISO week of all its rows, as in `2026-W47`; its folder.
+    pub week: String,
+    /// Size class: 0 as flushed, one more with each merge.
+    pub level: u8,
+    /// Rows in it.
+    pub rows: u64,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// Smallest project.
+    pub project_min: u32,
+    /// Largest project.
+    pub project_max: u32,
+    /// Earliest event time, Unix milliseconds.
+    pub ts_min_ms: i64,
+    /// Latest event time, Unix milliseconds.
+    pub ts_max_ms: i64,
+    /// Smallest person.
+    pub person_min: u64,
+    /// Largest person.
+    pub person_max: u64,
+    /// First day (since 1970-01-01) inside the UUIDv7 event ids; above the last when there is none.
+    pub id_day_min: i32,
+    /// Last day inside the UUIDv7 event ids.
+    pub id_day_max: i32,
+    /// Rows whose event id has no believable day.
+    pub odd_ids: u64,
+    /// Whether the event ids are still in the file.
+    pub has_ids: bool,
+    /// Identity links up to this epoch are applied to the person column.
+    pub link_epoch: u64,
+}
+
+impl SegmentMeta {
+    /// The file below the data folder, with `/` between folders: `seg/2026-W47/12.parquet`.
+    pub fn path(&self) -> String {
+        format!("seg/{}/{}.parquet", self.week, self.id.0)
+    }
+}
+
+/// An event that was not taken, kept so that it can be looked at and sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// The tenant.
+    pub project: u32,
+    /// Our clock when it arrived, Unix milliseconds.
+    pub received_ms: i64,
+    /// Why: a permanent code of the protocol.
+    pub code: String,
+    /// The event as it came, possibly shortened.
+    pub raw: Box<str>,
+}
+
+/// What a project stored in one hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageDelta {
+    /// The tenant.
+    pub project: u32,
+    /// Start of the hour of receipt, Unix milliseconds.
+    pub hour_ms: i64,
+    /// What was counted.
+    pub kind: UsageKind,
+    /// How many more.
+    pub count: u64,
+    /// How many more bytes, as text sizes of the events.
+    pub bytes: u64,
+}
+
+/// What a usage row counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UsageKind {
+    /// Events stored, each once.
+    Events,
+    /// Events refused.
+    Refused,
+}
+
+impl UsageKind {
+    /// The name in tables and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// A catalog that forgets everything when it is dropped.
+#[derive(Debug, Default)]
+pub struct MemoryCatalog {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    state: CatalogState,
+    refused: Vec<RefusedRow>,
+    schema: BTreeMap<u32, Schema>,
+    usage: BTreeMap<(u32, i64, UsageKind), (u64, u64)>,
+}
+
+impl MemoryCatalog {
+    /// Refused rows kept in all.
+    const REFUSED_MAX: usize = 10_000;
+
+    /// An empty catalog.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sum of the usage rows of a project: count and bytes.
+    pub fn usage(&self, project: u32, kind: UsageKind) -> (u64, u64) {
+        let tables = self.lock();
+        let of_project = tables.usage.iter().filter(|(key, _)| key.0 == project && key.2 == kind);
+        of_project.fold((0, 0), |sum, (_, n)| (sum.0 + n.0, sum.1 + n.1))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Catalog for MemoryCatalog {
+    fn load(&self) -> Result<CatalogState, CatalogError> {
+        Ok(self.lock().state.clone())
+    }
+
+    fn commit(&self, change: &CatalogChange) -> Result<(), CatalogError> {
+        let mut tables = self.lock();
+        let tables = &mut *tables;
+        tables.state.segments.retain(|segment| !change.remove.contains(&segment.id));
+        tables.state.segments.extend(change.add.iter().cloned());
+        tables.state.flushed_seq = tables.state.flushed_seq.max(change.flushed_seq);
+        tables.refused.extend(change.refused.iter().cloned());
+        let surplus = tables.refused.len().saturating_sub(Self::REFUSED_MAX);
+        tables.refused.drain(..surplus);
+        for delta in &change.schema {
+            tables.schema.entry(delta.project).or_default().add(delta);
+        }
+        for delta in &change.usage {
+            let key = (delta.project, delta.hour_ms, delta.kind);
+            let sum = tables.usage.entry(key).or_default();
+            *sum = (sum.0 + delta.count, sum.1 + delta.bytes);
+        }
+        Ok(())
+    }
+
+    fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, CatalogError> {
+        let tables = self.lock();
+        let newest_first = tables.refused.iter().rev().filter(|row| row.project == project);
+        Ok(newest_first.take(limit).cloned().collect())
+    }
+
+    fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
+        Ok(self.lock().schema.get(&project).cloned().unwrap_or_default())
+    }
+}

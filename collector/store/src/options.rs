@@ -1,0 +1,66 @@
+//! Every bound of the store, with its default and why.
+
+use std::path::PathBuf;
+
+/// How and where a store keeps its data, and how much of the machine it may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The data folder. `wal/`, `seg/`, `tmp/` and `lock` are made inside it.
+    pub dir: PathBuf,
+    /// What "acknowledged" means.
+    pub durability: Durability,
+    /// Bytes of rows that may wait for the writer thread before [`AppendError::Busy`].
+    ///
+    /// [`AppendError::Busy`]: crate::AppendError::Busy
+    pub queue_bytes: usize,
+    /// Length of a log file, set aside when the file is made, so that a full disk shows then.
+    pub wal_file_bytes: u64,
+    /// A new log file is only begun when this much would still be free: flushing needs room, and a
+    /// flush is what frees the log.
+    pub min_free_bytes: u64,
+    /// Size of the memtable, in bytes held, at which it is flushed to segments. Twice as much may
+    /// be held: one table being written while the next one fills.
+    pub memtable_bytes: usize,
+    /// Rows of the memtable at which it is flushed.
+    pub memtable_rows: usize,
+    /// Age of the oldest row in the memtable, in milliseconds, at which it is flushed.
+    pub flush_after_ms: u64,
+    /// Segments of one size class in one week that are merged into one.
+    pub merge_fan_in: usize,
+    /// Event ids (as 8-byte fingerprints, about 18 bytes each in memory) kept for finding
+    /// duplicates. Days that do not fit are read from the segments again when they are needed.
+    pub dedupe_ids: usize,
+    /// Bytes of decoded columns kept between questions; 0 keeps nothing.
+    pub cache_bytes: usize,
+    /// Threads that work on one question.
+    pub query_threads: usize,
+}
+
+/// What must have happened to a batch before it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// On the disk (`fdatasync`): survives loss of power.
+    Power,
+    /// Handed to the operating system: survives the death of this process only.
+    Process,
+}
+
+impl StoreOptions {
+    /// The defaults, for a data folder.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            durability: Durability::Power,
+            queue_bytes: 32 << 20,
+            wal_file_bytes: 64 << 20,
+            min_free_bytes: 256 << 20,
+            memtable_bytes: 128 << 20,
+            memtable_rows: 1 << 20,
+            flush_after_ms: 5 * 60 * 1000,
+            merge_fan_in: 8,
+            dedupe_ids: 14_000_000,
+            cache_bytes: 512 << 20,
+            query_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Figures about the store itself, for metrics, `doctor` and tests.
+
+use std::collections::BTreeMap;
+
+/// A reading of the store's counters. Counters start at 0 when the store opens; the rest are levels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoreStats {
+    /// Rows stored, in segments and memtables.
+    pub rows: u64,
+    /// Bytes of all segment files.
+    pub segment_bytes: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Rows not yet in segments.
+    pub memtable_rows: u64,
+    /// Bytes held by those rows.
+    pub memtable_bytes: u64,
+    /// Log files.
+    pub wal_files: u64,
+    /// Bytes of frames in the log files (not what was set aside for more).
+    pub wal_bytes: u64,
+    /// Bytes that wait for the writer thread.
+    pub queue_bytes: u64,
+    /// Event ids held in memory for finding duplicates.
+    pub dedupe_ids: u64,
+    /// Bytes of decoded columns held.
+    pub cache_bytes: u64,
+    /// Counter: rows appended (duplicates not among them).
+    pub appended: u64,
+    /// Counter: duplicates found.
+    pub duplicates: u64,
+    /// Counter: refused rows stored, by code.
+    pub refused: BTreeMap<String, u64>,
+    /// Counter: group commits.
+    pub groups: u64,
+    /// Counter: batches turned away because too much was waiting.
+    pub busy: u64,
+    /// Counter: flushes that added segments.
+    pub flushes: u64,
+    /// Counter: merges of segments.
+    pub merges: u64,
+    /// Bytes of a torn tail that were cut off the log when the store opened.
+    pub wal_cut_bytes: u64,
+    /// Why the last flush, merge or write failed, if it did.
+    pub last_error: Option<String>,
+    /// Whether the store takes events.
+    pub state: WriteState,
+}
+
+/// Whether events can be appended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WriteState {
+    /// Yes.
+    #[default]
+    Open,
+    /// Not until there is space; tried again with every batch.
+    DiskFull,
+    /// Not before a restart.
+    ReadOnly,
+}
