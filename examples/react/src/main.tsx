@@ -1,0 +1,33 @@
+/** Start: settings first, then the app. Without settings the app works and counts nothing. */
+
+import { init, optOut } from "@tallymark/web";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+
+import { App } from "./App";
+import "./app.css";
+
+const { VITE_TALLYMARK_KEY: key, VITE_TALLYMARK_SALT: salt } = import.meta.env;
+const endpoint = import.meta.env["VITE_TALLYMARK_ENDPOINT"] ?? "http://127.0.0.1:8787";
+
+if (key && salt) {
+  init({
+    key,
+    salt,
+    endpoint,
+    mode: "cookieless",
+    autoPage: false, // usePageViews counts them
+    experiments: [{ key: "price-headline", variants: ["control", "per-day"] }],
+    onError: (error) => console.warn("analytics:", error),
+  });
+} else {
+  optOut();
+}
+
+const root = document.getElementById("root");
+if (!root) throw new Error("index.html has no #root");
+createRoot(root).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);
