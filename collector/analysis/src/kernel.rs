@@ -11,6 +11,8 @@
 //! analysis), who may ask (the collector).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Bound;
 
 use crate::answer::{Answer, Facts};
 use crate::events::{Dictionaries, Run, ScanPlan};
@@ -46,26 +48,40 @@ pub enum Key {
 
 /// A table of key columns and additive columns.
 ///
-/// Additive columns are `f64`: counts below 2^53 are exact in it. A sum of values that must not
-/// depend on the order of merging is rounded once, by the analysis that reads it.
+/// Additive columns are `f64`: counts below 2^53 are exact in it. A sum of values is several
+/// columns of whole numbers ([`exact_sum`](crate::exact_sum)), so that it does not depend on the
+/// order of adding, and is rounded once, by the analysis that reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Partial {
-    /// Rows by key. Every row of one table has the same number of additive columns.
+    /// Rows by key. Rows whose keys start alike have the same number of additive columns.
     pub rows: BTreeMap<Vec<Key>, Vec<f64>>,
+    /// Bags of values by key, for what cannot be added up (medians): merging puts them together.
+    /// The order inside a bag means nothing; whoever reads it sorts it.
+    pub bags: BTreeMap<Vec<Key>, Vec<f64>>,
 }
 
 impl Partial {
     /// Add to a row, making it if it is not there.
     pub fn add(&mut self, key: Vec<Key>, values: &[f64]) {
         match self.rows.entry(key) {
-            std::collections::btree_map::Entry::Vacant(row) => {
+            Entry::Vacant(row) => {
                 row.insert(values.to_vec());
             }
-            std::collections::btree_map::Entry::Occupied(mut row) => {
+            Entry::Occupied(mut row) => {
                 for (sum, value) in row.get_mut().iter_mut().zip(values) {
                     *sum += value;
                 }
             }
+        }
+    }
+
+    /// Put values into a bag.
+    pub fn put(&mut self, key: Vec<Key>, values: Vec<f64>) {
+        match self.bags.entry(key) {
+            Entry::Vacant(bag) => {
+                bag.insert(values);
+            }
+            Entry::Occupied(mut bag) => bag.get_mut().extend(values),
         }
     }
 
@@ -74,5 +90,58 @@ impl Partial {
         for (key, values) in other.rows {
             self.add(key, &values);
         }
+        for (key, values) in other.bags {
+            self.put(key, values);
+        }
+    }
+
+    /// A cell of a row; zero where there is no such row.
+    pub fn cell(&self, key: &[Key], column: usize) -> f64 {
+        self.rows.get(key).and_then(|row| row.get(column)).copied().unwrap_or(0.0)
+    }
+
+    /// The same as a count.
+    pub fn count(&self, key: &[Key], column: usize) -> u64 {
+        self.cell(key, column) as u64
+    }
+
+    /// The rows whose key starts with this one, the rest of the key beside them.
+    pub fn starting_with<'a>(
+        &'a self,
+        start: &'a [Key],
+    ) -> impl Iterator<Item = (&'a [Key], &'a [f64])> + 'a {
+        self.rows
+            .range::<[Key], _>((Bound::Included(start), Bound::Unbounded))
+            .take_while(move |(key, _)| key.starts_with(start))
+            .map(move |(key, row)| (&key[start.len()..], &row[..]))
+    }
+}
+
+impl Key {
+    /// A dictionary's text, `None` for "absent".
+    pub fn from_text(text: Option<&str>) -> Self {
+        text.map_or(Self::None, |text| Self::Text(text.into()))
+    }
+
+    /// The text, if this is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::None | Self::Int(_) => None,
+        }
+    }
+
+    /// The number, if this is one.
+    pub fn int(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            Self::None | Self::Text(_) => None,
+        }
+    }
+}
+
+impl From<usize> for Key {
+    fn from(number: usize) -> Self {
+        Self::Int(number as i64)
     }
 }

@@ -1,1 +1,23 @@
-//! Skeleton.
+#![doc = include_str!("../README.md")]
+
+pub mod active;
+pub mod answer;
+pub mod content;
+pub mod events;
+
+pub mod experiment;
+pub mod filter;
+pub mod funnel;
+pub mod kernel;
+pub mod pwa;
+
+pub mod question;
+pub mod retention;
+
+// #[cfg(any(test, feature = "testing"))]
+pub mod time_bucket;
+pub mod trend;
+
+pub use answer::{Answer, AnswerBody, Facts};
+pub use kernel::{Analysis, Kernel, Key, Partial};
+pub use question::{Compiled, Context, QuestionError, compile};

@@ -1,0 +1,104 @@
+//! Answers: what a person reads, typed, one struct per question.
+//!
+//! In: nothing; these are the types [`Analysis::answer`](crate::kernel::Analysis::answer) fills.
+//! Out: they serialise to the fields of the HTTP contract, without a tag: the kind is in the path.
+//!
+//! Invariant: what is not known is `null`, never zero. Ratios are 0..=1; times end in `_ms`.
+//!
+//! Deliberately elsewhere: `definition`, `rows_scanned` and `elapsed_ms`, which the collector adds.
+
+use serde::{Serialize, Serializer};
+
+pub use crate::active::ActiveAnswer;
+pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
+pub use crate::experiment::answer::{
+    Arm, ArmMetric, Bounds, Effect, Excluded, ExperimentAnswer, ExperimentStatus, MetricResult, Srm,
+    SrmStatus, Verdict,
+};
+pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
+pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};
+pub use crate::retention::{RetentionAnswer, RetentionCohort};
+pub use crate::trend::answer::{TrendAnswer, TrendSeries};
+
+/// How long late events may change a figure: 72 hours. Before that an answer is not complete.
+pub const LATENESS_MS: i64 = 72 * 3_600_000;
+
+/// What reading a table needs to know beside the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Our clock, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// An answer, and whether late events may still change it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// True once the range, and everything that may follow it, has ended [`LATENESS_MS`] ago.
+    pub complete: bool,
+    /// The figures.
+    pub body: AnswerBody,
+}
+
+/// The figures of any question. Serialises as the struct inside, without a tag.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "each variant is documented at its struct")]
+#[expect(clippy::large_enum_variant, reason = "one per question asked, never in a collection")]
+pub enum AnswerBody {
+    Trend(TrendAnswer),
+    Active(ActiveAnswer),
+    Funnel(FunnelAnswer),
+    Retention(RetentionAnswer),
+    Experiment(ExperimentAnswer),
+    Content(ContentAnswer),
+    Pwa(PwaAnswer),
+}
+
+/// What a row of a breakdown stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Everybody: there is no breakdown.
+    All,
+    /// One value of the property.
+    Value,
+    /// Events that do not carry the property.
+    Absent,
+    /// Every value beyond the limit.
+    Other,
+}
+
+/// A figure that is a whole number when it can be: `5`, not `5.0`; `null` when it is not known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure(pub Option<f64>);
+
+impl Figure {
+    /// A known figure; not-a-number and the infinities become "not known".
+    pub fn known(value: f64) -> Self {
+        Self(value.is_finite().then_some(value))
+    }
+
+    /// `numerator / denominator`, not known when the denominator is zero.
+    pub fn ratio(numerator: f64, denominator: f64) -> Self {
+        Self((denominator != 0.0).then(|| numerator / denominator))
+    }
+}
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Below 2^53 every whole number has its own `f64`.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match self.0 {
+            None => serializer.serialize_none(),
+            Some(value) if value.fract() == 0.0 && value.abs() < EXACT => {
+                serializer.serialize_i64(value as i64)
+            }
+            Some(value) => serializer.serialize_f64(value),
+        }
+    }
+}
+
+/// `part / whole`, `None` when the whole is zero: the share of nobody is not known.
+pub fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole != 0).then(|| part as f64 / whole as f64)
+}

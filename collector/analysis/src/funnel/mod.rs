@@ -1,0 +1,2 @@
+//! Funnels.
+pub mod answer;

@@ -1,0 +1,94 @@
+//! Questions: from a kind and a JSON body to something a store can scan.
+//!
+//! In: what the caller asked, the project's time zone and the clock. Out: an [`Analysis`] and the
+//! *definition*: the question in full, with every default filled in.
+//!
+//! Invariant: nothing of a question is ignored. An unknown field is refused, a field of the
+//! contract that this release cannot honour is refused with the code `unsupported`.
+//!
+//! Deliberately elsewhere: who may ask and for which project (the collector).
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::kernel::Analysis;
+
+mod common;
+mod error;
+
+pub use common::{Breakdown, Common};
+pub use error::QuestionError;
+
+/// What a question is asked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The project's IANA time zone, used when the question names none.
+    pub tz: String,
+    /// Our clock, Unix milliseconds: decides the default range.
+    pub now_ms: i64,
+}
+
+/// A question, understood.
+pub struct Compiled {
+    /// What to scan and how to count.
+    pub analysis: Box<dyn Analysis>,
+    /// The question in full: every default filled in, times as RFC 3339.
+    pub definition: Value,
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("definition", &self.definition).finish_non_exhaustive()
+    }
+}
+
+type Compile = fn(Map<String, Value>, &Context) -> Result<Compiled, QuestionError>;
+
+/// Every question there is: one line each.
+const QUESTIONS: &[(&str, Compile)] = &[
+    //     ("trend", crate::trend::compile),
+    //     ("active", crate::active::compile),
+    //     ("funnel", crate::funnel::compile),
+    //     ("retention", crate::retention::compile),
+    //     ("experiment", crate::experiment::compile),
+    //     ("content", crate::content::compile),
+    //     ("pwa", crate::pwa::compile),
+];
+
+/// The kinds of questions, as in the path of the HTTP query.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    QUESTIONS.iter().map(|(kind, _)| *kind)
+}
+
+/// Understand a question of this kind.
+///
+/// # Errors
+/// [`QuestionError`] says what is wrong and what to do; its `code` is permanent.
+pub fn compile(kind: &str, body: Value, context: &Context) -> Result<Compiled, QuestionError> {
+    let Some((_, compile)) = QUESTIONS.iter().find(|(name, _)| *name == kind) else {
+        return Err(QuestionError::UnknownKind {
+            kind: kind.into(),
+            known: kinds().collect::<Vec<_>>().join(", "),
+        });
+    };
+    match body {
+        Value::Object(body) => compile(body, context),
+        Value::Null => compile(Map::new(), context),
+        _ => Err(QuestionError::Malformed { detail: "a question is a JSON object".into() }),
+    }
+}
+
+/// The fields of one kind, after the common ones were taken out. Unknown fields are refused.
+pub(crate) fn parse<T: DeserializeOwned>(body: Map<String, Value>) -> Result<T, QuestionError> {
+    serde_json::from_value(Value::Object(body))
+        .map_err(|error| QuestionError::Malformed { detail: error.to_string() })
+}
+
+/// The definition: the common fields and those of the kind in one object.
+pub(crate) fn definition(common: &Common, question: &impl serde::Serialize) -> Value {
+    let mut all = common.definition();
+    if let Ok(Value::Object(own)) = serde_json::to_value(question) {
+        all.extend(own);
+    }
+    Value::Object(all)
+}

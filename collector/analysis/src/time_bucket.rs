@@ -1,0 +1,339 @@
+//! The only calendar: local hours, days, weeks and months of a time zone, as Unix milliseconds.
+//!
+//! In: a time zone, a unit and a range. Out: the boundaries of every bucket the range touches, and
+//! which bucket an instant falls into.
+//!
+//! A bucket is half open: its first millisecond belongs to it, its end to the next. Days are
+//! calendar days of the zone (23, 24 or 25 hours long); weeks start on Monday (ISO 8601). Hours
+//! are hours of elapsed time from the first local full hour, so the hour a clock repeats in
+//! autumn is two buckets.
+//!
+//! Invariant: boundaries rise strictly, and the first bucket holds `from`.
+//!
+//! Deliberately elsewhere: what a figure of a bucket means (each analysis), 24-hour windows that
+//! do not follow a calendar (`retention`).
+
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::question::QuestionError;
+
+/// The most buckets of one question: ten years of days, one year of hours.
+pub const MAX_BUCKETS: usize = 10_000;
+
+/// One hour.
+pub const HOUR_MS: i64 = 3_600_000;
+
+/// Twenty-four hours, which is not always a calendar day.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The length of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Unit {
+    Hour,
+    Day,
+    Week,
+    Month,
+}
+
+impl Unit {
+    /// As it is written in questions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+}
+
+/// A time zone by its IANA name; the rules are part of the program, not of the machine.
+///
+/// # Errors
+/// [`QuestionError::TimeZone`] when there is none of this name.
+pub fn time_zone(name: &str) -> Result<TimeZone, QuestionError> {
+    TimeZone::get(name).map_err(|_| QuestionError::TimeZone { tz: name.into() })
+}
+
+/// An instant: RFC 3339, or the first instant of a date in the zone.
+///
+/// # Errors
+/// [`QuestionError::Time`] names the field when the text is neither.
+pub fn instant(field: &str, text: &str, tz: &TimeZone) -> Result<i64, QuestionError> {
+    let wrong = || QuestionError::Time { field: field.into(), value: text.into() };
+    if text.len() == "2026-09-01".len() {
+        let date: Date = text.parse().map_err(|_| wrong())?;
+        return start_of(date, tz).ok_or_else(wrong);
+    }
+    text.parse::<Timestamp>().map(|at| at.as_millisecond()).map_err(|_| wrong())
+}
+
+/// An instant as RFC 3339 with the offset of the zone, to the millisecond when it has any.
+pub fn rfc3339(at_ms: i64, tz: &TimeZone) -> String {
+    match Timestamp::from_millisecond(at_ms) {
+        Ok(at) => at.to_zoned(tz.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string(),
+        Err(_) => at_ms.to_string(),
+    }
+}
+
+/// The local date of an instant; `None` outside the years -9999 to 9999.
+pub fn date_of(at_ms: i64, tz: &TimeZone) -> Option<Date> {
+    Some(Timestamp::from_millisecond(at_ms).ok()?.to_zoned(tz.clone()).date())
+}
+
+/// The first instant of a local day, also where midnight does not exist.
+pub fn start_of(date: Date, tz: &TimeZone) -> Option<i64> {
+    Some(date.to_zoned(tz.clone()).ok()?.timestamp().as_millisecond())
+}
+
+/// The buckets of a range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Buckets {
+    /// Start of each bucket, and the end of the last one: one longer than [`Self::labels`].
+    pub bounds_ms: Vec<i64>,
+    /// The local date of each bucket's start; for hours its instant.
+    pub labels: Vec<String>,
+}
+
+impl Buckets {
+    /// Every bucket that `[from_ms, to_ms)` touches, and `extra` more after them.
+    ///
+    /// # Errors
+    /// [`QuestionError::TooManyBuckets`] above [`MAX_BUCKETS`], [`QuestionError::Time`] where the
+    /// calendar ends.
+    pub fn new(
+        unit: Unit,
+        tz: &TimeZone,
+        from_ms: i64,
+        to_ms: i64,
+        extra: usize,
+    ) -> Result<Self, QuestionError> {
+        let beyond = |at: i64| QuestionError::Time { field: "from".into(), value: at.to_string() };
+        let estimate = {
+            let unit_ms = match unit {
+                Unit::Hour => HOUR_MS,
+                Unit::Day => DAY_MS,
+                Unit::Week => 7 * DAY_MS,
+                Unit::Month => 28 * DAY_MS,
+            };
+            usize::try_from((to_ms - from_ms) / unit_ms).unwrap_or(0) + extra
+        };
+        // Months are up to a tenth fewer than the estimate; nobody asks for eight hundred years.
+        if estimate > MAX_BUCKETS {
+            return Err(QuestionError::TooManyBuckets {
+                buckets: estimate,
+                unit: unit.name(),
+                limit: MAX_BUCKETS,
+            });
+        }
+        let mut bounds_ms = Vec::with_capacity(estimate + 3);
+        let mut labels = Vec::with_capacity(estimate + 2);
+        let mut left = extra;
+        if unit == Unit::Hour {
+            let offset_ms = Timestamp::from_millisecond(from_ms)
+                .map(|at| i64::from(tz.to_offset(at).seconds()) * 1000)
+                .map_err(|_| beyond(from_ms))?;
+            let mut at = from_ms - (from_ms + offset_ms).rem_euclid(HOUR_MS);
+            loop {
+                bounds_ms.push(at);
+                if at >= to_ms {
+                    if left == 0 {
+                        break;
+                    }
+                    left -= 1;
+                }
+                labels.push(rfc3339(at, tz));
+                at += HOUR_MS;
+            }
+            return Ok(Self { bounds_ms, labels });
+        }
+        let mut date = first_day(unit, date_of(from_ms, tz).ok_or_else(|| beyond(from_ms))?)
+            .ok_or_else(|| beyond(from_ms))?;
+        loop {
+            let at = start_of(date, tz).ok_or_else(|| beyond(to_ms))?;
+            // A day that a zone skipped as a whole starts where the next one does: it has no
+            // instant, so it is no bucket.
+            if bounds_ms.last().is_some_and(|last| at <= *last) {
+                labels.pop();
+                bounds_ms.pop();
+            }
+            bounds_ms.push(at);
+            if at >= to_ms {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+            }
+            labels.push(date.to_string());
+            date = next_day(unit, date).ok_or_else(|| beyond(to_ms))?;
+        }
+        Ok(Self { bounds_ms, labels })
+    }
+
+    /// Number of buckets.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no bucket at all. A range is never empty, so neither is this.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The bucket of an instant that lies in the range. `near` is where to look first: the bucket
+    /// of the event before, as events come in time order. Instants outside give the nearest end.
+    #[inline]
+    pub fn index(&self, at_ms: i64, near: usize) -> usize {
+        let bounds = &self.bounds_ms;
+        if bounds[near] <= at_ms && at_ms < bounds[near + 1] {
+            return near;
+        }
+        bounds.partition_point(|start| *start <= at_ms).saturating_sub(1).min(self.len() - 1)
+    }
+
+    /// When a bucket ends, excluded.
+    pub fn end_ms(&self, bucket: usize) -> i64 {
+        self.bounds_ms[bucket + 1]
+    }
+}
+
+fn first_day(unit: Unit, date: Date) -> Option<Date> {
+    match unit {
+        Unit::Hour | Unit::Day => Some(date),
+        Unit::Week => {
+            date.checked_sub(i64::from(date.weekday().since(Weekday::Monday)).days()).ok()
+        }
+        Unit::Month => Some(date.first_of_month()),
+    }
+}
+
+fn next_day(unit: Unit, date: Date) -> Option<Date> {
+    match unit {
+        Unit::Hour | Unit::Day => date.tomorrow().ok(),
+        Unit::Week => date.checked_add(7.days()).ok(),
+        Unit::Month => date.checked_add(1.month()).ok(),
+    }
+}
+
+/// A length of time as people write it: `90s`, `10m`, `24h`, `1d`, `2w`. Units are elapsed time,
+/// never calendar days: `1d` is 24 hours.
+///
+/// # Errors
+/// [`QuestionError::Duration`] names the field; also below 1 ms and above 366 days.
+pub fn duration_ms(field: &str, text: &str) -> Result<i64, QuestionError> {
+    let wrong = || QuestionError::Duration { field: field.into(), value: text.into() };
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let unit_ms = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => HOUR_MS,
+        "d" => DAY_MS,
+        "w" => 7 * DAY_MS,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = text[..digits].parse().map_err(|_| wrong())?;
+    number.checked_mul(unit_ms).filter(|ms| (1..=366 * DAY_MS).contains(ms)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn buckets(unit: Unit, tz: &str, from: &str, to: &str) -> Buckets {
+        let tz = time_zone(tz).unwrap();
+        let from_ms = instant("from", from, &tz).unwrap();
+        let to_ms = instant("to", to, &tz).unwrap();
+        Buckets::new(unit, &tz, from_ms, to_ms, 0).unwrap()
+    }
+
+    #[rstest]
+    #[case::spring(Unit::Day, "2025-03-29", "2025-04-01", &[24, 23, 24])]
+    #[case::autumn(Unit::Day, "2025-10-25", "2025-10-28", &[24, 25, 24])]
+    #[case::a_week_with_a_short_day(Unit::Week, "2025-03-26", "2025-03-31", &[167])]
+    #[case::a_month_with_a_long_day(Unit::Month, "2025-10-31", "2025-11-02", &[745, 720])]
+    #[case::hours_of_a_short_day(Unit::Hour, "2025-03-30", "2025-03-31", &[1; 23])]
+    fn local_buckets_have_the_length_they_have_on_a_clock(
+        #[case] unit: Unit,
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] hours: &[i64],
+    ) {
+        let buckets = buckets(unit, "Europe/Berlin", from, to);
+        let lengths: Vec<i64> =
+            buckets.bounds_ms.windows(2).map(|pair| (pair[1] - pair[0]) / HOUR_MS).collect();
+        assert_eq!(lengths, hours);
+    }
+
+    #[test]
+    fn weeks_start_on_monday_and_hold_the_start_of_the_range() {
+        let buckets = buckets(Unit::Week, "UTC", "2026-09-02", "2026-09-15");
+        assert_eq!(buckets.labels, ["2026-08-31", "2026-09-07", "2026-09-14"]);
+    }
+
+    #[test]
+    fn a_day_that_begins_at_one_oclock_is_still_one_day() {
+        // Chile left midnight out on 2024-09-08: the day starts at 01:00.
+        let buckets = buckets(Unit::Day, "America/Santiago", "2024-09-07", "2024-09-09");
+        assert_eq!(buckets.labels, ["2024-09-07", "2024-09-08"]);
+        assert_eq!(buckets.bounds_ms[2] - buckets.bounds_ms[1], 23 * HOUR_MS);
+    }
+
+    #[test]
+    fn a_day_that_a_zone_skipped_is_no_bucket() {
+        let buckets = buckets(Unit::Day, "Pacific/Apia", "2011-12-29", "2012-01-01");
+        assert!(buckets.bounds_ms.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(buckets.len(), 2);
+    }
+
+    #[test]
+    fn hours_start_on_the_local_hour_where_offsets_have_half_hours() {
+        let buckets = buckets(Unit::Hour, "Asia/Kolkata", "2026-09-01T05:45:00+05:30", "2026-09-01T07:00:00+05:30");
+        assert_eq!(buckets.labels, ["2026-09-01T05:00:00+05:30", "2026-09-01T06:00:00+05:30"]);
+    }
+
+    #[test]
+    fn an_instant_on_a_boundary_belongs_to_the_bucket_it_opens() {
+        let buckets = buckets(Unit::Day, "UTC", "2026-09-01", "2026-09-04");
+        for near in 0..3 {
+            assert_eq!(buckets.index(buckets.bounds_ms[1] - 1, near), 0);
+            assert_eq!(buckets.index(buckets.bounds_ms[1], near), 1);
+        }
+    }
+
+    #[rstest]
+    #[case("90s", 90_000)]
+    #[case("1d", 86_400_000)]
+    #[case("10m", 600_000)]
+    #[case("366d", 366 * DAY_MS)]
+    fn a_length_of_time_is_read(#[case] text: &str, #[case] ms: i64) {
+        assert_eq!(duration_ms("window", text), Ok(ms));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("d")]
+    #[case("0d")]
+    #[case("-1d")]
+    #[case("1.5d")]
+    #[case("367d")]
+    #[case("1 month")]
+    #[case("99999999999999999999d")]
+    fn a_length_of_time_that_is_none_is_refused(#[case] text: &str) {
+        assert_eq!(duration_ms("window", text).unwrap_err().code(), "duration_invalid");
+    }
+
+    #[test]
+    fn too_many_buckets_are_refused_before_any_is_made() {
+        let tz = time_zone("UTC").unwrap();
+        let error = Buckets::new(Unit::Hour, &tz, 0, 4000 * DAY_MS, 0).unwrap_err();
+        assert_eq!(error.code(), "too_many_buckets");
+    }
+}

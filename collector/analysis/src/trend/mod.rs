@@ -1,0 +1,2 @@
+//! Trends.
+pub mod answer;
