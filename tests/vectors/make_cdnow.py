@@ -14,7 +14,11 @@ import sys
 import pandas
 
 log = pandas.read_csv(
-    sys.argv[1], sep=r"\s+", header=0, names=["customer", "date", "quantity", "amount"]
+    sys.argv[1],
+    sep=r"\s+",
+    header=0,
+    names=["customer", "date", "quantity", "amount"],
+    dtype={"date": str},
 )
 log["month"] = pandas.to_datetime(log["date"], format="%Y%m%d").dt.to_period("M")
 first = log.groupby("customer")["month"].min().rename("cohort")
