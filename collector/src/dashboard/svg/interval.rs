@@ -1,0 +1,174 @@
+//! Intervals: an estimate with its whiskers on a scale that several rows share.
+
+use super::super::markup::{Markup, Num, Pct, Writer};
+use super::ticks;
+
+/// An estimate and the ends of its interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "lower end, estimate, upper end")]
+pub struct Estimate {
+    pub low: f64,
+    pub mid: f64,
+    pub high: f64,
+}
+
+/// What part of the numbers a row shows. `low < high`, both finite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    low: f64,
+    high: f64,
+    step: f64,
+}
+
+impl Scale {
+    /// A scale with round ends that shows all of these, zero included when `with_zero`.
+    pub fn over(estimates: &[Estimate], with_zero: bool) -> Self {
+        let ends = estimates.iter().flat_map(|e| [e.low, e.mid, e.high]).filter(|v| v.is_finite());
+        let (mut low, mut high) = ends
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        if with_zero {
+            (low, high) = (low.min(0.0), high.max(0.0));
+        }
+        if low > high || !(high - low).is_finite() {
+            return Self { low: 0.0, high: 1.0, step: 0.25 };
+        }
+        let spread = (high - low).max(high.abs().max(low.abs()) * 1e-6).max(1e-12);
+        let steps = ticks(spread);
+        let step = steps[1];
+        let (low, high) = ((low / step - 0.15).floor() * step, (high / step + 0.15).ceil() * step);
+        Self { low, high, step }
+    }
+
+    /// Where a number lies, in percent of the width.
+    fn at(self, value: f64) -> f64 {
+        let share = (value - self.low) / (self.high - self.low);
+        if share.is_finite() { (share * 100.0).clamp(0.0, 100.0) } else { 0.0 }
+    }
+
+    fn steps(self) -> Vec<f64> {
+        let count = ((self.high - self.low) / self.step).round().clamp(1.0, 24.0) as usize;
+        (0..=count).map(|index| self.low + index as f64 * self.step).collect()
+    }
+}
+
+/// One row: the interval as a line with a dot. `class` gives the colour, `title` the words.
+pub fn whisker(scale: Scale, estimate: Estimate, class: &'static str, title: &str) -> Markup {
+    const MIDDLE: f64 = 15.0;
+    let mut w = Writer::new();
+    let class = format!("whisker {class}");
+    w.open(
+        "svg",
+        &[
+            ("class", &class),
+            ("role", &"img"),
+            ("aria-label", &title),
+            ("width", &"100%"),
+            ("height", &"30"),
+        ],
+    );
+    w.element("title", &[], title);
+    for step in scale.steps() {
+        let zero = step.abs() < scale.step * 1e-6;
+        let class = if zero { "zero" } else { "rule" };
+        let at = Pct(scale.at(step));
+        w.empty(
+            "line",
+            &[("class", &class), ("x1", &at), ("x2", &at), ("y1", &"0"), ("y2", &"30")],
+        );
+    }
+    let (low, high) = (Pct(scale.at(estimate.low)), Pct(scale.at(estimate.high)));
+    let middle = Num(MIDDLE);
+    w.empty(
+        "line",
+        &[("class", &"span"), ("x1", &low), ("x2", &high), ("y1", &middle), ("y2", &middle)],
+    );
+    for end in [&low, &high] {
+        w.empty(
+            "line",
+            &[
+                ("class", &"end"),
+                ("x1", end),
+                ("x2", end),
+                ("y1", &Num(MIDDLE - 5.0)),
+                ("y2", &Num(MIDDLE + 5.0)),
+            ],
+        );
+    }
+    w.empty("circle", &[("cx", &Pct(scale.at(estimate.mid))), ("cy", &middle), ("r", &"5")]);
+    w.close();
+    w.finish()
+}
+
+/// The numbers under the rows.
+pub fn axis(scale: Scale, format: fn(f64) -> String) -> Markup {
+    let mut w = Writer::new();
+    w.open(
+        "svg",
+        &[("class", &"scale"), ("aria-hidden", &"true"), ("width", &"100%"), ("height", &"20")],
+    );
+    let steps = scale.steps();
+    // At most five numbers fit under a narrow column.
+    let every = steps.len().div_ceil(5);
+    for step in steps.into_iter().step_by(every) {
+        let at = scale.at(step);
+        let anchor = match at {
+            at if at < 5.0 => "start",
+            at if at > 95.0 => "end",
+            _ => "middle",
+        };
+        // A sum of steps that should be zero is zero.
+        let value = if step.abs() < scale.step * 1e-6 { 0.0 } else { step };
+        w.element(
+            "text",
+            &[("x", &Pct(at)), ("y", &"15"), ("text-anchor", &anchor)],
+            format(value),
+        );
+    }
+    w.close();
+    w.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn estimate(low: f64, mid: f64, high: f64) -> Estimate {
+        Estimate { low, mid, high }
+    }
+
+    #[rstest]
+    #[case::nothing(&[])]
+    #[case::one_point(&[estimate(0.2, 0.2, 0.2)])]
+    #[case::zeros(&[estimate(0.0, 0.0, 0.0)])]
+    #[case::unbounded(&[estimate(f64::NEG_INFINITY, 0.1, f64::INFINITY)])]
+    #[case::not_numbers(&[estimate(f64::NAN, f64::NAN, f64::NAN)])]
+    #[case::huge(&[estimate(-1e300, 0.0, 1e300)])]
+    fn any_estimates_make_a_drawing_of_finite_coordinates(#[case] estimates: &[Estimate]) {
+        let scale = Scale::over(estimates, true);
+        assert!(scale.low < scale.high, "{scale:?}");
+        let mut svg = axis(scale, |v| v.to_string()).to_string();
+        for estimate in estimates {
+            svg.push_str(&whisker(scale, *estimate, "x", "").to_string());
+        }
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn the_scale_shows_every_interval_and_zero_when_asked() {
+        let estimates = [estimate(0.51, 0.6, 0.71), estimate(0.45, 0.5, 0.55)];
+        let scale = Scale::over(&estimates, true);
+        assert!(scale.low <= 0.0 && scale.high >= 0.71);
+        let scale = Scale::over(&estimates, false);
+        assert!(scale.low > 0.2 && scale.low <= 0.45);
+    }
+
+    #[test]
+    fn a_hostile_title_is_escaped() {
+        let scale = Scale::over(&[], false);
+        let svg =
+            whisker(scale, estimate(0.1, 0.2, 0.3), "x", "\" onload=\"alert(1)<b>").to_string();
+        assert!(!svg.contains("\" onload") && !svg.contains("<b>"), "{svg}");
+    }
+}
