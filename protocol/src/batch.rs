@@ -120,10 +120,6 @@ pub struct WireEvent<'a> {
     /// The caller's properties, unread: see `props::check`.
     #[serde(borrow, default)]
     pub props: Option<&'a RawValue>,
-    /// Context of this event alone; goes before that of the batch. A page that changes its address
-    /// without loading sends one batch with events of several addresses.
-    #[serde(borrow, default, deserialize_with = "lenient_context_option")]
-    pub context: Option<Context<'a>>,
 }
 
 impl<'a> WireEvent<'a> {
@@ -229,16 +225,9 @@ where
 }
 
 fn lenient_context<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Context<'de>, D::Error> {
-    Ok(lenient_context_option(deserializer)?.unwrap_or_default())
-}
-
-fn lenient_context_option<'de, D>(deserializer: D) -> Result<Option<Context<'de>>, D::Error>
-where
-    D: Deserializer<'de>,
-{
     let raw = <&RawValue>::deserialize(deserializer)?;
     let object = Some(raw.get()).filter(|json| json.starts_with('{'));
-    Ok(object.and_then(|json| serde_json::from_str(json).ok()))
+    Ok(object.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -256,7 +245,7 @@ mod tests {
         "events": [
             { "id": "01a20217-218f-7da0-9d12-b3f82d8397c8", "name": "checkout_started",
               "at": 1795331401700, "mono": 51945.1, "writer": "5f3c", "n": 12,
-              "props": { "plan": "team", "value": 29.99 }, "context": { "url": "https://b.example/" } },
+              "props": { "plan": "team", "value": 29.99 } },
             17, {"id": 17}, {"name": "\ud800"}, {"n": -1}, {"n": 1, "n": 2}, {}
         ] }"#;
 
@@ -284,8 +273,6 @@ mod tests {
         );
         let props = event.props.expect("props");
         assert_eq!(props.get(), r#"{ "plan": "team", "value": 29.99 }"#);
-        let context = event.context.expect("a context of its own");
-        assert_eq!(context.url.as_deref(), Some("https://b.example/"));
     }
 
     #[test]
