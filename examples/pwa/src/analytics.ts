@@ -81,7 +81,7 @@ export interface SeenContent {
   /** Time it was visible in a focused window, in milliseconds. */
   engaged_ms: number;
   /** How far it was scrolled, 0 to 1. */
-  progress_ratio: number;
+  completion: number;
 }
 
 /** Funnel, step 1. */
@@ -108,8 +108,8 @@ export function checkoutStepShown(step: string, stepNumber: number): void {
 export function purchased(lines: readonly CartLine[], cents: number): void {
   if (!counting) return;
   const value = cents / 100;
-  const items = lines.reduce((sum, line) => sum + line.count, 0);
-  tally.track("purchase", { value, currency: CURRENCY, items });
+  const quantity = lines.reduce((sum, line) => sum + line.count, 0);
+  tally.track("purchase", { value, currency: CURRENCY, quantity });
   tally.conversion("purchase", { value, currency: CURRENCY, experiment: BUY_BUTTON.key });
 }
 
@@ -125,9 +125,8 @@ export function buyButtonShown(): void {
 
 function describe(product: Product) {
   return {
-    product_id: product.id,
-    product_kind: product.kind,
-    value: product.cents / 100,
-    currency: CURRENCY,
+    product: product.id,
+    category: product.kind,
+    price: product.cents / 100,
   };
 }

@@ -24,10 +24,10 @@ export class Engagement {
   }
 
   /** Stop, and say what was measured. */
-  stop(): { engaged_ms: number; progress_ratio: number } {
+  stop(): { engaged_ms: number; completion: number } {
     this.listening.abort();
     this.pause();
-    return { engaged_ms: Math.round(this.engagedMs), progress_ratio: this.furthest };
+    return { engaged_ms: Math.round(this.engagedMs), completion: this.furthest };
   }
 
   private update(): void {

@@ -1,0 +1,14 @@
+/** The whole page under test: the package as it is, where tests can reach it. */
+
+import * as tally from "@tallymark/web";
+
+declare global {
+  interface Window {
+    tally: typeof tally;
+    /** What `onError` was told. */
+    reported: string[];
+  }
+}
+
+window.tally = tally;
+window.reported = [];

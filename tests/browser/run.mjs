@@ -1,0 +1,95 @@
+/**
+ * Run the browser tests: `npm test [-- NAME…]`, where a name is a part of a spec's file name.
+ *
+ * Builds the example shop with the packed package, bundles every spec into a folder of its own and
+ * hands them to `node --test`. Needs the collector (`TALLYMARK_BIN`, else the debug build) and
+ * Chromium (`CHROMIUM`, else `/usr/bin/chromium`). A missing one is a failure, not a skip.
+ */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "..", "..");
+
+const env = {
+  ...process.env,
+  TALLYMARK_ROOT: root,
+  TALLYMARK_BIN: process.env.TALLYMARK_BIN ?? join(root, "target", "debug", "tallymark"),
+  CHROMIUM: process.env.CHROMIUM ?? "/usr/bin/chromium",
+};
+
+function need(file, advice) {
+  if (existsSync(file)) return;
+  console.error(`${file} is not there: ${advice}`);
+  process.exit(1);
+}
+need(env.TALLYMARK_BIN, "run `cargo build -p tallymark`, or set TALLYMARK_BIN");
+need(env.CHROMIUM, "install Chromium, or set CHROMIUM");
+
+function run(command, args, cwd) {
+  const started = Date.now();
+  const { status } = spawnSync(command, args, { cwd, env, stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) {
+    console.error(`${command} ${args.join(" ")} failed in ${cwd}`);
+    process.exit(1);
+  }
+  console.log(`${command} ${args.join(" ")} (${cwd.slice(root.length + 1)}): ${Date.now() - started} ms`);
+}
+
+for (const example of ["pwa", "react"]) {
+  const folder = join(root, "examples", example);
+  run("npm", ["ci", "--silent"], folder);
+  run("npm", ["run", "--silent", "build"], folder);
+}
+
+const wanted = process.argv.slice(2);
+const specs = readdirSync(join(here, "specs"))
+  .filter((file) => file.endsWith(".spec.ts"))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort();
+if (specs.length === 0) {
+  console.error(`no spec is called like ${wanted.join(" or ")}`);
+  process.exit(1);
+}
+
+const out = mkdtempSync(join(tmpdir(), "tallymark-specs-"));
+try {
+  await build({
+    entryPoints: specs.map((file) => join(here, "specs", file)),
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    outdir: out,
+    outExtension: { ".js": ".mjs" },
+    sourcemap: "inline",
+    logLevel: "warning",
+    // These are imported where they are installed: the bundles lie in another folder.
+    plugins: [
+      {
+        name: "installed",
+        setup(build) {
+          build.onResolve({ filter: /^(playwright-core|esbuild)$/ }, ({ path }) => ({
+            path: fileURLToPath(import.meta.resolve(path)),
+            external: true,
+          }));
+        },
+      },
+    ],
+  });
+  const files = specs.map((file) => join(out, file.replace(/\.ts$/, ".mjs")));
+  // Two at a time: a browser and a collector each. Longer than the slowest spec on a busy machine.
+  const { status } = spawnSync(
+    process.execPath,
+    ["--enable-source-maps", "--test", "--test-concurrency=2", "--test-timeout=240000", ...files],
+    { cwd: here, env, stdio: "inherit" },
+  );
+  process.exitCode = status ?? 1;
+} finally {
+  rmSync(out, { recursive: true, force: true });
+}

@@ -1,0 +1,162 @@
+/**
+ * A real collector in a folder of its own: the binary, its command line and its HTTP interface.
+ *
+ * Only what is public is used. The folder and the process go with {@link Collector.stop}.
+ */
+
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+
+const BINARY = process.env["TALLYMARK_BIN"] ?? "tallymark";
+const START_MS = 20_000;
+
+/** What `tallymark project create --json` prints. */
+export interface Project {
+  project: string;
+  slug: string;
+  write_key: string;
+  secret_key: string;
+  salt: string;
+}
+
+/** One event as `GET /v1/events` lists it. */
+export interface StoredEvent {
+  id: string;
+  name: string;
+  at: number;
+  person: string;
+  session: string | null;
+  props: Record<string, unknown>;
+  [field: string]: unknown;
+}
+
+export class Collector {
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly folder: string,
+    /** Such as `http://127.0.0.1:40123`. */
+    readonly origin: string,
+    /** The one-time address that signs a browser in. */
+    readonly signInUrl: string,
+  ) {}
+
+  /** Start on a free port and wait until it says that it is ready. */
+  static async start(): Promise<Collector> {
+    const folder = mkdtempSync(join(tmpdir(), "tallymark-data-"));
+    const args = ["serve", "--listen", "127.0.0.1:0", "--data", folder, "--json"];
+    const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let errors = "";
+    child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-8_000)));
+    const ready = new Promise<Record<string, unknown>>((resolve, reject) => {
+      const fail = (why: string) => reject(new Error(`${BINARY} ${why}\n${errors}`));
+      const timer = setTimeout(() => fail(`was not ready in ${START_MS} ms`), START_MS);
+      child.once("error", (error) => fail(error.message));
+      child.once("exit", (code) => fail(`ended with ${code} before it was ready`));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const said = parseObject(line);
+        if (!said || !findUrl(said, "/signin")) return;
+        clearTimeout(timer);
+        resolve(said);
+      });
+    });
+    try {
+      const said = await ready;
+      const signInUrl = findUrl(said, "/signin") ?? "";
+      return new Collector(child, folder, new URL(signInUrl).origin, signInUrl);
+    } catch (error) {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Create a project with the command line, as an operator would. */
+  async createProject(slug: string): Promise<Project> {
+    const args = ["project", "create", `Test ${slug}`, "--slug", slug, "--data", this.folder, "--json"];
+    const { stdout } = await promisify(execFile)(BINARY, args);
+    return JSON.parse(stdout) as Project;
+  }
+
+  /** Everything a project has stored, oldest first; `filters` go into the address. */
+  async events(project: Project, filters: Record<string, string> = {}): Promise<StoredEvent[]> {
+    const all: StoredEvent[] = [];
+    let cursor: string | undefined;
+    do {
+      const address = new URL("/v1/events", this.origin);
+      for (const [name, value] of Object.entries(filters)) address.searchParams.set(name, value);
+      address.searchParams.set("limit", "500");
+      if (cursor) address.searchParams.set("cursor", cursor);
+      const page = (await this.read(project, address, {})) as {
+        events: StoredEvent[];
+        next_cursor?: string | null;
+      };
+      all.push(...page.events);
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor);
+    return all.sort((a, b) => a.at - b.at);
+  }
+
+  /** How often each event name is stored. */
+  async counts(project: Project, name?: string): Promise<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const event of await this.events(project)) {
+      if (name === undefined || event.name === name) {
+        counts[event.name] = (counts[event.name] ?? 0) + 1;
+      }
+    }
+    return counts;
+  }
+
+  /** Ask a question; the answer's fields are in `semantics` and differ by kind. */
+  async query<Answer>(project: Project, kind: string, question: object): Promise<Answer> {
+    const address = new URL(`/v1/query/${kind}`, this.origin);
+    const init = { method: "POST", body: JSON.stringify(question) };
+    return (await this.read(project, address, init)) as Answer;
+  }
+
+  /** Send events as a server does, with the secret key and raw ids. */
+  async sendFromServer(project: Project, events: object[]): Promise<unknown> {
+    const address = new URL("/v1/batch", this.origin);
+    const body = { nonce: "0".repeat(32), sdk: "test/1", sent_at: Date.now(), events };
+    return this.read(project, address, { method: "POST", body: JSON.stringify(body) });
+  }
+
+  /** End the process and remove its folder. */
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill("SIGTERM");
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), 5_000);
+    if (this.child.exitCode === null) await ended;
+    clearTimeout(timer);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async read(project: Project, address: URL, init: RequestInit): Promise<unknown> {
+    const headers = {
+      authorization: `Bearer ${project.secret_key}`,
+      "content-type": "application/json",
+    };
+    const reply = await fetch(address, { ...init, headers });
+    const text = await reply.text();
+    if (!reply.ok) throw new Error(`${address.pathname} answered ${reply.status}: ${text}`);
+    return JSON.parse(text);
+  }
+}
+
+function parseObject(line: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return null; // a log line
+  }
+}
+
+function findUrl(said: Record<string, unknown>, part: string): string | undefined {
+  return Object.values(said).find(
+    (value): value is string => typeof value === "string" && value.includes(part),
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * Pages that do nothing but use the package: a bundle of it, and small pages that import the bundle.
+ *
+ * In: settings and a script. Out: files for a {@link Site}.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { build } from "esbuild";
+
+import type { MadeFile } from "./site.ts";
+
+/** What a page passes to `init`, beside `onError`, which always collects into `reported`. */
+export interface Settings {
+  key: string;
+  salt: string;
+  endpoint: string;
+  mode?: "full" | "cookieless" | "none";
+  autoPage?: boolean;
+  experiments?: { key: string; variants: string[] }[];
+}
+
+/** The package as a bundle at `/bundle/plain.js`, with the files it ships beside its code. */
+export async function bundlePackage(folder: string): Promise<Record<string, MadeFile>> {
+  const { outputFiles } = await build({
+    entryPoints: [join(folder, "pages", "plain.ts")],
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    target: "es2022",
+    outdir: "bundle",
+    write: false,
+    loader: { ".wasm": "file" },
+    nodePaths: [join(folder, "node_modules")],
+  });
+  const files: Record<string, MadeFile> = {};
+  for (const { path, contents } of outputFiles) files[`/bundle/${basename(path)}`] = { body: contents };
+  const shipped = join(folder, "node_modules", "@tallymark", "web");
+  for (const entry of readdirSync(shipped, { recursive: true, withFileTypes: true })) {
+    if (!entry.name.endsWith(".wasm")) continue;
+    files[`/bundle/${entry.name}`] = { body: readFileSync(join(entry.parentPath, entry.name)) };
+  }
+  return files;
+}
+
+/**
+ * A page at `/<name>.html` whose module script initialises the package and then runs `script`,
+ * where `tally` is the package.
+ */
+export function plainPage(
+  name: string,
+  settings: Settings,
+  script: string,
+  headers: Record<string, string> = {},
+): Record<string, MadeFile> {
+  const html = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>${name}</title>
+<link rel="icon" href="data:,">
+<h1>${name}</h1>
+<script type="module" src="/${name}.js"></script>
+</html>`;
+  const code = `import "/bundle/plain.js";
+const { tally } = window;
+tally.init({ ...${JSON.stringify(settings)}, onError: (error) => window.reported.push(String(error)) });
+${script}
+window.started = true;
+`;
+  return { [`/${name}.html`]: { body: html, headers }, [`/${name}.js`]: { body: code } };
+}

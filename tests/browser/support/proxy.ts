@@ -1,0 +1,125 @@
+/**
+ * A bad network between page and collector: it can be slow, fail, lie, cut, or swallow answers.
+ *
+ * In: requests of the page. Out: the collector's answers, or what {@link Proxy.behave} says
+ * instead. It keeps every body it saw, unpacked, so that tests can read what went over the wire.
+ */
+
+import { createServer, request as forward, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { gunzipSync } from "node:zlib";
+
+/** What happens to one request. */
+export type Behaviour =
+  | "pass"
+  /** The connection is reset before the collector hears of it. */
+  | "reset"
+  /** The collector stores the batch and the answer is lost. */
+  | "lose-answer"
+  | { status: number; headers?: Record<string, string>; body?: string }
+  | { passAfterMs: number };
+
+export interface SeenBatch {
+  /** When it arrived here, Unix milliseconds. */
+  at: number;
+  /** The body as text, after decompression. */
+  text: string;
+  bytes: number;
+  events: SentEvent[];
+  nonce: string;
+}
+
+/** One event as it went over the wire. */
+export interface SentEvent {
+  id: string;
+  name: string;
+  at: number;
+  writer: string;
+  n: number;
+  device?: string;
+  user?: string;
+  session?: string;
+  props?: Record<string, unknown>;
+}
+
+export class Proxy {
+  /** Every batch that arrived, in order, those that were not let through included. */
+  readonly batches: SeenBatch[] = [];
+  /** Decides about batch number `index` (from 0). */
+  behave: (index: number) => Behaviour = () => "pass";
+
+  private constructor(
+    private readonly server: Server,
+    readonly origin: string,
+  ) {}
+
+  static async start(target: string): Promise<Proxy> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    if (typeof address !== "object" || !address) throw new Error("the proxy has no port");
+    const proxy = new Proxy(server, `http://127.0.0.1:${address.port}`);
+    server.on("request", (incoming, outgoing) => void proxy.handle(target, incoming, outgoing));
+    return proxy;
+  }
+
+  /** All events that arrived, resent ones once per sending. */
+  sent(): SentEvent[] {
+    return this.batches.flatMap((batch) => batch.events);
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async handle(target: string, incoming: IncomingMessage, outgoing: ServerResponse) {
+    const chunks: Buffer[] = [];
+    // A page that goes away may cut its request: what arrived is then all there is.
+    incoming.on("error", () => undefined);
+    outgoing.on("error", () => undefined);
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const isBatch = incoming.method === "POST" && (incoming.url ?? "").startsWith("/v1/batch");
+    const behaviour = isBatch ? this.behave(this.record(body)) : "pass";
+
+    if (behaviour === "reset") {
+      incoming.socket.resetAndDestroy();
+    } else if (behaviour === "pass") {
+      pass(target, incoming, body, (status, headers, answer) => {
+        outgoing.writeHead(status, headers).end(answer);
+      });
+    } else if (behaviour === "lose-answer") {
+      pass(target, incoming, body, () => incoming.socket.resetAndDestroy());
+    } else if ("passAfterMs" in behaviour) {
+      setTimeout(() => {
+        pass(target, incoming, body, (status, headers, answer) => {
+          outgoing.writeHead(status, headers).end(answer);
+        });
+      }, behaviour.passAfterMs);
+    } else {
+      const headers = { "access-control-allow-origin": "*", "access-control-expose-headers": "retry-after" };
+      outgoing.writeHead(behaviour.status, { ...headers, ...behaviour.headers }).end(behaviour.body);
+    }
+  }
+
+  private record(body: Buffer): number {
+    const text = (body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body) : body).toString("utf8");
+    const parsed = JSON.parse(text) as { events: SentEvent[]; nonce: string };
+    this.batches.push({ at: Date.now(), text, bytes: body.length, ...parsed });
+    return this.batches.length - 1;
+  }
+}
+
+type Answered = (status: number, headers: IncomingMessage["headers"], body: Buffer) => void;
+
+function pass(target: string, incoming: IncomingMessage, body: Buffer, answered: Answered): void {
+  const address = new URL(incoming.url ?? "/", target);
+  const headers = { ...incoming.headers, host: address.host, "content-length": String(body.length) };
+  const outgoing = forward(address, { method: incoming.method, headers }, (reply) => {
+    const chunks: Buffer[] = [];
+    reply.on("data", (chunk: Buffer) => chunks.push(chunk));
+    reply.on("end", () => answered(reply.statusCode ?? 502, reply.headers, Buffer.concat(chunks)));
+  });
+  outgoing.on("error", () => incoming.socket.resetAndDestroy());
+  outgoing.end(body);
+}
