@@ -15,7 +15,7 @@ if (key && salt) {
     key,
     salt,
     endpoint,
-    mode: "cookieless",
+    mode: "full", // needs the visitor's consent; the shop in examples/pwa shows how to ask
     autoPage: false, // usePageViews counts them
     experiments: [{ key: "price-headline", variants: ["control", "per-day"] }],
     onError: (error) => console.warn("analytics:", error),

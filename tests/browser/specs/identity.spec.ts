@@ -11,6 +11,8 @@ import { until, untilEqual } from "../support/until.ts";
 const fixture = useBench();
 
 const HASH = /^[0-9a-f]{64}$/;
+/** What {@link storedOnDevice} says of an untouched profile. */
+const NOTHING = `${JSON.stringify({ cookie: "", local: {}, session: {}, databases: [] })}[]`;
 const CANARY = "canary-4711@example.org";
 
 interface HashCase {
@@ -128,16 +130,27 @@ test("without consent nothing is kept and nothing is sent", async () => {
   await untilEqual({ afterwards: 1 }, () => fixture.bench.collector.counts(project));
 });
 
-test("in mode none nothing is stored on the device", async () => {
+test("in cookieless mode nothing is stored on the device and no id is sent", async () => {
   const { page, proxy } = await fixture.bench.visit({
-    name: "mode-none",
+    name: "cookieless",
     script: `tally.track("opened");`,
-    changes: { mode: "none" },
+    changes: { mode: "cookieless" },
   });
   await until("the first batch", () => proxy.batches[0]);
-  const stored = await storedOnDevice(page);
-  assert.equal(stored, `${JSON.stringify({ cookie: "", local: {}, session: {}, databases: [] })}[]`);
+  assert.equal(await storedOnDevice(page), NOTHING);
   assert.equal(proxy.sent()[0]?.device, undefined);
+});
+
+test("in mode none nothing is stored and nothing is sent", async () => {
+  const { page, proxy, project } = await fixture.bench.visit({
+    name: "mode-none",
+    script: `tally.track("opened"); tally.page(); tally.identify("${CANARY}");`,
+    changes: { mode: "none" },
+  });
+  await page.evaluate("tally.ready().then(() => tally.flush())");
+  assert.equal(await storedOnDevice(page), NOTHING);
+  assert.deepEqual(proxy.batches, []);
+  assert.deepEqual(await fixture.bench.collector.events(project), []);
 });
 
 /** The first two groups of a UUIDv7 made now. */
