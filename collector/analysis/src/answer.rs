@@ -12,8 +12,8 @@ use serde::{Serialize, Serializer};
 pub use crate::active::ActiveAnswer;
 pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
 pub use crate::experiment::answer::{
-    Arm, ArmMetric, Bounds, Effect, Excluded, ExperimentAnswer, ExperimentStatus, MetricResult, Srm,
-    SrmStatus, Verdict,
+    Arm, ArmMetric, Bounds, Effect, Excluded, ExperimentAnswer, ExperimentStatus, MetricResult,
+    Srm, SrmStatus, Verdict,
 };
 pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
 pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};

@@ -123,7 +123,8 @@ impl Dictionary {
         if let Some(&code) = self.codes.get(text) {
             return code;
         }
-        let code = u32::try_from(self.values.len()).expect("four thousand million distinct texts do not fit in memory");
+        let code = u32::try_from(self.values.len())
+            .expect("four thousand million distinct texts do not fit in memory");
         self.values.push(text.into());
         self.codes.insert(text.into(), code);
         code

@@ -194,7 +194,9 @@ fn parse_condition(
             Some(_) => Err(wrong("`any` stands alone and holds a list of filters")),
             None => parse_test(fields),
         },
-        _ => Err(wrong("a filter is {\"prop\":…, \"op\":…, \"value\":…}, a list of them, or {\"any\":[…]}")),
+        _ => Err(wrong(
+            "a filter is {\"prop\":…, \"op\":…, \"value\":…}, a list of them, or {\"any\":[…]}",
+        )),
     }
 }
 
@@ -204,7 +206,8 @@ fn parse_test(fields: &Map<String, Value>) -> Result<Condition, QuestionError> {
     if prop.is_empty() {
         return Err(wrong("`prop` names the property".into()));
     }
-    if let Some(field) = fields.keys().find(|key| !matches!(key.as_str(), "prop" | "op" | "value")) {
+    if let Some(field) = fields.keys().find(|key| !matches!(key.as_str(), "prop" | "op" | "value"))
+    {
         return Err(wrong(format!("unknown field `{field}`, expected `prop`, `op`, `value`")));
     }
     let op = fields.get("op").and_then(Value::as_str).unwrap_or("eq");
@@ -261,8 +264,7 @@ fn parse_test(fields: &Map<String, Value>) -> Result<Condition, QuestionError> {
 fn equal(prop: &str, values: &[Value], negated: bool) -> Result<Condition, String> {
     let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
     if let Some(numbers) = numbers.filter(|_| prop != "event") {
-        let test =
-            if negated { NumberTest::NoneOf(numbers) } else { NumberTest::OneOf(numbers) };
+        let test = if negated { NumberTest::NoneOf(numbers) } else { NumberTest::OneOf(numbers) };
         return Ok(Condition::Number(prop.into(), test));
     }
     let texts: Result<Vec<Box<str>>, String> = values
@@ -271,7 +273,9 @@ fn equal(prop: &str, values: &[Value], negated: bool) -> Result<Condition, Strin
             Value::String(text) => Ok(text.as_str().into()),
             Value::Number(number) => Ok(number.to_string().into()),
             Value::Bool(flag) => Ok(flag.to_string().into()),
-            Value::Null => Err("null is no value; to find events without the property use `not_set`".into()),
+            Value::Null => {
+                Err("null is no value; to find events without the property use `not_set`".into())
+            }
             _ => Err("a value is a text, a number, true or false".into()),
         })
         .collect();
@@ -328,7 +332,12 @@ fn position(names: &mut Vec<String>, name: &str) -> usize {
 
 impl ScanPlan {
     /// A plan with these columns.
-    pub(crate) fn with(columns: Columns, from_ms: i64, to_ms: i64, events: crate::events::EventSet) -> Self {
+    pub(crate) fn with(
+        columns: Columns,
+        from_ms: i64,
+        to_ms: i64,
+        events: crate::events::EventSet,
+    ) -> Self {
         Self { from_ms, to_ms, events, texts: columns.texts, numbers: columns.numbers }
     }
 }

@@ -23,6 +23,11 @@ pub trait Analysis: Send + Sync {
     fn scan(&self) -> &ScanPlan;
     /// A fresh kernel for one thread.
     fn kernel(&self) -> Box<dyn Kernel>;
+    /// A second question that the first one's table makes necessary, to be asked in its place; its
+    /// table answers by itself. [`Compiled::ask`](crate::question::Compiled::ask) takes care of it.
+    fn refine(&self, _partial: &Partial) -> Option<Box<dyn Analysis>> {
+        None
+    }
     /// The answer a person reads.
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer;
 }

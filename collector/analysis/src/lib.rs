@@ -4,17 +4,17 @@ pub mod active;
 pub mod answer;
 pub mod content;
 pub mod events;
-
+pub mod exact_sum;
 pub mod experiment;
 pub mod filter;
 pub mod funnel;
 pub mod kernel;
 pub mod pwa;
-
+pub mod quantile;
 pub mod question;
 pub mod retention;
-
-// #[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time_bucket;
 pub mod trend;
 

@@ -11,7 +11,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::kernel::Analysis;
+use crate::answer::{Answer, Facts};
+use crate::kernel::{Analysis, Partial};
 
 mod common;
 mod error;
@@ -36,6 +37,30 @@ pub struct Compiled {
     pub definition: Value,
 }
 
+impl Compiled {
+    /// Ask a store, a second time where the question needs it, and read the answer.
+    ///
+    /// `scan` runs an analysis over a project's events. Between two scans events may arrive: the
+    /// second one alone makes the answer.
+    ///
+    /// # Errors
+    /// Whatever `scan` fails with.
+    pub fn ask<E>(
+        &self,
+        facts: &Facts,
+        mut scan: impl FnMut(&dyn Analysis) -> Result<Partial, E>,
+    ) -> Result<Answer, E> {
+        let partial = scan(&*self.analysis)?;
+        match self.analysis.refine(&partial) {
+            None => Ok(self.analysis.answer(&partial, facts)),
+            Some(refined) => {
+                drop(partial);
+                Ok(refined.answer(&scan(&*refined)?, facts))
+            }
+        }
+    }
+}
+
 impl std::fmt::Debug for Compiled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Compiled").field("definition", &self.definition).finish_non_exhaustive()
@@ -46,13 +71,9 @@ type Compile = fn(Map<String, Value>, &Context) -> Result<Compiled, QuestionErro
 
 /// Every question there is: one line each.
 const QUESTIONS: &[(&str, Compile)] = &[
-    //     ("trend", crate::trend::compile),
-    //     ("active", crate::active::compile),
-    //     ("funnel", crate::funnel::compile),
-    //     ("retention", crate::retention::compile),
-    //     ("experiment", crate::experiment::compile),
-    //     ("content", crate::content::compile),
-    //     ("pwa", crate::pwa::compile),
+    ("trend", crate::trend::compile),
+    ("active", crate::active::compile),
+    ("funnel", crate::funnel::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

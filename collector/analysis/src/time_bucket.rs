@@ -295,7 +295,12 @@ mod tests {
 
     #[test]
     fn hours_start_on_the_local_hour_where_offsets_have_half_hours() {
-        let buckets = buckets(Unit::Hour, "Asia/Kolkata", "2026-09-01T05:45:00+05:30", "2026-09-01T07:00:00+05:30");
+        let buckets = buckets(
+            Unit::Hour,
+            "Asia/Kolkata",
+            "2026-09-01T05:45:00+05:30",
+            "2026-09-01T07:00:00+05:30",
+        );
         assert_eq!(buckets.labels, ["2026-09-01T05:00:00+05:30", "2026-09-01T06:00:00+05:30"]);
     }
 

@@ -141,7 +141,10 @@ fn range(
             .ok_or_else(beyond)?,
     };
     if from_ms >= to_ms {
-        return Err(QuestionError::EmptyRange { from: rfc3339(from_ms, tz), to: rfc3339(to_ms, tz) });
+        return Err(QuestionError::EmptyRange {
+            from: rfc3339(from_ms, tz),
+            to: rfc3339(to_ms, tz),
+        });
     }
     Ok((from_ms, to_ms))
 }
@@ -161,16 +164,20 @@ fn breakdown(body: &mut Map<String, Value>) -> Result<Option<Breakdown>, Questio
         }
     };
     let prop = text(&mut fields, "prop")?.filter(|prop| !prop.is_empty()).ok_or_else(|| {
-        QuestionError::Malformed { detail: "`breakdown` needs the name of a property in `prop`".into() }
+        QuestionError::Malformed {
+            detail: "`breakdown` needs the name of a property in `prop`".into(),
+        }
     })?;
     let limit = match fields.remove("limit") {
         None | Some(Value::Null) => 10,
-        Some(limit) => limit.as_u64().filter(|n| (1..=MAX_BREAKDOWN).contains(n)).ok_or_else(|| {
-            QuestionError::Field {
-                field: "breakdown.limit",
-                detail: format!("{limit} is not a whole number from 1 to {MAX_BREAKDOWN}"),
-            }
-        })?,
+        Some(limit) => {
+            limit.as_u64().filter(|n| (1..=MAX_BREAKDOWN).contains(n)).ok_or_else(|| {
+                QuestionError::Field {
+                    field: "breakdown.limit",
+                    detail: format!("{limit} is not a whole number from 1 to {MAX_BREAKDOWN}"),
+                }
+            })?
+        }
     };
     match fields.keys().next() {
         Some(unknown) => Err(QuestionError::Malformed {

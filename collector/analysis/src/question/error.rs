@@ -31,7 +31,9 @@ pub enum QuestionError {
         tz: String,
     },
     /// Not a time.
-    #[error("`{field}` is `{value}`; write a date (2026-09-01) or an RFC 3339 instant (2026-09-01T12:00:00Z)")]
+    #[error(
+        "`{field}` is `{value}`; write a date (2026-09-01) or an RFC 3339 instant (2026-09-01T12:00:00Z)"
+    )]
     Time {
         /// Which field.
         field: String,
@@ -47,7 +49,9 @@ pub enum QuestionError {
         to: String,
     },
     /// Too many time buckets.
-    #[error("{buckets} buckets of one {unit} are more than {limit}; shorten the range or take a larger bucket")]
+    #[error(
+        "{buckets} buckets of one {unit} are more than {limit}; shorten the range or take a larger bucket"
+    )]
     TooManyBuckets {
         /// How many there would be.
         buckets: usize,

@@ -1,2 +1,308 @@
-//! Trends.
+//! Trends: how often something happened, by how many people, with which values, over time.
+//!
+//! Each series counts one event (or any) under its own filters, by one measure: `count` events,
+//! `persons`, `sum`, `avg`, `min`, `max` and quantiles of a number property, and `per_person`
+//! (events, or with `prop` their sum, per person who did it). Events without the number do not
+//! count for measures of it. A figure of nothing is zero for `count`, `persons` and `sum`, and not
+//! known for the others.
+//!
+//! Persons are counted once per line and bucket, and once in the total: totals are not sums of
+//! buckets. With a breakdown the lines are the values with the largest totals (for averages,
+//! extremes, quantiles and `per_person`: the most events), then events without the property, then
+//! `other`. People may have several values, so persons of `other` need to know which values are
+//! listed: that is a second pass ([`Analysis::refine`]); without it they are not known.
+//!
+//! Invariant: without filters by value, the lines of `count` add up to the trend without breakdown.
+//!
+//! Deliberately elsewhere: buckets (`time_bucket`), arithmetic with series (`formula`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
+use crate::events::{EventSet, ScanPlan};
+use crate::filter::{Columns, Condition, Matcher, TextColumn};
+use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
+use crate::time_bucket::{Buckets, Unit, date_of, start_of};
+
 pub mod answer;
+mod counter;
+mod formula;
+mod read;
+#[cfg(test)]
+mod tests;
+
+/// Series of one question.
+const MAX_SERIES: usize = 10;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    #[serde(default = "any_event")]
+    series: Vec<Series>,
+    #[serde(default = "day")]
+    bucket: Unit,
+    compare: Option<String>,
+    formula: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Series {
+    event: Option<String>,
+    #[serde(default)]
+    measure: Measure,
+    prop: Option<String>,
+    #[serde(default, rename = "where", skip_serializing_if = "Value::is_null")]
+    filter: Value,
+}
+
+fn any_event() -> Vec<Series> {
+    vec![Series { event: None, measure: Measure::Count, prop: None, filter: Value::Null }]
+}
+fn day() -> Unit {
+    Unit::Day
+}
+
+/// What a series measures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Measure {
+    #[default]
+    Count,
+    Persons,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    P50,
+    P90,
+    P95,
+    P99,
+    PerPerson,
+}
+
+impl Measure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Persons => "persons",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::PerPerson => "per_person",
+        }
+    }
+
+    fn needs_number(self) -> bool {
+        !matches!(self, Self::Count | Self::Persons | Self::PerPerson)
+    }
+
+    fn counts_persons(self) -> bool {
+        matches!(self, Self::Persons | Self::PerPerson)
+    }
+
+    /// The share below a quantile.
+    fn quantile(self) -> Option<f64> {
+        match self {
+            Self::P50 => Some(0.5),
+            Self::P90 => Some(0.9),
+            Self::P95 => Some(0.95),
+            Self::P99 => Some(0.99),
+            _ => None,
+        }
+    }
+}
+
+/// One series, bound to columns.
+#[derive(Debug, Clone)]
+struct Line {
+    event: Option<String>,
+    measure: Measure,
+    /// The column of its number.
+    number: Option<usize>,
+}
+
+impl Line {
+    fn sums(&self) -> bool {
+        self.number.is_some()
+            && matches!(self.measure, Measure::Sum | Measure::Avg | Measure::PerPerson)
+    }
+}
+
+/// What the kernels and the answer of one question share.
+#[derive(Debug)]
+struct Shape {
+    lines: Vec<Line>,
+    /// The range, then with `compare` the range before.
+    periods: Vec<Buckets>,
+    from_ms: i64,
+    to_ms: i64,
+    breakdown: Option<TextColumn>,
+    limit: usize,
+    formula: Option<formula::Formula>,
+}
+
+impl Shape {
+    /// Figures per group: a column per bucket and one for the total, period after period.
+    fn width(&self) -> usize {
+        self.periods.iter().map(|period| period.len() + 1).sum()
+    }
+}
+
+struct Trend {
+    plan: ScanPlan,
+    matcher: Matcher,
+    shape: Arc<Shape>,
+    /// In the second pass: the listed values, by series.
+    listed: Option<Arc<Vec<Vec<Key>>>>,
+}
+
+/// Understand the question.
+///
+/// # Errors
+/// [`QuestionError`] when a field is wrong.
+pub(crate) fn compile(
+    mut body: Map<String, Value>,
+    context: &Context,
+) -> Result<Compiled, QuestionError> {
+    let common = Common::take(&mut body, context)?;
+    let question: Question = parse(body)?;
+    if !(1..=MAX_SERIES).contains(&question.series.len()) {
+        return Err(QuestionError::Count {
+            what: "series of a trend",
+            got: question.series.len(),
+            min: 1,
+            max: MAX_SERIES,
+        });
+    }
+    let mut columns = Columns::default();
+    let mut patterns = Vec::new();
+    let mut lines = Vec::new();
+    for series in &question.series {
+        if series.measure.needs_number() && series.prop.is_none() {
+            return Err(QuestionError::Field {
+                field: "series.prop",
+                detail: format!("`{}` needs the name of a number property", series.measure.name()),
+            });
+        }
+        if matches!(series.measure, Measure::Count | Measure::Persons) && series.prop.is_some() {
+            return Err(QuestionError::Field {
+                field: "series.prop",
+                detail: format!("`{}` measures no property; leave it out", series.measure.name()),
+            });
+        }
+        let condition = Condition::parse(&series.filter)?.and(common.filter.clone());
+        patterns.push((series.event.clone(), condition.bind(&mut columns)));
+        lines.push(Line {
+            event: series.event.clone(),
+            measure: series.measure,
+            number: series.prop.as_ref().map(|prop| columns.number(prop)),
+        });
+    }
+    let formula = question
+        .formula
+        .as_ref()
+        .map(|text| formula::Formula::parse(text, lines.len()))
+        .transpose()?;
+    if formula.is_some() && common.breakdown.is_some() {
+        return Err(QuestionError::Unsupported { what: "`formula` with a `breakdown`".into() });
+    }
+    let (periods, scan_from_ms) = periods(&common, &question)?;
+    let breakdown = common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop));
+    let names: Option<Vec<String>> = lines.iter().map(|line| line.event.clone()).collect();
+    let events = names.map_or(EventSet::All, |mut names| {
+        names.sort();
+        names.dedup();
+        EventSet::Only(names)
+    });
+    let shape = Shape {
+        lines,
+        periods,
+        from_ms: common.from_ms,
+        to_ms: common.to_ms,
+        breakdown,
+        limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
+        formula,
+    };
+    let analysis = Trend {
+        plan: ScanPlan::with(columns, scan_from_ms, common.to_ms, events),
+        matcher: Matcher::new(patterns),
+        shape: Arc::new(shape),
+        listed: None,
+    };
+    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+}
+
+/// The buckets of the range, with `compare` also of the one before it; and where the scan begins.
+///
+/// The range before has as many local days when the range consists of whole days, else the same
+/// length; its buckets are matched by position.
+fn periods(common: &Common, question: &Question) -> Result<(Vec<Buckets>, i64), QuestionError> {
+    let (from_ms, to_ms, tz) = (common.from_ms, common.to_ms, &common.tz);
+    let range = Buckets::new(question.bucket, tz, from_ms, to_ms, 0)?;
+    match question.compare.as_deref() {
+        None => Ok((vec![range], from_ms)),
+        Some("previous") => {
+            let whole_days = || {
+                let (first, end) = (date_of(from_ms, tz)?, date_of(to_ms, tz)?);
+                let whole = start_of(first, tz)? == from_ms && start_of(end, tz)? == to_ms;
+                let days = first.until(end).ok()?.get_days();
+                start_of(first.checked_sub(jiff::Span::new().days(days)).ok()?, tz)
+                    .filter(|_| whole)
+            };
+            let before_ms = whole_days().unwrap_or(from_ms - (to_ms - from_ms));
+            let before = Buckets::new(question.bucket, tz, before_ms, from_ms, 0)?;
+            Ok((vec![range, before], before_ms))
+        }
+        Some(other) => Err(QuestionError::Field {
+            field: "compare",
+            detail: format!("`{other}` is not known; write `previous`"),
+        }),
+    }
+}
+
+impl Analysis for Trend {
+    fn scan(&self) -> &ScanPlan {
+        &self.plan
+    }
+
+    fn kernel(&self) -> Box<dyn Kernel> {
+        Box::new(counter::Counter::new(
+            Arc::clone(&self.shape),
+            self.matcher.clone(),
+            self.listed.clone(),
+        ))
+    }
+
+    fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
+        let persons = self.shape.lines.iter().any(|line| line.measure.counts_persons());
+        if self.listed.is_some() || self.shape.breakdown.is_none() || !persons {
+            return None;
+        }
+        let (listed, beyond) = read::listed(partial, &self.shape);
+        beyond.then(|| -> Box<dyn Analysis> {
+            Box::new(Trend {
+                plan: self.plan.clone(),
+                matcher: self.matcher.clone(),
+                shape: Arc::clone(&self.shape),
+                listed: Some(Arc::new(listed)),
+            })
+        })
+    }
+
+    fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
+        Answer {
+            complete: facts.now_ms >= self.shape.to_ms + LATENESS_MS,
+            body: AnswerBody::Trend(read::answer(partial, &self.shape)),
+        }
+    }
+}

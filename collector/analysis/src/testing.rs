@@ -1,0 +1,198 @@
+//! A store in memory, for tests: simple events in, answers out.
+//!
+//! It keeps the promises of [`Run`](crate::events::Run) the plain way: sort, group by person,
+//! filter by the plan, look every property up. Behind the feature `testing`, for tests of other
+//! crates and the comparison with other engines.
+
+use serde_json::{Map, Value};
+
+use crate::events::{ABSENT, Dictionaries, Run};
+use crate::kernel::{Analysis, Partial};
+use crate::question::{Context, QuestionError, compile};
+use crate::{Answer, Facts};
+
+/// One event. `seq` is the device's own counter, which orders events of one millisecond.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields of a row, see `events::Run`")]
+pub struct Event {
+    pub person: u64,
+    pub actor: u64,
+    pub ts_ms: i64,
+    pub seq: u32,
+    pub name: String,
+    pub props: Map<String, Value>,
+}
+
+impl Event {
+    /// An event of a person on their only device.
+    pub fn new(person: u64, ts_ms: i64, name: &str) -> Self {
+        Self { person, actor: person, ts_ms, seq: 0, name: name.into(), props: Map::new() }
+    }
+
+    /// The same with a property.
+    pub fn with(mut self, prop: &str, value: impl Into<Value>) -> Self {
+        self.props.insert(prop.into(), value.into());
+        self
+    }
+
+    /// The same from another device.
+    pub fn on(mut self, actor: u64) -> Self {
+        self.actor = actor;
+        self
+    }
+
+    /// The same with a place among the events of its millisecond.
+    pub fn seq(mut self, seq: u32) -> Self {
+        self.seq = seq;
+        self
+    }
+
+    fn text(&self, prop: &str) -> Option<String> {
+        match self.props.get(prop)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    fn number(&self, prop: &str) -> f64 {
+        match self.props.get(prop) {
+            Some(Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN),
+            Some(Value::String(text)) => text.trim().parse().unwrap_or(f64::NAN),
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// Events in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    events: Vec<Event>,
+}
+
+/// How to scan: none of it may show in an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Scan {
+    /// Kernels to share the persons among.
+    pub kernels: usize,
+    /// Meet all texts in reverse order first, so that codes differ.
+    pub reverse_codes: bool,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { kernels: 1, reverse_codes: false }
+    }
+}
+
+impl Memory {
+    /// A store with these events, in any order. Events that are equal in time, counter and person
+    /// keep the order they are given in.
+    pub fn new(events: impl IntoIterator<Item = Event>) -> Self {
+        let mut events: Vec<Event> = events.into_iter().collect();
+        events.sort_by_key(|event| (event.person, event.ts_ms, event.seq));
+        Self { events }
+    }
+
+    /// Scan for an analysis.
+    pub fn ask(&self, analysis: &dyn Analysis, scan: Scan) -> Partial {
+        let mut partial = Partial::default();
+        for share in 0..scan.kernels.max(1) {
+            partial.merge(self.ask_share(analysis, scan, share));
+        }
+        partial
+    }
+
+    fn ask_share(&self, analysis: &dyn Analysis, scan: Scan, share: usize) -> Partial {
+        let plan = analysis.scan();
+        let mut dictionaries = Dictionaries::new(plan);
+        if scan.reverse_codes {
+            for event in self.events.iter().rev() {
+                dictionaries.events.intern(&event.name);
+                for (prop, dictionary) in plan.texts.iter().zip(&mut dictionaries.texts) {
+                    if let Some(text) = event.text(prop) {
+                        dictionary.intern(&text);
+                    }
+                }
+            }
+        }
+        let mut kernel = analysis.kernel();
+        for person in self.events.chunk_by(|a, b| a.person == b.person) {
+            if person[0].person as usize % scan.kernels.max(1) != share {
+                continue;
+            }
+            let rows: Vec<&Event> = person
+                .iter()
+                .filter(|event| (plan.from_ms..plan.to_ms).contains(&event.ts_ms))
+                .filter(|event| plan.events.contains(&event.name))
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let ts: Vec<i64> = rows.iter().map(|event| event.ts_ms).collect();
+            let actor: Vec<u64> = rows.iter().map(|event| event.actor).collect();
+            let event: Vec<u32> =
+                rows.iter().map(|event| dictionaries.events.intern(&event.name)).collect();
+            let texts: Vec<Vec<u32>> = plan
+                .texts
+                .iter()
+                .zip(&mut dictionaries.texts)
+                .map(|(prop, dictionary)| {
+                    let code = |event: &&Event| {
+                        event.text(prop).map_or(ABSENT, |text| dictionary.intern(&text))
+                    };
+                    rows.iter().map(code).collect()
+                })
+                .collect();
+            let numbers: Vec<Vec<f64>> = plan
+                .numbers
+                .iter()
+                .map(|prop| rows.iter().map(|event| event.number(prop)).collect())
+                .collect();
+            let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+            let numbers: Vec<&[f64]> = numbers.iter().map(Vec::as_slice).collect();
+            let run = Run {
+                person: person[0].person,
+                ts: &ts,
+                actor: &actor,
+                event: &event,
+                texts: &texts,
+                numbers: &numbers,
+            };
+            kernel.person(&run, &dictionaries);
+        }
+        kernel.finish(&dictionaries)
+    }
+
+    /// Ask a question as the collector does.
+    ///
+    /// # Errors
+    /// When the question is refused.
+    pub fn answer(
+        &self,
+        kind: &str,
+        question: Value,
+        context: &Context,
+    ) -> Result<Answer, QuestionError> {
+        self.answer_by(kind, question, context, Scan::default())
+    }
+
+    /// The same, scanned in a given way.
+    ///
+    /// # Errors
+    /// When the question is refused.
+    pub fn answer_by(
+        &self,
+        kind: &str,
+        question: Value,
+        context: &Context,
+        scan: Scan,
+    ) -> Result<Answer, QuestionError> {
+        let compiled = compile(kind, question, context)?;
+        let facts = Facts { now_ms: context.now_ms };
+        let Ok(answer) = compiled
+            .ask(&facts, |analysis| Ok::<_, std::convert::Infallible>(self.ask(analysis, scan)));
+        Ok(answer)
+    }
+}

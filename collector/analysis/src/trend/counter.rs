@@ -1,0 +1,258 @@
+//! The kernel of trends: one cell per series, group and column.
+//!
+//! Table: `(0, series, group, chunk)` → cells of [`CHUNK`] columns, each `events, persons` and, for
+//! measures of sums, the digits of an exact sum. Columns are buckets and totals of all periods in
+//! a row. Bags: `(1, series, group, column)` → values, for extremes and quantiles. A group is a
+//! value of the breakdown; in the second pass `other` is [`OTHER`].
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{Measure, Shape};
+use crate::events::{ABSENT, Dictionaries, Run};
+use crate::exact_sum::{DIGITS, ExactSum};
+use crate::filter::Matcher;
+use crate::kernel::{Kernel, Key, Partial};
+
+/// Columns of one row of the table: a value seen on one day should not cost a year of columns.
+pub(super) const CHUNK: usize = 32;
+
+/// The group of all values that are not listed.
+pub(super) const OTHER: Key = Key::Int(0);
+
+pub(super) struct Counter {
+    shape: Arc<Shape>,
+    matcher: Matcher,
+    listed: Option<Arc<Vec<Vec<Key>>>>,
+    /// In the second pass: group by breakdown code, per series.
+    groups: Vec<Vec<u32>>,
+    width: usize,
+    cells: Vec<Cells>,
+    /// Number of the person, from 1.
+    person: u64,
+}
+
+/// The cells of one series.
+#[derive(Debug, Default)]
+struct Cells {
+    /// Where the cell of `group × width + column` lies, plus one; large indices in the map.
+    dense: Vec<u32>,
+    sparse: HashMap<u64, u32>,
+    keys: Vec<u64>,
+    events: Vec<u64>,
+    /// Persons, and the last one counted.
+    persons: Vec<(u64, u64)>,
+    sums: Vec<ExactSum>,
+    /// Extremes are one value, quantiles all of them.
+    bags: Vec<Vec<f64>>,
+}
+
+/// Above this an index lives in a map: 16 MiB of dense index.
+const DENSE: u64 = 1 << 22;
+
+impl Cells {
+    #[inline]
+    fn at(&mut self, key: u64) -> usize {
+        if key < DENSE {
+            let place = key as usize;
+            if place >= self.dense.len() {
+                self.dense.resize((place + 1).next_power_of_two().max(64), 0);
+            }
+            if self.dense[place] == 0 {
+                self.keys.push(key);
+                self.dense[place] = self.keys.len() as u32;
+                self.grow();
+            }
+            return self.dense[place] as usize - 1;
+        }
+        if let Some(cell) = self.sparse.get(&key) {
+            return *cell as usize;
+        }
+        self.keys.push(key);
+        let cell = self.keys.len() - 1;
+        self.sparse.insert(key, cell as u32);
+        self.grow();
+        cell
+    }
+
+    fn grow(&mut self) {
+        self.events.push(0);
+        self.persons.push((0, 0));
+    }
+
+    #[inline]
+    fn person(&mut self, cell: usize, person: u64) {
+        let (count, last) = &mut self.persons[cell];
+        *count += u64::from(*last != person);
+        *last = person;
+    }
+
+    fn value(&mut self, cell: usize, value: f64, measure: Measure) {
+        match measure {
+            Measure::Count | Measure::Persons => {}
+            Measure::Sum | Measure::Avg | Measure::PerPerson => {
+                if self.sums.len() <= cell {
+                    self.sums.resize(cell + 1, ExactSum::default());
+                }
+                self.sums[cell].add(value);
+            }
+            Measure::Min
+            | Measure::Max
+            | Measure::P50
+            | Measure::P90
+            | Measure::P95
+            | Measure::P99 => {
+                if self.bags.len() <= cell {
+                    self.bags.resize(cell + 1, Vec::new());
+                }
+                let bag = &mut self.bags[cell];
+                match (measure, bag.first_mut()) {
+                    (Measure::Min, Some(least)) => *least = least.min(value),
+                    (Measure::Max, Some(most)) => *most = most.max(value),
+                    _ => bag.push(value),
+                }
+            }
+        }
+    }
+}
+
+impl Counter {
+    pub(super) fn new(
+        shape: Arc<Shape>,
+        matcher: Matcher,
+        listed: Option<Arc<Vec<Vec<Key>>>>,
+    ) -> Self {
+        let series = shape.lines.len();
+        Self {
+            width: shape.width(),
+            cells: (0..series).map(|_| Cells::default()).collect(),
+            groups: vec![Vec::new(); series],
+            person: 0,
+            shape,
+            matcher,
+            listed,
+        }
+    }
+
+    /// In the second pass: extend the map from codes to groups. Group 0 is "absent", then the
+    /// listed values in order, then the rest.
+    fn learn_groups(&mut self, dictionaries: &Dictionaries) {
+        let (Some(listed), Some(column)) = (&self.listed, self.shape.breakdown) else { return };
+        let dictionary = column.dictionary(dictionaries);
+        for (groups, listed) in self.groups.iter_mut().zip(listed.iter()) {
+            for code in groups.len()..dictionary.len() {
+                let group = match dictionary.text(code as u32) {
+                    None => 0,
+                    Some(text) => listed
+                        .iter()
+                        .position(|key| key.text() == Some(text))
+                        .map_or(listed.len() + 1, |position| position + 1),
+                };
+                groups.push(group as u32);
+            }
+        }
+    }
+
+    fn group_key(&self, series: usize, group: u64, dictionaries: &Dictionaries) -> Key {
+        let Some(column) = self.shape.breakdown else { return Key::None };
+        match &self.listed {
+            None => Key::from_text(column.dictionary(dictionaries).text(group as u32)),
+            Some(_) if group == 0 => Key::None,
+            Some(listed) => listed[series].get(group as usize - 1).cloned().unwrap_or(OTHER),
+        }
+    }
+}
+
+impl Kernel for Counter {
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+        self.matcher.learn(dictionaries);
+        self.learn_groups(dictionaries);
+        self.person += 1;
+        let shape = &*self.shape;
+        let codes = shape.breakdown.map(|column| column.of(run));
+        // The range before comes first in time.
+        let mut period = shape.periods.len() - 1;
+        let mut bucket = 0;
+        for row in 0..run.len() {
+            let mut mask = self.matcher.mask(run, row);
+            if mask == 0 {
+                continue;
+            }
+            let at_ms = run.ts[row];
+            if period == 1 && at_ms >= shape.from_ms {
+                (period, bucket) = (0, 0);
+            }
+            let buckets = &shape.periods[period];
+            bucket = buckets.index(at_ms, bucket);
+            let base = if period == 0 { 0 } else { shape.periods[0].len() + 1 };
+            let code = codes.map_or(ABSENT, |codes| codes[row]);
+            while mask != 0 {
+                let series = mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                let line = &shape.lines[series];
+                let value = line.number.map_or(0.0, |column| run.numbers[column][row]);
+                if value.is_nan() {
+                    continue;
+                }
+                let group =
+                    if self.listed.is_some() { self.groups[series][code as usize] } else { code };
+                let key = u64::from(group) * self.width as u64 + base as u64;
+                let cells = &mut self.cells[series];
+                let cell = cells.at(key + bucket as u64);
+                cells.events[cell] += 1;
+                if line.measure.counts_persons() {
+                    cells.person(cell, self.person);
+                    let total = cells.at(key + buckets.len() as u64);
+                    cells.person(total, self.person);
+                }
+                if line.number.is_some() {
+                    cells.value(cell, value, line.measure);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
+        let mut partial = Partial::default();
+        for (series, mut cells) in std::mem::take(&mut self.cells).into_iter().enumerate() {
+            let sums = self.shape.lines[series].sums();
+            let fields = fields(sums);
+            // Cells of one row next to each other, so that each row is made once.
+            let mut order: Vec<usize> = (0..cells.keys.len()).collect();
+            order.sort_unstable_by_key(|cell| cells.keys[*cell]);
+            let row_of = |key: u64| {
+                let column = key % self.width as u64;
+                (key / self.width as u64, column / CHUNK as u64)
+            };
+            for row in order.chunk_by(|a, b| row_of(cells.keys[*a]) == row_of(cells.keys[*b])) {
+                let (group, chunk) = row_of(cells.keys[row[0]]);
+                let group = self.group_key(series, group, dictionaries);
+                let mut values = vec![0.0; fields * CHUNK];
+                for cell in row {
+                    let column = (cells.keys[*cell] % self.width as u64) as usize;
+                    let place = &mut values[column % CHUNK * fields..][..fields];
+                    place[0] = cells.events[*cell] as f64;
+                    place[1] = cells.persons[*cell].0 as f64;
+                    if let Some(sum) = cells.sums.get(*cell).filter(|_| sums) {
+                        place[2..].copy_from_slice(&sum.columns());
+                    }
+                    if let Some(bag) = cells.bags.get_mut(*cell).filter(|bag| !bag.is_empty()) {
+                        let key = vec![Key::Int(1), series.into(), group.clone(), column.into()];
+                        partial.put(key, std::mem::take(bag));
+                    }
+                }
+                partial.add(
+                    vec![Key::Int(0), series.into(), group, Key::from(chunk as usize)],
+                    &values,
+                );
+            }
+        }
+        partial
+    }
+}
+
+/// Columns of one cell.
+pub(super) fn fields(sums: bool) -> usize {
+    if sums { 2 + DIGITS } else { 2 }
+}
