@@ -1,2 +1,52 @@
-//! Skeleton.
-fn main() {}
+//! The project's chores, one command per file: `cargo xtask` lists them.
+//!
+//! A command says what it does before it does it and how long it took after. What it needs and
+//! does not find it installs, or says exactly what to type (`setup`).
+
+mod bench;
+mod build;
+mod build_sdk;
+mod check;
+mod demo;
+mod doc_blocks;
+mod fetch;
+mod readme;
+mod setup;
+mod shell;
+mod test;
+
+use std::path::PathBuf;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  demo [--check]    a shop, a collector and 90 days of data, running; --check proves it and ends
+  test [part…]      all tests, or only these parts; `test --list` names them
+  build             the npm package and the collector's binary
+  bench [--events N]  ratios: ingest, questions against other engines, size and speed of the SDK
+  check             format, lints, layers, repeated documentation, links
+";
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<_> = arguments.collect();
+    match command.as_deref() {
+        Some("demo") => demo::demo(&rest),
+        Some("test") => test::test(&rest),
+        Some("build") => build::build().map(drop),
+        Some("bench") => bench::bench(&rest),
+        Some("check") => check::check(),
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(unknown) => anyhow::bail!("there is no `{unknown}`\n\n{HELP}"),
+    }
+}
+
+/// The project's folder.
+fn root() -> PathBuf {
+    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().expect("xtask is a folder of the project").to_owned()
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask build`: the packed npm package and the collector's binary.
+
+use std::path::PathBuf;
+
+use crate::shell::{cargo, loud, step};
+use crate::{build_sdk, root, setup};
+
+/// Build both; gives the binary's path.
+///
+/// # Errors
+/// When a tool is missing or a compiler refuses.
+pub fn build() -> anyhow::Result<PathBuf> {
+    setup::wasm_target()?;
+    setup::node()?;
+    step("building the npm package", || build_sdk::build_sdk(&root()))?;
+    collector()
+}
+
+/// The collector at nearly release speed (profile `fast`); gives the binary's path.
+///
+/// # Errors
+/// When the compiler refuses.
+pub fn collector() -> anyhow::Result<PathBuf> {
+    step("building the collector", || {
+        loud(&mut cargo(&root(), &["build", "--quiet", "--profile", "fast", "-p", "tallymark"]))
+    })?;
+    Ok(target().join("fast/tallymark"))
+}
+
+/// The packed npm packages.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn packages() -> anyhow::Result<Vec<PathBuf>> {
+    let files = std::fs::read_dir(root().join("npm"))?.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == "tgz")).collect())
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

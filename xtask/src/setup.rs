@@ -1,0 +1,144 @@
+//! What the chores need beside Rust: found, installed, or named with the command that installs it.
+//!
+//! Everything here is safe to repeat and skips what is there. What is installed stays inside the
+//! project (`.venv`, `node_modules`), except the Rust target and Chromium.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::root;
+use crate::shell::{command, find, quiet, step};
+
+/// The standard library for wasm.
+///
+/// # Errors
+/// When it is missing and rustup cannot add it.
+pub fn wasm_target() -> anyhow::Result<()> {
+    let sysroot = quiet(&mut command(&root(), "rustc", &["--print", "sysroot"]))?;
+    if Path::new(sysroot.trim()).join("lib/rustlib/wasm32-unknown-unknown").is_dir() {
+        return Ok(());
+    }
+    step("adding Rust's wasm target", || {
+        let add = ["target", "add", "wasm32-unknown-unknown"];
+        quiet(&mut command(&root(), "rustup", &add)).map(drop)
+    })
+}
+
+/// Node.js with npm.
+///
+/// # Errors
+/// When it is missing or too old.
+pub fn node() -> anyhow::Result<()> {
+    let hint = "install Node.js 20 or newer with npm (Debian: apt-get install -y nodejs npm)";
+    ensure!(find("node").is_some() && find("npm").is_some(), "{hint}");
+    let version = quiet(&mut command(&root(), "node", &["--version"]))?;
+    let major =
+        version.trim().trim_start_matches('v').split('.').next().and_then(|n| n.parse().ok());
+    ensure!(major >= Some(20), "this is Node.js {}: {hint}", version.trim());
+    Ok(())
+}
+
+/// The packages of one npm project, as its lock file says; again when the lock file or one of
+/// the `newer` files (the packed SDK) is newer than what is installed.
+///
+/// # Errors
+/// When npm fails.
+pub fn npm(folder: &str, newer: &[PathBuf]) -> anyhow::Result<()> {
+    node()?;
+    let folder = root().join(folder);
+    let installed = changed(&folder.join("node_modules/.package-lock.json"));
+    let wanted = newer
+        .iter()
+        .filter_map(|file| changed(file))
+        .chain(changed(&folder.join("package-lock.json")));
+    if installed >= wanted.max() && installed.is_some() {
+        return Ok(());
+    }
+    step(&format!("npm packages of {}", shown(&folder)), || {
+        let ci = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+        quiet(&mut command(&folder, "npm", &ci))?;
+        // npm keeps the time of an unchanged lock file; ours must be the time of this run.
+        let lock = std::fs::File::options()
+            .append(true)
+            .open(folder.join("node_modules/.package-lock.json"));
+        lock.and_then(|file| file.set_modified(SystemTime::now()))
+            .context("node_modules is not writable")
+    })
+}
+
+/// Chromium's program, installed by apt where that is possible.
+///
+/// # Errors
+/// When there is none and we may not install one, saying what to type.
+pub fn chromium() -> anyhow::Result<PathBuf> {
+    const NAMES: [&str; 4] =
+        ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    if let Some(given) = std::env::var_os("CHROMIUM") {
+        return Ok(given.into());
+    }
+    if let Some(found) = NAMES.iter().find_map(|name| find(name)) {
+        return Ok(found);
+    }
+    let user = quiet(&mut command(&root(), "id", &["-u"]))?;
+    if user.trim() != "0" || find("apt-get").is_none() {
+        bail!(
+            "the browser tests need Chromium: `sudo apt-get install -y chromium`, or CHROMIUM=/path/to/it"
+        );
+    }
+    step("installing Chromium with apt", || {
+        quiet(&mut command(&root(), "apt-get", &["update", "-q"]))?;
+        quiet(&mut command(&root(), "apt-get", &["install", "-y", "-q", "chromium"]))
+    })?;
+    NAMES
+        .iter()
+        .find_map(|name| find(name))
+        .context("apt installed Chromium, but it is not on the path")
+}
+
+/// Python with the packages of `tests/requirements.txt` and the CDNOW log, in `.venv`.
+///
+/// # Errors
+/// When Python is missing or pip fails.
+pub fn python() -> anyhow::Result<PathBuf> {
+    /// Only its data file is read, so none of its dependencies is wanted.
+    const CDNOW: &str = "Lifetimes==0.11.3";
+    if let Some(given) = std::env::var_os("TALLYMARK_PYTHON") {
+        return Ok(given.into());
+    }
+    let folder = root().join(".venv");
+    let (python, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
+    let wanted = std::fs::read_to_string(root().join("tests/requirements.txt"))? + CDNOW;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    ensure!(
+        find("python3").is_some(),
+        "install Python 3.11 or newer with venv (Debian: apt-get install -y python3-venv)"
+    );
+    step("Python packages to compare with, in .venv", || {
+        quiet(&mut command(&root(), "python3", &["-m", "venv", ".venv"]))?;
+        let pip = |arguments: &[&str]| {
+            let all: Vec<_> = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+                .iter()
+                .chain(arguments)
+                .copied()
+                .collect();
+            quiet(&mut command(&root(), ".venv/bin/python", &all))
+        };
+        pip(&["-r", "tests/requirements.txt"])?;
+        pip(&["--no-deps", CDNOW])?;
+        std::fs::write(&stamp, wanted).context(".venv is not writable")
+    })?;
+    Ok(python)
+}
+
+/// When a file was last written, if it is there.
+fn changed(file: &Path) -> Option<SystemTime> {
+    file.metadata().ok()?.modified().ok()
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,231 @@
+//! `cargo xtask test`: every test there is, part by part, with a table of what took how long.
+//!
+//! Parts run in the order of the table, cheap ones first; a failing part does not stop the next.
+//! A name that is no part is taken as a module of `tests/tests/e2e`. The last line is always
+//! `N passed, N failed`, and the command fails when the second number is not 0.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::shell::{cargo, command, seconds};
+use crate::{build, check, demo, readme, root, setup};
+
+/// A part: its name, what it shows, and how it is run.
+struct Part {
+    name: &'static str,
+    shows: &'static str,
+    run: fn(&Part) -> anyhow::Result<Counts>,
+}
+
+/// Tests that ran.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+const PARTS: &[Part] = &[
+    Part {
+        name: "text",
+        shows: "format, documentation, links, changelog",
+        run: |_| one(check::text()),
+    },
+    Part { name: "rust", shows: "units, laws and vectors of every crate", run: |_| rust() },
+    Part {
+        name: "npm",
+        shows: "the package: types, wasm and TypeScript on the shared vectors",
+        run: |_| npm(),
+    },
+    Part { name: "layers", shows: "dependencies point one way", run: e2e },
+    Part { name: "delivery", shows: "what a batch becomes", run: e2e },
+    Part { name: "identity", shows: "no raw id anywhere", run: e2e },
+    Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
+    Part { name: "malformed", shows: "hostile bytes", run: e2e },
+    Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },
+    Part { name: "crash", shows: "50 kills under load", run: e2e },
+    Part { name: "cdnow", shows: "real purchases against pandas", run: compared },
+    Part {
+        name: "differential",
+        shows: "random questions against ClickHouse's engine",
+        run: compared,
+    },
+    Part {
+        name: "browser",
+        shows: "the packed package in Chromium, a real collector",
+        run: |_| browser(),
+    },
+    Part {
+        name: "demo",
+        shows: "`cargo xtask demo` comes up",
+        run: |_| one(demo::demo(&["--check".to_owned(), "--data".to_owned(), demo_folder()])),
+    },
+    Part { name: "readme", shows: "the README's commands run", run: |_| readme_blocks() },
+];
+
+/// Run all parts, or those named. `--list` names them.
+///
+/// # Errors
+/// When a test failed or a part could not run.
+pub fn test(arguments: &[String]) -> anyhow::Result<()> {
+    if arguments.iter().any(|argument| argument == "--list") {
+        PARTS.iter().for_each(|part| println!("{:<13} {}", part.name, part.shows));
+        return Ok(());
+    }
+    let unknown = arguments.iter().find(|name| PARTS.iter().all(|part| part.name != **name));
+    ensure!(
+        unknown.is_none(),
+        "no part is named {unknown:?}; `cargo xtask test --list` names them"
+    );
+    let wanted =
+        |part: &&Part| arguments.is_empty() || arguments.iter().any(|name| name == part.name);
+
+    let from = Instant::now();
+    if PARTS.iter().filter(wanted).any(|part| !["text", "rust", "layers"].contains(&part.name)) {
+        build::build()?;
+    }
+    let mut table = Vec::new();
+    for part in PARTS.iter().filter(wanted) {
+        println!("\n━━ {}: {}", part.name, part.shows);
+        let from = Instant::now();
+        let counts = (part.run)(part).unwrap_or_else(|error| {
+            println!("{error:?}");
+            Counts { passed: 0, failed: 1 }
+        });
+        table.push((part, counts, from.elapsed()));
+    }
+    summary(&table, from.elapsed())
+}
+
+fn summary(table: &[(&Part, Counts, Duration)], took: Duration) -> anyhow::Result<()> {
+    println!("\n{:<13} {:>7} {:>7} {:>12}", "part", "passed", "failed", "took");
+    let mut all = Counts::default();
+    for (part, counts, took) in table {
+        println!(
+            "{:<13} {:>7} {:>7} {:>12}",
+            part.name,
+            counts.passed,
+            counts.failed,
+            seconds(*took)
+        );
+        all.passed += counts.passed;
+        all.failed += counts.failed;
+    }
+    println!("\nin {}, building included", seconds(took));
+    println!("{} passed, {} failed", all.passed, all.failed);
+    ensure!(all.failed == 0, "some tests failed");
+    Ok(())
+}
+
+/// All crates in one run; the end-to-end crate has parts of its own.
+fn rust() -> anyhow::Result<Counts> {
+    let all = ["test", "--quiet", "--workspace", "--exclude", "tallymark-tests", "--no-fail-fast"];
+    counted(&mut cargo(&root(), &all))
+}
+
+/// One module of the end-to-end tests, against the binary just built.
+fn e2e(part: &Part) -> anyhow::Result<Counts> {
+    let filter = format!("{}::", part.name);
+    let mut run =
+        cargo(&root(), &["test", "--quiet", "-p", "tallymark-tests", "--test", "e2e", &filter]);
+    run.args(["--", "--nocapture"]).env("TALLYMARK_BIN", binary());
+    let counts = counted(&mut run)?;
+    ensure!(counts.passed + counts.failed > 0, "no test is in {filter}");
+    Ok(counts)
+}
+
+/// The same, with another engine beside it.
+fn compared(part: &Part) -> anyhow::Result<Counts> {
+    setup::python()?;
+    e2e(part)
+}
+
+fn npm() -> anyhow::Result<Counts> {
+    setup::npm("npm", &[])?;
+    counted(
+        command(&root().join("npm"), "npm", &["test", "--silent"]).env("TALLYMARK_BIN", binary()),
+    )
+}
+
+fn browser() -> anyhow::Result<Counts> {
+    let chromium = setup::chromium()?;
+    setup::npm("tests/browser", &crate::build::packages()?)?;
+    let mut run = command(&root().join("tests/browser"), "npm", &["test", "--silent"]);
+    counted(run.env("TALLYMARK_BIN", binary()).env("CHROMIUM", chromium))
+}
+
+fn readme_blocks() -> anyhow::Result<Counts> {
+    Ok(Counts { passed: readme::run()? as u64, failed: 0 })
+}
+
+fn one(done: anyhow::Result<()>) -> anyhow::Result<Counts> {
+    done.map(|()| Counts { passed: 1, failed: 0 })
+}
+
+/// Beside the demo a developer may have open.
+fn demo_folder() -> String {
+    std::env::temp_dir().join("tallymark-demo-check").to_string_lossy().into_owned()
+}
+
+fn binary() -> PathBuf {
+    build::target().join("fast/tallymark")
+}
+
+/// Run a test program, show its output as it comes, and add up what it says it ran.
+fn counted(run: &mut Command) -> anyhow::Result<Counts> {
+    let mut child =
+        run.stdout(Stdio::piped()).spawn().context("the test program does not start")?;
+    let mut counts = Counts::default();
+    let output = BufReader::new(child.stdout.take().context("its output is piped")?);
+    for line in output.lines() {
+        let line = line.context("its output is text")?;
+        println!("{line}");
+        add(&mut counts, &line);
+    }
+    let status = child.wait()?;
+    if !status.success() && counts.failed == 0 {
+        println!("the test program ended with {status} before it could count");
+        counts.failed = 1;
+    }
+    Ok(counts)
+}
+
+/// Add what one line of cargo's or node's test report says.
+fn add(counts: &mut Counts, line: &str) {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    match words.as_slice() {
+        // test result: ok. 4 passed; 2 failed; 0 ignored; …
+        ["test", "result:", _, passed, "passed;", failed, "failed;", ..] => {
+            counts.passed += number(passed);
+            counts.failed += number(failed);
+        }
+        // node: "ℹ pass 3" on a terminal, "# pass 3" elsewhere; cancelled ones did not pass.
+        ["ℹ" | "#", "pass", passed] => counts.passed += number(passed),
+        ["ℹ" | "#", "fail" | "cancelled", failed] => counts.failed += number(failed),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_of_cargo_and_node_are_added_up() {
+        let mut counts = Counts::default();
+        for line in [
+            "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 91 filtered out",
+            "# pass 30",
+            "ℹ fail 1",
+            "# cancelled 2",
+            "test layers::ok ... ok",
+        ] {
+            add(&mut counts, line);
+        }
+        assert_eq!(counts, Counts { passed: 34, failed: 5 });
+    }
+}
