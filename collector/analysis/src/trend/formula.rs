@@ -129,9 +129,9 @@ mod tests {
 
     #[rstest]
     #[case("A/B", Some(2.5))]
-    #[case("A - B * 2", Some(6.0))]
-    #[case("(A-B)*2", Some(16.0))]
-    #[case("A - B - 1", Some(7.0))]
+    #[case("A - B * 2", Some(2.0))]
+    #[case("(A-B)*2", Some(12.0))]
+    #[case("A - B - 1", Some(5.0))]
     #[case("A / (B - 4)", None)]
     #[case("100 * A / C", None)]
     fn a_formula_is(#[case] text: &str, #[case] want: Option<f64>) {
