@@ -13,10 +13,22 @@ declare const SHELL: readonly string[];
 
 const CACHE = `deckle-row-${BUILD}`;
 
-self.addEventListener("install", (event) => {
+/** Static routing, where the browser has it: Chromium from 123 on. */
+interface RoutingInstallEvent extends ExtendableEvent {
+  addRoutes?(rules: { condition: { requestMethod: string }; source: "network" }[]): Promise<void>;
+}
+
+self.addEventListener("install", (event: RoutingInstallEvent) => {
+  // What a page sends while it goes away must not wait for a worker: when the page is gone before
+  // the worker has declined the request, nobody is left to send it and the last events are lost.
+  if (event.addRoutes) {
+    const straight = { condition: { requestMethod: "POST" }, source: "network" } as const;
+    event.waitUntil(event.addRoutes([straight]));
+  }
   const fill = async () => {
     const cache = await caches.open(CACHE);
     await cache.addAll([...SHELL]);
+    await cache.add("/config.json").catch(() => undefined); // a shop may have none
     await self.skipWaiting();
   };
   event.waitUntil(fill());
