@@ -1,0 +1,214 @@
+//! The collector as a value: everything a request or a command needs, opened once.
+//!
+//! In: a data folder and settings. Out: [`App`], cheap to clone.
+//!
+//! Invariant: one process has one `App` per data folder; the store's lock sees to it.
+//!
+//! Deliberately elsewhere: HTTP (`router`, `server`), commands (`cli`).
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use serde::Serialize;
+use serde_json::Value;
+use tallymark_analysis::answer::{AnswerBody, Facts};
+use tallymark_analysis::question::{Context, compile};
+use tallymark_protocol::hashing::ServerHasher;
+use tallymark_store::{OpenError, Store, StoreOptions};
+use tokio::sync::Semaphore;
+
+use crate::catalog::{CatalogOpenError, SqliteCatalog};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::folder::{Folder, FolderError, Pepper};
+use crate::ingest::day_salts::DaySalts;
+use crate::ingest::rate::Rates;
+use crate::meta::projects::Project;
+use crate::meta::{Meta, MetaError};
+use crate::session::SignInTokens;
+use crate::telemetry::Telemetry;
+
+/// Everything, shared.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// The only source of time.
+    pub clock: Clock,
+    /// The settings in force.
+    pub config: Config,
+    /// Where the files are.
+    pub folder: Folder,
+    /// The secret of this installation.
+    pub pepper: Pepper,
+    /// Projects, keys, sessions.
+    pub meta: Meta,
+    /// The events.
+    pub store: Arc<Store>,
+    /// Every metric.
+    pub telemetry: Arc<Telemetry>,
+    pub(crate) salts: DaySalts,
+    pub(crate) rates: Rates,
+    pub(crate) ingest_slots: Semaphore,
+    pub(crate) sign_in: SignInTokens,
+    /// Questions being answered or waiting.
+    questions_admitted: Arc<Semaphore>,
+    /// Questions being answered.
+    questions_running: Arc<Semaphore>,
+    hashers: Mutex<HashMap<u32, Arc<ServerHasher>>>,
+}
+
+/// Why an app cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data folder or the pepper.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The metadata database.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// The catalog database.
+    #[error(transparent)]
+    Catalog(#[from] CatalogOpenError),
+    /// The store; among others, that another process has it.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The opening thread was stopped.
+    #[error("opening the store was interrupted")]
+    Interrupted,
+}
+
+/// The answer to a question, with what the collector knows about it.
+#[derive(Debug, Serialize)]
+pub struct Answered {
+    /// The question in full, defaults filled in.
+    pub definition: Value,
+    /// Whether late events may no longer change it.
+    pub complete: bool,
+    /// Rows looked at, before any filter.
+    pub rows_scanned: u64,
+    /// From the question to the answer, waiting included.
+    pub elapsed_ms: f64,
+    /// The figures.
+    #[serde(flatten)]
+    pub body: AnswerBody,
+}
+
+impl App {
+    /// Open a data folder, making and migrating what is missing.
+    ///
+    /// # Errors
+    /// [`AppError`]; [`OpenError::Locked`] inside it when another process has the folder.
+    pub async fn open(folder: Folder, config: Config, clock: Clock) -> Result<Self, AppError> {
+        folder.create()?;
+        let pepper = folder.pepper()?;
+        let meta = Meta::open(&folder.meta_db()).await?;
+        let catalog = Arc::new(SqliteCatalog::open(&folder.catalog_db()).await?);
+        let options = StoreOptions {
+            memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
+            flush_after_ms: config.flush_interval_ms,
+            query_threads: config.query_threads as usize,
+            ..StoreOptions::new(folder.root())
+        };
+        // Replay reads files and asks the catalog, which blocks: not on a thread of the runtime.
+        let store = tokio::task::spawn_blocking(move || Store::open(options, catalog))
+            .await
+            .map_err(|_| AppError::Interrupted)??;
+        let running = config.query_concurrency as usize;
+        Ok(Self(Arc::new(Parts {
+            salts: DaySalts::new(folder.day_salts(), pepper.clone()),
+            rates: Rates::new(config.ingest_rate_per_s, config.ingest_burst),
+            ingest_slots: Semaphore::new(config.ingest_concurrency as usize),
+            sign_in: SignInTokens::default(),
+            questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),
+            questions_running: Arc::new(Semaphore::new(running)),
+            hashers: Mutex::default(),
+            telemetry: Arc::default(),
+            store: Arc::new(store),
+            clock,
+            config,
+            folder,
+            pepper,
+            meta,
+        })))
+    }
+
+    /// Answer a question about a project.
+    ///
+    /// # Errors
+    /// [`ApiError::Question`] when it makes no sense, [`ApiError::Busy`] when too many are waiting.
+    pub async fn ask(
+        &self,
+        project: &Project,
+        kind: &str,
+        body: Value,
+    ) -> Result<Answered, ApiError> {
+        let began = Instant::now();
+        let context = Context { tz: project.tz.clone(), now_ms: self.clock.now_ms() };
+        let question = compile(kind, body, &context)?;
+        let admitted =
+            Arc::clone(&self.questions_admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+        let running = Arc::clone(&self.questions_running)
+            .acquire_owned()
+            .await
+            .map_err(|_| ApiError::Busy)?;
+        let store = Arc::clone(&self.store);
+        let project_id = project.id;
+        let (analysis, asked) = tokio::task::spawn_blocking(move || {
+            // The permits live as long as the work does, even when nobody waits for it any more.
+            let _permits = (admitted, running);
+            let asked = store.ask(project_id, &*question.analysis);
+            ((question.analysis, question.definition), asked)
+        })
+        .await?;
+        let (analysis, definition) = analysis;
+        let asked = asked?;
+        let answer = analysis.answer(&asked.partial, &Facts { now_ms: context.now_ms });
+        let elapsed = began.elapsed();
+        self.telemetry.questions.inc();
+        self.telemetry.question_seconds.observe(elapsed.as_secs_f64());
+        Ok(Answered {
+            definition,
+            complete: answer.complete,
+            rows_scanned: asked.rows_scanned,
+            elapsed_ms: elapsed.as_secs_f64() * 1e3,
+            body: answer.body,
+        })
+    }
+
+    /// Run something that reads files on a thread that may block.
+    ///
+    /// # Errors
+    /// What `work` says; [`ApiError::Internal`] when it panicked.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || work(&app)).await?
+    }
+
+    /// The keyed hash of a project's ids; its key is derived once.
+    pub fn hasher(&self, project: u32) -> Arc<ServerHasher> {
+        let mut hashers = self.hashers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let make = || Arc::new(ServerHasher::new(self.pepper.bytes(), project));
+        Arc::clone(hashers.entry(project).or_insert_with(make))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}

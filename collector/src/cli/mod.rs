@@ -1,0 +1,119 @@
+//! The command line.
+//!
+//! In: arguments, environment, the settings file. Out: what the command prints, and its exit code:
+//! 0 for done, 1 for an error, 2 for arguments that make no sense (clap's).
+//!
+//! Answers go to standard output, everything else to standard error, so that output can be piped.
+//!
+//! Deliberately elsewhere: what commands do. One file per command parses arguments and prints.
+
+mod config;
+mod key;
+mod project;
+mod serve;
+mod settings;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Loaded, Sources, load};
+use crate::folder::Folder;
+use settings::SettingFlags;
+
+/// Product analytics that a team runs itself.
+#[derive(Debug, Parser)]
+#[command(name = "tallymark", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The data folder.
+    #[arg(
+        long,
+        global = true,
+        env = "TALLYMARK_DATA",
+        default_value = "./tallymark-data",
+        value_name = "DIR"
+    )]
+    data: PathBuf,
+    /// The settings file; `tallymark.toml` in the data folder if there is one.
+    #[arg(long, global = true, env = "TALLYMARK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the collector.
+    Serve,
+    /// Make and list projects.
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    /// Make secret keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Print the settings in force and where each came from.
+    Config,
+}
+
+/// Run the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = run(cli);
+    outcome.unwrap_or_else(|error| {
+        eprintln!("tallymark: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { global, command } = cli;
+    let loaded = global.load()?;
+    crate::telemetry::start_logging(&loaded.config).map_err(anyhow::Error::msg)?;
+    let folder = Folder::at(&global.data);
+    // `config` must work where nothing else does.
+    if let Command::Config = command {
+        return config::print(&loaded, global.json);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        match command {
+            Command::Serve => serve::serve(folder, loaded.config, global.json).await,
+            Command::Project(command) => project::run(command, &folder, global.json).await,
+            Command::Key(command) => key::run(command, &folder, global.json).await,
+            Command::Config => config::print(&loaded, global.json),
+        }
+    });
+    // Whatever still reads a file at this point has nobody to give it to.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}
+
+impl Global {
+    fn load(&self) -> anyhow::Result<Loaded> {
+        let named = self.config.clone();
+        let path = named.clone().unwrap_or_else(|| Folder::at(&self.data).settings_file());
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => Some((path, text)),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => anyhow::bail!("{}: {error}", path.display()),
+        };
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("TALLYMARK_"))
+            .collect();
+        Ok(load(&Sources { flags: self.settings.0.clone(), env, file })?)
+    }
+}

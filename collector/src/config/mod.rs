@@ -1,0 +1,165 @@
+//! Settings: one table, three sources, and where each value came from.
+//!
+//! A setting comes from a flag, else from `TALLYMARK_<KEY>`, else from the TOML file, else from its
+//! default. The table below is all there is: flags, environment names, the file's keys, bounds and
+//! `tallymark config` are derived from it.
+//!
+//! Invariant: a value that is out of bounds or a key that nobody knows is an error that names the
+//! source, never a silent default.
+//!
+//! Deliberately elsewhere: limits that are part of the protocol (`tallymark_protocol::limits`);
+//! those are the same everywhere.
+
+mod load;
+mod value;
+
+pub use load::{Loaded, Origin, Sources, load};
+pub use value::{LogFormat, NetList, SettingValue};
+
+use std::net::SocketAddr;
+
+/// What is known about one setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its key in the file: snake case.
+    pub key: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// The default, as text.
+    pub default: &'static str,
+    /// Inclusive bounds of a number.
+    pub bounds: Option<(u64, u64)>,
+}
+
+impl Setting {
+    /// `TALLYMARK_<KEY>`.
+    pub fn env_name(&self) -> String {
+        format!("TALLYMARK_{}", self.key.to_uppercase())
+    }
+
+    /// The flag without its dashes: `max-connections`.
+    pub fn flag_name(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// The setting of this key.
+    pub fn find(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
+macro_rules! settings {
+    ($( $(#[doc = $doc:literal])+ $key:ident : $type:ty = $default:literal $(, $low:literal ..= $high:literal)?; )+) => {
+        /// The settings in force.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config { $( $(#[doc = $doc])+ pub $key: $type, )+ }
+
+        /// All settings, in the order `tallymark config` prints them.
+        pub const SETTINGS: &[Setting] = &[$( Setting {
+            key: stringify!($key),
+            doc: concat!($($doc),+),
+            default: $default,
+            bounds: settings!(@bounds $($low, $high)?),
+        } ),+];
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $( $key: <$type as SettingValue>::parse($default)
+                    .expect("a test parses every default"), )+ }
+            }
+        }
+
+        impl Config {
+            /// Set one value from its text.
+            ///
+            /// # Errors
+            /// A sentence that says what is allowed.
+            pub fn set(&mut self, key: &str, text: &str) -> Result<(), String> {
+                match key {
+                    $( stringify!($key) => {
+                        let value = <$type as SettingValue>::parse(text)?;
+                        $( value::within(SettingValue::number(&value), $low, $high)?; )?
+                        self.$key = value;
+                        Ok(())
+                    } )+
+                    _ => Err(format!("there is no setting {key:?}")),
+                }
+            }
+
+            /// One value as text.
+            pub fn show(&self, key: &str) -> Option<String> {
+                match key {
+                    $( stringify!($key) => Some(SettingValue::show(&self.$key)), )+
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@bounds) => { None };
+    (@bounds $low:literal, $high:literal) => { Some(($low, $high)) };
+}
+
+settings! {
+    /// Address and port to listen on; port 0 takes a free one.
+    listen: SocketAddr = "127.0.0.1:8787";
+    /// The address people type, when a proxy stands in front: `https://stats.example.org`.
+    public_url: String = "";
+    /// Networks whose `X-Forwarded-For` is believed, comma separated: `10.0.0.0/8,::1/128`.
+    trusted_proxies: NetList = "";
+    /// Open connections at one time; more wait in the system's queue.
+    max_connections: u32 = "4096", 1 ..= 1_000_000;
+    /// Time for a client to send its request headers, in ms.
+    header_timeout_ms: u64 = "5000", 100 ..= 120_000;
+    /// Time before a body's speed is judged, in ms.
+    body_grace_ms: u64 = "5000", 100 ..= 120_000;
+    /// Slowest body accepted after that, in bytes per second on average.
+    body_min_bytes_per_s: u64 = "1024", 1 ..= 1_048_576;
+    /// Time for open requests to finish after a signal to stop, in ms.
+    drain_ms: u64 = "10000", 0 ..= 600_000;
+    /// Batches being worked on at one time; more are answered 503 with Retry-After.
+    ingest_concurrency: u32 = "512", 1 ..= 100_000;
+    /// Batches per second and key, on average; more are answered 429 with Retry-After.
+    ingest_rate_per_s: u32 = "2000", 1 ..= 1_000_000;
+    /// Batches that a key may send at once before its rate counts.
+    ingest_burst: u32 = "10000", 1 ..= 10_000_000;
+    /// Threads of one question.
+    query_threads: u32 = "2", 1 ..= 256;
+    /// Questions worked on at one time.
+    query_concurrency: u32 = "2", 1 ..= 256;
+    /// Questions waiting; more are answered 503 with Retry-After.
+    query_waiting: u32 = "16", 0 ..= 10_000;
+    /// Events in memory before they are written as a segment, in bytes.
+    memtable_bytes: u64 = "134217728", 1_048_576 ..= 17_179_869_184;
+    /// Longest time before events in memory are written as a segment, in ms.
+    flush_interval_ms: u64 = "300000", 1_000 ..= 86_400_000;
+    /// What is logged: `error`, `warn`, `info`, `debug`, or filters such as `tallymark=debug`.
+    log: String = "info";
+    /// How logs look: `text` or `json`.
+    log_format: LogFormat = "text";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_parses_and_lies_within_its_bounds() {
+        let mut config = Config::default();
+        for setting in SETTINGS {
+            config.set(setting.key, setting.default).unwrap();
+            assert_eq!(
+                config.show(setting.key).as_deref(),
+                Some(setting.default),
+                "{}",
+                setting.key
+            );
+        }
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_refused_with_the_bounds() {
+        let error = Config::default().set("query_threads", "0").unwrap_err();
+        assert_eq!(error, "0 is out of bounds: 1 to 256");
+    }
+}

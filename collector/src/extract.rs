@@ -1,0 +1,268 @@
+//! What handlers take from a request: who sent it, its body, its credential.
+//!
+//! Invariants: the tenant comes from the credential only; a client's address leaves this file only
+//! cut to its network ([`Client::prefix`]); a body is never larger in memory than its limit.
+//!
+//! Deliberately elsewhere: what keys are (`keys`), how slowly a body may come (`server::paced`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::config::NetList;
+use crate::error::ApiError;
+use crate::keys::{Key, KeyKind, Scope};
+use crate::meta::access_keys::AccessKey;
+use crate::meta::projects::Project;
+use crate::server::TooSlow;
+use crate::session::Viewer;
+
+/// The other end of a request, as far as we look at it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its network: /24 or /48, never the whole address.
+    pub prefix: IpAddr,
+    /// The User-Agent header, at most 512 bytes of it.
+    pub user_agent: String,
+}
+
+impl FromRequestParts<App> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        let address = client_address(peer, &parts.headers, &app.config.trusted_proxies);
+        let user_agent = text_header(&parts.headers, header::USER_AGENT).unwrap_or_default();
+        Ok(Self { prefix: prefix(address), user_agent: clip(user_agent, 512).to_owned() })
+    }
+}
+
+/// The peer, or behind trusted proxies the right-most hop that is none of them: everything left of
+/// that is what the client says about itself.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetList) -> IpAddr {
+    if !trusted.contains(peer) {
+        return peer;
+    }
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let mut nearest = peer;
+    for hop in hops.into_iter().rev() {
+        let Ok(address) = hop.parse::<IpAddr>() else { break };
+        nearest = address;
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    nearest
+}
+
+/// The network of an address: /24 of IPv4, /48 of IPv6.
+fn prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, 0))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// The first `max_bytes` of a text, cut at a character.
+pub(crate) fn clip(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
+}
+
+fn text_header(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The whole body, if it has at most `limit` bytes (included).
+///
+/// A body up to twice as large is read to its end and thrown away, so that the client gets to read
+/// why it was refused and keeps its connection.
+///
+/// # Errors
+/// [`ApiError::BodyTooLarge`], [`ApiError::BodyTooSlow`] or [`ApiError::BodyBroken`].
+pub async fn read_body(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let announced =
+        usize::try_from(http_body::Body::size_hint(&body).lower()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(announced.min(limit));
+    let mut seen = 0usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            let slow =
+                std::error::Error::source(&error).is_some_and(|source| source.is::<TooSlow>());
+            if slow { ApiError::BodyTooSlow } else { ApiError::BodyBroken }
+        })?;
+        let Some(data) = frame.data_ref() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen <= limit {
+            bytes.extend_from_slice(data);
+        } else if seen > limit.saturating_mul(2) {
+            break;
+        }
+    }
+    if seen > limit { Err(ApiError::BodyTooLarge { limit }) } else { Ok(bytes) }
+}
+
+/// The parameters of an address, with problems instead of axum's plain text.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        axum::extract::Query::<T>::try_from_uri(&parts.uri)
+            .map(|query| Self(query.0))
+            .map_err(|error| ApiError::parameter("address", error.body_text()))
+    }
+}
+
+/// A known key and whose it is.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The tenant.
+    pub project: Arc<Project>,
+    /// The key it came with.
+    pub key: AccessKey,
+}
+
+/// Look a key up.
+///
+/// # Errors
+/// [`ApiError::KeyMalformed`] or [`ApiError::KeyUnknown`].
+pub async fn find_access(app: &App, text: &str) -> Result<Access, ApiError> {
+    let key = Key::parse(text).ok_or(ApiError::KeyMalformed)?;
+    let found = app.meta.find_key(&key.mac(&app.pepper)).await?;
+    let (project, key) = found.ok_or(ApiError::KeyUnknown)?;
+    Ok(Access { project, key })
+}
+
+/// The secret key of the `Authorization` header, if there is the header.
+///
+/// # Errors
+/// When it is no bearer, or not a known secret key, or comes from a web page.
+pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Option<Access>, ApiError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| ApiError::AuthorizationInvalid)?;
+    let (scheme, token) = text.split_once(' ').ok_or(ApiError::AuthorizationInvalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::AuthorizationInvalid);
+    }
+    let access = find_access(app, token.trim()).await?;
+    if access.key.kind == KeyKind::Secret && headers.contains_key(header::ORIGIN) {
+        tracing::warn!(
+            project = %access.project.slug, key = access.key.id,
+            "a secret key was sent by a web page; replace it"
+        );
+        return Err(ApiError::SecretKeyInBrowser);
+    }
+    Ok(Some(access))
+}
+
+/// A project someone may read: by a secret key with `analytics:read`, or by a dashboard session
+/// and `?project=<slug>`.
+#[derive(Debug, Clone)]
+pub struct Reader(pub Arc<Project>);
+
+/// A project someone may take raw events out of: by a secret key with `analytics:export`, or by a
+/// dashboard session and `?project=<slug>`.
+#[derive(Debug, Clone)]
+pub struct Exporter(pub Arc<Project>);
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        readable_project(parts, app, Scope::AnalyticsRead).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Exporter {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        readable_project(parts, app, Scope::AnalyticsExport).await.map(Self)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct ProjectParam {
+    project: Option<String>,
+}
+
+async fn readable_project(
+    parts: &mut Parts,
+    app: &App,
+    scope: Scope,
+) -> Result<Arc<Project>, ApiError> {
+    if let Some(access) = bearer(app, &parts.headers).await? {
+        if !access.key.scopes.allows(scope) {
+            return Err(ApiError::ScopeMissing(scope));
+        }
+        return Ok(access.project);
+    }
+    Viewer::from_request_parts(parts, app).await.map_err(|_| ApiError::SignInNeeded)?;
+    let Params(ProjectParam { project }) = Params::from_request_parts(parts, app).await?;
+    let slug = project.ok_or_else(|| {
+        ApiError::parameter("project", "with a dashboard session, say which project: ?project=slug")
+    })?;
+    app.meta.find_project(&slug).await?.ok_or(ApiError::ProjectUnknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SettingValue;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nobody_trusted("", "9.9.9.9", "1.1.1.1", "9.9.9.9")]
+    #[case::the_hop_before_the_proxy("10.0.0.0/8", "10.0.0.1", "1.1.1.1", "1.1.1.1")]
+    #[case::forged_left_part("10.0.0.0/8", "10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1")]
+    #[case::two_proxies("10.0.0.0/8", "10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2", "1.1.1.1")]
+    #[case::only_proxies("10.0.0.0/8", "10.0.0.1", "10.0.0.2", "10.0.0.2")]
+    #[case::nonsense("10.0.0.0/8", "10.0.0.1", "unknown", "10.0.0.1")]
+    fn the_address_is(
+        #[case] trusted: &str,
+        #[case] peer: &str,
+        #[case] forwarded: &str,
+        #[case] want: &str,
+    ) {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+        let trusted = NetList::parse(trusted).unwrap();
+        let got = client_address(peer.parse().unwrap(), &headers, &trusted);
+        assert_eq!(got, want.parse::<IpAddr>().unwrap());
+    }
+
+    #[rstest]
+    #[case::v4("203.0.113.77", "203.0.113.0")]
+    #[case::v6("2001:db8:1:2:3:4:5:6", "2001:db8:1::")]
+    #[case::v4_in_v6("::ffff:203.0.113.77", "203.0.113.0")]
+    fn an_address_is_cut_to_its_network(#[case] address: &str, #[case] want: &str) {
+        assert_eq!(prefix(address.parse().unwrap()), want.parse::<IpAddr>().unwrap());
+    }
+
+    #[rstest]
+    #[case::at_the_limit(10, Some(10))]
+    #[case::one_more(11, None)]
+    #[case::far_more(1_000, None)]
+    #[tokio::test]
+    async fn a_body_of(#[case] bytes: usize, #[case] want: Option<usize>) {
+        let got = read_body(Body::from(vec![b'x'; bytes]), 10).await;
+        assert_eq!(got.ok().map(|body| body.len()), want);
+    }
+}

@@ -1,0 +1,258 @@
+//! From the events of a batch to rows, one by one: what is right is stored, what is wrong is named.
+//!
+//! In: an envelope and who sent it. Out: [`Accepted`]: rows, refused rows for the quarantine, and
+//! the part of the receipt that is known before storing.
+//!
+//! Invariants: `rows + rejected = events`; pure but for the salt of the day, which the caller looks
+//! up only when an unnamed visitor needs it.
+
+use serde_json::value::RawValue;
+use tallymark_protocol::batch::{Batch, BatchReceipt, Rejected, WireEvent};
+use tallymark_protocol::codes::EventCode;
+use tallymark_protocol::{event_name, props, uuid7};
+use tallymark_store::row::flags;
+use tallymark_store::{RefusedRow, Row};
+
+use super::agent::Agent;
+use super::dims::{Dims, dims};
+use super::identity::{Claims, Identity, Realm, Trust, identify};
+use super::quarantine::redact;
+use super::time::{Readings, event_time};
+
+/// Who sent a batch, and when.
+pub struct Sender<'a> {
+    /// Whose ids they are.
+    pub realm: Realm<'a>,
+    /// Which fields are believed.
+    pub trust: Trust,
+    /// Our clock when the batch had arrived, Unix milliseconds.
+    pub received_ms: i64,
+    /// What the User-Agent says; nothing for servers, whose own agent is of no interest.
+    pub agent: Agent,
+    /// The number of the unnamed visitor behind this request.
+    pub visitor: u64,
+}
+
+/// What became of the events of a batch before storing.
+#[derive(Debug, Default)]
+pub struct Accepted {
+    /// Events to store, in the order of the batch.
+    pub rows: Vec<Row>,
+    /// Events for the quarantine.
+    pub refused: Vec<RefusedRow>,
+    /// The same, for the receipt.
+    pub rejected: Vec<Rejected>,
+}
+
+impl Accepted {
+    /// The receipt, once it is known which rows were stored before.
+    pub fn receipt(nonce: &str, duplicate: &[bool], rejected: Vec<Rejected>) -> BatchReceipt {
+        let dup = duplicate.iter().filter(|dup| **dup).count();
+        // A batch has at most 500 events.
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        BatchReceipt {
+            nonce: nonce.to_owned(),
+            ok: count(duplicate.len() - dup),
+            dup: count(dup),
+            rejected,
+        }
+    }
+}
+
+/// Check the events of a batch and make rows of them.
+pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
+    let mut accepted = Accepted::default();
+    accepted.rows.reserve(batch.events.len());
+    let shared_dims = dims(&batch.context, &sender.agent, batch.sdk.as_deref());
+    for (place, raw) in batch.events.iter().enumerate() {
+        match row(raw, batch, sender, &shared_dims) {
+            Ok(row) => accepted.rows.push(row),
+            Err(code) => {
+                accepted.refused.push(RefusedRow {
+                    project: sender.realm.project,
+                    received_ms: sender.received_ms,
+                    code: code.as_str().to_owned(),
+                    raw: redact(raw.get()),
+                });
+                let place = u32::try_from(place).unwrap_or(u32::MAX);
+                accepted.rejected.push(Rejected::new(place, code));
+            }
+        }
+    }
+    accepted
+}
+
+fn row(
+    raw: &RawValue,
+    batch: &Batch<'_>,
+    sender: &Sender<'_>,
+    shared_dims: &Dims,
+) -> Result<Row, EventCode> {
+    let event = WireEvent::parse(raw)?;
+    let name = event.name.as_deref().ok_or(EventCode::EventNameInvalid)?;
+    event_name::check(name)?;
+    let event_id = event
+        .id
+        .as_deref()
+        .and_then(uuid7::parse)
+        .filter(|id| uuid7::unix_ms(*id).is_some())
+        .ok_or(EventCode::EventIdInvalid)?;
+    let time = event_time(&Readings {
+        received_ms: sender.received_ms,
+        sent_at: batch.sent_at,
+        sent_mono: batch.sent_mono,
+        at: event.at,
+        mono: event.mono,
+    })?;
+    let claims = Claims {
+        user: event.user.as_deref(),
+        device: event.device.as_deref(),
+        user_id: event.user_id.as_deref(),
+        device_id: event.device_id.as_deref(),
+    };
+    let Identity { person, actor, flags: identity_flags } =
+        identify(&claims, sender.trust, &sender.realm, || sender.visitor)?;
+    let session = match event.session.as_deref() {
+        Some(text) => uuid7::parse(text).ok_or(EventCode::SessionInvalid)?,
+        None => 0,
+    };
+    check_writer(event.writer.as_deref())?;
+    let props = match event.props {
+        Some(raw) => {
+            props::check(raw.get())?;
+            raw.get()
+        }
+        None => "{}",
+    };
+    let mut flags = identity_flags;
+    if time.suspect {
+        flags |= flags::CLOCK_SUSPECT;
+    }
+    if sender.trust == Trust::Server {
+        flags |= flags::SERVER;
+    }
+    Ok(Row {
+        project: sender.realm.project,
+        person,
+        actor,
+        ts_ms: time.ts_ms,
+        seq: event.n.unwrap_or(0),
+        event_id,
+        received_ms: sender.received_ms,
+        claimed_ms: time.claimed_ms,
+        flags,
+        event: name.to_owned(),
+        session,
+        dims: shared_dims.clone(),
+        props: props.into(),
+    })
+}
+
+/// The writer is not stored yet (it feeds the loss meter), but a wrong one shows a broken client.
+fn check_writer(writer: Option<&str>) -> Result<(), EventCode> {
+    let fine = writer.is_none_or(|text| {
+        (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    if fine { Ok(()) } else { Err(EventCode::WriterInvalid) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use tallymark_protocol::hashing::ServerHasher;
+    use tallymark_store::Dim;
+
+    const NOW: i64 = 1_795_331_401_767;
+
+    fn accept_events(events: &str, trust: Trust) -> Accepted {
+        let body = format!(
+            r#"{{"sent_at":{NOW},"context":{{"url":"https://shop.example/p/1"}},"events":[{events}]}}"#
+        );
+        let batch = Batch::parse(body.as_bytes()).unwrap();
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        let sender = Sender {
+            realm: Realm { project: 3, salt: "salt", hasher: &hasher },
+            trust,
+            received_ms: NOW,
+            agent: Agent::default(),
+            visitor: 99,
+        };
+        accept(&batch, &sender)
+    }
+
+    fn event(fields: &str) -> String {
+        format!(
+            r#"{{"id":"01a20217-218f-7da0-9d12-b3f82d8397c8","name":"opened","at":{NOW}{fields}}}"#
+        )
+    }
+
+    #[test]
+    fn a_whole_event_becomes_a_row() {
+        let device = "ab".repeat(32);
+        let fields = format!(
+            r#","device":"{device}","n":12,"session":"01a20217-0000-7000-8000-000000000001",
+               "writer":"5f3c","props":{{"plan":"team"}}"#
+        );
+        let accepted = accept_events(&event(&fields), Trust::Page);
+        assert!(accepted.rejected.is_empty(), "{:?}", accepted.rejected);
+        let row = &accepted.rows[0];
+        assert_eq!((row.project, row.seq, row.ts_ms, &*row.event), (3, 12, NOW, "opened"));
+        assert_eq!(&*row.props, r#"{"plan":"team"}"#);
+        assert_eq!(row.dims[Dim::Path as usize].as_deref(), Some("/p/1"));
+        assert_eq!(row.session, 0x01a2_0217_0000_7000_8000_0000_0000_0001);
+        assert_ne!(row.actor, 0xabab_abab_abab_abab, "the first stage is not what is stored");
+    }
+
+    #[rstest]
+    #[case::reserved(
+        r#"{"id":"01a20217-218f-7da0-9d12-b3f82d8397c8","name":"$mine","at":1}"#,
+        "reserved_name_unknown"
+    )]
+    #[case::no_name(
+        r#"{"id":"01a20217-218f-7da0-9d12-b3f82d8397c8","at":1}"#,
+        "event_name_invalid"
+    )]
+    #[case::no_id(r#"{"name":"a","at":1}"#, "event_id_invalid")]
+    #[case::id_of_version_4(
+        r#"{"id":"01a20217-218f-4da0-9d12-b3f82d8397c8","name":"a","at":1}"#,
+        "event_id_invalid"
+    )]
+    #[case::no_time(r#"{"id":"01a20217-218f-7da0-9d12-b3f82d8397c8","name":"a"}"#, "at_invalid")]
+    #[case::old(r#"{"id":"01a20217-218f-7da0-9d12-b3f82d8397c8","name":"a","at":1}"#, "too_old")]
+    #[case::mail_as_user(&event(r#","user":"ann@example.org""#), "user_invalid")]
+    #[case::raw_user(&event(r#","user_id":"ann@example.org""#), "raw_id_refused")]
+    #[case::session(&event(r#","session":"x""#), "session_invalid")]
+    #[case::writer(&event(r#","writer":"no hex""#), "writer_invalid")]
+    #[case::props_list(&event(r#","props":[]"#), "props_invalid")]
+    #[case::infinite(&event(r#","props":{"a":1e400}"#), "props_invalid")]
+    #[case::number("17", "event_unreadable")]
+    fn an_event_is_refused(#[case] bad: &str, #[case] code: &str) {
+        let good = event("");
+        let accepted = accept_events(&format!("{good},{bad},{good}"), Trust::Page);
+        assert_eq!(accepted.rows.len(), 2, "one bad event never fails its batch");
+        assert_eq!((accepted.rejected[0].i, accepted.rejected[0].code.as_str()), (1, code));
+        assert_eq!(accepted.refused[0].code, code);
+        assert!(!accepted.refused[0].raw.contains("ann@"), "{}", accepted.refused[0].raw);
+    }
+
+    #[test]
+    fn a_server_may_send_raw_ids_and_they_end_here() {
+        let accepted = accept_events(&event(r#","user_id":"ann@example.org""#), Trust::Server);
+        let row = &accepted.rows[0];
+        assert_eq!(row.flags, flags::IDENTIFIED | flags::SERVER);
+        assert!(!format!("{row:?}").contains("ann@"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_is_either_a_row_or_named(
+            events in prop::collection::vec("\\{\"(name|id|at|n|user)\":(1|\"x\"|null)\\}|\\[\\]|true", 0..20),
+        ) {
+            let accepted = accept_events(&events.join(","), Trust::Page);
+            prop_assert_eq!(accepted.rows.len() + accepted.rejected.len(), events.len());
+            prop_assert_eq!(accepted.refused.len(), accepted.rejected.len());
+        }
+    }
+}

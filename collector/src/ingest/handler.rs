@@ -1,0 +1,168 @@
+//! `POST /v1/batch`.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
+use tallymark_protocol::batch::{Batch, BatchReceipt};
+use tallymark_protocol::limits::BATCH_EVENTS_MAX;
+use tallymark_store::{Append, Appended};
+
+use super::accept::{Accepted, Sender, accept};
+use super::identity::{Realm, Trust, daily_visitor};
+use super::{agent, unpack};
+use crate::app::App;
+use crate::error::{ApiError, BODY_LIMIT};
+use crate::extract::{Access, Client, Params, bearer, find_access, read_body};
+use crate::keys::{KeyKind, Scope};
+use crate::telemetry::Reason;
+
+/// Parameters of the address.
+#[derive(Debug, Deserialize)]
+pub struct Packing {
+    /// `gzip`: browsers cannot set Content-Encoding without a preflight.
+    z: Option<String>,
+}
+
+/// Store a batch of events. The receipt names every event that was refused.
+///
+/// Answers only once the events are on disk. Sending a batch again is safe: events that are there
+/// already are counted as `dup`.
+#[utoipa::path(
+    post, path = "/v1/batch", tag = "ingest",
+    params(("z" = Option<String>, Query, description = "`gzip` when the body is packed and the header cannot be set")),
+    request_body(content = serde_json::Value, content_type = "application/json",
+        description = "`{key, nonce, sdk, sent_at, sent_mono, context, events: […]}`, also as `text/plain`"),
+    responses(
+        (status = 200, description = "`{nonce, ok, dup, rejected: [{i, code, detail}]}`", body = serde_json::Value),
+        (status = 400, description = "The envelope cannot be read", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 401, description = "No or an unknown key", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 403, description = "A secret key from a web page, or without the scope `ingest`", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 413, description = "More than 1 MiB or 500 events", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 429, description = "Faster than the key may; see Retry-After", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 503, description = "Busy or out of space; see Retry-After", content_type = "application/problem+json", body = crate::openapi::Problem),
+    )
+)]
+pub async fn ingest_batch(
+    State(app): State<App>,
+    client: Client,
+    Params(packing): Params<Packing>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<BatchReceipt>, ApiError> {
+    let packed = is_gzip(&headers, &packing)?;
+    let wire = read_body(body, BODY_LIMIT).await?;
+    let began = Instant::now();
+    app.telemetry.ingest_wire_bytes.inc_by(wire.len() as u64);
+    // Taken after the body is here: a slow sender must not hold a place.
+    let _place = app.ingest_slots.try_acquire().map_err(|_| ApiError::Busy)?;
+    let bytes = if packed { unpack::gunzip(&wire, BODY_LIMIT)? } else { wire };
+    let batch = Batch::parse(&bytes)
+        .map_err(|error| ApiError::EnvelopeUnreadable { detail: error.to_string() })?;
+    let (access, trust) = authorize(&app, &headers, &batch).await?;
+    if batch.events.len() > BATCH_EVENTS_MAX {
+        return Err(ApiError::TooManyEvents { got: batch.events.len() });
+    }
+    let received_ms = app.clock.now_ms();
+    app.rates
+        .take(access.key.id, received_ms)
+        .map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
+
+    let accepted = check(&app, &batch, &access, trust, &client, received_ms)?;
+    for rejected in &accepted.rejected {
+        app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
+    }
+    let append = Append { rows: accepted.rows, refused: accepted.refused };
+    let Appended { duplicate } = store(&app, append).await?;
+    let nonce = batch.nonce.as_deref().unwrap_or_default();
+    let receipt = Accepted::receipt(nonce, &duplicate, accepted.rejected);
+    app.telemetry.batches.inc();
+    app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
+    app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
+    app.telemetry.ingest_seconds.observe(began.elapsed().as_secs_f64());
+    Ok(Json(receipt))
+}
+
+fn is_gzip(headers: &HeaderMap, packing: &Packing) -> Result<bool, ApiError> {
+    let named = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None => false,
+        Some(value) if value.eq_ignore_ascii_case(b"identity") => false,
+        Some(value) if value.eq_ignore_ascii_case(b"gzip") => true,
+        Some(_) => return Err(ApiError::EncodingUnsupported),
+    };
+    match packing.z.as_deref() {
+        None | Some("") => Ok(named),
+        Some("gzip") => Ok(true),
+        Some(_) => Err(ApiError::parameter("z", "must be gzip or absent")),
+    }
+}
+
+/// The tenant: of the secret key in the header if there is one, else of the write key in the body.
+async fn authorize(
+    app: &App,
+    headers: &HeaderMap,
+    batch: &Batch<'_>,
+) -> Result<(Access, Trust), ApiError> {
+    let access = match bearer(app, headers).await? {
+        Some(access) => access,
+        None => {
+            let key = batch.key.as_deref().ok_or(ApiError::KeyMissing)?;
+            let access = find_access(app, key).await?;
+            if access.key.kind == KeyKind::Secret {
+                // In a body it may be logged by whatever stands between; and only pages put keys
+                // into bodies.
+                return Err(ApiError::SecretKeyInBrowser);
+            }
+            access
+        }
+    };
+    if !access.key.scopes.allows(Scope::Ingest) {
+        return Err(ApiError::ScopeMissing(Scope::Ingest));
+    }
+    let trust = match access.key.kind {
+        KeyKind::Public => Trust::Page,
+        KeyKind::Secret => Trust::Server,
+    };
+    Ok((access, trust))
+}
+
+fn check(
+    app: &App,
+    batch: &Batch<'_>,
+    access: &Access,
+    trust: Trust,
+    client: &Client,
+    received_ms: i64,
+) -> Result<Accepted, ApiError> {
+    let project = &access.project;
+    let hasher = app.hasher(project.id);
+    let (agent, visitor) = match trust {
+        Trust::Page => {
+            let salt =
+                app.salts.salt(received_ms).map_err(|error| ApiError::Internal(error.into()))?;
+            let visitor = daily_visitor(&salt, project.id, client.prefix, &client.user_agent);
+            (agent::parse(&client.user_agent), visitor)
+        }
+        // A server's own User-Agent says nothing about the person, and it has no visitor.
+        Trust::Server => (agent::Agent::default(), 0),
+    };
+    let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
+    Ok(accept(batch, &Sender { realm, trust, received_ms, agent, visitor }))
+}
+
+/// Hand a batch to the store and wait until it is on disk.
+async fn store(app: &App, append: Append) -> Result<Appended, ApiError> {
+    if append.rows.is_empty() && append.refused.is_empty() {
+        return Ok(Appended { duplicate: Vec::new() });
+    }
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    app.store.append(append, move |outcome| {
+        // Nobody listens when the client went away meanwhile; the events are stored all the same.
+        let _ = sender.send(outcome);
+    });
+    let outcome = receiver.await.map_err(|error| ApiError::Internal(error.into()))?;
+    Ok(outcome?)
+}

@@ -1,0 +1,24 @@
+//! From a request body to stored rows and a receipt.
+//!
+//! ```text
+//! handler:  body → unpack → envelope → key → rate ─▶ accept: event → checks → time → identity → Row
+//!                                       receipt ◀── store: group commit ◀── rows and refused rows
+//! ```
+//!
+//! Invariants: no answer before the store says that the batch is on disk; one bad event never fails
+//! its batch; no raw id, no first-stage hash and no whole address is in what goes to the store.
+//!
+//! Deliberately elsewhere: the wire form (`tallymark_protocol::batch`), deduplication (the store),
+//! files of events (`bulk`).
+
+pub mod accept;
+pub mod agent;
+pub mod channel;
+pub mod day_salts;
+pub mod dims;
+pub mod handler;
+pub mod identity;
+pub mod quarantine;
+pub mod rate;
+pub mod time;
+pub mod unpack;

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+pub mod app;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod error;
+pub mod extract;
+pub mod folder;
+pub mod ingest;
+pub mod keys;
+pub mod meta;
+mod openapi;
+pub mod query;
+pub mod router;
+pub mod server;
+mod service;
+pub mod session;
+pub mod telemetry;

@@ -1,0 +1,264 @@
+//! Who may send and who may ask: projects, keys and dashboard sessions, in SQLite.
+//!
+//! In: the database file of a data folder. Out: typed look-ups; one file per table.
+//!
+//! Requests are answered from a copy in memory ([`Directory`]). Another process may write to the
+//! database (`project create` beside a running server), so the copy is checked against SQLite's
+//! `data_version`: on every miss, and twice a second by [`Meta::watch`]. A new key therefore works
+//! at once and a revoked one stops working within a second.
+//!
+//! Invariant: no usable secret is in the database (see `keys`).
+//!
+//! Deliberately elsewhere: what segments there are (`catalog`).
+
+pub mod access_keys;
+pub mod projects;
+pub mod sessions;
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use subtle::ConstantTimeEq;
+
+use access_keys::AccessKey;
+use projects::Project;
+
+/// Why the metadata database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MetaError {
+    /// SQLite failed.
+    #[error("the metadata database: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the metadata database cannot be migrated: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row that this version cannot have written.
+    #[error("the metadata database has a row that cannot be: {0}")]
+    Corrupt(String),
+}
+
+/// All projects and keys, as of one version of the database.
+#[derive(Debug, Default)]
+pub struct Directory {
+    projects: HashMap<u32, Arc<Project>>,
+    slugs: HashMap<String, u32>,
+    keys: HashMap<[u8; 32], AccessKey>,
+}
+
+impl Directory {
+    /// The project of this slug.
+    pub fn project(&self, slug: &str) -> Option<Arc<Project>> {
+        self.slugs.get(slug).and_then(|id| self.projects.get(id)).cloned()
+    }
+
+    /// All projects, by slug.
+    pub fn projects(&self) -> Vec<Arc<Project>> {
+        let mut all: Vec<_> = self.projects.values().cloned().collect();
+        all.sort_by(|a, b| a.slug.cmp(&b.slug));
+        all
+    }
+
+    fn key(&self, mac: &[u8; 32]) -> Option<(Arc<Project>, AccessKey)> {
+        let key = self.keys.get(mac)?;
+        if !bool::from(key.mac.ct_eq(mac)) {
+            return None;
+        }
+        Some((self.projects.get(&key.project)?.clone(), key.clone()))
+    }
+}
+
+/// The metadata database.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    pool: SqlitePool,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// `data_version` only tells of changes by *other* connections, so it needs one of its own
+    /// that never writes.
+    observer: tokio::sync::Mutex<Observer>,
+    directory: RwLock<Arc<Directory>>,
+}
+
+#[derive(Debug)]
+struct Observer {
+    connection: sqlx::SqliteConnection,
+    seen_version: Option<i64>,
+}
+
+impl Meta {
+    /// Open the database, making and migrating it as needed.
+    ///
+    /// # Errors
+    /// When SQLite cannot open it, or it was written by a newer version.
+    pub async fn open(path: &Path) -> Result<Self, MetaError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let pool =
+            SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/meta").run(&pool).await?;
+        let connection = sqlx::ConnectOptions::connect(&options).await?;
+        let observer = tokio::sync::Mutex::new(Observer { connection, seen_version: None });
+        let shared = Shared { observer, directory: RwLock::default() };
+        let meta = Self { pool, shared: Arc::new(shared) };
+        meta.refresh().await?;
+        Ok(meta)
+    }
+
+    /// The copy in memory, which may be half a second old.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.shared.directory.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// The key with this keyed hash and its project, if it is known and not revoked.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_key(
+        &self,
+        mac: &[u8; 32],
+    ) -> Result<Option<(Arc<Project>, AccessKey)>, MetaError> {
+        if let Some(found) = self.directory().key(mac) {
+            return Ok(Some(found));
+        }
+        self.refresh().await?;
+        Ok(self.directory().key(mac))
+    }
+
+    /// The project of this slug.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_project(&self, slug: &str) -> Result<Option<Arc<Project>>, MetaError> {
+        if let Some(found) = self.directory().project(slug) {
+            return Ok(Some(found));
+        }
+        self.refresh().await?;
+        Ok(self.directory().project(slug))
+    }
+
+    /// Notice what other processes changed. Runs until it is dropped.
+    pub async fn watch(self) {
+        let mut tick = tokio::time::interval(Duration::from_millis(500));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(%error, "the metadata database cannot be read; keys are as they were");
+            }
+        }
+    }
+
+    /// Read everything again if the database changed since it was last read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn refresh(&self) -> Result<(), MetaError> {
+        let mut observer = self.shared.observer.lock().await;
+        let version: i64 =
+            sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut observer.connection).await?;
+        if observer.seen_version == Some(version) {
+            return Ok(());
+        }
+        let mut directory = Directory::default();
+        for project in projects::list(&mut observer.connection).await? {
+            directory.slugs.insert(project.slug.clone(), project.id);
+            directory.projects.insert(project.id, Arc::new(project));
+        }
+        for key in access_keys::list_live(&mut observer.connection).await? {
+            directory.keys.insert(key.mac, key);
+        }
+        *self.shared.directory.write().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+            Arc::new(directory);
+        observer.seen_version = Some(version);
+        Ok(())
+    }
+
+    /// The table of projects.
+    pub fn projects(&self) -> projects::Projects<'_> {
+        projects::Projects { meta: self }
+    }
+
+    /// The table of keys.
+    pub fn access_keys(&self) -> access_keys::AccessKeys<'_> {
+        access_keys::AccessKeys { meta: self }
+    }
+
+    /// The table of dashboard sessions.
+    pub fn sessions(&self) -> sessions::Sessions<'_> {
+        sessions::Sessions { pool: &self.pool }
+    }
+
+    /// Whether SQLite finds the database whole; what it complains about otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub async fn check(&self) -> Result<Vec<String>, MetaError> {
+        let lines: Vec<String> =
+            sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.pool).await?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Pepper;
+    use crate::keys::{Key, KeyKind, Scope, Scopes};
+    use projects::NewProject;
+
+    fn shop() -> NewProject {
+        NewProject { name: "Shop".into(), slug: "shop".into(), tz: "Europe/Berlin".into() }
+    }
+
+    #[tokio::test]
+    async fn a_key_made_by_another_process_works_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("meta.sqlite");
+        let server = Meta::open(&path).await.unwrap();
+        let command = Meta::open(&path).await.unwrap();
+
+        let project = command.projects().create(&shop(), 5).await.unwrap();
+        let key = Key::generate(KeyKind::Secret).unwrap();
+        let pepper = Pepper::from_bytes([1; 32]);
+        let scopes: Scopes = [Scope::Ingest].into_iter().collect();
+        let made = command.access_keys().create(&project, &key, &pepper, scopes, 5).await.unwrap();
+
+        let (found, found_key) = server.find_key(&key.mac(&pepper)).await.unwrap().unwrap();
+        assert_eq!((found.slug.as_str(), found_key.scopes), ("shop", scopes));
+        assert!(server.find_key(&[9; 32]).await.unwrap().is_none());
+
+        command.access_keys().revoke(made, 9).await.unwrap();
+        server.refresh().await.unwrap();
+        assert!(server.find_key(&key.mac(&pepper)).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_this_process_writes_is_seen_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
+        meta.projects().create(&shop(), 5).await.unwrap();
+        assert!(meta.find_project("shop").await.unwrap().is_some());
+        assert!(meta.check().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_slug_is_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
+        meta.projects().create(&shop(), 5).await.unwrap();
+        let again = meta.projects().create(&shop(), 6).await.unwrap_err();
+        assert!(matches!(again, projects::CreateError::SlugTaken(slug) if slug == "shop"));
+    }
+}

@@ -1,0 +1,272 @@
+//! `GET /v1/events`: raw events, newest first, page by page.
+//!
+//! A page is cut by event time and id, not by a number of rows to skip, so it survives inserts: an
+//! event that arrives while someone turns pages moves nothing.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tallymark_protocol::uuid7;
+use tallymark_store::row::flags;
+use tallymark_store::{Dim, Row, RowRange};
+
+use super::range::parse_range;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::{Params, Reader};
+
+/// Events of a page when the caller does not say.
+const PAGE: usize = 100;
+/// Most events of a page.
+const PAGE_MAX: usize = 1_000;
+
+/// Which events.
+#[derive(Debug, Deserialize)]
+pub struct Filter {
+    event: Option<String>,
+    person: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// A page.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    events: Vec<EventView>,
+    /// The `cursor` of the next page; null on the last.
+    next: Option<String>,
+}
+
+/// An event as people and programs read it.
+#[derive(Debug, Serialize)]
+pub struct EventView {
+    id: String,
+    name: String,
+    /// RFC 3339.
+    time: String,
+    /// Unix milliseconds.
+    at: i64,
+    received_at: i64,
+    claimed_at: i64,
+    /// Pseudonyms: 16 hexadecimal digits.
+    person: String,
+    actor: String,
+    identified: bool,
+    clock_suspect: bool,
+    source: &'static str,
+    session: Option<String>,
+    seq: u32,
+    /// Built-in dimensions that are known.
+    context: serde_json::Map<String, serde_json::Value>,
+    props: Box<RawValue>,
+}
+
+impl From<Row> for EventView {
+    fn from(row: Row) -> Self {
+        let known = Dim::ALL.iter().zip(&row.dims);
+        let context = known
+            .filter_map(|(dim, value)| Some((dim.name().to_owned(), (**value.as_ref()?).into())))
+            .collect();
+        let time = jiff::Timestamp::from_millisecond(row.ts_ms).map(|t| t.to_string());
+        Self {
+            id: uuid7::format(row.event_id),
+            name: row.event,
+            time: time.unwrap_or_default(),
+            at: row.ts_ms,
+            received_at: row.received_ms,
+            claimed_at: row.claimed_ms,
+            person: format!("{:016x}", row.person),
+            actor: format!("{:016x}", row.actor),
+            identified: row.flags & flags::IDENTIFIED != 0,
+            clock_suspect: row.flags & flags::CLOCK_SUSPECT != 0,
+            source: if row.flags & flags::SERVER != 0 { "server" } else { "web" },
+            session: (row.session != 0).then(|| uuid7::format(row.session)),
+            seq: row.seq,
+            context,
+            // Checked when it was stored.
+            props: RawValue::from_string(row.props.into())
+                .unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        }
+    }
+}
+
+/// Where a page ended: everything on the next one is smaller.
+type Place = (i64, u128);
+
+/// List raw events, newest first.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events", security(("secret_key" = ["analytics:read"])),
+    params(
+        ("event" = Option<String>, Query, description = "Only events of this name"),
+        ("person" = Option<String>, Query, description = "Only events of this person, as answers name them"),
+        ("from" = Option<String>, Query, description = "Date or instant, included"),
+        ("to" = Option<String>, Query, description = "Date or instant, excluded"),
+        ("limit" = Option<usize>, Query, description = "1 to 1,000, 100 if absent"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
+    ),
+    responses(
+        (status = 200, description = "`{events: […], next}`", body = serde_json::Value),
+        (status = 422, description = "A parameter is wrong", content_type = "application/problem+json", body = crate::openapi::Problem),
+    )
+)]
+pub async fn list_events(
+    State(app): State<App>,
+    Reader(project): Reader,
+    Params(filter): Params<Filter>,
+) -> Result<Json<Page>, ApiError> {
+    let range = parse_range(filter.from.as_deref(), filter.to.as_deref(), &project.tz)?;
+    let limit = filter.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(ApiError::parameter("limit", format!("must be 1 to {PAGE_MAX}")));
+    }
+    let person = filter.person.as_deref().map(parse_person).transpose()?;
+    let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
+    let to_ms = before.map_or(range.end, |(ts_ms, _)| range.end.min(ts_ms.saturating_add(1)));
+    let range = RowRange { from_ms: range.start, to_ms, person };
+    let project_id = project.id;
+    app.blocking(move |app| {
+        let mut newest = Newest { limit, heap: BinaryHeap::with_capacity(limit + 2) };
+        app.store.rows(project_id, range, &mut |row| {
+            let place = (row.ts_ms, row.event_id);
+            let wanted = before.is_none_or(|before| place < before)
+                && filter.event.as_deref().is_none_or(|name| name == row.event);
+            if wanted {
+                newest.offer(place, row);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(Json(newest.page()))
+    })
+    .await
+}
+
+/// The newest rows of a scan, one more than the page has: it tells whether there is a next page.
+struct Newest {
+    limit: usize,
+    heap: BinaryHeap<Reverse<Entry>>,
+}
+
+struct Entry(Place, Row);
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Newest {
+    fn offer(&mut self, place: Place, row: Row) {
+        let full = self.heap.len() > self.limit;
+        if full && self.heap.peek().is_some_and(|Reverse(oldest)| place <= oldest.0) {
+            return;
+        }
+        self.heap.push(Reverse(Entry(place, row)));
+        if self.heap.len() > self.limit + 1 {
+            self.heap.pop();
+        }
+    }
+
+    fn page(self) -> Page {
+        // Sorted ascending by `Reverse`: newest first.
+        let mut entries = self.heap.into_sorted_vec();
+        let more = entries.len() > self.limit;
+        entries.truncate(self.limit);
+        let last = entries.last().map(|Reverse(Entry(place, _))| *place);
+        Page {
+            next: last.filter(|_| more).map(|(ts_ms, id)| format!("{ts_ms}.{id:032x}")),
+            events: entries.into_iter().map(|Reverse(Entry(_, row))| row.into()).collect(),
+        }
+    }
+}
+
+fn parse_person(text: &str) -> Result<u64, ApiError> {
+    let person = (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
+    person
+        .ok_or_else(|| ApiError::parameter("person", "16 hexadecimal digits, as events show them"))
+}
+
+fn parse_cursor(text: &str) -> Result<Place, ApiError> {
+    let parse = || {
+        let (ts_ms, id) = text.split_once('.')?;
+        Some((ts_ms.parse().ok()?, u128::from_str_radix(id, 16).ok()?))
+    };
+    parse().ok_or_else(|| ApiError::parameter("cursor", "not one that a page gave as `next`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn row(ts_ms: i64, event_id: u128) -> Row {
+        Row {
+            project: 1,
+            person: 1,
+            actor: 1,
+            ts_ms,
+            seq: 0,
+            event_id,
+            received_ms: 0,
+            claimed_ms: 0,
+            flags: 0,
+            event: "a".into(),
+            session: 0,
+            dims: std::array::from_fn(|_| None),
+            props: "{}".into(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pages_together_are_all_events_newest_first(
+            times in prop::collection::vec(0i64..20, 0..60),
+            limit in 1usize..10,
+        ) {
+            let all: Vec<Place> =
+                times.iter().enumerate().map(|(id, ts_ms)| (*ts_ms, id as u128 + 1)).collect();
+            let mut seen = Vec::new();
+            let mut before: Option<Place> = None;
+            loop {
+                let mut newest = Newest { limit, heap: BinaryHeap::new() };
+                for &place in all.iter().filter(|place| before.is_none_or(|b| **place < b)) {
+                    newest.offer(place, row(place.0, place.1));
+                }
+                let page = newest.page();
+                seen.extend(page.events.iter().map(|e| (e.at, uuid7::parse(&e.id).unwrap())));
+                match page.next {
+                    Some(cursor) => before = Some(parse_cursor(&cursor).unwrap()),
+                    None => break,
+                }
+            }
+            let mut want = all;
+            want.sort_unstable_by(|a, b| b.cmp(a));
+            prop_assert_eq!(seen, want);
+        }
+    }
+
+    #[test]
+    fn a_forged_cursor_is_refused() {
+        for text in ["", ".", "1", "x.y", "1.zz", "99999999999999999999.1"] {
+            assert!(parse_cursor(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Every route, and what wraps them all.
+//!
+//! Invariants: every error is a problem document; every answer has the security headers and a
+//! request id; a panic is a counted 500.
+//!
+//! Deliberately elsewhere: connections and time-outs (`server`), what handlers decide.
+
+use std::any::Any;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::{ApiError, ProblemCode};
+use crate::telemetry::{Answered, Reason};
+use crate::{ingest, openapi, query, service, session};
+
+/// All routes with all layers.
+pub fn router(app: App) -> Router {
+    let (documented, _) = documented();
+    Router::new()
+        .merge(documented)
+        .route("/openapi.json", get(show_openapi))
+        .route("/v1/batch", axum::routing::options(preflight))
+        .route("/signin", get(session::sign_in))
+        .route("/signout", post(session::sign_out))
+        .merge(pages())
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(from_fn_with_state(app.clone(), dress))
+        .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
+        .with_state(app)
+}
+
+/// Bodies that no handler of ours reads by itself: small forms.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+
+fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(ingest::handler::ingest_batch))
+        .routes(routes!(query::questions::ask_question))
+        .routes(routes!(query::events::list_events))
+        .routes(routes!(query::schema::show_schema))
+        .routes(routes!(service::show_health))
+        .routes(routes!(service::show_readiness))
+        .routes(routes!(service::show_metrics))
+        .split_for_parts()
+}
+
+/// The OpenAPI document of all documented routes.
+pub fn openapi_document() -> utoipa::openapi::OpenApi {
+    documented().1
+}
+
+async fn show_openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi_document())
+}
+
+fn pages() -> Router<App> {
+    Router::new()
+}
+
+/// `OPTIONS /v1/batch`: pages that send JSON instead of plain text ask first.
+async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    let mut put = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    put(header::ACCESS_CONTROL_ALLOW_METHODS, "POST");
+    put(header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, content-encoding");
+    put(header::ACCESS_CONTROL_MAX_AGE, "86400");
+    response
+}
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every answer gets, and what every answer is counted for.
+async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let request_id = request_id(request.headers().get(&REQUEST_ID));
+    let mut response = next.run(request).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = as_problem(response);
+    }
+    let class = match response.status().as_u16() {
+        100..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    if let Some(ProblemCode(code)) = response.extensions().get() {
+        app.telemetry.problems.get_or_create(&Reason { code }).inc();
+    }
+    let is_ingest = route.as_deref() == Some("/v1/batch");
+    tracing::debug!(%method, route, status = response.status().as_u16(), request_id, "answered");
+    let route = route.unwrap_or_else(|| "other".to_owned());
+    app.telemetry.answers.get_or_create(&Answered { route, class }).inc();
+
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(request_id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    for (name, value) in SECURITY_HEADERS {
+        if !headers.contains_key(*name) {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+    }
+    if is_ingest {
+        // Any page may send, and nothing secret is in a receipt. No credentials: no cookies here.
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers
+            .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    }
+    response
+}
+
+/// Pages may say something stricter or looser themselves.
+const SECURITY_HEADERS: &[(&str, &str)] = &[
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    (
+        "content-security-policy",
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+];
+
+/// The caller's id when it is a short plain word, else a new one.
+fn request_id(given: Option<&HeaderValue>) -> String {
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    given.and_then(|value| value.to_str().ok()).filter(plain).map(str::to_owned).unwrap_or_else(
+        || {
+            // An id for logs: a system without randomness has other troubles than equal ids.
+            let number = getrandom::u64().unwrap_or_default();
+            format!("{number:016x}")
+        },
+    )
+}
+
+/// Refusals that axum makes itself are plain text; give them the form of all others. Pages stay.
+fn as_problem(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let ours = kind
+        .is_some_and(|kind| kind.starts_with(b"application/") || kind.starts_with(b"text/html"));
+    if ours {
+        return response;
+    }
+    let error = match response.status() {
+        StatusCode::NOT_FOUND => ApiError::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: FORM_BYTES_MAX },
+        status if status.is_client_error() => {
+            ApiError::parameter("request", "cannot be read; see /openapi.json for its form")
+        }
+        status => ApiError::Internal(anyhow::anyhow!("a handler answered {status}")),
+    };
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let mut problem = error.into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem
+}
+
+/// Answers for a handler that panicked.
+#[derive(Clone)]
+struct PanicAnswer(App);
+
+impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
+    type ResponseBody = axum::body::Body;
+
+    fn response_for_panic(
+        &mut self,
+        panic: Box<dyn Any + Send + 'static>,
+    ) -> axum::http::Response<Self::ResponseBody> {
+        self.0.telemetry.panics.inc();
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        ApiError::Internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
+    }
+}

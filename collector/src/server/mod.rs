@@ -1,0 +1,142 @@
+//! The accept loop: connections in, requests to the router, time-outs around both.
+//!
+//! Ours because `axum::serve` installs no timer, so its header time-out never fires.
+//!
+//! Invariant: a client that sends its headers or its body too slowly is gone within a bounded time
+//! and never holds more than one connection slot; after a signal to stop, no new connection is
+//! taken and open requests get [`Limits::drain`] to finish.
+//!
+//! Deliberately elsewhere: what a request means (`router`), how large a body may be (`extract`).
+
+mod paced;
+
+pub use paced::TooSlow;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use crate::config::Config;
+use crate::telemetry::Telemetry;
+use paced::{Pace, PacedBody};
+
+/// How patient the server is.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open connections at one time.
+    pub max_connections: usize,
+    /// For a request's headers, the wait for a next request on an open connection included.
+    pub header_timeout: Duration,
+    /// For bodies.
+    pub pace: Pace,
+    /// For open requests after a signal to stop.
+    pub drain: Duration,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        Self {
+            max_connections: config.max_connections as usize,
+            header_timeout: Duration::from_millis(config.header_timeout_ms),
+            pace: Pace {
+                grace: Duration::from_millis(config.body_grace_ms),
+                min_bytes_per_s: config.body_min_bytes_per_s,
+            },
+            drain: Duration::from_millis(config.drain_ms),
+        }
+    }
+}
+
+/// Serve until `stop` resolves, then drain. Returns how many connections had to be cut.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    telemetry: Arc<Telemetry>,
+    stop: impl Future<Output = ()>,
+) -> usize {
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // The slot comes first: when all are taken, connections wait in the system's queue
+        // instead of in our memory.
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
+            () = &mut stop => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file handles, or the peer is gone already: the next one may do better.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        let service = service_for(router.clone(), peer, limits.pace);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_header_size(MAX_HEADER_BYTES)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let watched = graceful.watch(connection);
+        let telemetry = Arc::clone(&telemetry);
+        tokio::spawn(async move {
+            telemetry.connections.inc();
+            if let Err(error) = watched.await {
+                // Clients that go away, send nonsense or are too slow: daily business.
+                telemetry.connection_errors.inc();
+                tracing::debug!(%error, "a connection ended early");
+            }
+            telemetry.connections.dec();
+            drop(slot);
+        });
+    }
+    drop(listener);
+    let open = graceful.count();
+    match tokio::time::timeout(limits.drain, graceful.shutdown()).await {
+        Ok(()) => 0,
+        Err(_) => open,
+    }
+}
+
+/// All headers of a request together. Browsers stay far below; hyper's own limit is 400 KiB.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Header lines of a request.
+const MAX_HEADERS: usize = 100;
+
+fn service_for(
+    router: Router,
+    peer: SocketAddr,
+    pace: Pace,
+) -> impl tower::Service<
+    hyper::Request<hyper::body::Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future = impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send,
+> + Clone {
+    router.layer(Extension(ConnectInfo(peer))).into_service::<axum::body::Body>().map_request(
+        move |request: hyper::Request<hyper::body::Incoming>| {
+            request.map(|body| axum::body::Body::new(PacedBody::new(body, pace)))
+        },
+    )
+}

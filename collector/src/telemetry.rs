@@ -1,0 +1,230 @@
+//! Every metric of the service, and the set-up of its logs.
+//!
+//! In: counts, from wherever something happens. Out: Prometheus text or JSON.
+//!
+//! Invariant: labels are enums of ours. No tenant, key, event name or address is ever a label, so
+//! the number of series does not depend on what clients send.
+//!
+//! Deliberately elsewhere: figures per project (the store's usage, the dashboard).
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tallymark_store::{StoreStats, WriteState};
+
+use crate::config::{Config, LogFormat};
+
+/// A label with one value out of a fixed list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// A permanent code: of a problem or of a refused event.
+    pub code: &'static str,
+}
+
+/// Labels of answered requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// The route as registered, `other` for paths that are none.
+    pub route: String,
+    /// `2xx`, `3xx`, `4xx` or `5xx`.
+    pub class: &'static str,
+}
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Connections that ended with an error: slow, broken or gone clients.
+    pub connection_errors: Counter,
+    /// Answers by route and class of status.
+    pub answers: Family<Answered, Counter>,
+    /// Problems by code.
+    pub problems: Family<Reason, Counter>,
+    /// Events acknowledged as new.
+    pub events_accepted: Counter,
+    /// Events that were stored before.
+    pub events_duplicate: Counter,
+    /// Events refused one by one, by code.
+    pub events_refused: Family<Reason, Counter>,
+    /// Batches answered with a receipt.
+    pub batches: Counter,
+    /// Bytes of batches as they came over the wire.
+    pub ingest_wire_bytes: Counter,
+    /// From the last byte of a batch to its receipt, in seconds.
+    pub ingest_seconds: Histogram,
+    /// Questions answered.
+    pub questions: Counter,
+    /// Time to answer a question, in seconds.
+    pub question_seconds: Histogram,
+    /// Handlers that panicked. Zero, or there is a bug.
+    pub panics: Counter,
+    store: StoreGauges,
+}
+
+#[derive(Debug, Default)]
+struct StoreGauges {
+    rows: Gauge,
+    bytes: Gauge,
+    segments: Gauge,
+    memtable_rows: Gauge,
+    wal_bytes: Gauge,
+    flushes: Gauge,
+    queue_bytes: Gauge,
+    read_only: Gauge,
+    failing: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        // 1 ms to 33 s in factors of two.
+        let seconds = || {
+            Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+                0.001, 2.0, 16,
+            ))
+        };
+        let mut telemetry = Self {
+            registry: Registry::with_prefix("tallymark"),
+            connections: Gauge::default(),
+            connection_errors: Counter::default(),
+            answers: Family::default(),
+            problems: Family::default(),
+            events_accepted: Counter::default(),
+            events_duplicate: Counter::default(),
+            events_refused: Family::default(),
+            batches: Counter::default(),
+            ingest_wire_bytes: Counter::default(),
+            ingest_seconds: seconds(),
+            questions: Counter::default(),
+            question_seconds: seconds(),
+            panics: Counter::default(),
+            store: StoreGauges::default(),
+        };
+        telemetry.register();
+        telemetry
+    }
+}
+
+impl Telemetry {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("connections", "Open connections", self.connections.clone());
+        r.register(
+            "connection_errors",
+            "Connections that ended with an error",
+            self.connection_errors.clone(),
+        );
+        r.register("http_answers", "Answers by route and class", self.answers.clone());
+        r.register("problems", "Problem answers by code", self.problems.clone());
+        r.register("events_accepted", "Events acknowledged as new", self.events_accepted.clone());
+        r.register("events_duplicate", "Events stored before", self.events_duplicate.clone());
+        r.register("events_refused", "Events refused, by code", self.events_refused.clone());
+        r.register("batches", "Batches answered with a receipt", self.batches.clone());
+        r.register(
+            "ingest_wire_bytes",
+            "Bytes of batches received",
+            self.ingest_wire_bytes.clone(),
+        );
+        r.register("ingest_seconds", "Time from batch to receipt", self.ingest_seconds.clone());
+        r.register("questions", "Questions answered", self.questions.clone());
+        r.register("question_seconds", "Time to answer a question", self.question_seconds.clone());
+        r.register("panics", "Handlers that panicked", self.panics.clone());
+        r.register("store_rows", "Stored events", self.store.rows.clone());
+        r.register("store_bytes", "Bytes of segments", self.store.bytes.clone());
+        r.register("store_segments", "Segments", self.store.segments.clone());
+        r.register(
+            "store_memtable_rows",
+            "Events not yet in a segment",
+            self.store.memtable_rows.clone(),
+        );
+        r.register("store_wal_bytes", "Bytes of the log", self.store.wal_bytes.clone());
+        r.register("store_flushes", "Segments written since the start", self.store.flushes.clone());
+        r.register(
+            "store_queue_bytes",
+            "Bytes waiting to be written",
+            self.store.queue_bytes.clone(),
+        );
+        r.register("store_read_only", "1 while no events are taken", self.store.read_only.clone());
+        r.register("store_failing", "1 while the last write failed", self.store.failing.clone());
+    }
+
+    /// Copy the store's own counters in, to be called before printing.
+    pub fn observe_store(&self, stats: &StoreStats) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.store.rows.set(whole(stats.rows));
+        self.store.bytes.set(whole(stats.segment_bytes));
+        self.store.segments.set(whole(stats.segments));
+        self.store.memtable_rows.set(whole(stats.memtable_rows));
+        self.store.wal_bytes.set(whole(stats.wal_bytes));
+        self.store.flushes.set(whole(stats.flushes));
+        self.store.queue_bytes.set(whole(stats.queue_bytes));
+        self.store.read_only.set(i64::from(stats.state != WriteState::Open));
+        self.store.failing.set(f64::from(u8::from(stats.last_error.is_some())));
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a text does not fail.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::with_capacity(8 * 1024);
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// All metrics as JSON: `{"name": value}` or `{"name{label=\"…\"}": value}`.
+    ///
+    /// # Errors
+    /// As [`Telemetry::text`].
+    pub fn json(&self) -> Result<serde_json::Value, std::fmt::Error> {
+        let text = self.text()?;
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let pairs = samples.filter_map(|line| line.rsplit_once(' ')).map(|(name, value)| {
+            let number = value.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+            (name.to_owned(), number.map_or(serde_json::Value::Null, serde_json::Value::Number))
+        });
+        Ok(serde_json::Value::Object(pairs.collect()))
+    }
+}
+
+/// Start logging to standard error, so that standard output stays for answers.
+///
+/// # Errors
+/// When `config.log` is not a filter.
+pub fn start_logging(config: &Config) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|error| {
+        let mut text = String::new();
+        let _ = write!(text, "log: {:?} is not a filter: {error}", config.log);
+        text
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first.
+    let _ = match config.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_print_as_text_and_as_json() {
+        let telemetry = Telemetry::default();
+        telemetry.events_accepted.inc_by(3);
+        telemetry.events_refused.get_or_create(&Reason { code: "too_old" }).inc();
+        let text = telemetry.text().unwrap();
+        assert!(text.contains("tallymark_events_accepted_total 3\n"), "{text}");
+        let json = telemetry.json().unwrap();
+        assert_eq!(json["tallymark_events_refused_total{code=\"too_old\"}"], 1.0);
+    }
+}
