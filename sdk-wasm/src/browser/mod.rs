@@ -1,0 +1,114 @@
+//! Carries out what the tracker wants, and tells it what happens. One capability per file; no
+//! decision is made here.
+//!
+//! Nothing here throws: a capability that is missing or refused acts like one that did nothing.
+
+mod alarm;
+mod clock;
+mod lifecycle;
+mod page;
+mod random;
+mod signals;
+mod storage;
+mod transport;
+
+use crate::settings::Settings;
+use crate::tracker::{Effect, Input, Tracker};
+use gloo_timers::callback::Timeout;
+use js_sys::Function;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+
+/// A tracker in a browser.
+pub struct Shell {
+    tracker: RefCell<Tracker>,
+    /// Where batches go.
+    url: String,
+    /// Under which key the storage is used.
+    storage_key: String,
+    /// Takes a code and a detail.
+    on_report: Function,
+    alarm: RefCell<Option<Timeout>>,
+    /// Resolve functions of `flush()` promises.
+    flushes: RefCell<Vec<Function>>,
+    /// The address the tracker knows.
+    address: RefCell<String>,
+}
+
+impl Shell {
+    /// Sets up the page: reads the storage, listens to its life, and starts.
+    pub fn start(mut settings: Settings, url: String, on_report: Function) -> Rc<Shell> {
+        settings.asks_for_privacy = signals::asks_for_privacy();
+        let storage_key = ["tallymark:", &settings.key].concat();
+        let stored = storage::read(&storage_key);
+        let shell = Rc::new(Shell {
+            tracker: RefCell::new(Tracker::new(settings, random::seed(), stored)),
+            url,
+            storage_key,
+            on_report,
+            alarm: RefCell::default(),
+            flushes: RefCell::default(),
+            address: RefCell::default(),
+        });
+        lifecycle::listen(&shell);
+        shell.step(Input::Started);
+        shell
+    }
+
+    /// Tells the tracker what happened and does what it wants.
+    pub fn step(self: &Rc<Self>, input: Input<'_>) {
+        // The borrow ends before anything is carried out: a report may call us again.
+        let effects = self.tracker.borrow_mut().step(input, clock::now());
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    /// As [`Self::step`], for what happens on the page now shown.
+    pub fn step_on_page(self: &Rc<Self>, input: Input<'_>) {
+        let address = page::address();
+        if *self.address.borrow() != address {
+            let context_json = page::context_json(&address);
+            *self.address.borrow_mut() = address;
+            self.step(Input::Moved { context_json: &context_json });
+        }
+        self.step(input);
+    }
+
+    /// Reads the storage again: another tab may have written it while this one slept.
+    pub fn read_storage(self: &Rc<Self>) {
+        if let Some(text) = storage::read(&self.storage_key) {
+            self.step(Input::Stored { text: &text });
+        }
+    }
+
+    /// Looks something up in the tracker.
+    pub fn ask<T>(&self, question: impl FnOnce(&Tracker) -> T) -> T {
+        question(&self.tracker.borrow())
+    }
+
+    /// Sends everything that waits; `resolve` is called with whether all of it arrived.
+    pub fn flush(self: &Rc<Self>, resolve: Function) {
+        self.flushes.borrow_mut().push(resolve);
+        self.step(Input::Flush);
+    }
+
+    fn carry_out(self: &Rc<Self>, effect: Effect) {
+        match effect {
+            Effect::Send { request, body } => transport::send(self, request, &body),
+            Effect::Wake { after_ms } => alarm::set(self, after_ms),
+            Effect::Store { text } => storage::write(&self.storage_key, &text),
+            Effect::Erase => storage::erase(&self.storage_key),
+            Effect::Report { code, detail } => {
+                let (code, detail) = (JsValue::from(code), JsValue::from(detail));
+                let _ = self.on_report.call2(&JsValue::NULL, &code, &detail);
+            }
+            Effect::Flushed { delivered } => {
+                for resolve in self.flushes.take() {
+                    let _ = resolve.call1(&JsValue::NULL, &delivered.into());
+                }
+            }
+        }
+    }
+}
