@@ -30,8 +30,9 @@ export interface StoredEvent {
   at: number;
   person: string;
   session: string | null;
+  /** Built-in dimensions that are known: `path`, `browser`, … */
+  context: Record<string, string>;
   props: Record<string, unknown>;
-  [field: string]: unknown;
 }
 
 export class Collector {
@@ -51,22 +52,21 @@ export class Collector {
     const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"] });
     let errors = "";
     child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-8_000)));
-    const ready = new Promise<Record<string, unknown>>((resolve, reject) => {
+    const ready = new Promise<Ready>((resolve, reject) => {
       const fail = (why: string) => reject(new Error(`${BINARY} ${why}\n${errors}`));
       const timer = setTimeout(() => fail(`was not ready in ${START_MS} ms`), START_MS);
       child.once("error", (error) => fail(error.message));
       child.once("exit", (code) => fail(`ended with ${code} before it was ready`));
       createInterface({ input: child.stdout }).on("line", (line) => {
-        const said = parseObject(line);
-        if (!said || !findUrl(said, "/signin")) return;
+        const said = parseReady(line);
+        if (!said) return; // a log line
         clearTimeout(timer);
         resolve(said);
       });
     });
     try {
-      const said = await ready;
-      const signInUrl = findUrl(said, "/signin") ?? "";
-      return new Collector(child, folder, new URL(signInUrl).origin, signInUrl);
+      const { address, sign_in } = await ready;
+      return new Collector(child, folder, `http://${address}`, sign_in);
     } catch (error) {
       child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
@@ -88,16 +88,16 @@ export class Collector {
     do {
       const address = new URL("/v1/events", this.origin);
       for (const [name, value] of Object.entries(filters)) address.searchParams.set(name, value);
-      address.searchParams.set("limit", "500");
+      address.searchParams.set("limit", "1000");
       if (cursor) address.searchParams.set("cursor", cursor);
       const page = (await this.read(project, address, {})) as {
         events: StoredEvent[];
-        next_cursor?: string | null;
+        next: string | null;
       };
       all.push(...page.events);
-      cursor = page.next_cursor ?? undefined;
+      cursor = page.next ?? undefined;
     } while (cursor);
-    return all.sort((a, b) => a.at - b.at);
+    return all.reverse();
   }
 
   /** How often each event name is stored. */
@@ -147,16 +147,17 @@ export class Collector {
   }
 }
 
-function parseObject(line: string): Record<string, unknown> | null {
-  try {
-    return JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return null; // a log line
-  }
+/** The line that `serve --json` prints when it answers requests. */
+interface Ready {
+  address: string;
+  sign_in: string;
 }
 
-function findUrl(said: Record<string, unknown>, part: string): string | undefined {
-  return Object.values(said).find(
-    (value): value is string => typeof value === "string" && value.includes(part),
-  );
+function parseReady(line: string): Ready | null {
+  try {
+    const said = JSON.parse(line) as Partial<Ready>;
+    return said.address && said.sign_in ? (said as Ready) : null;
+  } catch {
+    return null;
+  }
 }
