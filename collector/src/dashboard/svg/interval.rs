@@ -5,7 +5,6 @@ use super::ticks;
 
 /// An estimate and the ends of its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "lower end, estimate, upper end")]
 pub struct Estimate {
     pub low: f64,
     pub mid: f64,

@@ -1,0 +1,106 @@
+//! The dashboard: what people did, on one page that needs no script.
+//!
+//! In: a session, a project's slug, and choices in the query string. Out: HTML. Whatever is shown
+//! was asked with the bodies of the HTTP contract ([`questions`]); a part whose question fails says
+//! so and leaves the others alone.
+//!
+//! Invariant: everything that came from events, addresses or headers is escaped where it is
+//! printed: by askama in templates, by [`markup`] in drawings, by [`address`] in links.
+//!
+//! Deliberately elsewhere: signing in and out (`session`), what figures mean (`analysis`).
+
+mod address;
+mod ask;
+mod assets;
+mod format;
+mod markup;
+mod page;
+mod period;
+mod questions;
+mod results;
+mod svg;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::meta::projects::Project;
+use crate::session::Viewer;
+use page::{FirstRun, Message, Projects, Shell};
+
+pub use page::sign_in as sign_in_page;
+
+/// The dashboard's routes.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/", get(show_home))
+        .route("/p/{slug}", get(show_project))
+        .route("/assets/{file}", get(assets::show_asset))
+}
+
+/// `GET /`: the projects; with one, its results.
+async fn show_home(State(app): State<App>, _viewer: Viewer) -> Response {
+    let projects = app.meta.directory().projects();
+    if let [only] = &projects[..] {
+        return Redirect::to(&format!("/p/{}", only.slug)).into_response();
+    }
+    page::show(StatusCode::OK, &Projects { shell: Shell::new(), projects: &projects })
+}
+
+/// `GET /p/{slug}`: the results of a project, or how to send its first event.
+async fn show_project(
+    State(app): State<App>,
+    _viewer: Viewer,
+    Path(slug): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match find(&app, &slug).await {
+        Ok(Some(project)) => {
+            let page = results::results(&app, &project, query.as_deref().unwrap_or("")).await;
+            match page {
+                Ok(Some(response)) => response,
+                Ok(None) => first_run(&app, &project, &headers),
+                Err(error) => failure(&error),
+            }
+        }
+        Ok(None) => failure(&ApiError::ProjectUnknown),
+        Err(error) => failure(&error),
+    }
+}
+
+async fn find(app: &App, slug: &str) -> Result<Option<Arc<Project>>, ApiError> {
+    Ok(app.meta.find_project(slug).await?)
+}
+
+fn first_run(app: &App, project: &Project, headers: &HeaderMap) -> Response {
+    let endpoint = match app.config.public_url.trim_end_matches('/') {
+        "" => {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            format!("http://{}", host.unwrap_or("127.0.0.1:8787"))
+        }
+        url => url.to_owned(),
+    };
+    page::show(StatusCode::OK, &FirstRun { shell: Shell::new(), project, endpoint })
+}
+
+/// A page for whatever went wrong.
+fn failure(error: &ApiError) -> Response {
+    let text = ask::sentence(error);
+    let status =
+        StatusCode::from_u16(error.problem().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let title = match status {
+        StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::SERVICE_UNAVAILABLE => "Too busy just now",
+        _ => "This page could not be made",
+    };
+    let way_out = Some(("/", "All projects"));
+    page::show(status, &Message { shell: Shell::new(), title, text: &text, code: None, way_out })
+}

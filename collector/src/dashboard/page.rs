@@ -1,0 +1,162 @@
+//! The pages as templates, and the headers they travel with.
+//!
+//! Invariant: a page loads one style sheet from this host and nothing else, runs no script, and
+//! cannot be framed; the policy in [`PAGE_POLICY`] makes browsers keep us to that.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::assets;
+use super::view::content::Contents;
+use super::view::experiments::Experiment;
+use super::view::funnel::Funnel;
+use super::view::install::Story;
+use super::view::overview::Card;
+use super::view::retention::Grid;
+use super::view::tables::Ranking;
+use super::view::{Chart, Section, Table};
+use crate::meta::projects::Project;
+
+/// What pages may do: style themselves, show pictures they carry, send forms here.
+pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What every page needs.
+pub struct Shell {
+    /// Address of the style sheet.
+    pub css: String,
+}
+
+impl Shell {
+    /// The shell of this build.
+    pub fn new() -> Self {
+        Self { css: assets::style_href() }
+    }
+}
+
+impl Default for Shell {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The results of a project.
+#[derive(Template)]
+#[template(path = "results.html")]
+pub struct Results<'a> {
+    pub shell: Shell,
+    pub project: &'a Project,
+    pub projects: &'a [Arc<Project>],
+    pub now_words: Option<String>,
+    pub now_live: bool,
+    pub offers: Vec<Offer>,
+    pub custom: bool,
+    pub period_words: String,
+    pub from: String,
+    pub last_day: String,
+    pub tz: String,
+    pub zones: &'static [&'static str],
+    pub settles: Option<String>,
+    pub complaint: Option<String>,
+    pub kept_by_range: Vec<(&'static str, &'a str)>,
+    pub kept_by_funnel: Vec<(&'static str, &'a str)>,
+    pub kept_by_metric: Vec<(&'static str, &'a str)>,
+    pub cards: Section<Vec<Card>>,
+    pub charts: Vec<(&'static str, &'static str, &'static str, Section<Chart>)>,
+    pub rankings: Vec<Ranking>,
+    pub step_choices: Vec<String>,
+    pub event_names: Vec<String>,
+    pub windows: Vec<(String, String)>,
+    pub window: String,
+    pub window_words: String,
+    pub funnel: Section<Funnel>,
+    pub retention: Section<Grid>,
+    pub goal: Option<String>,
+    pub experiments: Section<Vec<(String, Section<Experiment>)>>,
+    pub content: Section<Contents>,
+    pub install: Section<Story>,
+    pub timing: String,
+}
+
+/// A range on offer.
+pub struct Offer {
+    pub days: i64,
+    pub href: String,
+    pub current: bool,
+}
+
+/// A project without events: what to paste where.
+#[derive(Template)]
+#[template(path = "first_run.html")]
+pub struct FirstRun<'a> {
+    pub shell: Shell,
+    pub project: &'a Project,
+    pub endpoint: String,
+}
+
+/// The projects there are.
+#[derive(Template)]
+#[template(path = "projects.html")]
+pub struct Projects<'a> {
+    pub shell: Shell,
+    pub projects: &'a [Arc<Project>],
+}
+
+/// A page that only says something.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub struct Message<'a> {
+    pub shell: Shell,
+    pub title: &'a str,
+    pub text: &'a str,
+    pub code: Option<&'a str>,
+    pub way_out: Option<(&'a str, &'a str)>,
+}
+
+/// The table behind a chart.
+#[derive(Template)]
+#[template(path = "table.html")]
+struct TableTemplate<'a> {
+    head: &'a [String],
+    rows: &'a [Vec<String>],
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let table = TableTemplate { head: &self.head, rows: &self.rows };
+        f.write_str(&table.render().map_err(|_| std::fmt::Error)?)
+    }
+}
+
+/// A template as a response.
+pub fn show(status: StatusCode, page: &impl Template) -> Response {
+    let (status, body) = match page.render() {
+        Ok(body) => (status, body),
+        Err(error) => {
+            tracing::error!(%error, "a template failed");
+            (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.".to_owned())
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
+        // Figures of a company have no place in a shared or a disk cache.
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    (status, headers, body).into_response()
+}
+
+/// The page for those who have no session. `hint` says what was wrong with a link, or nothing.
+pub fn sign_in(status: StatusCode, hint: &str) -> Response {
+    let text = format!(
+        "{hint}{}Open the one-time link that the server prints when it starts. Each link works once; \
+         a restart prints a new one:",
+        if hint.is_empty() { "" } else { " " }
+    );
+    let shell = Shell::new();
+    let code = Some("tallymark serve");
+    show(status, &Message { shell, title: "Sign in", text: &text, code, way_out: None })
+}

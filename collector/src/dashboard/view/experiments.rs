@@ -1,0 +1,295 @@
+//! Experiments: arms, differences with their uncertainty, and what to make of them.
+
+use tallymark_analysis::answer::{
+    ArmMetric, Effect, ExperimentAnswer, ExperimentStatus, MetricResult, SrmStatus,
+};
+
+use super::super::format;
+use super::super::markup::Markup;
+use super::super::svg::interval::{self, Estimate, Scale};
+use super::{Reply, Section, experiment_of};
+
+/// One experiment.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// Its key.
+    pub key: String,
+    /// People in its arms.
+    pub people: String,
+    /// How the verdict looks: `good`, `bad`, `warn` or nothing.
+    pub tone: &'static str,
+    /// One or two words.
+    pub state: &'static str,
+    /// The verdict in plain words.
+    pub verdict: String,
+    /// The event that counts.
+    pub metric: String,
+    /// The arms.
+    pub arms: Vec<Arm>,
+    /// The numbers under the rates.
+    pub axis: Markup,
+    /// Whether the arms have the sizes they should have, and who is left out.
+    pub checks: Vec<Check>,
+}
+
+/// One arm.
+#[derive(Debug, Clone)]
+pub struct Arm {
+    /// Its key.
+    pub name: String,
+    /// Whether the others are compared to it.
+    pub control: bool,
+    /// People in it.
+    pub people: String,
+    /// People who converted.
+    pub conversions: String,
+    /// Their share.
+    pub rate: String,
+    /// The rate with its interval.
+    pub whisker: Markup,
+    /// Against control.
+    pub lift: String,
+    /// Its interval, 95 %.
+    pub lift_range: String,
+    /// Chance of a difference at least this large without an effect.
+    pub p: String,
+}
+
+/// One check.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// `good`, `bad`, `warn` or nothing.
+    pub class: &'static str,
+    /// In words.
+    pub text: String,
+    /// More words, on hover.
+    pub title: String,
+}
+
+/// One experiment's section.
+pub fn experiment(key: &str, reply: &Reply) -> Section<Experiment> {
+    let answer = match experiment_of(reply) {
+        Ok(answer) => answer,
+        Err(why) => return Section::failed(&why),
+    };
+    match answer.metrics.first() {
+        Some(metric) if answer.arms.iter().any(|arm| arm.persons > 0) => {
+            Section::Ready(build(answer, metric))
+        }
+        _ => Section::empty(
+            "Nobody is in its arms yet",
+            format!("“{key}” has exposures, but no one who saw exactly one variant."),
+        ),
+    }
+}
+
+fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
+    let rates: Vec<Option<Estimate>> = metric.arms.iter().map(rate_of).collect();
+    let known: Vec<Estimate> = rates.iter().flatten().copied().collect();
+    let scale = Scale::over(&known, false);
+    let readable = answer.status == ExperimentStatus::Readable;
+    let arms = metric.arms.iter().zip(&rates).map(|(arm, rate)| {
+        let effect = metric.effects.iter().find(|effect| effect.variant == arm.variant);
+        let control = answer.control.as_deref() == Some(&arm.variant);
+        let class = match effect.filter(|_| readable).and_then(direction) {
+            _ if control => "control",
+            Some(Direction::Better) => "good",
+            Some(Direction::Worse) => "bad",
+            None => "arm",
+        };
+        arm_row(arm, *rate, effect, scale, class, control)
+    });
+    let (tone, state) = tone(answer, metric);
+    Experiment {
+        key: answer.experiment.clone(),
+        people: format::counted(
+            answer.arms.iter().map(|arm| arm.persons).sum(),
+            "person",
+            "people",
+        ),
+        tone,
+        state,
+        verdict: verdict(answer, metric),
+        metric: metric.event.clone(),
+        arms: arms.collect(),
+        axis: interval::axis(scale, format::percent),
+        checks: checks(answer),
+    }
+}
+
+fn rate_of(arm: &ArmMetric) -> Option<Estimate> {
+    let (mid, bounds) = (arm.rate?, arm.rate_interval?);
+    Some(Estimate { low: bounds.low, mid, high: bounds.high })
+}
+
+fn arm_row(
+    arm: &ArmMetric,
+    rate: Option<Estimate>,
+    effect: Option<&Effect>,
+    scale: Scale,
+    class: &'static str,
+    control: bool,
+) -> Arm {
+    let whisker = rate.map(|rate| {
+        let title = format!(
+            "{}: {}, 95 % interval {} to {}",
+            arm.variant,
+            format::percent(rate.mid),
+            format::percent(rate.low),
+            format::percent(rate.high)
+        );
+        interval::whisker(scale, rate, class, &title)
+    });
+    let lift = effect.and_then(|effect| effect.lift);
+    let range = effect.and_then(|effect| effect.lift_interval);
+    Arm {
+        name: arm.variant.clone(),
+        control,
+        people: format::count(arm.persons),
+        conversions: format::count(arm.conversions),
+        rate: format::maybe_percent(arm.rate),
+        whisker: whisker.unwrap_or_default(),
+        lift: lift.map_or_else(|| format::UNKNOWN.into(), format::signed_percent),
+        lift_range: range.map_or_else(String::new, |range| {
+            format!(
+                "{} to {}",
+                format::signed_percent(range.low),
+                format::signed_percent(range.high)
+            )
+        }),
+        p: effect
+            .and_then(|effect| effect.p_value)
+            .map_or_else(|| format::UNKNOWN.into(), format::p_value),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Better,
+    Worse,
+}
+
+/// Which way an effect goes, if its interval leaves no doubt.
+fn direction(effect: &Effect) -> Option<Direction> {
+    let bounds = effect.absolute_interval?;
+    match bounds {
+        bounds if bounds.low > 0.0 => Some(Direction::Better),
+        bounds if bounds.high < 0.0 => Some(Direction::Worse),
+        _ => None,
+    }
+}
+
+fn tone(answer: &ExperimentAnswer, metric: &MetricResult) -> (&'static str, &'static str) {
+    match answer.status {
+        ExperimentStatus::NotEnoughData => ("", "Not enough data"),
+        ExperimentStatus::SampleRatioMismatch => ("warn", "Do not trust"),
+        ExperimentStatus::Readable => {
+            let found: Vec<Direction> = metric.effects.iter().filter_map(direction).collect();
+            match (found.contains(&Direction::Better), found.contains(&Direction::Worse)) {
+                (true, false) => ("good", "A winner"),
+                (false, true) => ("bad", "Control is better"),
+                (true, true) => ("warn", "Mixed"),
+                (false, false) => ("", "No difference seen"),
+            }
+        }
+    }
+}
+
+/// What a colleague would say who knows statistics and does not want to impress anybody.
+fn verdict(answer: &ExperimentAnswer, metric: &MetricResult) -> String {
+    let control = answer.control.as_deref().unwrap_or("control");
+    if answer.status != ExperimentStatus::Readable {
+        return answer.verdict.text.clone();
+    }
+    let rate = |variant: &str| {
+        let arm = metric.arms.iter().find(|arm| arm.variant == variant);
+        format::maybe_percent(arm.and_then(|arm| arm.rate))
+    };
+    let sentences = metric.effects.iter().map(|effect| {
+        let (variant, here, there) = (&effect.variant, rate(&effect.variant), rate(control));
+        let Some((lift, range)) = effect.lift.zip(effect.lift_interval) else {
+            return format!("“{variant}” cannot be compared to “{control}” yet.");
+        };
+        let range = format!(
+            "{} to {}",
+            format::signed_percent(range.low),
+            format::signed_percent(range.high)
+        );
+        match direction(effect) {
+            Some(way) => {
+                let word = if way == Direction::Better { "better" } else { "worse" };
+                let chance = effect.p_value.map_or(String::new(), chance);
+                format!(
+                    "“{variant}” converts {word} than “{control}”: {here} against {there}, a change of \
+                     {} (95 % interval {range}).{chance}",
+                    format::signed_percent(lift)
+                )
+            }
+            None => format!(
+                "No difference between “{variant}” and “{control}” can be told from chance so far: \
+                 {here} against {there}. The true change lies somewhere between {range}."
+            ),
+        }
+    });
+    sentences.collect::<Vec<_>>().join(" ")
+}
+
+fn chance(p: f64) -> String {
+    match p {
+        p if !p.is_finite() || p >= 0.5 => String::new(),
+        p if p < 0.001 => {
+            " Without any effect, a difference this large would show in fewer than 1 of 1,000 such tests."
+                .into()
+        }
+        p => format!(
+            " Without any effect, a difference this large would show in 1 of {} such tests.",
+            format::count((1.0 / p).round() as u64)
+        ),
+    }
+}
+
+fn checks(answer: &ExperimentAnswer) -> Vec<Check> {
+    let p = answer.srm.p_value.map_or_else(|| format::UNKNOWN.into(), format::p_value);
+    let (class, text) = match answer.srm.status {
+        SrmStatus::Ok => ("good", "Sample ratio as planned".to_owned()),
+        SrmStatus::Mismatch => ("bad", "Sample ratio mismatch".to_owned()),
+        SrmStatus::NotEnoughData => ("", "Sample ratio: too few people to check".to_owned()),
+    };
+    let title = format!(
+        "Chi-squared test of the arms' sizes against the split they should have: p {p}. \
+         An alarm below 0.001 blocks the verdict."
+    );
+    let mut checks = vec![Check { class, text, title }];
+    let mut count = |n: u64, class, one: &str, many: &str, title: &str| {
+        if n > 0 {
+            let text = format::counted(n, one, many);
+            checks.push(Check { class, text, title: title.into() });
+        }
+    };
+    let excluded = answer.excluded;
+    let people: u64 = answer.arms.iter().map(|arm| arm.persons).sum();
+    // From one in a hundred on, leaving them out may bias what remains.
+    let class = if excluded.multi_variant * 100 > people { "warn" } else { "" };
+    count(
+        excluded.multi_variant,
+        class,
+        "person saw two variants",
+        "people saw two variants",
+        "They are in no arm.",
+    );
+    count(
+        excluded.unknown_variant,
+        "warn",
+        "person in an unknown variant",
+        "people in unknown variants",
+        "They saw a variant that the question does not list.",
+    );
+    count(
+        excluded.variant_mismatch,
+        "warn",
+        "conversion named another variant",
+        "conversions named another variant",
+        "They count for the variant that the person was exposed to first.",
+    );
+    checks
+}

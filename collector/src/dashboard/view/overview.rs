@@ -1,0 +1,217 @@
+//! The first screen: headline figures, active people, page views.
+
+use jiff::civil::Date;
+use tallymark_analysis::answer::{ActiveAnswer, TrendAnswer, TrendSeries};
+
+use super::super::format;
+use super::super::markup::Markup;
+use super::super::svg::line::{self, Line, LineChart, Point};
+use super::{Chart, Legend, Reply, Section, Table, active_of, date_of, trend_of};
+
+/// One headline figure.
+#[derive(Debug, Clone)]
+pub struct Card {
+    /// What it counts.
+    pub name: String,
+    /// The figure.
+    pub figure: String,
+    /// `+12.5 %`, if the period before is known and not zero.
+    pub change: Option<Change>,
+    /// What it is compared to, or what it means.
+    pub note: String,
+    /// Its way through the period.
+    pub spark: Markup,
+}
+
+/// A change against the period before.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// `up`, `down` or nothing.
+    pub class: &'static str,
+    /// With its sign.
+    pub text: String,
+}
+
+/// People of the last half hour.
+pub fn now(reply: &Reply) -> Option<u64> {
+    let total = trend_of(reply).ok()?.series.first()?.total.0?;
+    Some(total as u64)
+}
+
+/// The headline figures, in the order of the questions asked.
+pub fn cards(
+    headline: &Reply,
+    active: &Reply,
+    goal: Option<&str>,
+    days: i64,
+) -> Section<Vec<Card>> {
+    let trend = match trend_of(headline) {
+        Ok(trend) => trend,
+        Err(why) => return Section::failed(&why),
+    };
+    let mut cards = Vec::new();
+    for series in &trend.series {
+        let name = match (series.index, goal) {
+            (0, _) => "People".to_owned(),
+            (1, _) if series.event.is_some() => "Page views".to_owned(),
+            (1, _) => "Events".to_owned(),
+            (2, Some(goal)) => goal.to_owned(),
+            (_, Some(goal)) => format!("{goal}: value"),
+            _ => continue,
+        };
+        cards.push(card(name, series, days));
+    }
+    if let Ok(active) = active_of(active)
+        && let Some(mean) = active.stickiness_mean
+    {
+        let known: Vec<f64> = active.stickiness.iter().map(|s| s.unwrap_or(f64::NAN)).collect();
+        cards.push(Card {
+            name: "Stickiness".into(),
+            figure: format::percent(mean),
+            change: None,
+            note: "daily of monthly active people".into(),
+            spark: line::spark(&known),
+        });
+    }
+    Section::Ready(cards)
+}
+
+fn card(name: String, series: &TrendSeries, days: i64) -> Card {
+    let previous = series.previous.as_ref().and_then(|previous| previous.total.0);
+    let change = match (series.total.0, previous) {
+        (Some(now), Some(then)) if then != 0.0 => {
+            let ratio = now / then - 1.0;
+            let class = match ratio {
+                r if r >= 0.0005 => "up",
+                r if r <= -0.0005 => "down",
+                _ => "",
+            };
+            Some(Change { class, text: format::signed_percent(ratio) })
+        }
+        _ => None,
+    };
+    let note = match previous {
+        Some(then) if then != 0.0 => format!("from {}", format::figure(then)),
+        _ => format!("none in the {} before", format::counted(days.unsigned_abs(), "day", "days")),
+    };
+    let data: Vec<f64> = series.data.iter().map(|figure| figure.0.unwrap_or(0.0)).collect();
+    Card { name, figure: format::maybe(series.total.0), change, note, spark: line::spark(&data) }
+}
+
+/// Daily, weekly and monthly active people.
+pub fn active(reply: &Reply, today: Date) -> Section<Chart> {
+    let answer = match active_of(reply) {
+        Ok(answer) => answer,
+        Err(why) => return Section::failed(&why),
+    };
+    if answer.persons == 0 {
+        return Section::empty(
+            "Nobody was active in this time",
+            "Choose a longer range, or wait for the first events to arrive.",
+        );
+    }
+    let figures = |counts: &[u64]| counts.iter().map(|n| Some(*n as f64)).collect::<Vec<_>>();
+    let svg = line::draw(&LineChart {
+        title: "Daily, weekly and monthly active people; the table below has the figures".into(),
+        points: points(&answer.days),
+        lines: vec![
+            Line { name: "Month".into(), class: "c", values: figures(&answer.mau), area: false },
+            Line { name: "Week".into(), class: "b", values: figures(&answer.wau), area: false },
+            Line { name: "Day".into(), class: "a", values: figures(&answer.dau), area: true },
+        ],
+        unfinished: answer.days.last().and_then(|day| date_of(day)) == Some(today),
+        format: format::figure,
+    });
+    Section::Ready(Chart { svg, legend: legend(), table: active_table(answer) })
+}
+
+fn legend() -> Vec<Legend> {
+    let entry = |class, name| Legend { class, name };
+    vec![entry("a", "Day"), entry("b", "Week, trailing"), entry("c", "Month, trailing")]
+}
+
+fn active_table(answer: &ActiveAnswer) -> Table {
+    let rows = (0..answer.days.len()).map(|i| {
+        let count =
+            |counts: &[u64]| counts.get(i).map_or(format::UNKNOWN.into(), |n| format::count(*n));
+        vec![
+            answer.days[i].clone(),
+            count(&answer.dau),
+            count(&answer.wau),
+            count(&answer.mau),
+            format::maybe_percent(answer.stickiness.get(i).copied().flatten()),
+        ]
+    });
+    Table {
+        head: ["Day", "Day", "Week", "Month", "Day of month"]
+            .into_iter()
+            .zip(["", "active", "active", "active", "active"])
+            .map(|(a, b)| if b.is_empty() { a.to_owned() } else { format!("{a}, {b}") })
+            .collect(),
+        rows: rows.collect(),
+    }
+}
+
+/// Page views per day, over those of the period before.
+pub fn views(headline: &Reply, today: Date) -> Section<Chart> {
+    let trend = match trend_of(headline) {
+        Ok(trend) => trend,
+        Err(why) => return Section::failed(&why),
+    };
+    let Some(series) = trend.series.iter().find(|series| series.index == 1) else {
+        return Section::empty(
+            "No page views in this time",
+            "The SDK sends one per page by itself.",
+        );
+    };
+    if series.total.0.unwrap_or(0.0) == 0.0 {
+        return Section::empty("No page views in this time", "Choose a longer range.");
+    }
+    Section::Ready(views_chart(trend, series, today))
+}
+
+fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart {
+    let now: Vec<Option<f64>> = series.data.iter().map(|figure| figure.0).collect();
+    let then: Vec<Option<f64>> = match &series.previous {
+        Some(previous) => previous.data.iter().map(|f| f.0).take(now.len()).collect(),
+        None => Vec::new(),
+    };
+    let known_then = then.iter().flatten().any(|value| *value > 0.0);
+    let mut lines = Vec::new();
+    let mut legend = vec![Legend { class: "a", name: "This period" }];
+    if known_then {
+        let name = "Before".to_owned();
+        lines.push(Line { name, class: "past", values: then.clone(), area: false });
+        legend.push(Legend { class: "past", name: "Period before" });
+    }
+    lines.push(Line { name: "Views".into(), class: "a", values: now.clone(), area: true });
+    let svg = line::draw(&LineChart {
+        title: "Page views per day; the table below has the figures".into(),
+        points: points(&trend.buckets),
+        lines,
+        unfinished: trend.buckets.last().and_then(|day| date_of(day)) == Some(today),
+        format: format::figure,
+    });
+    let rows = trend.buckets.iter().enumerate().map(|(i, day)| {
+        let figure = |values: &[Option<f64>]| format::maybe(values.get(i).copied().flatten());
+        vec![day.clone(), figure(&now), figure(&then)]
+    });
+    let head = ["Day", "Views", "Period before"].map(str::to_owned).into();
+    Chart { svg, legend, table: Table { head, rows: rows.collect() } }
+}
+
+/// Points with a label under about seven of them, on Mondays when there are weeks.
+fn points(days: &[String]) -> Vec<Point> {
+    let every = days.len().div_ceil(7).max(1);
+    // Whole weeks between labels keep weekdays comparable by eye.
+    let every = if days.len() > 14 { every.next_multiple_of(7) } else { every };
+    let last = days.len().saturating_sub(1);
+    let point = |(index, day): (usize, &String)| match date_of(day) {
+        Some(date) => Point {
+            tick: (last - index).is_multiple_of(every).then(|| format::day(date)),
+            label: format::full_day(date),
+        },
+        None => Point { tick: None, label: day.clone() },
+    };
+    days.iter().enumerate().map(point).collect()
+}

@@ -1,0 +1,100 @@
+//! The retention grid: who came back, week by week.
+
+use super::super::format;
+use super::super::svg::grid::{SHADES, shade};
+use super::{Reply, Section, date_of, retention_of};
+
+/// The grid.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    /// Headings of the weeks: `Week 0`, …
+    pub weeks: Vec<String>,
+    /// Everybody together, complete cells only.
+    pub overall: Vec<Cell>,
+    /// One row per week in which somebody started.
+    pub rows: Vec<Row>,
+    /// The shades for the legend.
+    pub shades: Vec<u8>,
+    /// The share that has the darkest shade.
+    pub most: String,
+}
+
+/// The people of one week.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// First day of the week.
+    pub from: String,
+    /// How many started.
+    pub size: String,
+    /// One per week since.
+    pub cells: Vec<Cell>,
+}
+
+/// One cell.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Class of the shade; `pending` while the figure is not known.
+    pub shade: Option<u8>,
+    /// The share.
+    pub text: String,
+    /// In words, on hover.
+    pub title: String,
+}
+
+/// The retention section.
+pub fn retention(reply: &Reply) -> Section<Grid> {
+    let answer = match retention_of(reply) {
+        Ok(answer) => answer,
+        Err(why) => return Section::failed(&why),
+    };
+    if answer.cohorts.iter().all(|cohort| cohort.size == 0) {
+        return Section::empty(
+            "Nobody started in these weeks",
+            "People appear here in the week of their first event.",
+        );
+    }
+    // Week 0 is everybody: its 100 % would leave no shades for the rest.
+    let most = answer.cohorts.iter().flat_map(|c| c.ratio.iter().skip(1)).flatten();
+    let most = most.copied().fold(0.0, f64::max);
+    let weeks =
+        answer.overall.len().max(answer.cohorts.iter().map(|c| c.ratio.len()).max().unwrap_or(0));
+    let cell = |index: usize, ratio: Option<f64>, returned: Option<(u64, u64)>| match ratio {
+        None => Cell {
+            shade: None,
+            text: "·".into(),
+            title: "not known yet: the week is not over, or events may still arrive".into(),
+        },
+        Some(ratio) => Cell {
+            shade: Some(if index == 0 { SHADES - 1 } else { shade(ratio, most) }),
+            text: format::percent(ratio),
+            title: match returned {
+                Some((back, of)) => format!(
+                    "{} of {} came back after {}",
+                    format::count(back),
+                    format::count(of),
+                    format::counted(index as u64, "week", "weeks")
+                ),
+                None => format!("{} of all", format::percent(ratio)),
+            },
+        },
+    };
+    let rows = answer.cohorts.iter().map(|cohort| Row {
+        from: date_of(&cohort.from).map_or_else(|| cohort.from.clone(), format::day),
+        size: format::count(cohort.size),
+        cells: cohort
+            .ratio
+            .iter()
+            .enumerate()
+            .map(|(i, ratio)| {
+                cell(i, *ratio, cohort.returned.get(i).map(|back| (*back, cohort.size)))
+            })
+            .collect(),
+    });
+    Section::Ready(Grid {
+        weeks: (0..weeks).map(|week| week.to_string()).collect(),
+        overall: answer.overall.iter().enumerate().map(|(i, r)| cell(i, *r, None)).collect(),
+        rows: rows.collect(),
+        shades: (0..SHADES).collect(),
+        most: format::percent(most),
+    })
+}

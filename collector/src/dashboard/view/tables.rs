@@ -1,0 +1,166 @@
+//! Small tables: people by page, source, country, device.
+
+use tallymark_analysis::answer::{Group, TrendSeries};
+
+use super::super::format;
+use super::super::markup::Markup;
+use super::super::svg::bars;
+use super::{Reply, Section, trend_of};
+
+/// One row with a bar behind it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What is counted.
+    pub name: String,
+    /// How many.
+    pub figure: String,
+    /// The bar.
+    pub bar: Markup,
+}
+
+/// A table of the page.
+#[derive(Debug, Clone)]
+pub struct Ranking {
+    /// Heading.
+    pub title: &'static str,
+    /// Heading of the names.
+    pub column: &'static str,
+    /// The rows.
+    pub rows: Section<Vec<Row>>,
+}
+
+/// The tables, in order: heading, column, property, and what an absent value means.
+pub const TABLES: [(&str, &str, &str, &str); 6] = [
+    ("Pages", "Path", "path", "No path"),
+    ("Sources", "Referrer", "referrer_host", "Direct or unknown"),
+    ("Channels", "Channel", "channel", "Unknown"),
+    ("Countries", "Country", "country", "Unknown"),
+    ("Devices", "Device", "device_type", "Unknown"),
+    ("Browsers", "Browser", "browser", "Unknown"),
+];
+
+/// One table. `absent` names the row of those without a value.
+pub fn ranking(title: &'static str, column: &'static str, absent: &str, reply: &Reply) -> Ranking {
+    let rows = match trend_of(reply) {
+        Err(why) => Section::failed(&why),
+        Ok(trend) => {
+            let people = |series: &TrendSeries| series.total.0.unwrap_or(0.0);
+            let seen: Vec<&TrendSeries> =
+                trend.series.iter().filter(|series| people(series) > 0.0).collect();
+            let most = seen.iter().map(|series| people(series)).fold(0.0, f64::max);
+            let row = |series: &&TrendSeries| Row {
+                name: name(title, absent, series),
+                figure: format::figure(people(series)),
+                bar: bars::behind(people(series) / most),
+            };
+            match seen.is_empty() {
+                true => Section::empty("Nothing in this time", "Choose a longer range."),
+                false => Section::Ready(seen.iter().map(row).collect()),
+            }
+        }
+    };
+    Ranking { title, column, rows }
+}
+
+fn name(title: &str, absent: &str, series: &TrendSeries) -> String {
+    match (series.group, series.value.as_deref()) {
+        (Group::Other, _) => "All others".into(),
+        (Group::Absent | Group::All, _) | (_, None) => absent.into(),
+        (Group::Value, Some(code)) if title == "Countries" => country(code).into(),
+        (Group::Value, Some(value)) if title == "Channels" => words(value),
+        (Group::Value, Some(value)) => value.into(),
+    }
+}
+
+/// `paid_search` → `Paid search`.
+fn words(value: &str) -> String {
+    let mut letters = value.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str().replace('_', " "))
+}
+
+/// The name of a country, or its code where this list has none.
+fn country(code: &str) -> &str {
+    const NAMES: &[(&str, &str)] = &[
+        ("AE", "United Arab Emirates"),
+        ("AR", "Argentina"),
+        ("AT", "Austria"),
+        ("AU", "Australia"),
+        ("BE", "Belgium"),
+        ("BG", "Bulgaria"),
+        ("BR", "Brazil"),
+        ("CA", "Canada"),
+        ("CH", "Switzerland"),
+        ("CL", "Chile"),
+        ("CN", "China"),
+        ("CO", "Colombia"),
+        ("CZ", "Czechia"),
+        ("DE", "Germany"),
+        ("DK", "Denmark"),
+        ("EE", "Estonia"),
+        ("EG", "Egypt"),
+        ("ES", "Spain"),
+        ("FI", "Finland"),
+        ("FR", "France"),
+        ("GB", "United Kingdom"),
+        ("GR", "Greece"),
+        ("HK", "Hong Kong"),
+        ("HR", "Croatia"),
+        ("HU", "Hungary"),
+        ("ID", "Indonesia"),
+        ("IE", "Ireland"),
+        ("IL", "Israel"),
+        ("IN", "India"),
+        ("IS", "Iceland"),
+        ("IT", "Italy"),
+        ("JP", "Japan"),
+        ("KE", "Kenya"),
+        ("KR", "South Korea"),
+        ("LT", "Lithuania"),
+        ("LU", "Luxembourg"),
+        ("LV", "Latvia"),
+        ("MA", "Morocco"),
+        ("MX", "Mexico"),
+        ("MY", "Malaysia"),
+        ("NG", "Nigeria"),
+        ("NL", "Netherlands"),
+        ("NO", "Norway"),
+        ("NZ", "New Zealand"),
+        ("PE", "Peru"),
+        ("PH", "Philippines"),
+        ("PK", "Pakistan"),
+        ("PL", "Poland"),
+        ("PT", "Portugal"),
+        ("RO", "Romania"),
+        ("RS", "Serbia"),
+        ("RU", "Russia"),
+        ("SA", "Saudi Arabia"),
+        ("SE", "Sweden"),
+        ("SG", "Singapore"),
+        ("SI", "Slovenia"),
+        ("SK", "Slovakia"),
+        ("TH", "Thailand"),
+        ("TR", "Türkiye"),
+        ("TW", "Taiwan"),
+        ("UA", "Ukraine"),
+        ("US", "United States"),
+        ("VN", "Vietnam"),
+        ("ZA", "South Africa"),
+    ];
+    NAMES.binary_search_by_key(&code, |(known, _)| known).map_or(code, |index| NAMES[index].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_become_words_where_there_are_some() {
+        assert_eq!(
+            (country("DE"), country("ZA"), country("AE")),
+            ("Germany", "South Africa", "United Arab Emirates")
+        );
+        assert_eq!(country("<b>"), "<b>");
+        assert_eq!((words("paid_search"), words("")), ("Paid search".into(), String::new()));
+    }
+}
