@@ -44,13 +44,3 @@ for (const [way, leave] of Object.entries(LEAVE)) {
     }
   });
 }
-
-test("an event arrives when it was tracked before the package was ready and the tab closed", async () => {
-  const visit = await fixture.bench.visit({
-    name: "closed-early",
-    script: `tally.track("opened");`,
-    behave: SLOW,
-  });
-  await visit.page.close({ runBeforeUnload: true });
-  await untilEqual({ opened: 1 }, () => fixture.bench.collector.counts(visit.project));
-});
