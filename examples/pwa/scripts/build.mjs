@@ -2,12 +2,13 @@
  * Build the shop into `dist/`: bundle, icons, and a service worker that knows every file.
  *
  * The bundle is what any other page would do with the package: import it, let esbuild bundle it.
- * A file that the package ships beside its code (its wasm) is copied and hashed into a name.
+ * esbuild leaves `new URL("….wasm", import.meta.url)` as it is, so the package's wasm is copied to
+ * where that address points.
  */
 
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -44,8 +45,9 @@ await build({
   splitting: true,
   outdir: dist,
   entryPoints: { app: join(src, "main.ts"), "app-style": join(src, "app.css") },
-  loader: { ".wasm": "file" },
 });
+const wasm = fileURLToPath(import.meta.resolve("@tallymark/web/tallymark_bg.wasm"));
+cpSync(wasm, join(dist, basename(wasm)));
 cpSync(join(dist, "app-style.css"), join(dist, "app.css"));
 rmSync(join(dist, "app-style.css"));
 
