@@ -1,12 +1,27 @@
 #![doc = include_str!("../README.md")]
 
+mod block;
 pub mod catalog;
+mod dedupe;
+mod driver;
 mod error;
+mod keeper;
+mod memtable;
+mod open;
 mod options;
+mod props;
+mod queue;
 pub mod row;
+mod rows;
 pub mod schema;
+mod segment;
+mod shared;
 mod stats;
 mod store;
+#[cfg(test)]
+mod testing;
+mod wal;
+mod writer;
 
 pub use catalog::{
     Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, SegmentId, SegmentMeta,

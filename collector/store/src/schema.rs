@@ -5,6 +5,10 @@
 //! Invariant: adding is commutative, so the schema does not depend on where a flush was.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::memtable::RowRef;
+use crate::props::{self, ValueType};
 
 /// Everything seen in one project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,10 +80,10 @@ impl Schema {
             event.last_ms = event.last_ms.max(delta.last_ms);
             return;
         };
-        let property = event.properties.entry(property.clone()).or_insert_with(|| PropertySchema {
-            types: TypeCounts::default(),
-            last_ms: i64::MIN,
-        });
+        let property = event
+            .properties
+            .entry(property.clone())
+            .or_insert_with(|| PropertySchema { types: TypeCounts::default(), last_ms: i64::MIN });
         property.types.add(&delta.types);
         property.last_ms = property.last_ms.max(delta.last_ms);
     }
@@ -97,5 +101,108 @@ impl TypeCounts {
     /// Values of any type.
     pub fn total(&self) -> u64 {
         self.texts + self.numbers + self.bools + self.others
+    }
+}
+
+/// Counts rows into deltas.
+///
+/// Names come from outside, so their number is bounded: beyond it a row still counts for the
+/// names that are known, and new names are left out of the schema (never out of the store).
+#[derive(Debug, Default, Clone)]
+pub(crate) struct SchemaCounter {
+    /// By project and event name.
+    events: BTreeMap<(u32, Box<str>), EventCount>,
+    names: usize,
+}
+
+#[derive(Debug, Default, Clone)]
+struct EventCount {
+    count: u64,
+    last_ms: Option<i64>,
+    properties: BTreeMap<Box<str>, (TypeCounts, i64)>,
+}
+
+impl SchemaCounter {
+    /// Names (of events, and of properties per event) in one counter.
+    const NAMES_MAX: usize = 20_000;
+
+    /// Count a row.
+    pub(crate) fn add(&mut self, row: &RowRef<'_>) {
+        let key = (row.project, row.event.into());
+        let event = match self.events.entry(key) {
+            Entry::Occupied(event) => event.into_mut(),
+            Entry::Vacant(slot) if self.names < Self::NAMES_MAX => {
+                self.names += 1;
+                slot.insert(EventCount::default())
+            }
+            Entry::Vacant(_) => return,
+        };
+        event.count += 1;
+        event.last_ms = event.last_ms.max(Some(row.ts_ms));
+        for entry in props::entries(row.props).into_iter().flatten() {
+            let name = entry.key();
+            if !event.properties.contains_key(&*name) {
+                if self.names >= Self::NAMES_MAX {
+                    continue;
+                }
+                self.names += 1;
+                event.properties.insert((*name).into(), (TypeCounts::default(), i64::MIN));
+            }
+            let Some((types, last_ms)) = event.properties.get_mut(&*name) else { continue };
+            *last_ms = (*last_ms).max(row.ts_ms);
+            match entry.value_type() {
+                ValueType::Text => types.texts += 1,
+                ValueType::Number => types.numbers += 1,
+                ValueType::Bool => types.bools += 1,
+                ValueType::Other => types.others += 1,
+            }
+        }
+    }
+
+    /// Add another counter.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (key, theirs) in &other.events {
+            let ours = self.events.entry(key.clone()).or_default();
+            ours.count += theirs.count;
+            ours.last_ms = ours.last_ms.max(theirs.last_ms);
+            for (name, (types, last_ms)) in &theirs.properties {
+                let property = ours
+                    .properties
+                    .entry(name.clone())
+                    .or_insert((TypeCounts::default(), *last_ms));
+                property.0.add(types);
+                property.1 = property.1.max(*last_ms);
+            }
+        }
+    }
+
+    /// How often each property occurs, over all projects and events.
+    pub(crate) fn property_counts(&self) -> BTreeMap<Box<str>, TypeCounts> {
+        let mut counts: BTreeMap<Box<str>, TypeCounts> = BTreeMap::new();
+        for (name, (types, _)) in self.events.values().flat_map(|event| &event.properties) {
+            counts.entry(name.clone()).or_default().add(types);
+        }
+        counts
+    }
+
+    /// The rows a catalog adds.
+    pub(crate) fn deltas(&self) -> Vec<SchemaDelta> {
+        let mut deltas = Vec::with_capacity(self.names);
+        for ((project, name), event) in &self.events {
+            let row = |property: Option<&str>, count, types, last_ms| SchemaDelta {
+                project: *project,
+                event: name.to_string(),
+                property: property.map(Into::into),
+                count,
+                types,
+                last_ms,
+            };
+            let last_ms = event.last_ms.unwrap_or(i64::MIN);
+            deltas.push(row(None, event.count, TypeCounts::default(), last_ms));
+            for (property, (types, last_ms)) in &event.properties {
+                deltas.push(row(Some(property), types.total(), *types, *last_ms));
+            }
+        }
+        deltas
     }
 }

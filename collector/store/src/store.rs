@@ -1,21 +1,33 @@
 //! The store: what the collector holds.
+//!
+//! In: batches, questions. Out: receipts, partial tables, rows, figures about the store itself.
+//!
+//! Deliberately elsewhere: opening (`open`), the threads (`writer`, `keeper`), reading (`driver`).
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tallymark_analysis::kernel::{Analysis, Partial};
 
 use crate::catalog::{Catalog, RefusedRow};
+use crate::driver;
 use crate::error::{AppendError, FlushError, OpenError, ScanError};
+use crate::open;
 use crate::options::StoreOptions;
 use crate::row::Row;
-use crate::schema::Schema;
+use crate::schema::{Schema, SchemaCounter};
+use crate::shared::{Counters, Shared};
 use crate::stats::StoreStats;
 
-/// An open event store. Methods may be called from any thread; share it by `Arc`.
-#[derive(Debug)]
+/// An open event store. Methods may be called from any thread; share it by `Arc`. Dropping it
+/// closes it.
 pub struct Store {
-    options: StoreOptions,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) lock: Mutex<Option<open::FolderLock>>,
 }
 
 /// One batch on its way in.
@@ -68,8 +80,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: in use, damaged, of a newer version, or the disk refuses.
     pub fn open(options: StoreOptions, catalog: Arc<dyn Catalog>) -> Result<Self, OpenError> {
-        let _ = catalog;
-        Ok(Self { options })
+        open::open(options, catalog)
     }
 
     /// Store a batch. `done` is called exactly once, from another thread or from this one, and
@@ -79,8 +90,10 @@ impl Store {
         batch: Append,
         done: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
     ) {
-        let _ = batch;
-        done(Err(AppendError::Closed));
+        if let Err((done, error)) = self.shared.queue.push(batch, Box::new(done)) {
+            Counters::add(&self.shared.counters.busy, 1);
+            done(Err(error));
+        }
     }
 
     /// Ask a question about one project, on one snapshot of it.
@@ -88,8 +101,9 @@ impl Store {
     /// # Errors
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
-        let _ = (project, analysis, &self.options);
-        Err(ScanError::Panicked)
+        let mut view = self.shared.view();
+        let sources = self.shared.sources(&mut view);
+        driver::ask(project, analysis, &sources, self.shared.options.query_threads)
     }
 
     /// Give full rows, one after the other, until `each` breaks: persons in order, and each
@@ -103,8 +117,9 @@ impl Store {
         range: RowRange,
         each: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), ScanError> {
-        let _ = (project, range, each);
-        Err(ScanError::Panicked)
+        let mut view = self.shared.view();
+        view.active.sorted_tail();
+        crate::rows::scan(&view, project, range, each)
     }
 
     /// Event names and properties seen in a project, the newest rows included.
@@ -112,8 +127,19 @@ impl Store {
     /// # Errors
     /// [`ScanError`] when the catalog cannot be read.
     pub fn schema(&self, project: u32) -> Result<Schema, ScanError> {
-        let _ = project;
-        Err(ScanError::Panicked)
+        // The view first: rows that are flushed in between are then counted twice rather than
+        // missed, until the next call.
+        let mut view = self.shared.view();
+        let mut schema = self.shared.catalog.schema(project)?;
+        let tail = view.active.sorted_tail();
+        let mut counter = SchemaCounter::default();
+        let frozen = view.frozen.iter().flat_map(|frozen| &frozen.rows.runs);
+        for run in frozen.chain(&view.active.runs).chain(&tail) {
+            counter.merge(run.schema());
+        }
+        let deltas = counter.deltas();
+        deltas.iter().filter(|delta| delta.project == project).for_each(|delta| schema.add(delta));
+        Ok(schema)
     }
 
     /// The newest refused rows of a project, newest first.
@@ -121,8 +147,16 @@ impl Store {
     /// # Errors
     /// [`ScanError`] when the catalog cannot be read.
     pub fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, ScanError> {
-        let _ = (project, limit);
-        Err(ScanError::Panicked)
+        let live = self.shared.live();
+        let frozen = live.frozen.iter().flat_map(|frozen| &frozen.refused);
+        let newest_first = live.active.refused().iter().rev().chain(frozen.rev());
+        let of_project = newest_first.filter(|row| row.project == project);
+        let mut rows: Vec<RefusedRow> = of_project.take(limit).cloned().collect();
+        drop(live);
+        if rows.len() < limit {
+            rows.extend(self.shared.catalog.refused(project, limit - rows.len())?);
+        }
+        Ok(rows)
     }
 
     /// Write everything that is in memory to segments, and wait for it.
@@ -130,15 +164,82 @@ impl Store {
     /// # Errors
     /// [`FlushError`]; nothing is lost, the log still holds the rows.
     pub fn flush(&self) -> Result<(), FlushError> {
-        Err(FlushError::Closed)
+        let mut live = self.shared.live();
+        live.flush_wanted += 1;
+        let ticket = live.flush_wanted;
+        self.shared.signal();
+        while live.flush_finished < ticket {
+            if live.closing {
+                return Err(FlushError::Closed);
+            }
+            live = self.shared.wait(live, Duration::from_millis(200));
+        }
+        live.flush_result.clone().map_or(Ok(()), Err)
     }
 
     /// Counters and levels.
     pub fn stats(&self) -> StoreStats {
-        StoreStats::default()
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let refused = counters.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue_bytes = shared.queue.bytes() as u64;
+        let live = shared.live();
+        let frozen_rows = live.frozen.as_ref().map_or(0, |frozen| frozen.rows.rows());
+        let memtable_rows = (live.active.rows() + frozen_rows) as u64;
+        let closed_bytes: u64 = live.wal_files.iter().map(|file| file.bytes).sum();
+        StoreStats {
+            rows: live.segments.iter().map(|segment| segment.meta().rows).sum::<u64>()
+                + memtable_rows,
+            segment_bytes: live.segments.iter().map(|segment| segment.meta().bytes).sum(),
+            segments: live.segments.len() as u64,
+            memtable_rows,
+            memtable_bytes: live.active.bytes() as u64,
+            wal_files: live.wal_files.len() as u64 + u64::from(live.wal_open_bytes > 0),
+            wal_bytes: closed_bytes + live.wal_open_bytes,
+            queue_bytes,
+            dedupe_ids: count(&counters.dedupe_ids),
+            cache_bytes: shared.cache.bytes(),
+            appended: count(&counters.appended),
+            duplicates: count(&counters.duplicates),
+            refused,
+            groups: count(&counters.groups),
+            busy: count(&counters.busy),
+            flushes: count(&counters.flushes),
+            merges: count(&counters.merges),
+            wal_cut_bytes: count(&counters.wal_cut_bytes),
+            last_error: live.last_error.clone(),
+            state: live.write_state,
+        }
     }
 
     /// Stop taking batches, finish those that wait, sync the log and stop the threads. What is in
     /// memory stays in the log and is replayed at the next start. A second call does nothing.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.shared.queue.close();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        // The writer first: it may wait for a flush.
+        for (i, thread) in threads.drain(..).enumerate() {
+            if i > 0 {
+                self.shared.live().closing = true;
+                self.shared.signal();
+            }
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store stopped unexpectedly");
+            }
+        }
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("options", &self.shared.options).finish_non_exhaustive()
+    }
 }

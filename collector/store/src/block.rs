@@ -1,0 +1,260 @@
+//! Sorted rows as columns: the one form in which the driver meets memtables and segments.
+//!
+//! A *block* is a piece of a memtable or one row group of a segment, sorted by (project, person,
+//! time, device sequence, event id). Its columns are decoded one by one, when a question needs them.
+//!
+//! Invariant: all columns of a block have the same length, and a person of a project has one run
+//! in a block.
+
+use std::sync::Arc;
+
+use crate::error::ScanError;
+use crate::row::Dim;
+
+/// A column of a block, by what a question wants to see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ColumnKey {
+    /// Who: [`Runs`].
+    Runs,
+    /// Event time.
+    Ts,
+    /// Event names.
+    Event,
+    /// The device.
+    Actor,
+    /// Device sequence and event id: needed only where two blocks hold the same millisecond.
+    Order,
+    /// A property as text.
+    Text(Property),
+    /// A property as number.
+    Number(Property),
+}
+
+/// A property by its name in questions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Property {
+    /// `event`.
+    Event,
+    /// `session`, as the hyphenated text of the id.
+    Session,
+    /// A built-in dimension.
+    Dim(Dim),
+    /// A key of the caller's properties.
+    Key(Box<str>),
+}
+
+impl Property {
+    /// What a name means.
+    pub(crate) fn of_name(name: &str) -> Self {
+        match (name, Dim::find(name)) {
+            ("event", _) => Self::Event,
+            ("session", _) => Self::Session,
+            (_, Some(dim)) => Self::Dim(dim),
+            _ => Self::Key(name.into()),
+        }
+    }
+}
+
+/// A decoded column.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Column {
+    Runs(Runs),
+    Times(Vec<i64>),
+    Texts(Texts),
+    Numbers(Vec<f64>),
+    /// `None`: every actor is equal to its person.
+    Actors(Option<Vec<u64>>),
+    Order(Vec<(u32, u128)>),
+}
+
+/// Who the rows belong to.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Runs {
+    /// Where each project's runs begin, in order.
+    pub projects: Vec<(u32, u32)>,
+    /// One person per run.
+    pub persons: Vec<u64>,
+    /// First row of each run, and the number of rows at the end.
+    pub starts: Vec<u32>,
+}
+
+impl Runs {
+    /// Build from rows in order.
+    pub(crate) fn collect(rows: impl Iterator<Item = (u32, u64)>) -> Self {
+        let mut runs = Self::default();
+        let mut last = None;
+        let mut count = 0;
+        for (project, person) in rows {
+            if last.is_none_or(|(before, _)| before != project) {
+                runs.projects.push((project, runs.persons.len() as u32));
+            }
+            if last != Some((project, person)) {
+                runs.persons.push(person);
+                runs.starts.push(count);
+            }
+            last = Some((project, person));
+            count += 1;
+        }
+        runs.starts.push(count);
+        runs
+    }
+
+    /// The runs of a project whose persons are in a range, both ends included.
+    pub(crate) fn within(&self, project: u32, first: u64, last: u64) -> std::ops::Range<usize> {
+        let Ok(at) = self.projects.binary_search_by_key(&project, |&(project, _)| project) else {
+            return 0..0;
+        };
+        let start = self.projects[at].1 as usize;
+        let end = self.projects.get(at + 1).map_or(self.persons.len(), |&(_, run)| run as usize);
+        let persons = &self.persons[start..end];
+        let from = start + persons.partition_point(|&person| person < first);
+        let to = start + persons.partition_point(|&person| person <= last);
+        from..to
+    }
+}
+
+/// A text column: codes into its own values. Code 0 is absent, code `i` is `values[i - 1]`.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Texts {
+    pub codes: Vec<u32>,
+    pub values: Vec<Box<str>>,
+}
+
+impl Texts {
+    /// The text of a row.
+    pub(crate) fn get(&self, row: usize) -> Option<&str> {
+        let code = self.codes[row] as usize;
+        (code != 0).then(|| &*self.values[code - 1])
+    }
+
+    /// The column with every value read as a number.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let mut by_code = vec![f64::NAN; self.values.len() + 1];
+        for (value, number) in self.values.iter().zip(&mut by_code[1..]) {
+            *number = crate::props::number_of_text(value);
+        }
+        self.codes.iter().map(|&code| by_code[code as usize]).collect()
+    }
+}
+
+/// Makes a [`Texts`] row by row.
+#[derive(Debug, Default)]
+pub(crate) struct TextsBuilder {
+    texts: Texts,
+    codes: hashbrown::HashMap<Box<str>, u32>,
+    last: u32,
+}
+
+impl TextsBuilder {
+    pub(crate) fn push(&mut self, text: Option<&str>) {
+        let code = text.map_or(0, |text| self.code(text));
+        self.texts.codes.push(code);
+    }
+
+    /// The code of a text. Neighbours are often equal, and are found without hashing.
+    fn code(&mut self, text: &str) -> u32 {
+        if self.last != 0 && &*self.texts.values[self.last as usize - 1] == text {
+            return self.last;
+        }
+        self.last = match self.codes.get(text) {
+            Some(&code) => code,
+            None => {
+                self.texts.values.push(text.into());
+                let code = self.texts.values.len() as u32;
+                self.codes.insert(text.into(), code);
+                code
+            }
+        };
+        self.last
+    }
+
+    pub(crate) fn finish(self) -> Texts {
+        self.texts
+    }
+}
+
+/// What is known of a block without decoding it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub rows: u32,
+    /// Project and person of the first row.
+    pub first: (u32, u64),
+    /// Project and person of the last row.
+    pub last: (u32, u64),
+    pub ts_min_ms: i64,
+    pub ts_max_ms: i64,
+}
+
+impl Bounds {
+    /// Whether rows of these persons (both ends included) and times (end excluded) can be inside.
+    pub(crate) fn may_hold(
+        &self,
+        project: u32,
+        persons: std::ops::RangeInclusive<u64>,
+        times: &std::ops::Range<i64>,
+    ) -> bool {
+        self.rows > 0
+            && self.first <= (project, *persons.end())
+            && (project, *persons.start()) <= self.last
+            && self.ts_min_ms < times.end
+            && times.start <= self.ts_max_ms
+    }
+}
+
+/// A sorted piece of the store.
+pub(crate) trait Block: Send + Sync {
+    /// What is inside, roughly.
+    fn bounds(&self) -> &Bounds;
+
+    /// Some persons of a project in order, each with the number of rows it stands for: where the
+    /// work can be cut into equal parts. Must not read files.
+    fn sample_persons(&self, project: u32, samples: &mut Vec<(u64, u64)>);
+
+    /// A column, decoded now or before.
+    ///
+    /// # Errors
+    /// [`ScanError`] when a file cannot be read.
+    fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError>;
+}
+
+macro_rules! getters {
+    ($($name:ident $variant:ident $target:ty;)*) => {
+        impl Column {
+            $(
+                #[doc = concat!("The column, which is one of `", stringify!($variant), "` by its key.")]
+                pub(crate) fn $name(&self) -> &$target {
+                    match self {
+                        Self::$variant(column) => column,
+                        other => unreachable!("a column of another kind: {other:?}"),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+getters! {
+    runs Runs Runs;
+    times Times [i64];
+    texts Texts Texts;
+    numbers Numbers [f64];
+    actors Actors Option<Vec<u64>>;
+    order Order [(u32, u128)];
+}
+
+impl Column {
+    /// Bytes held, about.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Runs(runs) => runs.persons.len() * 12 + 64,
+            Self::Times(times) => times.len() * 8,
+            Self::Texts(texts) => {
+                texts.codes.len() * 4
+                    + texts.values.iter().map(|value| value.len() + 16).sum::<usize>()
+            }
+            Self::Numbers(numbers) => numbers.len() * 8,
+            Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
+            Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
+        }
+    }
+}

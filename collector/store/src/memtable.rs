@@ -1,0 +1,411 @@
+//! Rows that are in the log but not yet in a segment.
+//!
+//! In: the rows of each group, after it is durable. Out: sorted blocks for questions and for the
+//! flush.
+//!
+//! A table is a list of sorted runs and a short unsorted tail. When the tail reaches
+//! [`RUN_ROWS`] it becomes a run; a question that meets a tail gets it sorted, and the sorted form
+//! is kept until rows are added. Chunks of rows are shared, never changed, so a reader holds what
+//! it saw while the writer goes on.
+//!
+//! Invariant: a reader sees whole groups, and all groups up to one moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use hashbrown::HashMap;
+use tallymark_protocol::uuid7;
+
+use crate::block::{Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder};
+use crate::catalog::RefusedRow;
+use crate::error::ScanError;
+use crate::props;
+use crate::row::{Dim, Row};
+use crate::schema::SchemaCounter;
+
+/// Rows at which a tail is sorted for good: sorting stays a matter of milliseconds.
+pub(crate) const RUN_ROWS: usize = 64 * 1024;
+
+/// Rows of some groups, up to one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Memtable {
+    runs: Vec<Arc<MemRun>>,
+    tail: Vec<Arc<Vec<Row>>>,
+    tail_rows: usize,
+    /// The first so many chunks of the tail, sorted for a question.
+    tail_sorted: Option<(usize, Arc<MemRun>)>,
+    refused: Vec<RefusedRow>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Memtable {
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == 0 && self.refused.is_empty()
+    }
+
+    pub(crate) fn refused(&self) -> &[RefusedRow] {
+        &self.refused
+    }
+
+    /// Add a group.
+    pub(crate) fn push(&mut self, rows: Vec<Row>, refused: Vec<RefusedRow>) {
+        self.bytes += rows.iter().map(row_bytes).sum::<usize>();
+        self.bytes += refused.iter().map(refused_bytes).sum::<usize>();
+        self.rows += rows.len();
+        self.refused.extend(refused);
+        if !rows.is_empty() {
+            self.tail_rows += rows.len();
+            self.tail.push(Arc::new(rows));
+        }
+    }
+
+    /// The tail, when it is long enough to be sorted for good.
+    pub(crate) fn full_tail(&self) -> Option<Vec<Arc<Vec<Row>>>> {
+        (self.tail_rows >= RUN_ROWS).then(|| self.tail.clone())
+    }
+
+    /// Put the sorted form in the place of the chunks it was made of, the oldest ones.
+    pub(crate) fn replace_tail(&mut self, chunks: usize, run: Arc<MemRun>) {
+        self.tail.drain(..chunks);
+        self.tail_rows -= run.len();
+        self.tail_sorted = None;
+        self.runs.push(run);
+    }
+
+    /// Everything in it at this moment.
+    pub(crate) fn view(&self) -> MemView {
+        let sorted = self.tail_sorted.clone().filter(|(chunks, _)| *chunks == self.tail.len());
+        MemView {
+            runs: self.runs.clone(),
+            tail: self.tail.clone(),
+            sorted: sorted.map(|(_, run)| run),
+        }
+    }
+
+    /// Remember the sorted tail of a view for the next question.
+    pub(crate) fn keep_sorted(&mut self, chunks: usize, run: &Arc<MemRun>) {
+        if self.tail.len() == chunks && self.tail_rows == run.len() {
+            self.tail_sorted = Some((chunks, Arc::clone(run)));
+        }
+    }
+}
+
+/// A memtable as it was at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MemView {
+    pub runs: Vec<Arc<MemRun>>,
+    pub tail: Vec<Arc<Vec<Row>>>,
+    /// The tail as a run, if somebody made it before.
+    pub sorted: Option<Arc<MemRun>>,
+}
+
+impl MemView {
+    pub(crate) fn rows(&self) -> usize {
+        let tail: usize = self.tail.iter().map(|chunk| chunk.len()).sum();
+        self.runs.iter().map(|run| run.len()).sum::<usize>() + tail
+    }
+
+    /// The tail as a run, made now if need be; `None` when there is no tail.
+    pub(crate) fn sorted_tail(&mut self) -> Option<Arc<MemRun>> {
+        if self.tail.is_empty() {
+            return None;
+        }
+        Some(Arc::clone(self.sorted.get_or_insert_with(|| Arc::new(MemRun::sort(&self.tail)))))
+    }
+
+    /// Project and event id of every row.
+    pub(crate) fn ids(&self, each: &mut dyn FnMut(u32, u128)) {
+        for run in &self.runs {
+            (0..run.len()).for_each(|row| each(run.project[row], run.order()[row].1));
+        }
+        for row in self.tail.iter().flat_map(|chunk| chunk.iter()) {
+            each(row.project, row.event_id);
+        }
+    }
+}
+
+/// Memory that a row takes, about: what bounds on memory are counted in.
+pub(crate) fn row_bytes(row: &Row) -> usize {
+    let dims: usize = row.dims.iter().flatten().map(|dim| dim.len()).sum();
+    160 + row.event.len() + dims + row.props.len()
+}
+
+/// Memory that a refused row takes, about.
+pub(crate) fn refused_bytes(row: &RefusedRow) -> usize {
+    64 + row.code.len() + row.raw.len()
+}
+
+/// One row of a block, borrowed.
+#[derive(Debug, Clone)]
+pub(crate) struct RowRef<'a> {
+    pub project: u32,
+    pub person: u64,
+    pub actor: u64,
+    pub ts_ms: i64,
+    pub seq: u32,
+    pub event_id: u128,
+    pub received_ms: i64,
+    pub claimed_ms: i64,
+    pub flags: u8,
+    pub event: &'a str,
+    pub session: u128,
+    pub dims: [Option<&'a str>; Dim::ALL.len()],
+    pub props: &'a str,
+}
+
+impl RowRef<'_> {
+    pub(crate) fn to_row(&self) -> Row {
+        Row {
+            project: self.project,
+            person: self.person,
+            actor: self.actor,
+            ts_ms: self.ts_ms,
+            seq: self.seq,
+            event_id: self.event_id,
+            received_ms: self.received_ms,
+            claimed_ms: self.claimed_ms,
+            flags: self.flags,
+            event: self.event.to_owned(),
+            session: self.session,
+            dims: self.dims.map(|dim| dim.map(Into::into)),
+            props: self.props.into(),
+        }
+    }
+
+    /// What rows are sorted by.
+    pub(crate) fn sort_key(&self) -> SortKey {
+        (self.project, self.person, self.ts_ms, self.seq, self.event_id)
+    }
+}
+
+/// Project, person, time, device sequence, event id.
+pub(crate) type SortKey = (u32, u64, i64, u32, u128);
+
+/// Sorted rows in memory, as columns.
+#[derive(Debug)]
+pub(crate) struct MemRun {
+    bounds: Bounds,
+    project: Vec<u32>,
+    person: Vec<u64>,
+    runs: Arc<Column>,
+    ts: Arc<Column>,
+    event: Arc<Column>,
+    actor: Arc<Column>,
+    order: Arc<Column>,
+    received: Vec<i64>,
+    claimed: Vec<i64>,
+    flags: Vec<u8>,
+    session: Vec<u128>,
+    dims: Vec<Arc<Column>>,
+    props: String,
+    props_ends: Vec<usize>,
+    /// Columns made from the properties, when a question asked for them.
+    made: Mutex<HashMap<ColumnKey, Arc<Column>>>,
+    schema: OnceLock<SchemaCounter>,
+}
+
+impl MemRun {
+    /// Sort rows.
+    pub(crate) fn sort(chunks: &[Arc<Vec<Row>>]) -> Self {
+        let mut rows: Vec<&Row> = chunks.iter().flat_map(|chunk| chunk.iter()).collect();
+        rows.sort_unstable_by_key(|row| {
+            (row.project, row.person, row.ts_ms, row.seq, row.event_id)
+        });
+        let bounds = Bounds {
+            rows: rows.len() as u32,
+            first: rows.first().map_or((0, 0), |row| (row.project, row.person)),
+            last: rows.last().map_or((0, 0), |row| (row.project, row.person)),
+            ts_min_ms: rows.iter().map(|row| row.ts_ms).min().unwrap_or(i64::MAX),
+            ts_max_ms: rows.iter().map(|row| row.ts_ms).max().unwrap_or(i64::MIN),
+        };
+        let texts = |text: &dyn Fn(&Row) -> Option<&str>| {
+            let mut builder = TextsBuilder::default();
+            rows.iter().for_each(|row| builder.push(text(row)));
+            Arc::new(Column::Texts(builder.finish()))
+        };
+        let is_person = rows.iter().all(|row| row.actor == row.person);
+        let actors = (!is_person).then(|| rows.iter().map(|row| row.actor).collect());
+        let mut all_props = String::with_capacity(rows.iter().map(|row| row.props.len()).sum());
+        let props_ends = rows.iter().map(|row| {
+            all_props.push_str(&row.props);
+            all_props.len()
+        });
+        Self {
+            bounds,
+            props_ends: props_ends.collect(),
+            props: all_props,
+            project: rows.iter().map(|row| row.project).collect(),
+            person: rows.iter().map(|row| row.person).collect(),
+            runs: Arc::new(Column::Runs(Runs::collect(
+                rows.iter().map(|row| (row.project, row.person)),
+            ))),
+            ts: Arc::new(Column::Times(rows.iter().map(|row| row.ts_ms).collect())),
+            event: texts(&|row| Some(&row.event)),
+            actor: Arc::new(Column::Actors(actors)),
+            order: Arc::new(Column::Order(
+                rows.iter().map(|row| (row.seq, row.event_id)).collect(),
+            )),
+            received: rows.iter().map(|row| row.received_ms).collect(),
+            claimed: rows.iter().map(|row| row.claimed_ms).collect(),
+            flags: rows.iter().map(|row| row.flags).collect(),
+            session: rows.iter().map(|row| row.session).collect(),
+            dims: (0..Dim::ALL.len()).map(|i| texts(&|row| row.dims[i].as_deref())).collect(),
+            made: Mutex::default(),
+            schema: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.project.len()
+    }
+
+    fn order(&self) -> &[(u32, u128)] {
+        self.order.order()
+    }
+
+    fn props(&self, row: usize) -> &str {
+        let start = if row == 0 { 0 } else { self.props_ends[row - 1] };
+        &self.props[start..self.props_ends[row]]
+    }
+
+    /// What the row is sorted by.
+    pub(crate) fn sort_key(&self, row: usize) -> SortKey {
+        let (seq, event_id) = self.order()[row];
+        (self.project[row], self.person[row], self.ts.times()[row], seq, event_id)
+    }
+
+    pub(crate) fn ts_ms(&self, row: usize) -> i64 {
+        self.ts.times()[row]
+    }
+
+    /// A whole row.
+    pub(crate) fn row(&self, row: usize) -> RowRef<'_> {
+        let (seq, event_id) = self.order()[row];
+        let mut dims = [None; Dim::ALL.len()];
+        for (dim, column) in dims.iter_mut().zip(&self.dims) {
+            *dim = column.texts().get(row);
+        }
+        RowRef {
+            project: self.project[row],
+            person: self.person[row],
+            actor: self.actor.actors().as_ref().map_or(self.person[row], |actors| actors[row]),
+            ts_ms: self.ts.times()[row],
+            seq,
+            event_id,
+            received_ms: self.received[row],
+            claimed_ms: self.claimed[row],
+            flags: self.flags[row],
+            event: self.event.texts().get(row).unwrap_or(""),
+            session: self.session[row],
+            dims,
+            props: self.props(row),
+        }
+    }
+
+    /// Names and properties of these rows, counted once.
+    pub(crate) fn schema(&self) -> &SchemaCounter {
+        self.schema.get_or_init(|| {
+            let mut counter = SchemaCounter::default();
+            (0..self.len()).for_each(|row| counter.add(&self.row(row)));
+            counter
+        })
+    }
+
+    /// Rows and text bytes by project and hour of receipt.
+    pub(crate) fn usage(&self, sums: &mut BTreeMap<(u32, i64), (u64, u64)>) {
+        const HOUR_MS: i64 = 3_600_000;
+        for row in 0..self.len() {
+            let hour = self.received[row].div_euclid(HOUR_MS) * HOUR_MS;
+            let sum = sums.entry((self.project[row], hour)).or_default();
+            let event_len = self.event.texts().get(row).map_or(0, str::len);
+            *sum = (sum.0 + 1, sum.1 + (event_len + self.props(row).len()) as u64);
+        }
+    }
+
+    fn make(&self, key: &ColumnKey) -> Column {
+        match key {
+            ColumnKey::Text(Property::Key(name)) => {
+                let mut texts = TextsBuilder::default();
+                for row in 0..self.len() {
+                    let text = props::find(self.props(row), name).and_then(|entry| entry.text());
+                    texts.push(text.as_deref());
+                }
+                Column::Texts(texts.finish())
+            }
+            ColumnKey::Number(Property::Key(name)) => Column::Numbers(
+                (0..self.len())
+                    .map(|row| {
+                        props::find(self.props(row), name).map_or(f64::NAN, |entry| entry.number())
+                    })
+                    .collect(),
+            ),
+            ColumnKey::Text(Property::Session) => Column::Texts(session_texts(&self.session)),
+            ColumnKey::Number(Property::Session) => Column::Numbers(vec![f64::NAN; self.len()]),
+            ColumnKey::Number(Property::Dim(dim)) => {
+                Column::Numbers(self.dims[*dim as usize].texts().numbers())
+            }
+            ColumnKey::Number(Property::Event) => Column::Numbers(self.event.texts().numbers()),
+            other => unreachable!("{other:?} is kept as it is"),
+        }
+    }
+}
+
+/// Session ids as hyphenated texts; id 0 is absent.
+pub(crate) fn session_texts(sessions: &[u128]) -> Texts {
+    let mut texts = TextsBuilder::default();
+    let mut last = (0, String::new());
+    for &session in sessions {
+        if session != last.0 {
+            last = (session, uuid7::format(session));
+        }
+        texts.push((session != 0).then_some(&*last.1));
+    }
+    texts.finish()
+}
+
+impl Block for MemRun {
+    fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    fn sample_persons(&self, project: u32, samples: &mut Vec<(u64, u64)>) {
+        const SAMPLES: usize = 32;
+        let runs = self.runs.runs();
+        let within = runs.within(project, 0, u64::MAX);
+        let rows = runs.starts[within.end] - runs.starts[within.start];
+        let step = within.len().div_ceil(SAMPLES).max(1);
+        let persons = runs.persons[within].iter().step_by(step);
+        let each = u64::from(rows) / persons.len().max(1) as u64 + 1;
+        samples.extend(persons.map(|&person| (person, each)));
+    }
+
+    fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError> {
+        let kept = match key {
+            ColumnKey::Runs => &self.runs,
+            ColumnKey::Ts => &self.ts,
+            ColumnKey::Event | ColumnKey::Text(Property::Event) => &self.event,
+            ColumnKey::Actor => &self.actor,
+            ColumnKey::Order => &self.order,
+            ColumnKey::Text(Property::Dim(dim)) => &self.dims[*dim as usize],
+            made => {
+                let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(column) = lock().get(made) {
+                    return Ok(Arc::clone(column));
+                }
+                let column = Arc::new(self.make(made));
+                lock().insert(made.clone(), Arc::clone(&column));
+                return Ok(column);
+            }
+        };
+        Ok(Arc::clone(kept))
+    }
+}

@@ -1,0 +1,173 @@
+//! What the threads of a store share: the live state, and the counters.
+//!
+//! Invariant: a [`View`] is taken under one lock, so it holds exactly the frames up to one number:
+//! rows go from the memtable to `frozen` and from there to `segments` in single steps.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::catalog::{Catalog, RefusedRow};
+use crate::driver::Source;
+use crate::error::FlushError;
+use crate::memtable::{MemView, Memtable};
+use crate::options::StoreOptions;
+use crate::queue::Queue;
+use crate::segment::{ColumnCache, Segment};
+use crate::stats::WriteState;
+use crate::wal::SealedFile;
+
+/// Held by every thread of a store.
+pub(crate) struct Shared {
+    pub options: StoreOptions,
+    pub catalog: Arc<dyn Catalog>,
+    pub queue: Queue,
+    pub cache: Arc<ColumnCache>,
+    pub counters: Counters,
+    live: Mutex<Live>,
+    /// Signalled when a flush is wanted, done or failed, and on closing.
+    changed: Condvar,
+}
+
+/// The state that changes with every group, flush and merge.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub segments: Arc<Vec<Arc<Segment>>>,
+    pub frozen: Option<Arc<Frozen>>,
+    pub active: Memtable,
+    /// When the oldest row of `active` came; decides only when to flush.
+    pub active_since: Option<Instant>,
+    /// Counts how often `active` was taken away.
+    pub generation: u64,
+    /// Frames up to this one are in `segments`, `frozen` or `active`.
+    pub applied_seq: u64,
+    /// Closed log files that still hold frames which are not in segments.
+    pub wal_files: Vec<SealedFile>,
+    /// Bytes used in the log file that is being written.
+    pub wal_open_bytes: u64,
+    /// The writer should begin a new log file, so that the old one can go.
+    pub want_roll: bool,
+    pub write_state: WriteState,
+    pub last_error: Option<String>,
+    /// The last flush failed, and it is not known that the next one will not.
+    pub flush_failing: bool,
+    /// Flushes asked for and finished, counted.
+    pub flush_wanted: u64,
+    pub flush_finished: u64,
+    pub flush_result: Option<FlushError>,
+    pub closing: bool,
+}
+
+/// A memtable that is being written to segments.
+pub(crate) struct Frozen {
+    /// Its rows, all sorted.
+    pub rows: MemView,
+    pub refused: Vec<RefusedRow>,
+    /// Frames up to this one are in it or before it.
+    pub seq: u64,
+}
+
+/// Counters since the store opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub appended: AtomicU64,
+    pub duplicates: AtomicU64,
+    pub groups: AtomicU64,
+    pub busy: AtomicU64,
+    pub flushes: AtomicU64,
+    pub merges: AtomicU64,
+    pub dedupe_ids: AtomicU64,
+    pub wal_cut_bytes: AtomicU64,
+    pub refused: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_refused<'a>(&self, codes: impl Iterator<Item = &'a str>) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for code in codes {
+            match refused.get_mut(code) {
+                Some(count) => *count += 1,
+                None => {
+                    refused.insert(code.to_owned(), 1);
+                }
+            }
+        }
+    }
+}
+
+/// The store at one moment.
+pub(crate) struct View {
+    pub segments: Arc<Vec<Arc<Segment>>>,
+    pub frozen: Option<Arc<Frozen>>,
+    pub active: MemView,
+    generation: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        options: StoreOptions,
+        catalog: Arc<dyn Catalog>,
+        cache: Arc<ColumnCache>,
+        live: Live,
+    ) -> Self {
+        Self {
+            queue: Queue::new(options.queue_bytes),
+            cache,
+            options,
+            catalog,
+            counters: Counters::default(),
+            live: Mutex::new(live),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wait until somebody calls [`Shared::signal`], or for at most so long.
+    pub(crate) fn wait<'a>(
+        &self,
+        live: MutexGuard<'a, Live>,
+        at_most: std::time::Duration,
+    ) -> MutexGuard<'a, Live> {
+        self.changed.wait_timeout(live, at_most).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub(crate) fn signal(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Everything stored, at this moment.
+    pub(crate) fn view(&self) -> View {
+        let live = self.live();
+        View {
+            segments: Arc::clone(&live.segments),
+            frozen: live.frozen.clone(),
+            active: live.active.view(),
+            generation: live.generation,
+        }
+    }
+
+    /// A view's parts as the driver reads them.
+    pub(crate) fn sources(&self, view: &mut View) -> Vec<Source> {
+        let unsorted = view.active.sorted.is_none();
+        let tail = view.active.sorted_tail();
+        if let (Some(run), true) = (&tail, unsorted) {
+            let mut live = self.live();
+            if live.generation == view.generation {
+                live.active.keep_sorted(view.active.tail.len(), run);
+            }
+        }
+        let frozen = view.frozen.iter().flat_map(|frozen| &frozen.rows.runs);
+        let in_memory = frozen.chain(&view.active.runs).chain(&tail);
+        let in_memory = in_memory.map(|run| Source { blocks: vec![Arc::clone(run) as _] });
+        let in_segments = view.segments.iter().map(|segment| segment.source(&self.cache));
+        in_segments.chain(in_memory).collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! Reading the log back when a store opens.
+//!
+//! In: the files of the log folder and the number of the last frame that is in segments. Out: the
+//! contents of every later frame, in order.
+//!
+//! Invariant: whatever was acknowledged is either given out or stops us with an error that names
+//! the file and the byte. Only what can be the rest of an unfinished write is cut: bytes at the
+//! end of the last file with no later group behind them.
+//!
+//! After a write error the writer gives a file up and begins a new one with the number of the
+//! first frame that was not acknowledged. So where the next file begins, this one ends, whatever
+//! is behind that point.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{file_name, sync_dir};
+use super::frame::{FILE_HEADER_LEN, FileHeader, Found, HeaderError, Kind, LOG_VERSION, Place};
+use super::payload::{PAYLOAD_VERSION, PayloadError, decode_refused, decode_rows};
+use crate::catalog::RefusedRow;
+use crate::error::OpenError;
+use crate::row::Row;
+
+/// The contents of one frame.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Entry {
+    Rows(Vec<Row>),
+    Refused(Vec<RefusedRow>),
+}
+
+/// What recovery found.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// The number the next frame gets.
+    pub next_seq: u64,
+    /// Files that are still needed, oldest first.
+    pub files: Vec<SealedFile>,
+    /// Bytes of an unfinished write that were cut off.
+    pub cut_bytes: u64,
+}
+
+/// A log file that is no longer written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SealedFile {
+    pub path: PathBuf,
+    pub first_seq: u64,
+    /// Bytes of it that are used.
+    pub bytes: u64,
+}
+
+/// Read the log. `each` gets the frames after `flushed_seq`, in order.
+pub(crate) fn recover(
+    dir: &Path,
+    flushed_seq: u64,
+    each: &mut dyn FnMut(u64, Entry),
+) -> Result<Recovered, OpenError> {
+    let mut names = list(dir)?;
+    names.sort_unstable();
+    let mut out = Recovered { next_seq: flushed_seq + 1, ..Recovered::default() };
+    let mut expected = None;
+    for (i, &first_seq) in names.iter().enumerate() {
+        let path = dir.join(file_name(first_seq));
+        let stop = names.get(i + 1).copied();
+        let start = expected.unwrap_or(flushed_seq + 1);
+        if first_seq > start {
+            return Err(corrupt(&path, 0, "the frames before its first one are missing"));
+        }
+        let bytes = fs::read(&path).map_err(|source| io_error(&path, source))?;
+        let mut reader = FileReader { path: &path, bytes: &bytes, flushed_seq, each };
+        let end = reader.read(first_seq, stop)?;
+        if stop.is_none() {
+            out.cut_bytes = end.torn_bytes;
+            // What was replayed may have been only in the page cache. It must be on disk before
+            // a resend of it is called a duplicate.
+            cut(&path, end.offset)?;
+        }
+        expected = Some(end.next_seq);
+        out.next_seq = out.next_seq.max(end.next_seq);
+        let file = SealedFile { path, first_seq, bytes: end.offset };
+        if end.next_seq <= flushed_seq + 1 || end.next_seq == first_seq {
+            fs::remove_file(&file.path).map_err(|source| io_error(&file.path, source))?;
+        } else {
+            out.files.push(file);
+        }
+    }
+    sync_dir(dir).map_err(|source| io_error(dir, source))?;
+    Ok(out)
+}
+
+struct FileReader<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+    flushed_seq: u64,
+    each: &'a mut dyn FnMut(u64, Entry),
+}
+
+struct End {
+    next_seq: u64,
+    offset: u64,
+    torn_bytes: u64,
+}
+
+impl FileReader<'_> {
+    fn read(&mut self, first_seq: u64, stop: Option<u64>) -> Result<End, OpenError> {
+        let header = FileHeader::decode(self.bytes).map_err(|error| match error {
+            HeaderError::Newer(found) => self.newer(found, LOG_VERSION),
+            HeaderError::Damaged => corrupt(self.path, 0, "its header is not one of ours"),
+        })?;
+        if header.first_seq != first_seq {
+            return Err(corrupt(self.path, 16, "its name and its header disagree"));
+        }
+        let mut seq = first_seq;
+        let mut offset = FILE_HEADER_LEN;
+        while stop != Some(seq) {
+            let rest = &self.bytes[offset..];
+            let Some(found) = Found::parse(rest, header.salt) else {
+                return self.end(rest, header.salt, seq, offset, stop);
+            };
+            if found.seq != seq {
+                return Err(corrupt(self.path, offset as u64, "a frame is out of order"));
+            }
+            if seq > self.flushed_seq {
+                let entry = self.entry(&found, offset)?;
+                (self.each)(seq, entry);
+            }
+            offset += found.len();
+            seq += 1;
+        }
+        Ok(End { next_seq: seq, offset: offset as u64, torn_bytes: 0 })
+    }
+
+    /// No frame here: the end, or damage?
+    fn end(
+        &self,
+        rest: &[u8],
+        salt: u64,
+        seq: u64,
+        offset: usize,
+        stop: Option<u64>,
+    ) -> Result<End, OpenError> {
+        if stop.is_some() {
+            return Err(corrupt(self.path, offset as u64, "frames are missing or changed"));
+        }
+        let torn = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let proves_damage = |at: usize| {
+            Found::parse(&rest[at..], salt).is_some_and(|found| found.place() == Place::First)
+        };
+        if (1..torn).any(proves_damage) {
+            return Err(corrupt(self.path, offset as u64, "a frame was changed"));
+        }
+        Ok(End { next_seq: seq, offset: offset as u64, torn_bytes: torn as u64 })
+    }
+
+    fn entry(&self, found: &Found<'_>, offset: usize) -> Result<Entry, OpenError> {
+        let malformed = || corrupt(self.path, offset as u64, "a frame does not decode");
+        let payload = found.payload().ok_or_else(malformed)?;
+        let decoded = match found.kind {
+            kind if kind == Kind::Events as u8 => decode_rows(&payload).map(Entry::Rows),
+            kind if kind == Kind::Bad as u8 => decode_refused(&payload).map(Entry::Refused),
+            _ => return Err(self.newer(LOG_VERSION + 1, LOG_VERSION)),
+        };
+        decoded.map_err(|error| match error {
+            PayloadError::Newer(version) => {
+                self.newer(u32::from(version), u32::from(PAYLOAD_VERSION))
+            }
+            PayloadError::Malformed => malformed(),
+        })
+    }
+
+    fn newer(&self, found: u32, known: u32) -> OpenError {
+        OpenError::NewerVersion { file: self.path.to_owned(), found, known }
+    }
+}
+
+fn list(dir: &Path) -> Result<Vec<u64>, OpenError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|source| io_error(dir, source))? {
+        let entry = entry.map_err(|source| io_error(dir, source))?;
+        let name = entry.file_name();
+        let seq = name.to_str().and_then(|name| name.strip_suffix(".wal")?.parse().ok());
+        match seq {
+            Some(seq) if name.to_str() == Some(&file_name(seq)) => names.push(seq),
+            _ => tracing::warn!(file = %entry.path().display(), "not a log file; left alone"),
+        }
+    }
+    Ok(names)
+}
+
+fn cut(path: &Path, len: u64) -> Result<(), OpenError> {
+    let cut = || -> io::Result<()> {
+        let file = File::options().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    };
+    cut().map_err(|source| io_error(path, source))
+}
+
+fn corrupt(file: &Path, offset: u64, what: &'static str) -> OpenError {
+    OpenError::CorruptLog { file: file.to_owned(), offset, what }
+}
+
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { path: path.to_owned(), source }
+}

@@ -1,0 +1,222 @@
+//! The writer thread: the one place where a batch becomes durable.
+//!
+//! In: waiting batches. Out: each batch's callback, after its group is on disk and visible.
+//!
+//! Order, for every group: find duplicates, write the rest, sync, apply to the memtable, make the
+//! ids known, answer. Check and append are one step because nobody else does either.
+//!
+//! Invariant: nothing of a group that could not be written is applied, known or answered `Ok`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::catalog::RefusedRow;
+use crate::dedupe::{Bucket, Dedupe, Staged};
+use crate::error::{AppendError, ScanError};
+use crate::memtable::{MemRun, row_bytes};
+use crate::queue::{Done, Waiting};
+use crate::row::Row;
+use crate::shared::{Counters, Shared};
+use crate::stats::WriteState;
+use crate::store::Appended;
+use crate::wal::{Frame, Kind, Log, LogError, encode_refused, encode_rows};
+
+/// Rows of more bytes than this are spread over several frames: a frame is built in memory.
+const FRAME_BYTES: usize = 4 << 20;
+
+/// Runs on its own thread until the queue is closed and empty.
+pub(crate) struct Writer {
+    pub shared: Arc<Shared>,
+    pub log: Log,
+    pub dedupe: Dedupe,
+    /// Writes or syncs that failed since the store opened.
+    pub failures: u32,
+}
+
+/// A batch whose duplicates are known.
+struct Checked {
+    done: Done,
+    duplicate: Vec<bool>,
+}
+
+impl Writer {
+    pub(crate) fn run(mut self) {
+        while let Some(group) = self.shared.queue.next_group() {
+            match self.wait_for_room() {
+                Ok(()) => self.write(group),
+                Err(error) => answer_all(group, &error),
+            }
+        }
+        if let Err(error) = self.log.sync() {
+            tracing::error!(?error, "the log could not be synced on closing");
+        }
+    }
+
+    /// While the last memtable is being flushed and the next is full: wait. If flushing does not
+    /// work, turn batches away instead; they come back.
+    fn wait_for_room(&self) -> Result<(), AppendError> {
+        let options = &self.shared.options;
+        let mut live = self.shared.live();
+        if live.write_state == WriteState::ReadOnly {
+            return Err(AppendError::ReadOnly);
+        }
+        while live.frozen.is_some() && live.active.bytes() >= options.memtable_bytes {
+            if live.flush_failing {
+                Counters::add(&self.shared.counters.busy, 1);
+                return Err(AppendError::Busy);
+            }
+            live = self.shared.wait(live, Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, group: Vec<Waiting>) {
+        let mut staged = Staged::default();
+        let mut checked = Vec::with_capacity(group.len());
+        let mut rows: Vec<Row> = Vec::new();
+        let mut refused: Vec<RefusedRow> = Vec::new();
+        for Waiting { batch, done, .. } in group {
+            if let Err(error) = self.load_buckets(&batch.rows) {
+                let error = AppendError::Io(Arc::new(std::io::Error::other(error)));
+                done(Err(error));
+                continue;
+            }
+            let mut duplicate = Vec::with_capacity(batch.rows.len());
+            for row in batch.rows {
+                let is_new = self.dedupe.stage(&mut staged, row.project, row.event_id);
+                duplicate.push(!is_new);
+                if is_new {
+                    rows.push(row);
+                }
+            }
+            refused.extend(batch.refused);
+            checked.push(Checked { done, duplicate });
+        }
+        match self.log(&rows, &refused) {
+            Ok(()) => {
+                self.apply(rows, refused, &checked);
+                self.dedupe.commit(staged);
+                let ids = self.dedupe.len() as u64;
+                self.shared.counters.dedupe_ids.store(ids, Ordering::Relaxed);
+                for Checked { done, duplicate } in checked {
+                    done(Ok(Appended { duplicate }));
+                }
+                self.sort_full_tail();
+            }
+            Err(error) => {
+                for Checked { done, .. } in checked {
+                    done(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// See to it that the ids of every day in the batch are in memory.
+    fn load_buckets(&mut self, rows: &[Row]) -> Result<(), ScanError> {
+        let missing = self.dedupe.missing(rows.iter().map(|row| Bucket::of(row.event_id)));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let view = self.shared.view();
+        self.dedupe.load(&missing, |each| {
+            for segment in view.segments.iter().filter(|segment| segment.may_hold_ids(&missing)) {
+                segment.ids(each)?;
+            }
+            if let Some(frozen) = &view.frozen {
+                frozen.rows.ids(each);
+            }
+            view.active.ids(each);
+            Ok(())
+        })
+    }
+
+    /// Write and sync. A group that holds nothing new needs neither.
+    fn log(&mut self, rows: &[Row], refused: &[RefusedRow]) -> Result<(), AppendError> {
+        let mut frames = Vec::new();
+        let mut rest: Vec<&Row> = rows.iter().collect();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let mut fits = |row: &&Row| {
+                bytes += row_bytes(row);
+                bytes <= FRAME_BYTES
+            };
+            let count = rest.iter().take_while(|row| fits(row)).count().max(1);
+            frames.push(Frame::new(Kind::Events, encode_rows(&rest[..count])));
+            rest.drain(..count);
+        }
+        if !refused.is_empty() {
+            let refused: Vec<&RefusedRow> = refused.iter().collect();
+            frames.push(Frame::new(Kind::Bad, encode_refused(&refused)));
+        }
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let want_roll = std::mem::take(&mut self.shared.live().want_roll);
+        let rolled = if want_roll { self.log.roll() } else { Ok(()) };
+        let written = rolled.and_then(|()| self.log.write_group(&frames));
+        let mut live = self.shared.live();
+        live.wal_files.extend(self.log.take_sealed());
+        live.wal_open_bytes = self.log.file_used_bytes();
+        match written {
+            Ok(()) => {
+                live.write_state = WriteState::Open;
+                Ok(())
+            }
+            Err(LogError::Full) => {
+                live.write_state = WriteState::DiskFull;
+                live.last_error = Some("the disk is full".into());
+                Err(AppendError::DiskFull)
+            }
+            Err(LogError::Io(error)) => {
+                self.failures += 1;
+                tracing::error!(%error, failures = self.failures, "writing the log failed");
+                live.last_error = Some(format!("writing the log failed: {error}"));
+                if self.failures >= 2 {
+                    live.write_state = WriteState::ReadOnly;
+                }
+                Err(AppendError::Io(Arc::new(error)))
+            }
+        }
+    }
+
+    /// Make a durable group visible. No clock and no randomness decides anything here.
+    fn apply(&mut self, rows: Vec<Row>, refused: Vec<RefusedRow>, checked: &[Checked]) {
+        let counters = &self.shared.counters;
+        let duplicates = checked.iter().flat_map(|batch| &batch.duplicate).filter(|dup| **dup);
+        Counters::add(&counters.duplicates, duplicates.count() as u64);
+        Counters::add(&counters.appended, rows.len() as u64);
+        Counters::add(&counters.groups, 1);
+        counters.add_refused(refused.iter().map(|row| &*row.code));
+        let options = &self.shared.options;
+        let mut live = self.shared.live();
+        live.active.push(rows, refused);
+        live.active_since.get_or_insert_with(Instant::now);
+        live.applied_seq = self.log.last_seq();
+        let is_full = live.active.bytes() >= options.memtable_bytes
+            || live.active.rows() >= options.memtable_rows;
+        drop(live);
+        if is_full {
+            self.shared.signal();
+        }
+    }
+
+    /// Sort a long tail for good. Readers keep seeing the unsorted one until it is replaced.
+    fn sort_full_tail(&self) {
+        let live = self.shared.live();
+        let generation = live.generation;
+        let Some(chunks) = live.active.full_tail() else { return };
+        drop(live);
+        let run = Arc::new(MemRun::sort(&chunks));
+        let mut live = self.shared.live();
+        if live.generation == generation {
+            live.active.replace_tail(chunks.len(), run);
+        }
+    }
+}
+
+fn answer_all(group: Vec<Waiting>, error: &AppendError) {
+    for waiting in group {
+        (waiting.done)(Err(error.clone()));
+    }
+}

@@ -1,0 +1,207 @@
+//! What survives: kills, torn writes, changed bits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tallymark_store::{Append, MemoryCatalog, OpenError, RefusedRow, Row, Store};
+
+use crate::support::{ShowAll, all_rows, append, append_rows, open, options, row, sorted};
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The only log file with something in it, and its bytes up to the zeros at its end.
+fn last_log_file(dir: &Path) -> (PathBuf, Vec<u8>) {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(dir.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let path = files.pop().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    bytes.truncate(used);
+    (path, bytes)
+}
+
+fn batches(count: u64) -> Vec<Vec<Row>> {
+    let batch =
+        |n| vec![row(1, n % 2, 1_700_000_000_000, 2 * n), row(1, 3, 1_700_000_000_000, 2 * n + 1)];
+    (1..=count).map(batch).collect()
+}
+
+#[test]
+fn a_copy_taken_while_the_store_runs_holds_everything_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let mut acknowledged = Vec::new();
+    for (i, batch) in batches(8).into_iter().enumerate() {
+        append_rows(&store, batch.clone());
+        acknowledged.extend(batch);
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let reopened = open(copy.path(), &Arc::new(MemoryCatalog::new()));
+        assert_eq!(all_rows(&reopened, 1), sorted(1, &acknowledged), "after batch {i}");
+        assert_eq!(append_rows(&reopened, acknowledged.clone()), vec![true; acknowledged.len()]);
+    }
+}
+
+#[test]
+fn a_log_cut_at_any_byte_gives_the_groups_before_the_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+    let mut ends = vec![32];
+    for batch in batches(3) {
+        append_rows(&store, batch);
+        ends.push(last_log_file(dir.path()).1.len());
+    }
+    store.close();
+    let (path, bytes) = last_log_file(dir.path());
+    let name = path.file_name().unwrap();
+    for cut in 32..bytes.len() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("wal")).unwrap();
+        let mut torn = bytes[..cut].to_vec();
+        torn.resize(bytes.len() + 100, 0);
+        fs::write(dir.path().join("wal").join(name), torn).unwrap();
+        let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+        let whole = ends.iter().filter(|&&end| end <= cut).count() - 1;
+        let want: Vec<Row> = batches(3).into_iter().take(whole).flatten().collect();
+        assert_eq!(all_rows(&store, 1), sorted(1, &want), "cut at {cut}");
+        let is_torn = !ends.contains(&cut);
+        assert_eq!(store.stats().wal_cut_bytes > 0, is_torn, "cut at {cut}");
+        // What is sent again is stored, and the next start finds a whole log.
+        append_rows(&store, batches(3).concat());
+        drop(store);
+        let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+        assert_eq!(all_rows(&store, 1), sorted(1, &batches(3).concat()), "cut at {cut}");
+    }
+}
+
+#[test]
+fn every_changed_bit_of_a_log_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+    let mut ends = Vec::new();
+    for batch in batches(3) {
+        append_rows(&store, batch);
+        ends.push(last_log_file(dir.path()).1.len());
+    }
+    store.close();
+    let (path, bytes) = last_log_file(dir.path());
+    let last_group = ends[1];
+    for bit in 0..bytes.len() * 8 {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("wal").join(path.file_name().unwrap());
+        fs::create_dir_all(dir.path().join("wal")).unwrap();
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&file, changed).unwrap();
+        match Store::open(options(dir.path()), Arc::new(MemoryCatalog::new())) {
+            // In the last group it cannot be told from an unfinished write: cut, and said so.
+            Ok(store) => {
+                assert!(bit / 8 >= last_group, "bit {bit}");
+                assert!(store.stats().wal_cut_bytes > 0, "bit {bit}");
+                let want: Vec<Row> = batches(2).concat();
+                assert_eq!(all_rows(&store, 1), sorted(1, &want), "bit {bit}");
+            }
+            Err(OpenError::CorruptLog { file: named, offset, .. }) => {
+                assert!(bit / 8 < last_group, "bit {bit}");
+                assert_eq!(named, file);
+                assert!(offset <= (bit / 8) as u64, "bit {bit}");
+            }
+            Err(other) => panic!("bit {bit}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_missing_log_file_in_the_middle_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+    for n in 0..400 {
+        append_rows(&store, (0..4).map(|i| row(1, i, 1_700_000_000_000, 4 * n + i)).collect());
+    }
+    store.close();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(dir.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 2, "{files:?}");
+    fs::remove_file(&files[1]).unwrap();
+    let error = Store::open(options(dir.path()), Arc::new(MemoryCatalog::new())).unwrap_err();
+    assert!(matches!(error, OpenError::CorruptLog { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_has_one_owner_and_the_error_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let error = Store::open(options(dir.path()), catalog.clone()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { pid, .. } if pid == std::process::id()), "{error}");
+    drop(store);
+    open(dir.path(), &catalog);
+}
+
+#[test]
+fn refused_rows_are_listed_newest_first_and_survive_flush_and_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let mut store = open(dir.path(), &catalog);
+    let refused = |n: i64| RefusedRow {
+        project: 1,
+        received_ms: n,
+        code: "at_invalid".into(),
+        raw: "{\"e\":1}".into(),
+    };
+    for n in 1..=2 {
+        append(&store, Append { rows: Vec::new(), refused: vec![refused(n)] }).unwrap();
+    }
+    assert_eq!(store.stats().refused["at_invalid"], 2);
+    let newest_first = |store: &Store, limit| {
+        let rows = store.refused(1, limit).unwrap();
+        rows.iter().map(|row| row.received_ms).collect::<Vec<_>>()
+    };
+    assert_eq!(newest_first(&store, 9), [2, 1]);
+    store.flush().unwrap();
+    append(&store, Append { rows: Vec::new(), refused: vec![refused(3)] }).unwrap();
+    assert_eq!(newest_first(&store, 9), [3, 2, 1]);
+    assert_eq!(newest_first(&store, 2), [3, 2]);
+    drop(store);
+    store = open(dir.path(), &catalog);
+    assert_eq!(newest_first(&store, 9), [3, 2, 1]);
+    assert!(store.refused(2, 9).unwrap().is_empty());
+}
+
+#[test]
+fn a_closed_store_takes_nothing_and_what_was_waiting_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for batch in batches(20) {
+        let sender = sender.clone();
+        store.append(Append { rows: batch, refused: Vec::new() }, move |result| {
+            sender.send(result.is_ok()).unwrap();
+        });
+    }
+    store.close();
+    drop(sender);
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [true; 20]);
+    assert!(append(&store, Append::default()).is_err());
+    drop(store);
+    let store = open(dir.path(), &catalog);
+    let question = ShowAll::everything();
+    let want = question.of_rows(1, &batches(20).concat());
+    assert_eq!(store.ask(1, &question).unwrap().partial, want);
+}

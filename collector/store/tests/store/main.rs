@@ -1,0 +1,5 @@
+//! The store from outside: what goes in comes out, once, whatever happens in between.
+
+mod durability;
+mod model;
+mod support;
