@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::{ApiError, ProblemCode};
 use crate::telemetry::{Answered, Reason};
-use crate::{ingest, openapi, query, service, session};
+use crate::{dashboard, ingest, openapi, query, service, session};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -33,7 +33,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/batch", axum::routing::options(preflight))
         .route("/signin", get(session::sign_in))
         .route("/signout", post(session::sign_out))
-        .merge(pages())
+        .merge(dashboard::router())
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
@@ -65,10 +65,6 @@ pub fn openapi_document() -> utoipa::openapi::OpenApi {
 
 async fn show_openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(openapi_document())
-}
-
-fn pages() -> Router<App> {
-    Router::new()
 }
 
 /// `OPTIONS /v1/batch`: pages that send JSON instead of plain text ask first.

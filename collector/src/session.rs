@@ -12,11 +12,12 @@ use std::sync::Mutex;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use subtle::ConstantTimeEq;
 use tallymark_protocol::hashing::to_hex;
 
 use crate::app::App;
+use crate::dashboard::sign_in_page;
 use crate::error::ApiError;
 use crate::extract::Params;
 
@@ -117,10 +118,10 @@ pub async fn sign_in(
     State(app): State<App>,
     Params(SignIn { token }): Params<SignIn>,
 ) -> Result<Response, ApiError> {
-    let Some(token) = token else { return Ok(page(StatusCode::OK, "")) };
+    let Some(token) = token else { return Ok(sign_in_page(StatusCode::OK, "")) };
     if !app.sign_in.redeem(&token) {
         let hint = "This link was used before, or it is of an earlier start of the server.";
-        return Ok(page(StatusCode::UNAUTHORIZED, hint));
+        return Ok(sign_in_page(StatusCode::UNAUTHORIZED, hint));
     }
     let token = random_token().map_err(|error| ApiError::Internal(error.into()))?;
     let mac = app.pepper.mac("dashboard-session", token.as_bytes());
@@ -150,17 +151,6 @@ pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Resp
     let gone = HeaderValue::from_static("tm_session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
     response.headers_mut().insert(header::SET_COOKIE, gone);
     Ok(response)
-}
-
-fn page(status: StatusCode, hint: &str) -> Response {
-    let text = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Sign in · Tallymark</title>\
-         <body style=\"font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem\">\
-         <h1>Sign in</h1><p>{hint}</p><p>Open the one-time link that <code>tallymark serve</code> \
-         prints when it starts. Each link works once; a restart prints a new one.</p>"
-    );
-    (status, Html(text)).into_response()
 }
 
 #[cfg(test)]
