@@ -2,8 +2,8 @@
 //!
 //! A block is fenced with `sh`. All blocks of a file run in one shell, in order, in the project's
 //! folder, with `set -e`. Three things differ from a reader's terminal, so that a run disturbs
-//! nobody: `TALLYMARK_DATA` names a new folder, port 8787 becomes a free one, and a block below
-//! a comment `<!-- ci: <command> -->` is replaced by that command (what would never end, and what
+//! nobody: `TALLYMARK_DATA` names a new folder and `shop.json` lies beside it, port 8787 becomes a
+//! free one, and a block below a comment `<!-- ci: <command> -->` is replaced by that command (what would never end, and what
 //! would call us again).
 
 use std::net::TcpListener;
@@ -24,7 +24,8 @@ pub fn run() -> anyhow::Result<usize> {
     let folder = std::env::temp_dir().join(format!("tallymark-readme-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let script = script(&blocks).replace("8787", &port.to_string());
+    let keys = folder.join("shop.json").to_string_lossy().into_owned();
+    let script = script(&blocks).replace("8787", &port.to_string()).replace("shop.json", &keys);
     let from = std::time::Instant::now();
     let output = command(&root(), "bash", &["-c", &script])
         .env("TALLYMARK_DATA", folder.join("data"))

@@ -157,6 +157,19 @@ fn an_event_may_be_a_month_late(#[case] shift_ms: i64, #[case] code: Option<&str
 }
 
 #[test]
+fn an_event_that_claims_to_be_from_the_future_counts_as_now() {
+    let collector = TestCollector::start();
+    let project = collector.project("shop");
+    let (_, mut random) = seeded("delivery");
+    let event = Event::new("viewed", &mut random).with("at", 9_999_999_999_999_u64);
+
+    let receipt = collector.send(&project, &[event]).json();
+
+    assert_eq!(counts(&receipt), (1, 0, 0), "{receipt}");
+    assert_eq!(total(&collector, &project, "viewed"), 1, "before 2035, so at its arrival");
+}
+
+#[test]
 fn a_client_that_sends_its_header_slowly_is_closed_within_ten_seconds() {
     let collector = TestCollector::start();
     let mut slow = TcpStream::connect(collector.address()).expect("the port is open");

@@ -113,13 +113,23 @@ fn a_pure_folder_touches_no_files_network_or_clock(#[case] folder: &str) {
 fn a_test_module_and_a_comment_are_not_shipped_lines() {
     let text = "let a = 1; // std::fs\n/// std::net\n#[cfg(test)]\nmod tests { use std::fs; }\n";
     let lines: Vec<_> = shipped_lines(text).collect();
-    assert_eq!(lines, [(1, "let a = 1; "), (2, "")]);
+    assert_eq!(lines, [(1, "let a = 1; "), (2, ""), (3, "#[cfg(test)]")]);
+}
+
+/// Whether a module is compiled for tests only, as its parent says.
+fn is_for_tests(source: &Path) -> bool {
+    let stem = source.file_stem().unwrap_or_default().to_string_lossy();
+    let declared = format!("#[cfg(test)]\nmod {stem};");
+    let parents = ["lib.rs", "mod.rs"].map(|name| source.with_file_name(name));
+    parents
+        .iter()
+        .any(|parent| std::fs::read_to_string(parent).is_ok_and(|text| text.contains(&declared)))
 }
 
 /// Lines with comments cut off, up to the tests at the end of the file.
 fn shipped_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
-        .take_while(|line| !line.trim_start().starts_with("#[cfg(test)]"))
+        .take_while(|line| !line.starts_with("mod tests {"))
         .map(|line| line.split_once("//").map_or(line, |(code, _)| code))
         .enumerate()
         .map(|(index, line)| (index + 1, line))
@@ -130,7 +140,9 @@ fn collect_sources(folder: &Path, into: &mut Vec<std::path::PathBuf>) {
         let path = entry.expect("a folder entry is readable").path();
         if path.is_dir() {
             collect_sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !is_for_tests(&path)
+        {
             into.push(path);
         }
     }
