@@ -13,6 +13,7 @@ pub mod pwa;
 pub mod quantile;
 pub mod question;
 pub mod retention;
+pub mod stats;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time_bucket;

@@ -74,6 +74,7 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("trend", crate::trend::compile),
     ("active", crate::active::compile),
     ("funnel", crate::funnel::compile),
+    ("retention", crate::retention::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

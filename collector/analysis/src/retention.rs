@@ -1,13 +1,101 @@
-//! Retention.
-use serde::Serialize;
+//! Retention: who came back, how many periods after they started.
+//!
+//! A *cohort* is the people whose start event falls into one bucket (day, week or month) of the
+//! range. `cohort_by: "first_ever"` counts a person once, in the bucket of their first start event
+//! ever, also before the range; `"recurring"` in every bucket in which they did it. Period 0 is
+//! the bucket of the start and its share is 1 by definition.
+//!
+//! `clock: "calendar"` counts local buckets: two minutes over midnight are a day, and a day of 23
+//! hours is one. `"rolling24h"` counts from the start event: period N is `[N, N + 1)` times 24
+//! hours (7 or 30 days for weeks and months) after it. `mode: "on"` counts a return in period N
+//! itself, `"on_or_after"` in N or any later one, up to now.
+//!
+//! A cell is known once its last moment is [`LATENESS_MS`] past; until then its ratio is null,
+//! never 0. `overall` adds up known cells only.
+//!
+//! Invariant: with `on_or_after`, `returned` never rises from period to period.
+//!
+//! Deliberately elsewhere: buckets (`time_bucket`); the first-seen table that will spare
+//! `first_ever` the look at all history.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
+use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
+use crate::filter::{Columns, Condition, Matcher};
+use crate::kernel::{Analysis, Kernel, Partial};
+use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
+use crate::time_bucket::{Buckets, DAY_MS, Unit};
+
+/// Periods after the start: a year of days.
+const MAX_PERIODS: usize = 366;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    #[serde(default)]
+    start: Pattern,
+    #[serde(default, rename = "return")]
+    back: Pattern,
+    #[serde(default = "day")]
+    bucket: Unit,
+    periods: Option<usize>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    clock: Clock,
+    #[serde(default)]
+    cohort_by: CohortBy,
+}
+
+fn day() -> Unit {
+    Unit::Day
+}
+
+/// An event and what it must look like; any active event by default.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pattern {
+    event: Option<String>,
+    #[serde(default, rename = "where", skip_serializing_if = "Value::is_null")]
+    filter: Value,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    #[default]
+    On,
+    OnOrAfter,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Clock {
+    #[default]
+    Calendar,
+    #[serde(rename = "rolling24h")]
+    Rolling24h,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CohortBy {
+    #[default]
+    FirstEver,
+    Recurring,
+}
 
 /// Who came back, by when they started.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RetentionAnswer {
-    /// One per time bucket of the range in which somebody started.
+    /// One per bucket of the range, also where nobody started.
     pub cohorts: Vec<RetentionCohort>,
-    /// Share of all cohorts' people who returned after 0, 1, 2 … periods: the sum over complete
-    /// cells only, so that young cohorts do not pull it down; `null` when no cell is complete.
+    /// Share of all cohorts' people who returned after 0, 1, 2 … periods: the sum over known cells
+    /// only, so that young cohorts do not pull it down; `null` when no cell is known.
     pub overall: Vec<Option<f64>>,
 }
 
@@ -20,6 +108,424 @@ pub struct RetentionCohort {
     pub size: u64,
     /// How many returned after 0, 1, 2 … periods, as far as known; index 0 is `size`.
     pub returned: Vec<u64>,
-    /// `returned / size`; `null` while late events may still change it.
+    /// `returned / size`; `null` while late events may still change it, and for a cohort of nobody.
     pub ratio: Vec<Option<f64>>,
+}
+
+/// What the kernels and the answer share.
+struct Shape {
+    from_ms: i64,
+    to_ms: i64,
+    /// The cohorts, and as many more as there are periods.
+    buckets: Buckets,
+    cohorts: usize,
+    periods: usize,
+    mode: Mode,
+    cohort_by: CohortBy,
+    /// Length of a period, for the rolling clock.
+    rolling_ms: Option<i64>,
+}
+
+struct Retention {
+    plan: ScanPlan,
+    /// Pattern 0 starts, pattern 1 returns.
+    matcher: Matcher,
+    shape: Arc<Shape>,
+}
+
+/// Understand the question.
+///
+/// # Errors
+/// [`QuestionError`] when a field is wrong or not available yet.
+pub(crate) fn compile(
+    mut body: Map<String, Value>,
+    context: &Context,
+) -> Result<Compiled, QuestionError> {
+    let common = Common::take(&mut body, context)?.without_breakdown()?;
+    Common::unsupported(&mut body, &["brackets", "minimum"])?;
+    let mut question: Question = parse(body)?;
+    let (default_periods, period_ms) = match question.bucket {
+        Unit::Hour => {
+            return Err(QuestionError::Field {
+                field: "bucket",
+                detail: "retention counts days, weeks or months".into(),
+            });
+        }
+        Unit::Day => (14, DAY_MS),
+        Unit::Week => (8, 7 * DAY_MS),
+        Unit::Month => (6, 30 * DAY_MS),
+    };
+    let periods = *question.periods.get_or_insert(default_periods);
+    if !(1..=MAX_PERIODS).contains(&periods) {
+        return Err(QuestionError::Count {
+            what: "periods of retention",
+            got: periods,
+            min: 1,
+            max: MAX_PERIODS,
+        });
+    }
+    let mut columns = Columns::default();
+    let mut pattern = |pattern: &Pattern| -> Result<_, QuestionError> {
+        let condition = Condition::parse(&pattern.filter)?.and(common.filter.clone());
+        Ok((pattern.event.clone(), condition.bind(&mut columns)))
+    };
+    let patterns = vec![pattern(&question.start)?, pattern(&question.back)?];
+    // An event that is named counts, whatever it is; "any" means any active one.
+    let named: Vec<String> =
+        [&question.start.event, &question.back.event].into_iter().flatten().cloned().collect();
+    let events = match named.len() {
+        2 => EventSet::Only(named),
+        _ => {
+            let passive = crate::active::PASSIVE.iter().map(|name| String::from(*name));
+            EventSet::Except(passive.filter(|name| !named.contains(name)).collect())
+        }
+    };
+    let (from_ms, to_ms) = (common.from_ms, common.to_ms);
+    let cohorts = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, 0)?.len();
+    let buckets = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, periods)?;
+    let rolling_ms = (question.clock == Clock::Rolling24h).then_some(period_ms);
+    let returns_to_ms = match (question.mode, rolling_ms) {
+        (Mode::OnOrAfter, _) => i64::MAX,
+        (Mode::On, Some(period_ms)) => {
+            to_ms.saturating_add((periods as i64 + 1).saturating_mul(period_ms))
+        }
+        (Mode::On, None) => buckets.end_ms(buckets.len() - 1),
+    };
+    let scan_from_ms = match question.cohort_by {
+        CohortBy::FirstEver => i64::MIN,
+        CohortBy::Recurring => from_ms,
+    };
+    let shape = Shape {
+        from_ms,
+        to_ms,
+        buckets,
+        cohorts,
+        periods,
+        mode: question.mode,
+        cohort_by: question.cohort_by,
+        rolling_ms,
+    };
+    let analysis = Retention {
+        plan: ScanPlan::with(columns, scan_from_ms, returns_to_ms, events),
+        matcher: Matcher::new(patterns),
+        shape: Arc::new(shape),
+    };
+    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+}
+
+impl Shape {
+    /// When the last moment of a cell is over.
+    fn end_ms(&self, cohort: usize, period: usize) -> i64 {
+        match self.rolling_ms {
+            None => self.buckets.end_ms(cohort + period),
+            Some(_) if period == 0 => self.buckets.end_ms(cohort),
+            Some(period_ms) => self.buckets.end_ms(cohort) + (period as i64 + 1) * period_ms,
+        }
+    }
+}
+
+impl Analysis for Retention {
+    fn scan(&self) -> &ScanPlan {
+        &self.plan
+    }
+
+    fn kernel(&self) -> Box<dyn Kernel> {
+        let shape = Arc::clone(&self.shape);
+        Box::new(Counter {
+            matcher: self.matcher.clone(),
+            starts: Vec::new(),
+            returns: Vec::new(),
+            counts: vec![0; shape.cohorts * (shape.periods + 1)],
+            shape,
+        })
+    }
+
+    fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
+        let shape = &*self.shape;
+        let mut cohorts = Vec::with_capacity(shape.cohorts);
+        let mut all_known = true;
+        let mut overall = vec![(0, 0); shape.periods + 1];
+        for cohort in 0..shape.cohorts {
+            let mut line = RetentionCohort {
+                from: shape.buckets.labels[cohort].clone(),
+                size: partial.count(&[cohort.into()], 0),
+                returned: Vec::with_capacity(shape.periods + 1),
+                ratio: Vec::with_capacity(shape.periods + 1),
+            };
+            for (period, (returned_sum, size_sum)) in overall.iter_mut().enumerate() {
+                let returned = partial.count(&[cohort.into()], period);
+                let known = facts.now_ms >= shape.end_ms(cohort, period) + LATENESS_MS;
+                all_known &= known;
+                if known {
+                    *returned_sum += returned;
+                    *size_sum += line.size;
+                }
+                line.returned.push(returned);
+                line.ratio.push(ratio(returned, line.size).filter(|_| known));
+            }
+            cohorts.push(line);
+        }
+        let overall = overall.into_iter().map(|(returned, size)| ratio(returned, size)).collect();
+        Answer {
+            complete: all_known,
+            body: AnswerBody::Retention(RetentionAnswer { cohorts, overall }),
+        }
+    }
+}
+
+/// Table: cohort → people in period 0, 1, 2 …
+struct Counter {
+    shape: Arc<Shape>,
+    matcher: Matcher,
+    /// The person's cohorts, and when they started in each.
+    starts: Vec<(usize, i64)>,
+    /// When the person returned; with a calendar one instant per bucket is enough.
+    returns: Vec<i64>,
+    /// `cohort × (periods + 1) + period`.
+    counts: Vec<u64>,
+}
+
+impl Kernel for Counter {
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+        self.matcher.learn(dictionaries);
+        self.starts.clear();
+        self.returns.clear();
+        let shape = &*self.shape;
+        let mut bucket = 0;
+        let mut started = false;
+        for row in 0..run.len() {
+            let at_ms = run.ts[row];
+            let mask = self.matcher.mask(run, row);
+            if mask & 1 == 1 && !(started && shape.cohort_by == CohortBy::FirstEver) {
+                if (shape.from_ms..shape.to_ms).contains(&at_ms) {
+                    bucket = shape.buckets.index(at_ms, bucket);
+                    if self.starts.last().is_none_or(|(last, _)| *last < bucket) {
+                        self.starts.push((bucket, at_ms));
+                    }
+                } else if !started && shape.cohort_by == CohortBy::FirstEver {
+                    // The first time ever was before the range, or comes after it.
+                    return;
+                }
+                started = true;
+            }
+            if mask & 2 == 2 && started {
+                self.returns.push(at_ms);
+            }
+        }
+        for (cohort, start_ms) in &self.starts {
+            let counts = &mut self.counts[cohort * (shape.periods + 1)..][..=shape.periods];
+            counts[0] += 1;
+            let first = self.returns.partition_point(|at| at <= start_ms);
+            let mut counted = 0;
+            let mut near = *cohort;
+            for at_ms in &self.returns[first..] {
+                let period = match shape.rolling_ms {
+                    Some(period_ms) => ((at_ms - start_ms) / period_ms) as usize,
+                    None => {
+                        near = shape.buckets.index(*at_ms, near);
+                        near - cohort
+                    }
+                };
+                if period <= counted {
+                    continue;
+                }
+                match shape.mode {
+                    Mode::On if period > shape.periods => break,
+                    Mode::On => counts[period] += 1,
+                    Mode::OnOrAfter => {
+                        let reached = period.min(shape.periods);
+                        counts[counted + 1..=reached].iter_mut().for_each(|count| *count += 1);
+                    }
+                }
+                counted = period.min(shape.periods);
+                if counted == shape.periods {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, _: &Dictionaries) -> Partial {
+        let mut partial = Partial::default();
+        for (cohort, counts) in self.counts.chunks_exact(self.shape.periods + 1).enumerate() {
+            if counts[0] > 0 {
+                let row: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
+                partial.add(vec![cohort.into()], &row);
+            }
+        }
+        partial
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Event, Memory, Scan};
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    /// 2026-09-01T00:00:00Z.
+    const T0: i64 = 1_788_220_800_000;
+
+    fn ask_at(events: Vec<Event>, question: Value, now_ms: i64, scan: Scan) -> RetentionAnswer {
+        let context = Context { tz: "UTC".into(), now_ms };
+        match Memory::new(events).answer_by("retention", question, &context, scan).unwrap().body {
+            AnswerBody::Retention(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask(events: Vec<Event>, question: Value) -> RetentionAnswer {
+        ask_at(events, question, T0 + 400 * DAY_MS, Scan::default())
+    }
+
+    #[test]
+    fn the_vectors_of_the_definition_hold() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/semantics.json")).unwrap();
+        let cases = vectors["retention"].as_array().unwrap();
+        assert!(cases.len() >= 6);
+        let ms = |at: &Value| -> i64 {
+            at.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+        };
+        for case in cases {
+            let mut events = vec![Event::new(1, ms(&case["start"]), "start")];
+            for back in case["returns"].as_array().unwrap() {
+                events.push(Event::new(1, ms(back), "back"));
+            }
+            let want: Vec<u64> =
+                case["returned"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+            let date = &case["start"].as_str().unwrap()[..10];
+            let next = jiff::civil::Date::tomorrow(date.parse().unwrap()).unwrap();
+            let answer = ask(
+                events,
+                json!({ "start": { "event": "start" }, "return": { "event": "back" },
+                    "tz": case["tz"], "clock": case["clock"], "mode": case["mode"].as_str().unwrap_or("on"),
+                    "periods": want.len() - 1, "from": date, "to": next.to_string() }),
+            );
+            assert_eq!(answer.cohorts.len(), 1, "{}", case["name"]);
+            assert_eq!(answer.cohorts[0].returned, want, "{}", case["name"]);
+        }
+    }
+
+    #[rstest]
+    #[case::not_over(5 * DAY_MS + LATENESS_MS - 1, None)]
+    #[case::over_and_late_events_in(5 * DAY_MS + LATENESS_MS, Some(0.0))]
+    fn a_cell_is_unknown_until_its_day_is_over_and_lateness_has_passed(
+        #[case] after_ms: i64,
+        #[case] want: Option<f64>,
+    ) {
+        let events = vec![Event::new(1, T0 + DAY_MS, "a")];
+        let question = json!({ "start": { "event": "a" }, "return": { "event": "a" },
+            "from": "2026-09-02", "to": "2026-09-03", "periods": 3 });
+        let answer = ask_at(events, question, T0 + after_ms, Scan::default());
+        assert_eq!(answer.cohorts[0].ratio[3], want);
+        assert_eq!(answer.overall[3], want);
+        assert_eq!(answer.cohorts[0].returned[3], 0);
+    }
+
+    #[rstest]
+    #[case::first_ever("first_ever", &[0, 1])]
+    #[case::recurring("recurring", &[2, 1])]
+    fn who_started_before_the_range_is_in_no_first_ever_cohort(
+        #[case] cohort_by: &str,
+        #[case] sizes: &[u64],
+    ) {
+        let events = vec![
+            Event::new(1, T0 - DAY_MS, "a"),
+            Event::new(1, T0 + 1, "a"),
+            Event::new(1, T0 + 2, "a"),
+            Event::new(2, T0 + DAY_MS, "a"),
+            Event::new(2, T0 + 30 * DAY_MS, "a"),
+            Event::new(3, T0 - DAY_MS, "b"),
+            Event::new(3, T0, "a"),
+            Event::new(3, T0, "b"),
+        ];
+        // Person 3 did something else before; the start event came first on day 0.
+        let sizes: Vec<u64> =
+            if cohort_by == "first_ever" { vec![sizes[0] + 1, sizes[1]] } else { sizes.to_vec() };
+        let question = json!({ "start": { "event": "a" }, "return": { "event": "a" },
+            "cohort_by": cohort_by, "from": "2026-09-01", "to": "2026-09-03" });
+        let answer = ask(events, question);
+        let got: Vec<u64> = answer.cohorts.iter().map(|cohort| cohort.size).collect();
+        assert_eq!(got, sizes);
+    }
+
+    #[test]
+    fn overall_weighs_cohorts_by_their_people_and_leaves_unknown_cells_out() {
+        let mut events = Vec::new();
+        for person in 0..3 {
+            events.push(Event::new(person, T0, "a"));
+        }
+        events.push(Event::new(0, T0 + DAY_MS + 5, "b"));
+        events.push(Event::new(7, T0 + DAY_MS, "a"));
+        events.push(Event::new(7, T0 + 2 * DAY_MS, "b"));
+        events.push(Event::new(8, T0 + 2 * DAY_MS, "a"));
+        let question = json!({ "start": { "event": "a" }, "return": { "event": "b" },
+            "from": "2026-09-01", "to": "2026-09-04", "periods": 1 });
+        let now_ms = T0 + 3 * DAY_MS + LATENESS_MS;
+        let answer = ask_at(events, question, now_ms, Scan::default());
+        assert_eq!(answer.cohorts[2].ratio, [Some(1.0), None]);
+        assert_eq!(answer.overall, [Some(1.0), Some(2.0 / 4.0)]);
+    }
+
+    #[rstest]
+    #[case(json!({ "bucket": "hour" }), "field_invalid")]
+    #[case(json!({ "periods": 0 }), "count_invalid")]
+    #[case(json!({ "brackets": [[1, 3]] }), "unsupported")]
+    #[case(json!({ "breakdown": { "prop": "x" } }), "unsupported")]
+    #[case(json!({ "mode": "after" }), "question_malformed")]
+    fn what_cannot_be_honoured_is_refused(#[case] question: Value, #[case] code: &str) {
+        let context = Context { tz: "UTC".into(), now_ms: T0 };
+        assert_eq!(crate::compile("retention", question, &context).unwrap_err().code(), code);
+    }
+
+    /// The definition word by word, over all days of all people.
+    fn model(events: &[(u64, i64, bool)], cohort: i64, period: i64, after: bool) -> u64 {
+        let people: std::collections::BTreeSet<u64> = events.iter().map(|event| event.0).collect();
+        let day = |at: i64| at.div_euclid(24);
+        people
+            .into_iter()
+            .filter(|person| {
+                let of = |start: bool| {
+                    events.iter().filter(move |e| e.0 == *person && e.2 == start).map(|e| e.1)
+                };
+                let started = of(true).min().is_some_and(|first| day(first) == cohort);
+                let returned = |at: i64| {
+                    let period_of = day(at) - cohort;
+                    period_of == period || after && period_of > period
+                };
+                started && (period == 0 || of(false).any(returned))
+            })
+            .count() as u64
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn retention_is_what_the_definition_says(
+            events in prop::collection::vec((0u64..5, 0i64..240, any::<bool>()), 0..40),
+            after in any::<bool>(),
+            kernels in 1usize..4,
+        ) {
+            let stored = events.iter().map(|(person, hour, start)| {
+                Event::new(*person, T0 + hour * 3_600_000, if *start { "s" } else { "r" })
+            });
+            let question = json!({ "start": { "event": "s" }, "return": { "event": "r" },
+                "mode": if after { "on_or_after" } else { "on" },
+                "from": "2026-09-01", "to": "2026-09-08", "periods": 5 });
+            let scan = Scan { kernels, reverse_codes: true };
+            let answer = ask_at(stored.collect(), question, T0 + 400 * DAY_MS, scan);
+            for (cohort, line) in answer.cohorts.iter().enumerate() {
+                for (period, returned) in line.returned.iter().enumerate() {
+                    prop_assert_eq!(*returned, model(&events, cohort as i64, period as i64, after));
+                }
+                if after {
+                    prop_assert!(line.returned.windows(2).all(|pair| pair[0] >= pair[1]));
+                }
+            }
+        }
+    }
 }
