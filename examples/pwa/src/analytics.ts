@@ -17,6 +17,8 @@ export type Consent = "asked" | "given" | "refused";
 const BUY_BUTTON = { key: "buy-button", variants: ["control", "green"] };
 const CONSENT_STORED_AS = "deckle-row.consent";
 const CURRENCY = "EUR";
+/** Longest wait for the variant before the first page is drawn, in milliseconds. */
+const PATIENCE_MS = 1_000;
 
 let config: ShopConfig | null = null;
 let counting = false;
@@ -25,6 +27,16 @@ let counting = false;
 export function prepareAnalytics(found: ShopConfig | null): void {
   config = found;
   if (consent() === "given") start();
+}
+
+/**
+ * Wait until variants are known, but not for long: a page drawn without them shows the control to
+ * somebody who is then left out of the experiment.
+ */
+export async function variantsKnown(): Promise<void> {
+  if (!counting) return;
+  const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+  await Promise.race([tally.ready(), patience]);
 }
 
 /** What the visitor answered; `asked` while there is no answer, or nothing to ask for. */
@@ -57,7 +69,7 @@ function start(): void {
     mode: "full", // the visitor said yes; see mustAsk
     autoPage: false, // the router knows best when a page is complete
     experiments: [BUY_BUTTON],
-    onError: (error) => console.warn("analytics:", error),
+    onError: ({ code, message }) => console.warn(`analytics: ${code}: ${message}`),
   });
   tally.optIn();
   counting = true;
@@ -113,14 +125,14 @@ export function purchased(lines: readonly CartLine[], cents: number): void {
   tally.conversion("purchase", { value, currency: CURRENCY, experiment: BUY_BUTTON.key });
 }
 
-/** Which buy button this visitor meets, or `control` when nobody counts. */
-export function buyButtonVariant(): string {
-  return (counting && tally.variant(BUY_BUTTON.key)) || "control";
+/** Which buy button this visitor has; `null` when nobody counts or it is not known in time. */
+export function buyButtonVariant(): string | null {
+  return counting ? tally.variant(BUY_BUTTON.key) : null;
 }
 
-/** The buy button is on screen: from now on this visitor belongs to the experiment. */
-export function buyButtonShown(): void {
-  if (counting) tally.exposure(BUY_BUTTON.key);
+/** This buy button is on screen: from now on the visitor belongs to the experiment. */
+export function buyButtonShown(variant: string): void {
+  if (counting) tally.exposure(BUY_BUTTON.key, variant);
 }
 
 function describe(product: Product) {

@@ -4,7 +4,7 @@
  * In: the path. Out: the page in `#page`, the header and the consent card around it.
  */
 
-import { answerConsent, consent, mustAsk, pageShown, prepareAnalytics } from "./analytics";
+import { answerConsent, consent, mustAsk, pageShown, prepareAnalytics, variantsKnown } from "./analytics";
 import { cartCount } from "./cart";
 import { loadConfig } from "./config";
 import { act, submit } from "./actions";
@@ -85,6 +85,7 @@ async function start(): Promise<void> {
     leave = undefined;
   });
   prepareAnalytics(await loadConfig());
+  await variantsKnown();
   showPage();
   // Only after the first page stands: installing the offline copy must not compete with it.
   if ("serviceWorker" in navigator) await navigator.serviceWorker.register("/sw.js");

@@ -18,7 +18,7 @@ if (key && salt) {
     mode: "full", // needs the visitor's consent; the shop in examples/pwa shows how to ask
     autoPage: false, // usePageViews counts them
     experiments: [{ key: "price-headline", variants: ["control", "per-day"] }],
-    onError: (error) => console.warn("analytics:", error),
+    onError: ({ code, message }) => console.warn(`analytics: ${code}: ${message}`),
   });
 } else {
   optOut();

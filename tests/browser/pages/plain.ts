@@ -5,7 +5,7 @@ import * as tally from "@tallymark/web";
 declare global {
   interface Window {
     tally: typeof tally;
-    /** What `onError` was told. */
+    /** The codes that `onError` was told. */
     reported: string[];
   }
 }

@@ -63,7 +63,7 @@ export function plainPage(
 </html>`;
   const code = `import "/bundle/plain.js";
 const { tally } = window;
-tally.init({ ...${JSON.stringify(settings)}, onError: (error) => window.reported.push(String(error)) });
+tally.init({ ...${JSON.stringify(settings)}, onError: ({ code }) => window.reported.push(code) });
 ${script}
 window.started = true;
 `;

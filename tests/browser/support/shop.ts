@@ -22,11 +22,13 @@ export class Visitor {
     readonly context: BrowserContext,
   ) {}
 
-  /** Enter by the front door and agree to be counted. */
+  /** Enter by the front door, agree to be counted, and stay until the first page view has left. */
   static async enter(context: BrowserContext, shop: Site): Promise<Visitor> {
     const page = await context.newPage();
     await page.goto(shop.page("/"));
+    const counted = page.waitForResponse(/\/v1\/batch/);
     await page.getByRole("button", { name: "Yes, count me" }).click();
+    await counted;
     return new Visitor(page, context);
   }
 

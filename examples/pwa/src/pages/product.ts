@@ -30,7 +30,7 @@ export function productPage(id: string): Page | null {
         </ul>
         <p class="row buy">
           <span class="price big">${euro(product.cents)}</span>
-          <button class="button buy-${variant}" data-action="buy" data-id="${product.id}" data-variant="${variant}">
+          <button class="button buy-${variant ?? "control"}" data-action="buy" data-id="${product.id}" data-variant="${variant}">
             Add to cart
           </button>
           <a class="quiet" href="/cart">Go to cart</a>
@@ -39,7 +39,7 @@ export function productPage(id: string): Page | null {
     </article>`,
     shown(root) {
       productViewed(product);
-      buyButtonShown();
+      if (variant !== null) buyButtonShown(variant);
       const engagement = new Engagement(root);
       return () =>
         contentSeen({
