@@ -75,6 +75,7 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("active", crate::active::compile),
     ("funnel", crate::funnel::compile),
     ("retention", crate::retention::compile),
+    ("experiment", crate::experiment::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

@@ -1,0 +1,216 @@
+//! The kernel of experiments: one pass per person, from the first exposure on.
+//!
+//! Table: `(0, variant)` → people; `(1, variant, metric)` → people converted, then the digits of
+//! `Σx` and `Σx²` over people; `(2)` → people of several variants, of unknown ones, conversions
+//! that named another variant.
+
+use std::sync::Arc;
+
+use super::{Shape, bits};
+use crate::events::{ABSENT, Dictionaries, Run};
+use crate::exact_sum::ExactSum;
+use crate::filter::Matcher;
+use crate::kernel::{Kernel, Key, Partial};
+
+pub(super) struct Counter {
+    shape: Arc<Shape>,
+    matcher: Matcher,
+    /// By code of the variant: whether the question knows it.
+    known: Vec<bool>,
+    /// By code of the variant.
+    arms: Vec<Option<Box<Arm>>>,
+    multi_variant: u64,
+    unknown_variant: u64,
+    variant_mismatch: u64,
+    /// The person's figures by metric: events counted, and their sum.
+    figures: Vec<(u64, f64)>,
+}
+
+#[derive(Clone, Default)]
+struct Arm {
+    persons: u64,
+    metrics: Vec<Sums>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    converted: u64,
+    sum: ExactSum,
+    squares: ExactSum,
+}
+
+/// What a person met.
+enum Exposed {
+    Never,
+    /// Only variants that the question does not know.
+    Unknown,
+    Several,
+    To {
+        variant: u32,
+        row: usize,
+    },
+}
+
+/// A person's first exposure, in codes.
+struct Exposure {
+    experiment: u32,
+    variant: u32,
+    row: usize,
+    /// The code of "false", if it was ever seen.
+    not_converted: Option<u32>,
+}
+
+impl Counter {
+    pub(super) fn new(shape: Arc<Shape>, matcher: Matcher) -> Self {
+        Self {
+            figures: vec![(0, 0.0); shape.metrics.len()],
+            shape,
+            matcher,
+            known: Vec::new(),
+            arms: Vec::new(),
+            multi_variant: 0,
+            unknown_variant: 0,
+            variant_mismatch: 0,
+        }
+    }
+
+    fn learn(&mut self, dictionaries: &Dictionaries) {
+        self.matcher.learn(dictionaries);
+        let variants = self.shape.variant_column.dictionary(dictionaries);
+        for code in self.known.len()..variants.len() {
+            let known = variants.text(code as u32).is_some_and(|text| {
+                self.shape.variants.is_empty()
+                    || self.shape.variants.iter().any(|variant| variant.key == text)
+            });
+            self.known.push(known);
+        }
+    }
+
+    fn exposed(&self, run: &Run<'_>, experiment: u32) -> Exposed {
+        let experiments = self.shape.experiment_column.of(run);
+        let variants = self.shape.variant_column.of(run);
+        let mut found = Exposed::Never;
+        for row in 0..run.len() {
+            if run.ts[row] >= self.shape.to_ms {
+                break;
+            }
+            let ours = experiments[row] == experiment
+                && variants[row] != ABSENT
+                && self.matcher.mask(run, row) & bits::EXPOSURE != 0;
+            if !ours {
+                continue;
+            }
+            match found {
+                _ if !self.known[variants[row] as usize] => {
+                    if matches!(found, Exposed::Never) {
+                        found = Exposed::Unknown;
+                    }
+                }
+                Exposed::Never | Exposed::Unknown => {
+                    found = Exposed::To { variant: variants[row], row };
+                }
+                Exposed::To { variant, .. } if variant == variants[row] => {}
+                Exposed::To { .. } | Exposed::Several => return Exposed::Several,
+            }
+        }
+        found
+    }
+
+    /// Add up the metric events after the exposure.
+    fn measure(&mut self, run: &Run<'_>, exposure: Exposure) {
+        let Exposure { experiment, variant, row, not_converted } = exposure;
+        self.figures.fill((0, 0.0));
+        let last_ms = match self.shape.window_ms {
+            Some(window_ms) => run.ts[row].saturating_add(window_ms),
+            None => self.shape.to_ms - 1,
+        };
+        let experiments = self.shape.experiment_column.of(run);
+        let variants = self.shape.variant_column.of(run);
+        let converted = self.shape.converted_column.of(run);
+        for row in row + 1..run.len() {
+            if run.ts[row] > last_ms {
+                break;
+            }
+            let mask = self.matcher.mask(run, row);
+            let metrics = mask >> bits::METRICS;
+            if metrics == 0 {
+                continue;
+            }
+            if mask & bits::CONVERSION != 0 {
+                let other = experiments[row] != ABSENT && experiments[row] != experiment;
+                if other || Some(converted[row]) == not_converted {
+                    continue;
+                }
+                let named = variants[row];
+                self.variant_mismatch += u64::from(named != ABSENT && named != variant);
+            }
+            for (index, metric) in self.shape.metrics.iter().enumerate() {
+                if metrics >> (2 * index) & 0b11 != 0 {
+                    let (events, sum) = &mut self.figures[index];
+                    *events += 1;
+                    let mut values = metric.numbers.iter().map(|column| run.numbers[*column][row]);
+                    *sum += values.find(|value| !value.is_nan()).unwrap_or(0.0);
+                }
+            }
+        }
+    }
+}
+
+impl Kernel for Counter {
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+        self.learn(dictionaries);
+        let find = |column: crate::filter::TextColumn, text: &str| {
+            column.dictionary(dictionaries).find(text)
+        };
+        // Nobody was exposed to an experiment whose key was never seen.
+        let Some(experiment) = find(self.shape.experiment_column, &self.shape.experiment) else {
+            return;
+        };
+        match self.exposed(run, experiment) {
+            Exposed::Never => {}
+            Exposed::Unknown => self.unknown_variant += 1,
+            Exposed::Several => self.multi_variant += 1,
+            Exposed::To { variant, row } => {
+                let not_converted = find(self.shape.converted_column, "false");
+                self.measure(run, Exposure { experiment, variant, row, not_converted });
+                let code = variant as usize;
+                if self.arms.len() <= code {
+                    self.arms.resize(code + 1, None);
+                }
+                let metrics = self.shape.metrics.len();
+                let arm = self.arms[code].get_or_insert_with(|| {
+                    Box::new(Arm { persons: 0, metrics: vec![Sums::default(); metrics] })
+                });
+                arm.persons += 1;
+                for (sums, (events, sum)) in arm.metrics.iter_mut().zip(&self.figures) {
+                    sums.converted += u64::from(*events > 0);
+                    if *sum != 0.0 {
+                        sums.sum.add(*sum);
+                        sums.squares.add_square(*sum);
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
+        let mut partial = Partial::default();
+        let variants = self.shape.variant_column.dictionary(dictionaries);
+        for (code, arm) in self.arms.into_iter().enumerate() {
+            let Some(arm) = arm else { continue };
+            let variant = Key::from_text(variants.text(code as u32));
+            partial.add(vec![Key::Int(0), variant.clone()], &[arm.persons as f64]);
+            for (index, sums) in arm.metrics.iter().enumerate() {
+                let mut row = vec![sums.converted as f64];
+                row.extend(sums.sum.columns());
+                row.extend(sums.squares.columns());
+                partial.add(vec![Key::Int(1), variant.clone(), index.into()], &row);
+            }
+        }
+        let excluded = [self.multi_variant, self.unknown_variant, self.variant_mismatch];
+        if excluded != [0; 3] {
+            partial.add(vec![Key::Int(2)], &excluded.map(|count| count as f64));
+        }
+        partial
+    }
+}
