@@ -5,7 +5,7 @@
 
 use crate::browser::Shell;
 use crate::settings::Settings;
-use crate::tracker::Input;
+use crate::tracker::{Input, Moment};
 use js_sys::{Function, Promise};
 use std::rc::Rc;
 use tallymark_protocol::allocation::{self, HashVersion, Range};
@@ -34,20 +34,44 @@ impl Client {
         Ok(Client { shell: Shell::start(settings, url, on_report) })
     }
 
-    /// Records an event. `props_json` is a JSON object, or empty.
-    pub fn track(&self, name: &str, props_json: &str) {
-        self.shell.step_on_page(Input::Tracked { name, props_json });
+    /// Records an event that happened at these times on the page with this address; none means
+    /// the same page as the event before. `props_json` is a JSON object, or empty.
+    pub fn track(
+        &self,
+        name: &str,
+        props_json: &str,
+        wall_ms: f64,
+        mono_ms: f64,
+        address: Option<String>,
+    ) {
+        let input = Input::Tracked { name, props_json };
+        self.shell.step_on_page(input, moment(wall_ms, mono_ms), address.as_deref());
     }
 
     /// Someone signed in; the id is hashed before this returns.
-    pub fn identify(&self, user_id: &str, traits_json: &str) {
-        self.shell.step_on_page(Input::Identified { user_id, traits_json });
+    pub fn identify(
+        &self,
+        user_id: &str,
+        traits_json: &str,
+        wall_ms: f64,
+        mono_ms: f64,
+        address: Option<String>,
+    ) {
+        let input = Input::Identified { user_id, traits_json };
+        self.shell.step_on_page(input, moment(wall_ms, mono_ms), address.as_deref());
     }
 
     /// The visitor met a variant: this one, or the one assigned.
-    pub fn exposure(&self, experiment: &str, variant: Option<String>) {
-        let variant = variant.as_deref();
-        self.shell.step_on_page(Input::Exposed { experiment, variant });
+    pub fn exposure(
+        &self,
+        experiment: &str,
+        variant: Option<String>,
+        wall_ms: f64,
+        mono_ms: f64,
+        address: Option<String>,
+    ) {
+        let input = Input::Exposed { experiment, variant: variant.as_deref() };
+        self.shell.step_on_page(input, moment(wall_ms, mono_ms), address.as_deref());
     }
 
     /// The visitor's variant, if any.
@@ -82,6 +106,10 @@ impl Client {
     pub fn lost(&self) -> String {
         self.shell.ask(|tracker| tracker.lost_json())
     }
+}
+
+fn moment(wall_ms: f64, mono_ms: f64) -> Moment {
+    Moment { wall_ms: wall_ms as u64, mono_ms }
 }
 
 /// The first stage of hashing, in hexadecimal; an empty text for an unknown namespace.

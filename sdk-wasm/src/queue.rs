@@ -17,6 +17,8 @@ pub struct Queued {
     pub since_ms: f64,
     /// The request it is part of right now.
     pub request: Option<u32>,
+    /// Whether it was part of one before.
+    pub tried: bool,
 }
 
 /// The waiting events, oldest first.
@@ -57,6 +59,11 @@ impl Queue {
     /// The number of events, on their way or not.
     pub fn len(&self) -> usize {
         self.events.len()
+    }
+
+    /// Whether the newest event was never sent.
+    pub fn has_new(&self) -> bool {
+        self.events.back().is_some_and(|event| !event.tried)
     }
 
     /// Whether nothing waits.
@@ -151,6 +158,7 @@ impl Cut {
         self.events.push_str(&event.json);
         self.count += 1;
         event.request = Some(request);
+        event.tried = true;
     }
 }
 
@@ -161,7 +169,13 @@ mod tests {
 
     fn event(n: u32, bytes: usize, context: &Rc<str>) -> Queued {
         let json = "x".repeat(bytes);
-        Queued { json, context: context.clone(), since_ms: f64::from(n), request: None }
+        Queued {
+            json,
+            context: context.clone(),
+            since_ms: f64::from(n),
+            request: None,
+            tried: false,
+        }
     }
 
     fn filled(events: &[usize]) -> (Queue, Rc<str>) {

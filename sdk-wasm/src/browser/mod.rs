@@ -13,7 +13,7 @@ mod storage;
 mod transport;
 
 use crate::settings::Settings;
-use crate::tracker::{Effect, Input, Tracker};
+use crate::tracker::{Effect, Input, Moment, Tracker};
 use gloo_timers::callback::Timeout;
 use js_sys::Function;
 use std::cell::RefCell;
@@ -32,8 +32,6 @@ pub struct Shell {
     alarm: RefCell<Option<Timeout>>,
     /// Resolve functions of `flush()` promises.
     flushes: RefCell<Vec<Function>>,
-    /// The address the tracker knows.
-    address: RefCell<String>,
 }
 
 impl Shell {
@@ -49,31 +47,39 @@ impl Shell {
             on_report,
             alarm: RefCell::default(),
             flushes: RefCell::default(),
-            address: RefCell::default(),
         });
         lifecycle::listen(&shell);
         shell.step(Input::Started);
         shell
     }
 
-    /// Tells the tracker what happened and does what it wants.
+    /// Tells the tracker what happens now and does what it wants.
     pub fn step(self: &Rc<Self>, input: Input<'_>) {
+        let now = clock::now();
+        self.step_late(input, now, now);
+    }
+
+    /// As [`Self::step`], for what happened a while ago on the page with this address, or on the
+    /// same page as before when there is none.
+    pub fn step_on_page(
+        self: &Rc<Self>,
+        input: Input<'_>,
+        happened: Moment,
+        address: Option<&str>,
+    ) {
+        if let Some(address) = address {
+            let context_json = page::context_json(address);
+            self.step(Input::Moved { context_json: &context_json });
+        }
+        self.step_late(input, happened, clock::now());
+    }
+
+    fn step_late(self: &Rc<Self>, input: Input<'_>, happened: Moment, now: Moment) {
         // The borrow ends before anything is carried out: a report may call us again.
-        let effects = self.tracker.borrow_mut().step(input, clock::now());
+        let effects = self.tracker.borrow_mut().step_late(input, happened, now);
         for effect in effects {
             self.carry_out(effect);
         }
-    }
-
-    /// As [`Self::step`], for what happens on the page now shown.
-    pub fn step_on_page(self: &Rc<Self>, input: Input<'_>) {
-        let address = page::address();
-        if *self.address.borrow() != address {
-            let context_json = page::context_json(&address);
-            *self.address.borrow_mut() = address;
-            self.step(Input::Moved { context_json: &context_json });
-        }
-        self.step(input);
     }
 
     /// Reads the storage again: another tab may have written it while this one slept.

@@ -7,24 +7,14 @@ use web_sys::Window;
 /// Longest text of a context, in bytes: an address can be megabytes of data.
 const TEXT_BYTES_MAX: usize = 2_048;
 
-/// The page's address, without a fragment that is no route (`#/…`, `#!…`): it names a place on
-/// the page, and sign-in flows put tokens there.
-pub fn address() -> String {
-    let href = web_sys::window().and_then(|window| window.location().href().ok());
-    let mut address = href.unwrap_or_default();
-    if let Some(at) = address.find('#')
-        && !address[at..].starts_with("#/")
-        && !address[at..].starts_with("#!")
-    {
-        address.truncate(at);
-    }
-    address
-}
-
-/// The context of a page with this address, as JSON.
+/// The context of the page at `address`, as JSON.
+///
+/// A fragment that is no route (`#/…`, `#!…`) is left out: it names a place on the page, and
+/// sign-in flows put tokens there.
 pub fn context_json(address: &str) -> String {
+    let fragment = address.find('#').filter(|at| !address[at + 1..].starts_with(['/', '!']));
     let mut json = String::from("{");
-    push_short(&mut json, "url", address);
+    push_short(&mut json, "url", &address[..fragment.unwrap_or(address.len())]);
     if let Some(window) = web_sys::window() {
         describe(&window, &mut json);
     }

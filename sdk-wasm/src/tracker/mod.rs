@@ -136,6 +136,12 @@ impl Tracker {
 
     /// Something happened at `now`: what is to be done, in this order.
     pub fn step(&mut self, input: Input<'_>, now: Moment) -> Vec<Effect> {
+        self.step_late(input, now, now)
+    }
+
+    /// As [`Self::step`], for something that `happened` before this module was loaded: the event
+    /// carries that time, sending goes by `now`.
+    pub fn step_late(&mut self, input: Input<'_>, happened: Moment, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
             Input::Started => {
@@ -144,13 +150,13 @@ impl Tracker {
             }
             Input::Moved { context_json } => self.context = context_json.into(),
             Input::Tracked { name, props_json } => {
-                self.track(name, props_json, now, &mut effects);
+                self.track(name, props_json, happened, &mut effects);
             }
             Input::Identified { user_id, traits_json } => {
-                self.identify(user_id, traits_json, now, &mut effects);
+                self.identify(user_id, traits_json, happened, &mut effects);
             }
             Input::Exposed { experiment, variant } => {
-                self.expose(experiment, variant, now, &mut effects);
+                self.expose(experiment, variant, happened, &mut effects);
             }
             Input::Reset => {
                 self.identity.forget();
@@ -196,6 +202,10 @@ impl Tracker {
                 self.answered(request, &reply, now, &mut effects);
             }
         }
+        // What is recorded while the page goes away must not wait for the batch before it.
+        if self.hidden && self.queue.has_new() {
+            self.send_all_now(now, &mut effects);
+        }
         self.pump(now, &mut effects);
         effects
     }
@@ -222,7 +232,7 @@ impl Tracker {
             return;
         }
         let context = self.context.clone();
-        let event = Queued { json, context, since_ms: now.mono_ms, request: None };
+        let event = Queued { json, context, since_ms: now.mono_ms, request: None, tried: false };
         self.n += 1;
         let dropped = self.queue.push(event);
         if dropped > 0 {
@@ -233,9 +243,6 @@ impl Tracker {
             ));
         }
         self.store(now, false, effects);
-        if self.hidden {
-            self.send_all_now(now, effects);
-        }
     }
 
     fn identify(&mut self, user_id: &str, traits: &str, now: Moment, effects: &mut Vec<Effect>) {

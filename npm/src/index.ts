@@ -1,0 +1,190 @@
+/**
+ * Product analytics for the browser: `@tallymark/web`.
+ *
+ * Every function returns at once and never throws. What is called before the module is loaded is
+ * kept in order; what is called before {@link init} is kept as well. Importing this on a server
+ * touches nothing: there, calls do nothing.
+ *
+ * @packageDocumentation
+ */
+
+import { watchAddress } from "./autopage";
+import { encode } from "./encode";
+import { dispatch, load, lookUp, onceReady, onceSent, report, started } from "./loader";
+import { watchInstallation } from "./pwa";
+import type { ContentView, Conversion, Options, Properties } from "./types";
+
+export type {
+  ContentView,
+  Conversion,
+  Experiment,
+  Mode,
+  Options,
+  Properties,
+  PropertyValue,
+  TallymarkError,
+} from "./types";
+
+/**
+ * Start. Call it once per page, as early as you like; a second call is reported and ignored.
+ *
+ * @example
+ * init({ key: "tm_pk_…", salt: "…", endpoint: "https://stats.example.com" });
+ */
+export function init(options: Options): void {
+  quietly(() => {
+    if (typeof window === "undefined" || !load(options)) return;
+    watchInstallation(track);
+    if (options.autoPage !== false) watchAddress(() => page());
+  });
+}
+
+/**
+ * Record that the visitor did something.
+ *
+ * Returns at once and never throws: the event waits in memory and leaves in the next batch, or when
+ * the page is hidden. After {@link optOut} nothing is kept or sent.
+ *
+ * @param name - Past tense, snake case: `checkout_started`. 1 to 200 characters.
+ * @param properties - At most 64; see {@link Properties}.
+ * @example
+ * track("checkout_started", { plan: "team", seats: 5 });
+ */
+export function track(name: string, properties?: Properties): void {
+  quietly(() => {
+    const json = encode(properties, report);
+    dispatch(`track ${name} ${json}`, (client, at) => client.track(String(name), json, ...at));
+  });
+}
+
+/** Record that a page is shown. With {@link Options.autoPage} this happens by itself. */
+export function page(properties?: Properties): void {
+  track("$pageview", properties);
+}
+
+/**
+ * Say who is signed in. The id is hashed in the browser with the project's salt; it is never sent
+ * or stored as it is. Needs mode `"full"` or {@link optIn}; until then it is held back.
+ *
+ * @param userId - Your own stable id: not an e-mail address, if you have something better.
+ * @param traits - Properties of the `$identify` event. Nothing personal belongs here.
+ */
+export function identify(userId: string | number, traits?: Properties): void {
+  quietly(() => {
+    const json = encode(traits, report);
+    dispatch("identify", (client, at) => client.identify(String(userId), json, ...at));
+  });
+}
+
+/** Forget who was here: call it when someone signs out. Starts a new session and a new device id. */
+export function reset(): void {
+  quietly(() => dispatch("reset", (client) => client.reset()));
+}
+
+/**
+ * Record that a piece of content was seen.
+ *
+ * @example
+ * contentView({ id: "a-42", type: "article", owner: "ada", tier: "premium" });
+ */
+export function contentView(content: ContentView): void {
+  quietly(() => {
+    const { id, type, ...rest } = content;
+    track("$content_view", { content_id: String(id), content_type: type, ...rest });
+  });
+}
+
+/**
+ * Record that the visitor reached a step of a funnel.
+ *
+ * @example
+ * funnelStep("checkout", "address", { step_number: 2 });
+ */
+export function funnelStep(funnel: string, step: string, properties?: Properties): void {
+  track("$funnel_step", { ...properties, funnel, step });
+}
+
+/**
+ * The variant of an experiment this visitor has.
+ *
+ * `null` while the module loads (see {@link ready}), for an unknown experiment, and for a visitor
+ * who does not take part or has no id. Show the control then. Records nothing: see {@link exposure}.
+ */
+export function variant(experiment: string): string | null {
+  return quietly(() => lookUp((client) => client.variant(String(experiment)))) ?? null;
+}
+
+/**
+ * Record that the visitor really met a variant: call it when it is on screen. Recorded once per
+ * session, however often it is called.
+ *
+ * @param experiment - Key of the experiment.
+ * @param met - The variant, when it was not {@link variant} that chose it.
+ */
+export function exposure(experiment: string, met?: string): void {
+  quietly(() => {
+    dispatch(`exposure ${experiment}`, (client, at) => {
+      client.exposure(String(experiment), met === undefined ? undefined : String(met), ...at);
+    });
+  });
+}
+
+/**
+ * Record that a goal was reached.
+ *
+ * @example
+ * conversion("purchase", { value: 29.99, currency: "EUR", experiment: "buy-button" });
+ */
+export function conversion(name: string, properties: Conversion = {}): void {
+  quietly(() => {
+    const { experiment } = properties;
+    const early = encode({ ...properties, name }, report);
+    dispatch(`conversion ${name} ${early}`, (client, at) => {
+      // Looked up when the event is recorded: before that, the variant may not be known yet.
+      const met = experiment === undefined ? undefined : client.variant(experiment);
+      const late = met === undefined ? early : encode({ variant: met, ...properties, name }, report);
+      client.track("$conversion", late, ...at);
+    });
+  });
+}
+
+/** The visitor agreed: remember them across visits. Undone by {@link optOut}. */
+export function optIn(): void {
+  quietly(() => dispatch("optIn", (client) => client.optIn()));
+}
+
+/**
+ * The visitor declined: what waits is dropped, ids are erased, nothing more is recorded or sent,
+ * on the next pages neither. Undone by {@link optIn}.
+ */
+export function optOut(): void {
+  quietly(() => dispatch("optOut", (client) => client.optOut()));
+}
+
+/**
+ * Send what waits, now.
+ *
+ * @returns Whether all of it was acknowledged by the collector. Never rejects.
+ */
+export function flush(): Promise<boolean> {
+  return quietly(() => onceSent()) ?? Promise.resolve(false);
+}
+
+/**
+ * Wait until the module is loaded: from then on {@link variant} answers.
+ *
+ * @returns Whether it is; `false` on a server and where the module cannot be loaded. Never rejects.
+ */
+export function ready(): Promise<boolean> {
+  return quietly(() => onceReady()) ?? Promise.resolve(false);
+}
+
+/** Nothing of ours may break the page. */
+function quietly<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (started()) report("sdk_error", String(error));
+    return undefined;
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Loads the WebAssembly module once, and keeps the calls made before it is there, in order, with
+ * the times and the addresses they were made at.
+ */
+
+import type { Client } from "./glue";
+import type { Mode, Options } from "./types";
+
+/** When and where a call was made: wall clock, monotonic clock, and the address if it changed. */
+export type Made = [wallMs: number, monoMs: number, address: string | undefined];
+
+/** A call, ready to be passed on. */
+type Call = (client: Client, at: Made) => void;
+
+/** Name and version in batches; the build puts the version here. */
+declare const TALLYMARK_VERSION: string;
+
+/** Calls kept while the module loads. */
+const EARLY_MAX = 1_000;
+
+let options: Options | undefined;
+let client: Client | undefined;
+let failed = false;
+let early: [Call, Made][] = [];
+let waiting: ((loaded: boolean) => void)[] = [];
+let address: string | undefined;
+
+/** Takes the settings and begins to load; gives whether this was the first time and they are valid. */
+export function load(given: Options): boolean {
+  if (options) {
+    report("init_twice", "init was called before; this call was ignored");
+    return false;
+  }
+  const fault = check(given);
+  if (fault) {
+    const message = `${fault}; nothing will be recorded`;
+    (given?.onError ?? warn)({ code: "settings_invalid", message });
+    return false;
+  }
+  options = given;
+  void start(given);
+  return true;
+}
+
+/** Whether `init` was called with valid settings. */
+export function started(): boolean {
+  return options !== undefined;
+}
+
+/** Passes a call on, or keeps it until there is somebody to pass it to. */
+export function dispatch(what: string, call: Call): void {
+  if (typeof window === "undefined" || failed) return;
+  if (options?.debug) console.debug(`tallymark: ${what}`);
+  const at = made();
+  if (client) {
+    call(client, at);
+  } else if (early.length < EARLY_MAX) {
+    early.push([call, at]);
+  } else {
+    report("queue_full", "the module is not loaded and too many calls wait; this one was dropped");
+  }
+}
+
+/** Looks something up, if there is somebody to ask. */
+export function lookUp<T>(question: (client: Client) => T): T | undefined {
+  return client && question(client);
+}
+
+/** Resolves when the module is loaded (`true`) or cannot be (`false`). */
+export function onceReady(): Promise<boolean> {
+  if (client) return Promise.resolve(true);
+  if (failed || typeof window === "undefined") return Promise.resolve(false);
+  return new Promise((resolve) => waiting.push(resolve));
+}
+
+/** Resolves when what waits is sent (`true`) or cannot be for now (`false`). */
+export async function onceSent(): Promise<boolean> {
+  return (await onceReady()) && client !== undefined && client.flush();
+}
+
+/** Tells the page's developer. */
+export function report(code: string, message: string): void {
+  try {
+    if (options?.debug) warn({ code, message });
+    options?.onError?.({ code, message });
+  } catch {
+    // A page whose `onError` throws has no way left to be told.
+  }
+}
+
+async function start(given: Options): Promise<void> {
+  try {
+    // The name stands here, and the address of this file in it, for bundlers to find and rewrite.
+    const module_or_path = given.wasm ?? new URL("tallymark_bg.wasm", import.meta.url);
+    const glue = await import("./glue.js");
+    await glue.default({ module_or_path });
+    client = new glue.Client(settings(given), batchUrl(given.endpoint), report);
+  } catch (error) {
+    failed = true;
+    report("module_unavailable", `the module cannot be loaded, nothing is recorded: ${String(error)}`);
+  }
+  const calls = early;
+  early = [];
+  for (const [call, at] of calls) {
+    try {
+      if (client) call(client, at);
+    } catch (error) {
+      report("sdk_error", String(error));
+    }
+  }
+  const resolves = waiting;
+  waiting = [];
+  for (const resolve of resolves) resolve(client !== undefined);
+}
+
+/** Only what crosses the boundary, in the types it expects there. */
+function settings(given: Options): object {
+  const mode: Mode = given.mode ?? "cookieless";
+  const experiments = (given.experiments ?? []).map((experiment) => ({
+    ...experiment,
+    unit: experiment.unit ?? "device",
+  }));
+  return { key: given.key, salt: given.salt, mode, experiments, sdk: `web/${TALLYMARK_VERSION}` };
+}
+
+/** What is wrong with the settings, if anything. */
+function check(given: Options): string | undefined {
+  if (typeof given !== "object" || given === null) return "init needs an object with key, salt and endpoint";
+  for (const name of ["key", "salt", "endpoint"] as const) {
+    if (typeof given[name] !== "string" || !given[name]) return `${name} is missing`;
+  }
+  if (given.key.startsWith("tm_sk_")) {
+    return "key is a secret key, which must not be in a page: use the write key (tm_pk_…) and revoke this one";
+  }
+  if (given.mode !== undefined && !["full", "cookieless", "none"].includes(given.mode)) {
+    return 'mode is "full", "cookieless" or "none"';
+  }
+  try {
+    batchUrl(given.endpoint);
+  } catch {
+    return "endpoint is the address of the collector, like https://stats.example.com";
+  }
+  return undefined;
+}
+
+/** Where batches go: relative endpoints are on the page's own host. */
+function batchUrl(endpoint: string): string {
+  const url = new URL(endpoint, location.href);
+  if (!url.pathname.endsWith("/v1/batch")) {
+    url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/batch`;
+  }
+  return url.href;
+}
+
+/** This moment, and the address when it is another one than at the last call. */
+function made(): Made {
+  const here = location.href;
+  const moved = here === address ? undefined : here;
+  address = here;
+  return [Date.now(), performance.now(), moved];
+}
+
+function warn(error: { code: string; message: string }): void {
+  console.warn(`tallymark: ${error.code}: ${error.message}`);
+}

@@ -1,0 +1,105 @@
+/** The types of the public API. */
+
+/** What a property may hold. Texts, numbers and booleans can be counted and filtered by. */
+export type PropertyValue =
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | Date
+  | readonly PropertyValue[]
+  | { readonly [name: string]: PropertyValue };
+
+/**
+ * Properties of an event. At most 64; more are left out and reported. `undefined` is left out, a
+ * `Date` becomes its ISO text, a number that is not finite becomes `null`.
+ */
+export type Properties = { readonly [name: string]: PropertyValue };
+
+/** How much is remembered about a visitor; see {@link Options.mode}. */
+export type Mode = "full" | "cookieless" | "none";
+
+/** A running experiment. Assignment happens in the browser and never changes for a unit. */
+export interface Experiment {
+  /** Its key, as in the dashboard. Also the seed of the assignment. */
+  key: string;
+  /** Names of the variants, the control first. */
+  variants: readonly string[];
+  /** Share of each variant, summing to 1. Equal shares when absent. */
+  weights?: readonly number[];
+  /** Share of the units that take part, 0 to 1. All when absent. */
+  coverage?: number;
+  /** Name, start and end (0 to 1) of its part of a namespace: parts that do not overlap share nobody. */
+  namespace?: readonly [name: string, start: number, end: number];
+  /** Another seed than the key. */
+  seed?: string;
+  /** What gets a variant: this browser (default) or the person signed in. */
+  unit?: "device" | "user";
+}
+
+/** Something went wrong, or not as the page may expect. Never thrown, only told. */
+export interface TallymarkError {
+  /** Permanent, snake case: `event_name_invalid`, `queue_full`, … */
+  code: string;
+  /** What is wrong and what to do. */
+  message: string;
+}
+
+/** Settings of {@link init}. */
+export interface Options {
+  /** The project's write key: `tm_pk_…`. Public: it can only send. */
+  key: string;
+  /** The project's salt, as printed with the key. Public: it keeps projects apart. */
+  salt: string;
+  /** The collector's address: `https://stats.example.com`. */
+  endpoint: string;
+  /**
+   * What may be kept before the visitor says anything:
+   *
+   * - `"full"`: a random id on the device and the hashed id of who signed in. Choose it when the
+   *   visitor has agreed, or need not be asked.
+   * - `"cookieless"` (default): no id and nothing on the device; the collector tells visitors of
+   *   one day apart. Experiments need an id, so they give no variant here.
+   * - `"none"`: nothing until {@link optIn}.
+   *
+   * Global Privacy Control and Do Not Track turn `"full"` into `"cookieless"`, always.
+   */
+  mode?: Mode;
+  /** Record a page view now and whenever the address changes. Default `true`. */
+  autoPage?: boolean;
+  /** Running experiments. */
+  experiments?: readonly Experiment[];
+  /** Write every call and every report to the console. */
+  debug?: boolean;
+  /** Called with everything that went wrong. It may be called often; keep it quick. */
+  onError?: (error: TallymarkError) => void;
+  /** Where `tallymark_bg.wasm` is, if a bundler did not put it beside the script. */
+  wasm?: string | URL;
+}
+
+/** What was on screen. */
+export type ContentView = Properties & {
+  /** Its id. */
+  id: string | number;
+  /** What it is: `article`, `product`, `video`. */
+  type: string;
+  /** Whose it is: an author, a seller, a channel. */
+  owner?: string | number;
+  /** What it belongs to: `free`, `premium`. */
+  tier?: string;
+};
+
+/** What a conversion was worth, and to which experiment it belongs. */
+export type Conversion = Properties & {
+  /** In units of `currency`: `29.99`. */
+  value?: number;
+  /** ISO 4217: `EUR`. */
+  currency?: string;
+  /** Key of the experiment; its variant is added when this visitor has one. */
+  experiment?: string;
+  /** The variant, when the page knows better. */
+  variant?: string;
+  /** `false` records that it did not happen. */
+  converted?: boolean;
+};
