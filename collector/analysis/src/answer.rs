@@ -43,7 +43,6 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "each variant is documented at its struct")]
-#[expect(clippy::large_enum_variant, reason = "one per question asked, never in a collection")]
 pub enum AnswerBody {
     Trend(TrendAnswer),
     Active(ActiveAnswer),

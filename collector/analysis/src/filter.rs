@@ -127,6 +127,22 @@ impl Condition {
         Self::All(Vec::new())
     }
 
+    /// The property is this text.
+    pub fn equals(prop: &str, text: &str) -> Self {
+        Self::Text(
+            prop.into(),
+            TextTest { kind: TextKind::OneOf(vec![text.into()]), negated: false },
+        )
+    }
+
+    /// The property is another text, or absent.
+    pub fn differs(prop: &str, text: &str) -> Self {
+        Self::Text(
+            prop.into(),
+            TextTest { kind: TextKind::OneOf(vec![text.into()]), negated: true },
+        )
+    }
+
     /// Understand a `where`: null, one filter or a list of them.
     ///
     /// # Errors

@@ -1,12 +1,42 @@
-//! Installs.
-use serde::Serialize;
+//! Installs: how people came to have the app, and how they open it.
+//!
+//! The story has four stages: the browser offered to install (`$pwa_prompt`, outcome `shown`), the
+//! person accepted, the app was installed (`$pwa_install`), and it was opened on its own
+//! (`$pwa_launch` outside a browser tab). Stages are counted each for itself, because some
+//! browsers install without a prompt; `persons_after_previous` is the way from stage to stage.
+//!
+//! Invariant: `persons_after_previous ≤ persons ≤ count` in every stage.
+//!
+//! Deliberately elsewhere: what installed people are worth (trends and retention by
+//! `display_mode`), people who install on a device on which they are not known.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
+use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
+use crate::filter::{Columns, Condition, Filter, Matcher, TextColumn};
+use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
+
+/// The stages: name, event, and the property by which it is told apart.
+const STAGES: [(&str, &str, Option<(&str, &str)>); 4] = [
+    ("prompt_shown", "$pwa_prompt", Some(("outcome", "shown"))),
+    ("prompt_accepted", "$pwa_prompt", Some(("outcome", "accepted"))),
+    ("installed", "$pwa_install", None),
+    ("launched_standalone", "$pwa_launch", None),
+];
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {}
 
 /// How people came to install the app, and how they open it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PwaAnswer {
     /// `prompt_shown`, `prompt_accepted`, `installed`, `launched_standalone`.
     pub stages: Vec<PwaStage>,
-    /// By display mode, by falling number of people.
+    /// All events by display mode, by falling number of people.
     pub display_modes: Vec<PwaMode>,
 }
 
@@ -21,7 +51,8 @@ pub struct PwaStage {
     pub persons: u64,
     /// People who did it after the stage before; for the first stage, all of them.
     pub persons_after_previous: u64,
-    /// `persons_after_previous` as a share of the people of the stage before.
+    /// `persons_after_previous` as a share of the people of the stage before; `null` for the first
+    /// stage and when that was nobody.
     pub from_previous_ratio: Option<f64>,
 }
 
@@ -34,4 +65,235 @@ pub struct PwaMode {
     pub events: u64,
     /// People.
     pub persons: u64,
+}
+
+struct Pwa {
+    plan: ScanPlan,
+    filter: Filter,
+    matcher: Matcher,
+    mode: TextColumn,
+    to_ms: i64,
+}
+
+/// Understand the question.
+///
+/// # Errors
+/// [`QuestionError`] when a field is wrong.
+pub(crate) fn compile(
+    mut body: Map<String, Value>,
+    context: &Context,
+) -> Result<Compiled, QuestionError> {
+    let common = Common::take(&mut body, context)?.without_breakdown()?;
+    let question: Question = parse(body)?;
+    let mut columns = Columns::default();
+    let patterns = STAGES
+        .iter()
+        .map(|(stage, event, told_by)| {
+            let mut condition = told_by
+                .map_or_else(Condition::always, |(prop, value)| Condition::equals(prop, value));
+            if *stage == "launched_standalone" {
+                condition = condition.and(Condition::differs("display_mode", "browser"));
+            }
+            (Some((*event).to_owned()), condition.bind(&mut columns))
+        })
+        .collect();
+    let filter = common.filter.bind(&mut columns);
+    let mode = columns.text("display_mode");
+    let analysis = Pwa {
+        plan: ScanPlan::with(columns, common.from_ms, common.to_ms, EventSet::All),
+        filter,
+        matcher: Matcher::new(patterns),
+        mode,
+        to_ms: common.to_ms,
+    };
+    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+}
+
+impl Analysis for Pwa {
+    fn scan(&self) -> &ScanPlan {
+        &self.plan
+    }
+
+    fn kernel(&self) -> Box<dyn Kernel> {
+        Box::new(Counter {
+            filter: self.filter.clone(),
+            matcher: self.matcher.clone(),
+            mode: self.mode,
+            stages: [[0; 3]; STAGES.len()],
+            modes: Vec::new(),
+            person: 0,
+        })
+    }
+
+    fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
+        let mut stages: Vec<PwaStage> = Vec::new();
+        for (index, (name, ..)) in STAGES.iter().enumerate() {
+            let cell = |column| partial.count(&[Key::Int(0), index.into()], column);
+            stages.push(PwaStage {
+                stage: (*name).into(),
+                count: cell(0),
+                persons: cell(1),
+                persons_after_previous: if index == 0 { cell(1) } else { cell(2) },
+                from_previous_ratio: stages.last().and_then(|last| ratio(cell(2), last.persons)),
+            });
+        }
+        let mut display_modes: Vec<PwaMode> = partial
+            .starting_with(&[Key::Int(1)])
+            .map(|(key, row)| PwaMode {
+                display_mode: key[0].text().map(str::to_owned),
+                events: row[0] as u64,
+                persons: row[1] as u64,
+            })
+            .collect();
+        display_modes.sort_by(|a, b| {
+            b.persons.cmp(&a.persons).then_with(|| a.display_mode.cmp(&b.display_mode))
+        });
+        Answer {
+            complete: facts.now_ms >= self.to_ms + LATENESS_MS,
+            body: AnswerBody::Pwa(PwaAnswer { stages, display_modes }),
+        }
+    }
+}
+
+/// Table: `(0, stage)` → events, people, people after the stage before; `(1, mode)` → events,
+/// people.
+struct Counter {
+    filter: Filter,
+    matcher: Matcher,
+    mode: TextColumn,
+    stages: [[u64; 3]; STAGES.len()],
+    /// By code of the display mode: events, people, the last of them.
+    modes: Vec<(u64, u64, u64)>,
+    /// Number of the person, from 1.
+    person: u64,
+}
+
+impl Kernel for Counter {
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+        self.filter.learn(dictionaries);
+        self.matcher.learn(dictionaries);
+        self.person += 1;
+        let known_modes = self.mode.dictionary(dictionaries).len();
+        if self.modes.len() < known_modes {
+            self.modes.resize(known_modes, (0, 0, 0));
+        }
+        let modes = self.mode.of(run);
+        let (mut seen, mut after) = (0u64, 0u64);
+        for (row, mode) in modes.iter().enumerate() {
+            if !self.filter.passes(run, row) {
+                continue;
+            }
+            let (events, persons, last) = &mut self.modes[*mode as usize];
+            *events += 1;
+            *persons += u64::from(*last != self.person);
+            *last = self.person;
+            let stages = self.matcher.mask(run, row);
+            after |= stages & (seen << 1);
+            seen |= stages;
+            for (stage, counts) in self.stages.iter_mut().enumerate() {
+                counts[0] += stages >> stage & 1;
+            }
+        }
+        for (stage, counts) in self.stages.iter_mut().enumerate() {
+            counts[1] += seen >> stage & 1;
+            counts[2] += after >> stage & 1;
+        }
+    }
+
+    fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
+        let mut partial = Partial::default();
+        for (stage, counts) in self.stages.iter().enumerate() {
+            if counts[0] > 0 {
+                let row = counts.map(|count| count as f64);
+                partial.add(vec![Key::Int(0), stage.into()], &row);
+            }
+        }
+        for (code, (events, persons, _)) in self.modes.iter().enumerate() {
+            if *events > 0 {
+                let mode = self.mode.dictionary(dictionaries).text(code as u32);
+                let row = [*events as f64, *persons as f64];
+                partial.add(vec![Key::Int(1), Key::from_text(mode)], &row);
+            }
+        }
+        partial
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Event, Memory, Scan};
+    use serde_json::json;
+
+    /// 2026-09-01T00:00:00Z.
+    const T0: i64 = 1_788_220_800_000;
+
+    fn ask(events: Vec<Event>, scan: Scan) -> PwaAnswer {
+        let context = Context { tz: "UTC".into(), now_ms: T0 + 86_400_000 };
+        let question = json!({ "from": "2026-09-01", "to": "2026-09-02" });
+        match Memory::new(events).answer_by("pwa", question, &context, scan).unwrap().body {
+            AnswerBody::Pwa(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn story() -> Vec<Event> {
+        let prompt = |person, at, outcome: &str| {
+            Event::new(person, T0 + at, "$pwa_prompt").with("outcome", outcome)
+        };
+        let launch = |person, at, mode: &str| {
+            Event::new(person, T0 + at, "$pwa_launch").with("display_mode", mode)
+        };
+        vec![
+            prompt(1, 0, "shown"),
+            prompt(1, 1, "accepted"),
+            Event::new(1, T0 + 2, "$pwa_install"),
+            launch(1, 3, "standalone"),
+            launch(1, 4, "standalone"),
+            prompt(2, 0, "shown"),
+            prompt(2, 1, "dismissed"),
+            prompt(2, 2, "shown"),
+            Event::new(3, T0, "$pwa_install"),
+            launch(3, 1, "browser"),
+            launch(4, 1, "fullscreen"),
+            Event::new(4, T0 + 2, "$pwa_install"),
+            Event::new(5, T0, "$pageview"),
+        ]
+    }
+
+    #[test]
+    fn each_stage_counts_for_itself_and_after_the_one_before() {
+        let answer = ask(story(), Scan::default());
+        let stages: Vec<_> = answer
+            .stages
+            .iter()
+            .map(|s| (s.count, s.persons, s.persons_after_previous, s.from_previous_ratio))
+            .collect();
+        assert_eq!(
+            stages,
+            [
+                (3, 2, 2, None),
+                (1, 1, 1, Some(0.5)),
+                (3, 3, 1, Some(1.0)),
+                (3, 2, 1, Some(1.0 / 3.0)),
+            ]
+        );
+    }
+
+    #[test]
+    fn display_modes_count_people_once() {
+        let answer = ask(story(), Scan { kernels: 3, reverse_codes: true });
+        let modes: Vec<_> = answer
+            .display_modes
+            .iter()
+            .map(|mode| (mode.display_mode.as_deref(), mode.events, mode.persons))
+            .collect();
+        let want = [
+            (None, 9, 5),
+            (Some("browser"), 1, 1),
+            (Some("fullscreen"), 1, 1),
+            (Some("standalone"), 2, 1),
+        ];
+        assert_eq!(modes, want);
+    }
 }

@@ -76,6 +76,8 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("funnel", crate::funnel::compile),
     ("retention", crate::retention::compile),
     ("experiment", crate::experiment::compile),
+    ("content", crate::content::compile),
+    ("pwa", crate::pwa::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

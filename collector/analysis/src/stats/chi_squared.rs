@@ -8,7 +8,7 @@ use super::gamma::poisson_density;
 /// Below the mean one minus the series (DLMF 8.11.4), where the tail is large; above it the
 /// continued fraction (DLMF 8.9.2) by Lentz's method, which keeps all digits of small tails.
 pub fn upper_tail(x: f64, df: f64) -> f64 {
-    if x.is_nan() || !(df > 0.0) {
+    if x.is_nan() || !super::positive(df) {
         return f64::NAN;
     }
     if x <= 0.0 {

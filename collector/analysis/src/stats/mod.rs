@@ -68,3 +68,8 @@ pub enum Alternative {
     #[serde(rename = "less")]
     Less,
 }
+
+/// Above zero; not-a-number is not.
+pub(crate) fn positive(value: f64) -> bool {
+    value > 0.0
+}

@@ -13,7 +13,7 @@ use super::{StatsError, beta, two_sample::no_units};
 /// Source: "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22 (1927),
 /// 209–212. Checked against statsmodels `proportion_confint(method="wilson")`.
 pub fn wilson(n: f64, converted: f64, z: f64) -> Result<(f64, f64), StatsError> {
-    if !(n > 0.0) {
+    if !super::positive(n) {
         return Err(no_units());
     }
     let rate = converted / n;
@@ -34,7 +34,7 @@ pub fn wilson(n: f64, converted: f64, z: f64) -> Result<(f64, f64), StatsError> 
 ///
 /// Source: Biometrika 26 (1934), 404–413. Checked against statsmodels `method="beta"`.
 pub fn clopper_pearson(n: f64, converted: f64, alpha: f64) -> Result<(f64, f64), StatsError> {
-    if !(n > 0.0) {
+    if !super::positive(n) {
         return Err(no_units());
     }
     let missed = n - converted;

@@ -13,7 +13,7 @@ use super::{beta, gamma::stirling_error, normal};
 /// 5 (1925)). Else half the incomplete beta function `I(df / (df + t²); df/2, 1/2)`, with
 /// `ln(1 + t² / df)` by `log1p` and the ratio of gamma functions by Stirling's series.
 pub fn upper_tail(t: f64, df: f64) -> f64 {
-    if t.is_nan() || !(df > 0.0) {
+    if t.is_nan() || !super::positive(df) {
         return f64::NAN;
     }
     if t < 0.0 {

@@ -19,7 +19,7 @@ impl Arm {
     /// # Errors
     /// `no_units` for an arm of nobody.
     pub fn proportion(n: f64, converted: f64) -> Result<Self, StatsError> {
-        if !(n > 0.0) {
+        if !super::positive(n) {
             return Err(no_units());
         }
         let mean = converted / n;
