@@ -72,6 +72,9 @@ pub fn percent(ratio: f64) -> String {
         m if m < 0.995 => 2,
         _ => 1,
     };
+    if magnitude >= 1_000.0 {
+        return format!("{sign}{}\u{a0}%", figure(magnitude.round()));
+    }
     format!("{sign}{magnitude:.decimals$}\u{a0}%")
 }
 
@@ -192,6 +195,7 @@ mod tests {
     #[case(0.0734, "7.3\u{a0}%")]
     #[case(1.0, "100\u{a0}%")]
     #[case(-0.21, "−21.0\u{a0}%")]
+    #[case(106.3, "10,630\u{a0}%")]
     fn a_ratio_reads(#[case] ratio: f64, #[case] want: &str) {
         assert_eq!(percent(ratio), want);
     }

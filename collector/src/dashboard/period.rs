@@ -49,8 +49,6 @@ pub struct Period {
     pub today: Date,
     /// Name of the time zone.
     pub tz_name: String,
-    /// Its rules.
-    pub tz: TimeZone,
     /// Our clock, Unix milliseconds.
     pub now_ms: i64,
 }
@@ -76,16 +74,9 @@ impl Period {
             },
         };
         let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        let today = now.to_zoned(tz.clone()).date();
-        let days = |range, from, to| Self {
-            range,
-            from,
-            to,
-            today,
-            tz_name: tz_name.clone(),
-            tz: tz.clone(),
-            now_ms,
-        };
+        let today = now.to_zoned(tz).date();
+        let days =
+            |range, from, to| Self { range, from, to, today, tz_name: tz_name.clone(), now_ms };
         let last = |n: i64| days(Range::Days(n), plus(today, 1 - n), plus(today, 1));
         let period = match asked.range {
             Some("7d") => last(7),
@@ -126,23 +117,12 @@ impl Period {
         }
     }
 
-    /// Whether today is in it: its last day is not over.
-    pub fn is_open(&self) -> bool {
-        self.from <= self.today && self.today < self.to
-    }
-
     /// The days of whole weeks, Monday first, that a retention grid of this period shows: at least
     /// eight weeks and at most thirteen, the last of them the week of the period's end.
     pub fn weeks(&self) -> (Date, Date, i64) {
         let end = monday(self.last_day());
         let weeks = (days_between(monday(self.from), end) / 7 + 1).clamp(8, 13);
         (plus(end, -7 * (weeks - 1)), plus(end, 7), weeks)
-    }
-
-    /// The local day of an instant.
-    pub fn day_of(&self, at_ms: i64) -> Option<Date> {
-        let at = Timestamp::from_millisecond(at_ms).ok()?;
-        Some(at.to_zoned(self.tz.clone()).date())
     }
 
     /// The day from which the figures will not change any more: late events come for 72 hours.
@@ -209,7 +189,7 @@ mod tests {
     fn without_a_word_it_is_thirty_days_of_the_projects_calendar_today_included() {
         let (period, complaint) = read(&Asked::default());
         assert_eq!((period.from, period.to), (date(2026, 10, 25), date(2026, 11, 24)));
-        assert_eq!((period.days(), period.is_open(), complaint), (30, true, None));
+        assert_eq!((period.days(), complaint), (30, None));
         assert_eq!(period.words(), "last 30 days");
     }
 
@@ -229,7 +209,7 @@ mod tests {
         };
         let (period, complaint) = read(&asked);
         assert_eq!((period.from, period.to), (date(2026, 9, 1), date(2026, 10, 1)));
-        assert_eq!((period.is_open(), complaint), (false, None));
+        assert_eq!(complaint, None);
     }
 
     #[rstest]

@@ -9,10 +9,9 @@ pub const SHADES: u8 = 10;
 
 /// The shade of a share `ratio` in a grid whose largest cell is `max`: 0 to [`SHADES`] - 1.
 ///
-/// Zero alone has shade 0. The scale follows the square root: the many small shares differ
-/// visibly, the few large ones need it less.
+/// Zero alone has shade 0; the rest is cut into equal parts, so that twice the share looks it.
 pub fn shade(ratio: f64, max: f64) -> u8 {
-    let share = (ratio / max).sqrt();
+    let share = ratio / max;
     if !share.is_finite() || ratio <= 0.0 {
         return 0;
     }
@@ -31,7 +30,7 @@ mod tests {
     #[case::hardly_anybody(1e-9, 0.5, 1)]
     #[case::the_most(0.5, 0.5, 9)]
     #[case::more_than_the_most(0.9, 0.5, 9)]
-    #[case::a_quarter_of_the_most(0.125, 0.5, 5)]
+    #[case::a_third_of_the_most(0.5, 1.5, 3)]
     #[case::an_empty_grid(0.0, 0.0, 0)]
     #[case::unknown(f64::NAN, 0.5, 0)]
     fn a_share_has_the_shade(#[case] ratio: f64, #[case] max: f64, #[case] want: u8) {

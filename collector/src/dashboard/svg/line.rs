@@ -3,6 +3,7 @@
 //! In: one label per point and some lines. Out: one drawing. The cursor is a transparent column
 //! per point whose note shows while the pointer is over it (`.hit:hover` in the style sheet).
 
+use super::super::format;
 use super::super::markup::{Markup, Num, Pct, Writer};
 use super::ticks;
 
@@ -70,9 +71,10 @@ pub fn draw(chart: &LineChart) -> Markup {
             ("height", &Num(HEIGHT)),
         ],
     );
-    grid(&mut w, &steps, top);
+    rules(&mut w, &steps, top);
     x_labels(&mut w, &chart.points);
     plot(&mut w, chart, top);
+    y_labels(&mut w, &steps, top);
     for index in 0..chart.points.len() {
         hit(&mut w, chart, index, top);
     }
@@ -124,22 +126,26 @@ fn share(value: f64, top: f64) -> f64 {
     if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
 }
 
-fn grid(w: &mut Writer, steps: &[f64], top: f64) {
+fn rules(w: &mut Writer, steps: &[f64], top: f64) {
     w.open("g", &[("class", &"grid")]);
     for step in steps {
-        let at = TOP + y(*step, top);
+        let at = Num(TOP + y(*step, top));
         let class = if *step == 0.0 { "base" } else { "rule" };
         w.empty(
             "line",
-            &[("class", &class), ("x1", &"0"), ("x2", &"100%"), ("y1", &Num(at)), ("y2", &Num(at))],
+            &[("class", &class), ("x1", &"0"), ("x2", &"100%"), ("y1", &at), ("y2", &at)],
         );
-        if *step > 0.0 {
-            w.element(
-                "text",
-                &[("x", &"0"), ("y", &Num(at - 5.0))],
-                super::super::format::short(*step),
-            );
-        }
+    }
+    w.close();
+}
+
+/// The numbers stand on their rules, inside the plot: no column is lost to them. They are drawn
+/// over the lines, with a halo.
+fn y_labels(w: &mut Writer, steps: &[f64], top: f64) {
+    w.open("g", &[("class", &"steps")]);
+    for step in steps.iter().filter(|step| **step > 0.0) {
+        let at = Num(TOP + y(*step, top) - 5.0);
+        w.element("text", &[("x", &"0"), ("y", &at)], format::short(*step));
     }
     w.close();
 }

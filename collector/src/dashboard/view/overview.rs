@@ -86,7 +86,12 @@ fn card(name: String, series: &TrendSeries, days: i64) -> Card {
                 r if r <= -0.0005 => "down",
                 _ => "",
             };
-            Some(Change { class, text: format::signed_percent(ratio) })
+            // Beyond tenfold a percentage is a number nobody can read.
+            let text = match ratio {
+                r if r >= 9.995 => format!("×\u{a0}{}", format::figure((r + 1.0).round())),
+                r => format::signed_percent(r),
+            };
+            Some(Change { class, text })
         }
         _ => None,
     };
@@ -176,7 +181,9 @@ fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart 
         Some(previous) => previous.data.iter().map(|f| f.0).take(now.len()).collect(),
         None => Vec::new(),
     };
-    let known_then = then.iter().flatten().any(|value| *value > 0.0);
+    // A line along the floor compares nothing: the project was hardly there yet.
+    let sum = |values: &[Option<f64>]| values.iter().flatten().sum::<f64>();
+    let known_then = sum(&then) > 0.02 * sum(&now);
     let mut lines = Vec::new();
     let mut legend = vec![Legend { class: "a", name: "This period" }];
     if known_then {

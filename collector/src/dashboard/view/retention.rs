@@ -33,8 +33,8 @@ pub struct Row {
 /// One cell.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    /// Class of the shade; `pending` while the figure is not known.
-    pub shade: Option<u8>,
+    /// Its class: a shade, `start` for the week they started in, `pending` while not known.
+    pub class: String,
     /// The share.
     pub text: String,
     /// In words, on hover.
@@ -60,12 +60,15 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
         answer.overall.len().max(answer.cohorts.iter().map(|c| c.ratio.len()).max().unwrap_or(0));
     let cell = |index: usize, ratio: Option<f64>, returned: Option<(u64, u64)>| match ratio {
         None => Cell {
-            shade: None,
+            class: "pending".into(),
             text: "·".into(),
             title: "not known yet: the week is not over, or events may still arrive".into(),
         },
         Some(ratio) => Cell {
-            shade: Some(if index == 0 { SHADES - 1 } else { shade(ratio, most) }),
+            class: match index {
+                0 => "start".into(),
+                _ => format!("s{}", shade(ratio, most)),
+            },
             text: format::percent(ratio),
             title: match returned {
                 Some((back, of)) => format!(

@@ -45,8 +45,13 @@ pub fn ranking(title: &'static str, column: &'static str, absent: &str, reply: &
         Err(why) => Section::failed(&why),
         Ok(trend) => {
             let people = |series: &TrendSeries| series.total.0.unwrap_or(0.0);
-            let seen: Vec<&TrendSeries> =
+            let mut seen: Vec<&TrendSeries> =
                 trend.series.iter().filter(|series| people(series) > 0.0).collect();
+            // Those without a value rank among the others; the rest of all values comes last.
+            seen.sort_by(|a, b| {
+                let rest = |series: &TrendSeries| series.group == Group::Other;
+                rest(a).cmp(&rest(b)).then(people(b).total_cmp(&people(a)))
+            });
             let most = seen.iter().map(|series| people(series)).fold(0.0, f64::max);
             let row = |series: &&TrendSeries| Row {
                 name: name(title, absent, series),
