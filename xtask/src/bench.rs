@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::shell::{Running, cargo, command, loud, quiet, step};
-use crate::{build, demo, fetch, root, setup};
+use crate::{build, fetch, root, setup};
 
 /// Enough for the first look; `--events 20000000` is what `RESULTS.md` quotes.
 const EVENTS: u64 = 1_000_000;
@@ -246,7 +246,6 @@ fn peer(python: &Path, engine: &str, file: &Path, folder: &Path) -> anyhow::Resu
 /// Bytes of what a page loads, and the cost of one `track()` in Chromium.
 fn sdk() -> anyhow::Result<Vec<String>> {
     setup::npm("tests/browser", &build::packages()?)?;
-    demo::shop()?;
     let chromium = setup::chromium()?;
     let mut script = command(&root(), "node", &["bench/sdk.mjs"]);
     let printed = step("the SDK in Chromium", || quiet(script.env("CHROMIUM", chromium)))?;

@@ -16,6 +16,7 @@ mod shell;
 mod test;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask <command>
@@ -27,7 +28,18 @@ cargo xtask <command>
   check             format, lints, layers, repeated documentation, links
 ";
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes; where in xtask it happened helps nobody.
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
     let rest: Vec<_> = arguments.collect();

@@ -45,6 +45,7 @@ pub fn node() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When npm fails.
+#[expect(clippy::disallowed_methods, reason = "the time of a file is the machine's")]
 pub fn npm(folder: &str, newer: &[PathBuf]) -> anyhow::Result<()> {
     node()?;
     let folder = root().join(folder);

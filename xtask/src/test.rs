@@ -92,7 +92,7 @@ pub fn test(arguments: &[String]) -> anyhow::Result<()> {
         println!("\n━━ {}: {}", part.name, part.shows);
         let from = Instant::now();
         let counts = (part.run)(part).unwrap_or_else(|error| {
-            println!("{error:?}");
+            println!("{error:#}");
             Counts { passed: 0, failed: 1 }
         });
         table.push((part, counts, from.elapsed()));

@@ -75,6 +75,7 @@ struct Request {
 }
 
 impl Request {
+    #[expect(clippy::disallowed_methods, reason = "a client has a clock of its own")]
     fn new(address: &str, key: &str, batch: usize, connection: u64) -> Request {
         const ID: &str = "########-####-7###-8###-############";
         let now_ms =

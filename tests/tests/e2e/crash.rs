@@ -82,10 +82,10 @@ fn no_acknowledged_event_is_lost_or_counted_twice_over_fifty_kills() {
     assert_eq!(counted(&collector, &project), stored.len() as u64, "a resend counted again");
 }
 
-/// One writer: batches of 1 to 40 events, each sent until its receipt arrives.
+/// One writer: batches of 1 to 10 events, each sent until its receipt arrives.
 fn write(load: &Load<'_>, client: &Client, mut random: StdRng) {
     while !load.ended.load(Ordering::Relaxed) {
-        let events: Vec<_> = (0..random.random_range(1..=40))
+        let events: Vec<_> = (0..random.random_range(1..=10))
             .map(|_| Event::new("step_done", &mut random).with("props", json!({ "plan": "team" })))
             .collect();
         let body = batch(&load.project.write_key, &events).to_string();

@@ -74,7 +74,6 @@ fn an_export_can_be_imported_elsewhere_with_equal_answers_and_again_without_chan
         "copy",
         "--format",
         "jsonl",
-        "--hashed",
         "--json",
         file.to_str().expect("a temporary path is UTF-8"),
     ];
