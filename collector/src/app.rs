@@ -54,6 +54,7 @@ pub struct Parts {
     pub(crate) salts: DaySalts,
     pub(crate) rates: Rates,
     pub(crate) ingest_slots: Semaphore,
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) sign_in: SignInTokens,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
@@ -98,6 +99,9 @@ pub struct Answered {
     pub body: AnswerBody,
 }
 
+/// Exports over HTTP at one time: each holds a thread as long as its reader likes.
+const EXPORTS_MAX: usize = 4;
+
 impl App {
     /// Open a data folder, making and migrating what is missing.
     ///
@@ -123,6 +127,7 @@ impl App {
             salts: DaySalts::new(folder.day_salts(), pepper.clone()),
             rates: Rates::new(config.ingest_rate_per_s, config.ingest_burst),
             ingest_slots: Semaphore::new(config.ingest_concurrency as usize),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             sign_in: SignInTokens::default(),
             questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),
             questions_running: Arc::new(Semaphore::new(running)),
@@ -158,23 +163,26 @@ impl App {
             .map_err(|_| ApiError::Busy)?;
         let store = Arc::clone(&self.store);
         let project_id = project.id;
-        let (analysis, asked) = tokio::task::spawn_blocking(move || {
+        let facts = Facts { now_ms: context.now_ms };
+        let (answer, rows_scanned, definition) = tokio::task::spawn_blocking(move || {
             // The permits live as long as the work does, even when nobody waits for it any more.
             let _permits = (admitted, running);
-            let asked = store.ask(project_id, &*question.analysis);
-            ((question.analysis, question.definition), asked)
+            let mut rows_scanned = 0;
+            let answer = question.ask(&facts, |analysis| {
+                let asked = store.ask(project_id, analysis)?;
+                rows_scanned += asked.rows_scanned;
+                Ok::<_, ApiError>(asked.partial)
+            })?;
+            Ok::<_, ApiError>((answer, rows_scanned, question.definition))
         })
-        .await?;
-        let (analysis, definition) = analysis;
-        let asked = asked?;
-        let answer = analysis.answer(&asked.partial, &Facts { now_ms: context.now_ms });
+        .await??;
         let elapsed = began.elapsed();
         self.telemetry.questions.inc();
         self.telemetry.question_seconds.observe(elapsed.as_secs_f64());
         Ok(Answered {
             definition,
             complete: answer.complete,
-            rows_scanned: asked.rows_scanned,
+            rows_scanned,
             elapsed_ms: elapsed.as_secs_f64() * 1e3,
             body: answer.body,
         })

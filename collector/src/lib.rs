@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 pub mod app;
+pub mod bulk;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
+pub mod control;
 pub mod dashboard;
 pub mod demo;
 pub mod error;
@@ -19,4 +22,5 @@ pub mod router;
 pub mod server;
 mod service;
 pub mod session;
+pub mod task;
 pub mod telemetry;

@@ -51,6 +51,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(ingest::handler::ingest_batch))
         .routes(routes!(query::questions::ask_question))
         .routes(routes!(query::events::list_events))
+        .routes(routes!(query::export::export_events))
         .routes(routes!(query::schema::show_schema))
         .routes(routes!(service::show_health))
         .routes(routes!(service::show_readiness))

@@ -8,8 +8,9 @@
 //! Deliberately elsewhere: what commands do. One file per command parses arguments and prints.
 
 mod config;
+mod events;
 mod key;
-mod project;
+pub mod project;
 mod serve;
 mod settings;
 
@@ -64,6 +65,14 @@ enum Command {
     /// Make secret keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Load files of events into a project. Safe to repeat.
+    Import(events::ImportArgs),
+    /// Write the raw events of a project to standard output.
+    Export(events::ExportArgs),
+    /// Ask one question about a project.
+    Query(events::QueryArgs),
+    /// Fill a project with realistic data, made on the spot.
+    Demo(events::DemoArgs),
     /// Print the settings in force and where each came from.
     Config,
 }
@@ -93,6 +102,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve => serve::serve(folder, loaded.config, global.json).await,
             Command::Project(command) => project::run(command, &folder, global.json).await,
             Command::Key(command) => key::run(command, &folder, global.json).await,
+            Command::Import(args) => {
+                events::run(args.task(global.json)?, folder, loaded.config).await
+            }
+            Command::Export(args) => events::run(args.task(), folder, loaded.config).await,
+            Command::Query(args) => events::run(args.task()?, folder, loaded.config).await,
+            Command::Demo(args) => events::run(args.task(global.json), folder, loaded.config).await,
             Command::Config => config::print(&loaded, global.json),
         }
     });

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control;
 use crate::folder::Folder;
 use crate::router::router;
 use crate::server;
@@ -31,6 +32,11 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
     tokio::spawn(app.meta.clone().watch());
     tokio::spawn(forget_day_salts(app.clone()));
 
+    // Without the socket only commands beside the server fail, and they say so.
+    if let Err(error) = control::listen(app.clone(), tokio::runtime::Handle::current()) {
+        tracing::warn!(%error, "commands cannot be handed to this server");
+    }
+
     announce(&app, address, as_json)?;
     let stop = async {
         tokio::select! {
@@ -44,6 +50,8 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
     if cut > 0 {
         tracing::warn!(connections = cut, "some requests did not finish in time");
     }
+    // Nobody is to find a socket that nobody listens to.
+    let _ = std::fs::remove_file(app.folder.control_socket());
     let store = app.store.clone();
     tokio::task::spawn_blocking(move || store.close()).await?;
     tracing::info!("stopped");

@@ -6,6 +6,7 @@
 //! Deliberately elsewhere: what questions mean (`tallymark_analysis`), forms of files (`bulk`).
 
 pub mod events;
+pub mod export;
 pub mod questions;
 pub mod range;
 pub mod schema;

@@ -1,0 +1,388 @@
+//! From the cells of one row to a stored event.
+//!
+//! In: cells, each with its target. Out: a [`Row`], or the code of what is wrong.
+//!
+//! **Ids.** An event keeps its UUIDv7. Any other text in `id`, and without an id the whole row, is
+//! hashed into one that carries the event's time; rows without an id that are equal in every cell
+//! are counted, so that two identical purchases stay two, and the same two when the file is imported
+//! again. The hash is keyed with the project's key: an id must not be a way to test guesses about
+//! the raw values it was made from.
+
+use std::borrow::Cow;
+
+use hashbrown::HashMap;
+use tallymark_protocol::codes::EventCode;
+use tallymark_protocol::hashing::{Namespace, ServerHasher, h1, normalise};
+use tallymark_protocol::limits::{EVENT_BYTES_MAX, EVENT_FUTURE_MS_MAX, RAW_ID_CHARS_MAX};
+use tallymark_protocol::{event_name, props, uuid7};
+use tallymark_store::Row;
+use tallymark_store::row::flags;
+
+use super::at::AtReader;
+use super::cell::{Cell, push_text};
+use super::mapping::{Field, Target};
+use crate::extract::clip;
+use crate::ingest::dims::Dims;
+use crate::ingest::identity::parse_hash;
+
+/// What `user` and `device` hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// Raw values, to be hashed.
+    Raw,
+    /// Hashes made in a browser or by a customer: 64 hexadecimal digits.
+    Hashed,
+}
+
+/// Makes rows of one project.
+pub struct Drafter<'a> {
+    project: u32,
+    salt: &'a str,
+    hasher: &'a ServerHasher,
+    realm: String,
+    ids: Ids,
+    at: AtReader,
+    now_ms: i64,
+    users: HashMap<Box<str>, u64>,
+    devices: HashMap<Box<str>, u64>,
+    seen: HashMap<u128, u32>,
+}
+
+/// Hashed ids kept, so that a person's second event costs a look-up. About 50 MB each at most.
+const KNOWN_MAX: usize = 500_000;
+/// Bytes kept of a dimension, as at ingest.
+const DIM_BYTES_MAX: usize = 1024;
+
+/// The row being put together.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    at_ms: Option<i64>,
+    user: Option<Cow<'a, str>>,
+    device: Option<Cow<'a, str>>,
+    session: Option<Cow<'a, str>>,
+    seq: u32,
+    stored_person: Option<u64>,
+    stored_actor: Option<u64>,
+    stored_here: bool,
+    flags: u8,
+    received_ms: Option<i64>,
+    claimed_ms: Option<i64>,
+    dims: Dims,
+    props: String,
+    /// The cells, whatever their order.
+    content: u128,
+    fault: Option<EventCode>,
+}
+
+impl<'a> Drafter<'a> {
+    /// Rows of this project, read like this.
+    pub fn new(
+        project: u32,
+        salt: &'a str,
+        hasher: &'a ServerHasher,
+        ids: Ids,
+        at: AtReader,
+        now_ms: i64,
+    ) -> Self {
+        Self {
+            project,
+            salt,
+            hasher,
+            realm: realm(hasher),
+            ids,
+            at,
+            now_ms,
+            users: HashMap::new(),
+            devices: HashMap::new(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// An empty row.
+    pub fn draft<'c>(&self) -> Draft<'c> {
+        Draft {
+            id: None,
+            name: None,
+            at_ms: None,
+            user: None,
+            device: None,
+            session: None,
+            seq: 0,
+            stored_person: None,
+            stored_actor: None,
+            stored_here: false,
+            flags: 0,
+            received_ms: None,
+            claimed_ms: None,
+            dims: std::array::from_fn(|_| None),
+            props: String::from("{"),
+            content: 0,
+            fault: None,
+        }
+    }
+
+    /// Put one cell where it belongs.
+    pub fn put<'c>(&self, draft: &mut Draft<'c>, target: &Target, cell: Cell<'c>) {
+        if cell == Cell::Absent {
+            return;
+        }
+        match target {
+            Target::Field(field) => self.put_field(draft, *field, cell),
+            Target::Property(name) => {
+                draft.content ^= cell.hash(xxhash_rust::xxh3::xxh3_64(name.as_bytes()));
+                let before = draft.props.len();
+                if before > 1 {
+                    draft.props.push(',');
+                }
+                push_text(&mut draft.props, name);
+                draft.props.push(':');
+                if !cell.push_json(&mut draft.props) {
+                    draft.props.truncate(before);
+                }
+            }
+        }
+    }
+
+    fn put_field<'c>(&self, draft: &mut Draft<'c>, field: Field, cell: Cell<'c>) {
+        // Pseudonyms of another realm are new here, and so is what hangs on the moment of import:
+        // neither says which event this is.
+        let identifying = !matches!(
+            field,
+            Field::StoredRealm | Field::ReceivedAt | Field::ClaimedAt | Field::Flags
+        );
+        if identifying {
+            draft.content ^= cell.hash(field_seed(field));
+        }
+        let number = |cell: &Cell<'_>| cell.text().and_then(|text| text.parse::<i64>().ok());
+        let fault = match field {
+            Field::At => {
+                draft.at_ms = self.at.read(&cell);
+                draft.at_ms.is_none().then_some(EventCode::AtInvalid)
+            }
+            Field::Props => draft.put_props(&cell).err(),
+            Field::Seq => match number(&cell).and_then(|n| u32::try_from(n).ok()) {
+                Some(seq) => {
+                    draft.seq = seq;
+                    None
+                }
+                None => Some(EventCode::NInvalid),
+            },
+            Field::StoredPerson => {
+                draft.stored_person = stored(&cell);
+                draft.stored_person.is_none().then_some(EventCode::UserInvalid)
+            }
+            Field::StoredActor => {
+                draft.stored_actor = stored(&cell);
+                draft.stored_actor.is_none().then_some(EventCode::DeviceInvalid)
+            }
+            Field::StoredRealm => {
+                draft.stored_here = cell.text().is_some_and(|text| text == self.realm.as_str());
+                None
+            }
+            Field::Flags => {
+                let known =
+                    flags::DAILY_ACTOR | flags::CLOCK_SUSPECT | flags::SERVER | flags::IDENTIFIED;
+                draft.flags = number(&cell).and_then(|n| u8::try_from(n).ok()).unwrap_or(0) & known;
+                None
+            }
+            Field::ReceivedAt => {
+                draft.received_ms = number(&cell);
+                None
+            }
+            Field::ClaimedAt => {
+                draft.claimed_ms = number(&cell);
+                None
+            }
+            Field::Dim(dim) => {
+                let text = cell.text();
+                let text = text.as_deref().map(|text| clip(text.trim(), DIM_BYTES_MAX));
+                let text = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+                draft.dims[dim as usize] = text.map(Into::into);
+                None
+            }
+            Field::Id => owned(cell, &mut draft.id, EventCode::EventIdInvalid),
+            Field::Name => owned(cell, &mut draft.name, EventCode::EventNameInvalid),
+            Field::User => owned(cell, &mut draft.user, EventCode::UserInvalid),
+            Field::Device => owned(cell, &mut draft.device, EventCode::DeviceInvalid),
+            Field::Session => owned(cell, &mut draft.session, EventCode::SessionInvalid),
+        };
+        draft.fault = draft.fault.or(fault);
+    }
+
+    /// The finished row.
+    ///
+    /// # Errors
+    /// The code of the first thing that is wrong.
+    pub fn finish(&mut self, mut draft: Draft<'_>) -> Result<Row, EventCode> {
+        if let Some(fault) = draft.fault {
+            return Err(fault);
+        }
+        let name = draft.name.take().ok_or(EventCode::EventNameInvalid)?;
+        event_name::check(&name)?;
+        let ts_ms = draft.at_ms.ok_or(EventCode::AtInvalid)?;
+        if ts_ms.saturating_sub(self.now_ms) > EVENT_FUTURE_MS_MAX {
+            return Err(EventCode::InFuture);
+        }
+        let (person, actor, flags) = self.who(&draft)?;
+        let session = match draft.session.as_deref() {
+            Some(text) => uuid7::parse(text).ok_or(EventCode::SessionInvalid)?,
+            None => 0,
+        };
+        draft.props.push('}');
+        if draft.props.len() > EVENT_BYTES_MAX {
+            return Err(EventCode::EventTooLarge);
+        }
+        props::check(&draft.props)?;
+        let event_id = self.event_id(&draft, ts_ms);
+        Ok(Row {
+            project: self.project,
+            person,
+            actor,
+            ts_ms,
+            seq: draft.seq,
+            event_id,
+            received_ms: draft.received_ms.unwrap_or(self.now_ms),
+            claimed_ms: draft.claimed_ms.unwrap_or(ts_ms),
+            flags,
+            event: name.into_owned(),
+            session,
+            dims: draft.dims,
+            props: draft.props.into(),
+        })
+    }
+
+    fn who(&mut self, draft: &Draft<'_>) -> Result<(u64, u64, u8), EventCode> {
+        if let (Some(person), Some(actor)) = (draft.stored_person, draft.stored_actor) {
+            if draft.stored_here {
+                return Ok((person, actor, draft.flags));
+            }
+            let moved = |stored: u64| self.hasher.person(&tagged(Purpose::Moved, stored.into(), 0));
+            return Ok((moved(person), moved(actor), draft.flags));
+        }
+        let user = draft.user.as_deref().map(|id| self.person(Namespace::User, id)).transpose()?;
+        let device =
+            draft.device.as_deref().map(|id| self.person(Namespace::Device, id)).transpose()?;
+        match (user, device) {
+            (Some(person), actor) => {
+                Ok((person, actor.unwrap_or(person), flags::SERVER | flags::IDENTIFIED))
+            }
+            (None, Some(actor)) => Ok((actor, actor, flags::SERVER)),
+            (None, None) => Err(EventCode::NobodyKnown),
+        }
+    }
+
+    fn person(&mut self, namespace: Namespace, id: &str) -> Result<u64, EventCode> {
+        let id = normalise(id);
+        let (known, invalid) = match namespace {
+            Namespace::User => (&mut self.users, EventCode::UserInvalid),
+            Namespace::Device => (&mut self.devices, EventCode::DeviceInvalid),
+        };
+        if let Some(person) = known.get(id) {
+            return Ok(*person);
+        }
+        let first = match self.ids {
+            Ids::Hashed => parse_hash(id).ok_or(invalid)?,
+            Ids::Raw if id.is_empty() || id.chars().count() > RAW_ID_CHARS_MAX => {
+                return Err(EventCode::RawIdInvalid);
+            }
+            Ids::Raw => h1(self.salt.as_bytes(), namespace, id),
+        };
+        let person = self.hasher.person(&first);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(id.into(), person);
+        Ok(person)
+    }
+
+    fn event_id(&mut self, draft: &Draft<'_>, ts_ms: i64) -> u128 {
+        let (content, occurrence) = match draft.id.as_deref() {
+            Some(text) => match uuid7::parse(text).filter(|id| uuid7::unix_ms(*id).is_some()) {
+                Some(id) => return id,
+                None => (xxhash_rust::xxh3::xxh3_128(text.as_bytes()), 0),
+            },
+            None => {
+                let times = self.seen.entry(draft.content).or_insert(0);
+                *times += 1;
+                (draft.content, *times)
+            }
+        };
+        let [a, b, c, d, e, f, g, h, i, j, ..] =
+            self.hasher.stored(&tagged(Purpose::EventId, content, occurrence));
+        uuid7::make(u64::try_from(ts_ms).unwrap_or(0), [a, b, c, d, e, f, g, h, i, j])
+    }
+}
+
+impl Draft<'_> {
+    /// Merge an object of properties in.
+    fn put_props(&mut self, cell: &Cell<'_>) -> Result<(), EventCode> {
+        let text = match cell {
+            Cell::Json(text) => Cow::Borrowed(*text),
+            other => other.text().ok_or(EventCode::PropsInvalid)?,
+        };
+        let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let inner = inner.ok_or(EventCode::PropsInvalid)?.trim();
+        if !inner.is_empty() {
+            if self.props.len() > 1 {
+                self.props.push(',');
+            }
+            // Checked as a whole when the row is finished.
+            self.props.push_str(inner);
+        }
+        Ok(())
+    }
+}
+
+/// The fingerprint of the pseudonyms of a project; says nothing about the key it is made with.
+pub fn realm(hasher: &ServerHasher) -> String {
+    format!("{:016x}", hasher.person(&tagged(Purpose::Realm, 0, 0)))
+}
+
+/// What the project's key is used for beside the second stage of ids. On disk: never renumber.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Realm = 1,
+    Moved = 2,
+    EventId = 3,
+}
+
+/// The text to be keyed. First-stage hashes are 32 random bytes; these begin with twelve equal ones.
+fn tagged(purpose: Purpose, number: u128, count: u32) -> [u8; 32] {
+    let mut bytes = [purpose as u8; 32];
+    bytes[12..28].copy_from_slice(&number.to_be_bytes());
+    bytes[28..].copy_from_slice(&count.to_be_bytes());
+    bytes
+}
+
+fn stored(cell: &Cell<'_>) -> Option<u64> {
+    let text = cell.text()?;
+    (text.len() == 16).then(|| u64::from_str_radix(&text, 16).ok()).flatten().filter(|id| *id != 0)
+}
+
+fn owned<'c>(
+    cell: Cell<'c>,
+    place: &mut Option<Cow<'c, str>>,
+    fault: EventCode,
+) -> Option<EventCode> {
+    let text = match cell {
+        Cell::Text(text) => Some(text),
+        Cell::Untyped(text) => Some(Cow::Borrowed(text)),
+        other => other.text().map(|text| Cow::Owned(text.into_owned())),
+    };
+    let fault = text.is_none().then_some(fault);
+    *place = text;
+    fault
+}
+
+/// Seeds of the fields' hashes. On disk through event ids: never change one.
+fn field_seed(field: Field) -> u64 {
+    match field {
+        Field::Dim(dim) => xxhash_rust::xxh3::xxh3_64(dim.name().as_bytes()) ^ 1,
+        named => {
+            let name = Field::NAMED.iter().find(|(_, f)| *f == named).map_or("", |(name, _)| name);
+            xxhash_rust::xxh3::xxh3_64(name.as_bytes()) ^ 2
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `GET /v1/export`: raw events as a stream.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use hyper::body::{Bytes, Frame};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::range::parse_range;
+use crate::app::App;
+use crate::bulk::export::export;
+use crate::bulk::form::Form;
+use crate::error::ApiError;
+use crate::extract::{Exporter, Params};
+
+/// Chunks that may wait for a slow reader.
+const CHUNKS: usize = 4;
+
+/// What to export.
+#[derive(Debug, Deserialize)]
+pub struct ExportParams {
+    from: Option<String>,
+    to: Option<String>,
+    format: Option<Form>,
+}
+
+/// Stream the raw events of a time range. An export can be imported again.
+#[utoipa::path(
+    get, path = "/v1/export", tag = "events", security(("secret_key" = ["analytics:export"])),
+    params(
+        ("from" = Option<String>, Query, description = "Date or instant, included"),
+        ("to" = Option<String>, Query, description = "Date or instant, excluded"),
+        ("format" = Option<String>, Query, description = "`jsonl` (default), `csv` or `parquet`"),
+        ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
+    ),
+    responses(
+        (status = 200, description = "The events", body = String, content_type = "application/x-ndjson"),
+        (status = 422, description = "A parameter is wrong", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 503, description = "Too many exports are running", content_type = "application/problem+json", body = crate::openapi::Problem),
+    )
+)]
+pub async fn export_events(
+    State(app): State<App>,
+    Exporter(project): Exporter,
+    Params(params): Params<ExportParams>,
+) -> Result<Response, ApiError> {
+    let form = params.format.unwrap_or(Form::Jsonl);
+    let range = parse_range(params.from.as_deref(), params.to.as_deref(), &project.tz)?;
+    let place = app.exports.clone().try_acquire_owned().map_err(|_| ApiError::Busy)?;
+    let (sender, chunks) = mpsc::channel(CHUNKS);
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        let mut out = Channel { sender, gone: false };
+        if let Err(error) = export(&app, &project, range, form, &mut out)
+            && !out.gone
+        {
+            tracing::error!(error = format!("{error:#}"), "an export broke off");
+            // The reader must not take half of the events for all of them.
+            let _ = out.sender.blocking_send(Err(io::Error::other("the export broke off")));
+        }
+    });
+    let mut response = Response::new(Body::new(Stream(chunks)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    let attachment = match form {
+        Form::Jsonl => "attachment; filename=\"events.jsonl\"",
+        Form::Csv => "attachment; filename=\"events.csv\"",
+        Form::Parquet => "attachment; filename=\"events.parquet\"",
+    };
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment));
+    Ok(response)
+}
+
+struct Channel {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    gone: bool,
+}
+
+impl Write for Channel {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.sender.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        self.gone = sent.is_err();
+        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Stream(mpsc::Receiver<io::Result<Bytes>>);
+
+impl hyper::body::Body for Stream {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+}

@@ -1,0 +1,130 @@
+//! Commands that need the event store. They run the same way in the process that was called and in
+//! a server that the command was handed to.
+//!
+//! In: a [`Task`], plain data. Out: what it prints on a [`Console`].
+//!
+//! Deliberately elsewhere: arguments (`cli`), the way to the server (`control`).
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+use crate::app::App;
+use crate::bulk::demo::{DemoTask, fill};
+use crate::bulk::export::{ConsoleOut, ExportTask, export};
+use crate::bulk::import::{self, ImportTask, import};
+use crate::cli::project::Created;
+use crate::console::Console;
+use crate::keys::{Key, KeyKind, Scope, Scopes};
+use crate::meta::projects::{NewProject, Project};
+use crate::query::questions::parse_question;
+use crate::query::range::parse_range;
+
+/// A command.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Files of events into a project.
+    Import(ImportTask),
+    /// Events of a project out.
+    Export(ExportTask),
+    /// One question.
+    Query(QueryTask),
+    /// A project with data made on the spot.
+    Demo(DemoTask),
+}
+
+/// One question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueryTask {
+    /// The project's slug.
+    pub project: String,
+    /// The kind of question.
+    pub kind: String,
+    /// The question, JSON text.
+    pub question: String,
+}
+
+impl Task {
+    /// Run it on a thread that may block, inside the runtime of `handle`.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    pub fn run(&self, app: &App, handle: &Handle, console: &mut dyn Console) -> anyhow::Result<()> {
+        match self {
+            Self::Import(task) => {
+                let project = find(app, handle, &task.project)?;
+                let summary = import(app, &project, task, console)?;
+                import::print(&summary, task.json, console)
+            }
+            Self::Export(task) => {
+                let project = find(app, handle, &task.project)?;
+                let range = parse_range(task.from.as_deref(), task.to.as_deref(), &project.tz)?;
+                let count = export(app, &project, range, task.form, &mut ConsoleOut(console))?;
+                Ok(console.note(&format!("{count} events"))?)
+            }
+            Self::Query(task) => {
+                let project = find(app, handle, &task.project)?;
+                let question = parse_question(task.question.as_bytes())?;
+                let answer = handle.block_on(app.ask(&project, &task.kind, question))?;
+                let mut line = serde_json::to_string(&answer)?;
+                line.push('\n');
+                Ok(console.out(line.as_bytes())?)
+            }
+            Self::Demo(task) => demo(app, handle, task, console),
+        }
+    }
+}
+
+fn find(app: &App, handle: &Handle, slug: &str) -> anyhow::Result<Arc<Project>> {
+    let found = handle.block_on(app.meta.find_project(slug))?;
+    found.with_context(|| {
+        format!("there is no project {slug:?}; `tallymark project list` shows those there are")
+    })
+}
+
+fn demo(
+    app: &App,
+    handle: &Handle,
+    task: &DemoTask,
+    console: &mut dyn Console,
+) -> anyhow::Result<()> {
+    let created = handle.block_on(demo_project(app, &task.slug))?;
+    let filled = fill(app, &created.project, task, console)?;
+    if task.json {
+        let mut all = created.json();
+        if let (Some(all), Some(filled)) = (all.as_object_mut(), filled.as_object()) {
+            all.extend(filled.clone());
+        }
+        return Ok(console.out(format!("{all}\n").as_bytes())?);
+    }
+    let text = format!(
+        "{} events of {} to {} in the project {}\nwrite key   {}\nsalt        {}\nsecret key  {}\n",
+        filled["events"],
+        filled["from"].as_str().unwrap_or_default(),
+        filled["to"].as_str().unwrap_or_default(),
+        created.project.slug,
+        created.write_key.reveal(),
+        created.project.salt,
+        created.secret_key.reveal(),
+    );
+    Ok(console.out(text.as_bytes())?)
+}
+
+/// The demo's project with keys that can be shown: new ones, when it was there already.
+async fn demo_project(app: &App, slug: &str) -> anyhow::Result<Created> {
+    let now_ms = app.clock.now_ms();
+    let Some(project) = app.meta.find_project(slug).await? else {
+        let new = NewProject { name: "Demo shop".into(), slug: slug.to_owned(), tz: "UTC".into() };
+        return crate::cli::project::create(&app.meta, &app.pepper, &new, now_ms).await;
+    };
+    let project = Project::clone(&project);
+    let write_key = Key::generate(KeyKind::Public)?;
+    let secret_key = Key::generate(KeyKind::Secret)?;
+    let keys = app.meta.access_keys();
+    let may_send: Scopes = [Scope::Ingest].into_iter().collect();
+    keys.create(&project, &write_key, &app.pepper, may_send, now_ms).await?;
+    keys.create(&project, &secret_key, &app.pepper, Scopes::all(), now_ms).await?;
+    Ok(Created { project, write_key, secret_key })
+}
