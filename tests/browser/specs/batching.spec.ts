@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { useBench } from "../support/bench.ts";
+import { flush, useBench } from "../support/bench.ts";
 import { until, untilEqual } from "../support/until.ts";
 
 const fixture = useBench();
@@ -41,7 +41,7 @@ for (const { what, script, atOnce } of [
       script: `tally.track("opened");`,
     });
     await until("the first batch", () => proxy.batches[0]);
-    await page.evaluate("tally.flush()"); // answered: the next batch is nobody's resend
+    await flush(page); // answered: the next batch is nobody's resend
     const trackedAt = await page.evaluate<number>(`${script}; Date.now()`);
     await until("the next batch", () => proxy.batches[1]);
     const waited = (proxy.batches[1]?.at ?? 0) - trackedAt;
@@ -56,7 +56,7 @@ test("a hundred events arrive once each, with the ids and numbers they were give
     name: "hundred",
     script: trackMany("step_done", 100),
   });
-  await page.evaluate("tally.flush()");
+  await flush(page);
   await untilEqual({ step_done: 100 }, () => fixture.bench.collector.counts(project));
 
   const sent = proxy.sent();
@@ -84,7 +84,7 @@ test("values of every kind arrive as they were passed", async () => {
     name: "values",
     script: `tally.track("order_priced", ${JSON.stringify(props)});`,
   });
-  await page.evaluate("tally.flush()");
+  await flush(page);
   const [event] = await until("the event", async () => {
     const events = await fixture.bench.collector.events(project);
     return events.length > 0 && events;

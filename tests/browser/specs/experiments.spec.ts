@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { allocationPoint, equalShare } from "../support/allocation.ts";
-import { useBench, vectors } from "../support/bench.ts";
+import { flush, useBench, vectors } from "../support/bench.ts";
 import { until, untilEqual } from "../support/until.ts";
 
 const fixture = useBench();
@@ -57,7 +57,8 @@ test("an unknown experiment has no variant, and asking counts nothing", async ()
   await page.evaluate("tally.ready()");
   assert.equal(await page.evaluate(`tally.variant("nobody-made-this")`), null);
   assert.ok(await page.evaluate(`tally.variant("experiment-1")`));
-  await page.evaluate(`tally.track("asked"); tally.flush()`);
+  await page.evaluate(`tally.track("asked")`);
+  await flush(page);
   await untilEqual({ opened: 1, asked: 1 }, () => fixture.bench.collector.counts(project));
   assert.ok(proxy.sent().every(({ name }) => name !== "$exposure"));
 });
@@ -72,7 +73,7 @@ test("an exposure is counted once and says what was shown; a conversion names it
   });
   await page.evaluate("tally.ready()");
   const variant = await page.evaluate<string>(`tally.exposure("experiment-1"); tally.variant("experiment-1")`);
-  await page.evaluate("tally.flush()");
+  await flush(page);
   await untilEqual({ $exposure: 1, $conversion: 1 }, () => fixture.bench.collector.counts(project));
   const [exposure] = await fixture.bench.collector.events(project, { event: "$exposure" });
   assert.deepEqual(exposure?.props, { experiment: "experiment-1", variant });

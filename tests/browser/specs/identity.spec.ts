@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 
-import { useBench, vectors } from "../support/bench.ts";
+import { flush, useBench, vectors } from "../support/bench.ts";
 import { storedOnDevice } from "../support/storage.ts";
 import { until, untilEqual } from "../support/until.ts";
 
@@ -37,7 +37,7 @@ for (const salt of new Set(CASES.map((one) => one.salt))) {
       script: `for (const id of ${JSON.stringify(ids)}) { tally.identify(id); tally.track("seen"); }`,
       changes: { salt },
     });
-    await page.evaluate("tally.flush()");
+    await flush(page);
     const users = await until("all events", () => {
       const seen = proxy.sent().filter(({ name }) => name === "seen");
       return seen.length >= cases.length && seen.map(({ user }) => user);
@@ -51,13 +51,13 @@ test("a raw user or device id is never sent and never stored", async () => {
     name: "canary",
     script: `tally.track("opened"); tally.identify("${CANARY}"); tally.track("signed_in");`,
   });
-  await page.evaluate("tally.flush()");
+  await flush(page);
   await untilEqual({ opened: 1, $identify: 1, signed_in: 1 }, () =>
     fixture.bench.collector.counts(project),
   );
   await page.reload();
   await page.waitForFunction("window.started");
-  await page.evaluate("tally.flush()");
+  await flush(page);
 
   const onDevice = await storedOnDevice(page);
   const onWire = proxy.batches.map(({ text }) => text).join("\n");
@@ -66,6 +66,14 @@ test("a raw user or device id is never sent and never stored", async () => {
     assert.ok(!text.includes(encodeURIComponent(CANARY)), `the encoded user id is ${where}`);
     assert.ok(!text.includes(Buffer.from(CANARY).toString("base64").slice(0, 20)), `base64 ${where}`);
   }
+
+  // Event names are stored as text: the search does find what is there.
+  assert.notDeepEqual(fixture.bench.collector.filesWith("signed_in"), []);
+  assert.deepEqual(fixture.bench.collector.filesWith(CANARY), [], "the collector wrote the user id");
+  const user = proxy.sent().find(({ name }) => name === "signed_in")?.user ?? "";
+  assert.match(user, HASH);
+  const bytes = Buffer.from(user, "hex");
+  assert.deepEqual(fixture.bench.collector.filesWith(user, bytes), [], "it wrote the first hash");
 
   // The device id is random and unknown to us. But whatever is stored, hashing it once more must
   // not give what was sent: then the stored text would be the raw id.
@@ -83,7 +91,8 @@ test("a device keeps its id over reloads and gets a new one on reset", async () 
   await page.reload();
   await page.waitForFunction("window.started");
   await until("the second batch", () => proxy.sent().length >= 2);
-  await page.evaluate(`tally.identify("ada"); tally.reset(); tally.track("after_reset"); tally.flush()`);
+  await page.evaluate(`tally.identify("ada"); tally.reset(); tally.track("after_reset")`);
+  await flush(page);
   const sent = await until("the reset event", () => {
     const found = proxy.sent();
     return found.some(({ name }) => name === "after_reset") && found;
@@ -101,7 +110,7 @@ test("web and server events of one user are one person", async () => {
     name: "one-person",
     script: `tally.identify(" ${CANARY} "); tally.track("signed_in");`,
   });
-  await page.evaluate("tally.flush()");
+  await flush(page);
   const id = "01a20217-218f-7da0-9d12-b3f82d8397c8";
   await fixture.bench.collector.sendFromServer(project, [
     { id: id.replace("01a20217-218f", uuidTime()), name: "invoice_paid", at: Date.now(), user_id: CANARY },
@@ -122,8 +131,10 @@ test("without consent nothing is kept and nothing is sent", async () => {
   });
   await until("a failed batch", () => proxy.batches[0]);
   // What waits for its second attempt goes as well.
-  await page.evaluate(`tally.optOut(); tally.track("meanwhile"); tally.page(); tally.flush()`);
-  await page.evaluate(`tally.optIn(); tally.track("afterwards"); tally.flush()`);
+  await page.evaluate(`tally.optOut(); tally.track("meanwhile"); tally.page()`);
+  await flush(page);
+  await page.evaluate(`tally.optIn(); tally.track("afterwards")`);
+  await flush(page);
   await until("the event after opting in", () =>
     proxy.sent().some(({ name }) => name === "afterwards"),
   );
@@ -147,7 +158,7 @@ test("in mode none nothing is stored and nothing is sent", async () => {
     script: `tally.track("opened"); tally.page(); tally.identify("${CANARY}");`,
     changes: { mode: "none" },
   });
-  await page.evaluate("tally.ready().then(() => tally.flush())");
+  await flush(page);
   assert.equal(await storedOnDevice(page), NOTHING);
   assert.deepEqual(proxy.batches, []);
   assert.deepEqual(await fixture.bench.collector.events(project), []);

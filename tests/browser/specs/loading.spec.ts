@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 
-import { ROOT, useBench } from "../support/bench.ts";
+import { flush, ROOT, useBench } from "../support/bench.ts";
 import { until, untilEqual } from "../support/until.ts";
 
 const fixture = useBench();
@@ -25,7 +25,7 @@ test("calls made before the package is ready keep their order and their meaning"
       tally.reset();
       tally.track("three");`,
   });
-  await page.evaluate("tally.flush()");
+  await flush(page);
   const sent = await until("all events", () => proxy.sent().length >= 8 && proxy.sent());
   const inOrder = [...new Map(sent.map((event) => [event.id, event])).values()].sort((a, b) => a.n - b.n);
   assert.deepEqual(
@@ -53,7 +53,7 @@ test("page views follow a single-page app when autoPage is on", async () => {
   await page.evaluate(`history.pushState(null, "", "/second"); history.pushState(null, "", "/third")`);
   await page.evaluate(`history.back()`);
   await until("four page views", async () => {
-    await page.evaluate("tally.flush()");
+    await flush(page);
     return proxy.sent().filter(({ name }) => name === "$pageview").length >= 4;
   });
 });

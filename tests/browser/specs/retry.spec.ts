@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { useBench } from "../support/bench.ts";
+import { flush, useBench } from "../support/bench.ts";
 import type { Behaviour } from "../support/proxy.ts";
 import { until, untilEqual } from "../support/until.ts";
 
@@ -35,7 +35,7 @@ describe("every event is counted once when", { concurrency: 5 }, () => {
         behave: (n) => (n < 2 ? fault : "pass"),
       });
       await untilEqual({ step_done: 3 }, () => fixture.bench.collector.counts(project));
-      await page.evaluate("tally.flush()");
+      await flush(page);
       assert.deepEqual(await fixture.bench.collector.counts(project), { step_done: 3 });
 
       assert.ok(proxy.batches.length > 2, "it was sent again");
@@ -80,7 +80,7 @@ test("one bad event does not fail the good ones of its batch", async () => {
       tally.track("cyclic", (() => { const a = {}; a.a = a; return a; })());
       tally.track("after");`,
   });
-  await page.evaluate("tally.flush()");
+  await flush(page);
   await untilEqual([1, 1], async () => {
     const { before, after } = await fixture.bench.collector.counts(project);
     return [before, after];

@@ -17,6 +17,9 @@ import { Site } from "./site.ts";
 /** The checkout; the runner says where it is. */
 export const ROOT = process.env["TALLYMARK_ROOT"] ?? join(process.cwd(), "..", "..");
 
+/** Longer than the package's own timeout of a request. */
+const FLUSH_MS = 20_000;
+
 /** A JSON file of `tests/vectors`. */
 export function vectors<T>(name: string): T {
   return JSON.parse(readFileSync(join(ROOT, "tests", "vectors", `${name}.json`), "utf8")) as T;
@@ -108,6 +111,17 @@ export class Bench {
     await this.site.stop();
     await this.collector.stop();
   }
+}
+
+/**
+ * Flush the page's package. A flush that is never answered fails the test here, where it happened,
+ * instead of by the clock of the whole file.
+ */
+export async function flush(page: Page): Promise<void> {
+  const answered = await page.evaluate(
+    `Promise.race([tally.flush().then(() => true), new Promise((r) => setTimeout(r, ${FLUSH_MS}, false))])`,
+  );
+  if (!answered) throw new Error(`flush() was not answered within ${FLUSH_MS} ms`);
 }
 
 /** A bench for all tests of a file. */

@@ -5,7 +5,7 @@
  */
 
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -77,7 +77,7 @@ export class Collector {
   /** Create a project with the command line, as an operator would. */
   async createProject(slug: string): Promise<Project> {
     const args = ["project", "create", `Test ${slug}`, "--slug", slug, "--data", this.folder, "--json"];
-    const { stdout } = await promisify(execFile)(BINARY, args);
+    const { stdout } = await promisify(execFile)(BINARY, args, { timeout: START_MS });
     return JSON.parse(stdout) as Project;
   }
 
@@ -123,6 +123,17 @@ export class Collector {
     const address = new URL("/v1/batch", this.origin);
     const body = { nonce: "0".repeat(32), sdk: "test/1", sent_at: Date.now(), events };
     return this.read(project, address, { method: "POST", body: JSON.stringify(body) });
+  }
+
+  /** The files of the data folder in which one of these texts or byte sequences stands. */
+  filesWith(...texts: (string | Buffer)[]): string[] {
+    const files = readdirSync(this.folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    return files.filter((file) => {
+      const content = readFileSync(file);
+      return texts.some((text) => content.includes(text));
+    });
   }
 
   /** End the process and remove its folder. */
