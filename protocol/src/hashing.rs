@@ -125,7 +125,11 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 fn keyed(key: &[u8]) -> HmacSha256 {
-    HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length")
+    match HmacSha256::new_from_slice(key) {
+        Ok(keyed) => keyed,
+        // Not `expect`: it would bring the formatting of errors into every page.
+        Err(_) => unreachable!("HMAC takes a key of any length"),
+    }
 }
 
 #[cfg(test)]

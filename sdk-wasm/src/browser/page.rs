@@ -12,9 +12,15 @@ const TEXT_BYTES_MAX: usize = 2_048;
 /// A fragment that is no route (`#/…`, `#!…`) is left out: it names a place on the page, and
 /// sign-in flows put tokens there.
 pub fn context_json(address: &str) -> String {
-    let fragment = address.find('#').filter(|at| !address[at + 1..].starts_with(['/', '!']));
     let mut json = String::from("{");
-    push_short(&mut json, "url", &address[..fragment.unwrap_or(address.len())]);
+    push_short(
+        &mut json,
+        "url",
+        match address.split_once('#') {
+            Some((page, fragment)) if !fragment.starts_with(['/', '!']) => page,
+            _ => address,
+        },
+    );
     if let Some(window) = web_sys::window() {
         describe(&window, &mut json);
     }
@@ -64,9 +70,7 @@ fn push_short(json: &mut String, key: &str, text: &str) {
     if text.is_empty() {
         return;
     }
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    push_member(json, key, &text[..end]);
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    // Not an index: its panic would bring the formatting of text into every page.
+    push_member(json, key, text.get(..end).unwrap_or_default());
 }
