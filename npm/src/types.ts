@@ -74,8 +74,8 @@ export interface Options {
   debug?: boolean;
   /** Called with everything that went wrong. It may be called often; keep it quick. */
   onError?: (error: TallymarkError) => void;
-  /** Where `tallymark_bg.wasm` is, if a bundler did not put it beside the script. */
-  wasm?: string | URL;
+  /** Where `tallymark_bg.wasm` is, if a bundler did not put it beside the script; or its bytes. */
+  wasm?: string | URL | BufferSource;
 }
 
 /** What was on screen. */

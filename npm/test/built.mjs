@@ -1,0 +1,23 @@
+/** Where the built package is, and the tables all implementations share. */
+
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const DIST = new URL("../dist/", import.meta.url);
+
+/** A file of the built package; says what to do when there is none. */
+export function built(name) {
+  const url = new URL(name, DIST);
+  if (!existsSync(url)) throw new Error(`${fileURLToPath(url)} is missing: run \`cargo xtask build\``);
+  return url;
+}
+
+/** The module's bytes: Node's `fetch` reads no files. */
+export function moduleBytes() {
+  return readFileSync(built("tallymark_bg.wasm"));
+}
+
+/** A table of `tests/vectors`. */
+export function vectors(name) {
+  return JSON.parse(readFileSync(new URL(`../../tests/vectors/${name}.json`, import.meta.url), "utf8"));
+}

@@ -1,0 +1,77 @@
+/** The packed package: what is in it, what it asks of whoever installs it, and servers that import it. */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+
+import { built } from "./built.mjs";
+
+const NPM = new URL("../", import.meta.url);
+const manifest = JSON.parse(readFileSync(new URL("package.json", NPM), "utf8"));
+const tarball = fileURLToPath(new URL(`tallymark-web-${manifest.version}.tgz`, NPM));
+const tar = (...options) => execFileSync("tar", options, { encoding: "utf8" });
+const files = tar("-tzf", tarball).trim().split("\n").map((file) => file.replace(/^package\//, ""));
+const packed = JSON.parse(tar("-xzOf", tarball, "package/package.json"));
+
+test("the package holds what a page and its author need, and nothing else", () => {
+  assert.deepEqual(files.sort(), [
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "dist/glue.js",
+    "dist/glue.js.map",
+    "dist/index.d.ts",
+    "dist/index.js",
+    "dist/index.js.map",
+    "dist/tallymark_bg.wasm",
+    "dist/types.d.ts",
+    "package.json",
+  ]);
+});
+
+test("installing it runs nothing and brings nothing else", () => {
+  assert.equal(packed.dependencies, undefined);
+  assert.equal(packed.peerDependencies, undefined);
+  const installing = Object.keys(packed.scripts ?? {}).filter((name) => /install|prepare|^pre|^post/.test(name));
+  assert.deepEqual(installing, []);
+});
+
+test("every file the manifest names is in the package", () => {
+  const named = [packed.main, packed.types, ...Object.values(packed.exports).flatMap((entry) =>
+    typeof entry === "string" ? [entry] : Object.values(entry),
+  )];
+  for (const file of named) assert.ok(files.includes(file.replace("./", "")), file);
+  assert.equal(Object.keys(packed.exports["."])[0], "types", "TypeScript reads the first that fits");
+});
+
+test("no path of the machine that built it is in the package", () => {
+  const home = process.env.HOME ?? "/home";
+  for (const file of files) {
+    const text = tar("-xzOf", tarball, `package/${file}`);
+    for (const path of [fileURLToPath(new URL("../", NPM)), `${home}/`]) {
+      assert.equal(text.includes(path), false, `${path} is in ${file}`);
+    }
+  }
+});
+
+test("the name of the module stands in the script as bundlers look for it", () => {
+  const script = readFileSync(built("index.js"), "utf8");
+  assert.match(script, /new URL\("tallymark_bg\.wasm",\s*import\.meta\.url\)/);
+  assert.match(script, /import\("\.\/glue\.js"\)/);
+});
+
+test("a server that imports and calls it sees nothing happen", async () => {
+  const before = Object.getOwnPropertyNames(globalThis).sort();
+  const tally = await import(built("index.js"));
+  tally.init({ key: "tm_pk_test_x", salt: "salt", endpoint: "https://stats.example" });
+  tally.track("rendered");
+  tally.page();
+  tally.identify("ada");
+  tally.optIn();
+  assert.equal(tally.variant("buy-button"), null);
+  assert.equal(await tally.ready(), false);
+  assert.equal(await tally.flush(), false);
+  assert.deepEqual(Object.getOwnPropertyNames(globalThis).sort(), before);
+});

@@ -1,0 +1,61 @@
+/**
+ * A stage that looks like a browser window to the package: as much of it as the package touches.
+ *
+ * In: nothing. Out: the requests the page made, and handles to make things happen. For what only a
+ * real browser can show there are the browser tests of the project.
+ */
+
+/** Turns this Node process into a page; only once per process. */
+export function setStage({ stored = {}, privacy = false } = {}) {
+  const listeners = new Map();
+  const sent = [];
+  const storage = new Map(Object.entries(stored));
+  let href = "https://shop.example/p/1?utm_source=news#reviews";
+
+  globalThis.Window = class {
+    static [Symbol.hasInstance](value) {
+      return value === globalThis;
+    }
+  };
+  define("window", globalThis);
+  define("location", { get href() { return href; }, get pathname() { return new URL(href).pathname; },
+    get search() { return new URL(href).search; }, get hash() { return new URL(href).hash; },
+    origin: "https://shop.example" });
+  define("document", { visibilityState: "visible", referrer: "https://t.example/", addEventListener });
+  define("navigator", { language: "de-DE", globalPrivacyControl: privacy, sendBeacon: () => true });
+  define("screen", { width: 1280, height: 800 });
+  define("history", {
+    pushState(_, __, url) { href = new URL(url, href).href; },
+    replaceState(_, __, url) { href = new URL(url, href).href; },
+  });
+  define("localStorage", {
+    getItem: (key) => storage.get(key) ?? null,
+    setItem: (key, text) => void storage.set(key, text),
+    removeItem: (key) => void storage.delete(key),
+  });
+  define("matchMedia", () => ({ matches: false }));
+  define("addEventListener", addEventListener);
+  // The module is a file here; everything else goes to the collector.
+  define("fetch", async (url, options) => {
+    const batch = JSON.parse(options.body);
+    sent.push({ url: String(url), options, batch });
+    return Response.json({ nonce: batch.nonce, ok: batch.events.length, dup: 0, rejected: [] });
+  });
+
+  function define(name, value) {
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+  function addEventListener(name, listener) {
+    listeners.set(name, [...(listeners.get(name) ?? []), listener]);
+  }
+  return {
+    sent,
+    storage,
+    events: () => sent.flatMap(({ batch }) => batch.events),
+    happen: (name, event = {}) => (listeners.get(name) ?? []).forEach((listener) => listener(event)),
+    hide() {
+      document.visibilityState = "hidden";
+      this.happen("visibilitychange");
+    },
+  };
+}
