@@ -86,7 +86,7 @@ try {
   // Two at a time: a browser and a collector each. Longer than the slowest spec on a busy machine.
   const { status } = spawnSync(
     process.execPath,
-    ["--enable-source-maps", "--test", "--test-concurrency=2", "--test-timeout=240000", ...files],
+    ["--enable-source-maps", "--test", "--test-reporter=spec", "--test-concurrency=2", "--test-timeout=240000", ...files],
     { cwd: here, env, stdio: "inherit" },
   );
   process.exitCode = status ?? 1;
