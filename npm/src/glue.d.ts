@@ -13,4 +13,4 @@ export class Client {
   lost(): string;
 }
 
-export default function start(source: { module_or_path: string | URL | BufferSource }): Promise<unknown>;
+export default function start(source: { module_or_path: Promise<Response> | BufferSource }): Promise<unknown>;

@@ -52,8 +52,7 @@ export function init(options: Options): void {
  */
 export function track(name: string, properties?: Properties): void {
   quietly(() => {
-    const json = encode(properties, report);
-    dispatch(`track ${name} ${json}`, (client, at) => client.track(String(name), json, ...at));
+    record(String(name), encode(properties, report));
   });
 }
 
@@ -144,13 +143,13 @@ export function conversion(name: string, properties: Conversion = {}): void {
       const met = experiment === undefined ? undefined : client.variant(experiment);
       const late = met === undefined ? early : encode({ variant: met, ...properties, name }, report);
       client.track("$conversion", late, ...at);
-    });
+    }, ["$conversion", early]);
   });
 }
 
 /** The visitor agreed: remember them across visits. Undone by {@link optOut}. */
 export function optIn(): void {
-  quietly(() => dispatch("optIn", (client) => client.optIn()));
+  quietly(() => dispatch("optIn", (client) => client.optIn(), "yes"));
 }
 
 /**
@@ -158,7 +157,7 @@ export function optIn(): void {
  * on the next pages neither. Undone by {@link optIn}.
  */
 export function optOut(): void {
-  quietly(() => dispatch("optOut", (client) => client.optOut()));
+  quietly(() => dispatch("optOut", (client) => client.optOut(), "no"));
 }
 
 /**
@@ -177,6 +176,10 @@ export function flush(): Promise<boolean> {
  */
 export function ready(): Promise<boolean> {
   return quietly(() => onceReady()) ?? Promise.resolve(false);
+}
+
+function record(name: string, json: string): void {
+  dispatch(`track ${name} ${json}`, (client, at) => client.track(name, json, ...at), [name, json]);
 }
 
 /** Nothing of ours may break the page. */

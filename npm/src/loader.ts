@@ -4,6 +4,7 @@
  */
 
 import type { Client } from "./glue";
+import { sendWithoutModule, type Tracked } from "./leaving";
 import type { Mode, Options } from "./types";
 
 /** When and where a call was made: wall clock, monotonic clock, and the address if it changed. */
@@ -12,16 +13,27 @@ export type Made = [wallMs: number, monoMs: number, address: string | undefined]
 /** A call, ready to be passed on. */
 type Call = (client: Client, at: Made) => void;
 
+/** What of a call matters should the page be left before the module is there: an event, or the visitor's word. */
+type Meaning = [name: string, propsJson: string] | "yes" | "no";
+
+/** A call that waits for the module. */
+interface Early {
+  call: Call;
+  at: Made;
+  meaning: Meaning | undefined;
+}
+
 /** Name and version in batches; the build puts the version here. */
 declare const TALLYMARK_VERSION: string;
 
+const SDK = `web/${TALLYMARK_VERSION}`;
 /** Calls kept while the module loads. */
 const EARLY_MAX = 1_000;
 
 let options: Options | undefined;
 let client: Client | undefined;
 let failed = false;
-let early: [Call, Made][] = [];
+let early: Early[] = [];
 let waiting: ((loaded: boolean) => void)[] = [];
 let address: string | undefined;
 
@@ -38,6 +50,8 @@ export function load(given: Options): boolean {
     return false;
   }
   options = given;
+  addEventListener("pagehide", leave);
+  document.addEventListener("visibilitychange", leave);
   void start(given);
   return true;
 }
@@ -48,14 +62,14 @@ export function started(): boolean {
 }
 
 /** Passes a call on, or keeps it until there is somebody to pass it to. */
-export function dispatch(what: string, call: Call): void {
+export function dispatch(what: string, call: Call, meaning?: Meaning): void {
   if (typeof window === "undefined" || failed) return;
   if (options?.debug) console.debug(`tallymark: ${what}`);
   const at = made();
   if (client) {
     call(client, at);
   } else if (early.length < EARLY_MAX) {
-    early.push([call, at]);
+    early.push({ call, at, meaning });
   } else {
     report("queue_full", "the module is not loaded and too many calls wait; this one was dropped");
   }
@@ -91,7 +105,10 @@ export function report(code: string, message: string): void {
 async function start(given: Options): Promise<void> {
   try {
     // The name stands here, and the address of this file in it, for bundlers to find and rewrite.
-    const module_or_path = given.wasm ?? new URL("tallymark_bg.wasm", import.meta.url);
+    const wasm = given.wasm ?? new URL("tallymark_bg.wasm", import.meta.url);
+    // Both at the same time; a failure shows where the second one is waited for.
+    const module_or_path = typeof wasm === "string" || wasm instanceof URL ? fetch(wasm) : wasm;
+    if (module_or_path instanceof Promise) module_or_path.catch(() => {});
     const glue = await import("./glue.js");
     await glue.default({ module_or_path });
     client = new glue.Client(settings(given), batchUrl(given.endpoint), report);
@@ -101,7 +118,7 @@ async function start(given: Options): Promise<void> {
   }
   const calls = early;
   early = [];
-  for (const [call, at] of calls) {
+  for (const { call, at } of calls) {
     try {
       if (client) call(client, at);
     } catch (error) {
@@ -113,6 +130,36 @@ async function start(given: Options): Promise<void> {
   for (const resolve of resolves) resolve(client !== undefined);
 }
 
+/** The page is hidden: what waits for the module may have no other chance. */
+function leave(event: Event): void {
+  if (client || failed || !options) return;
+  if (event.type === "visibilitychange" && document.visibilityState === "visible") return;
+  try {
+    sendEarly(options);
+  } catch (error) {
+    report("sdk_error", String(error));
+  }
+}
+
+function sendEarly(given: Options): void {
+  let word: "yes" | "no" | undefined;
+  let events: Early[] = [];
+  for (const one of early) {
+    if (one.meaning === "yes" || one.meaning === "no") {
+      // As the module does: opting out drops what waits, and what comes after it.
+      if (one.meaning === "no") events = [];
+      word = one.meaning;
+    } else if (one.meaning && word !== "no") {
+      events.push(one);
+    }
+  }
+  const tracked = events.map(({ meaning, at }) => [...(meaning as [string, string]), at] as Tracked);
+  const sent = sendWithoutModule(given, SDK, batchUrl(given.endpoint), word, tracked);
+  // Sent for good: should the page come back, the module must not record them again.
+  const gone = new Set(events.slice(0, sent));
+  early = early.filter((one) => !gone.has(one));
+}
+
 /** Only what crosses the boundary, in the types it expects there. */
 function settings(given: Options): object {
   const mode: Mode = given.mode ?? "cookieless";
@@ -120,7 +167,7 @@ function settings(given: Options): object {
     ...experiment,
     unit: experiment.unit ?? "device",
   }));
-  return { key: given.key, salt: given.salt, mode, experiments, sdk: `web/${TALLYMARK_VERSION}` };
+  return { key: given.key, salt: given.salt, mode, experiments, sdk: SDK };
 }
 
 /** What is wrong with the settings, if anything. */
