@@ -146,9 +146,25 @@ pub(crate) struct TextsBuilder {
 }
 
 impl TextsBuilder {
+    /// Go on with values that have codes already.
+    pub(crate) fn continue_from(values: Vec<Box<str>>) -> Self {
+        let codes = (1..).zip(&values).map(|(code, value)| (value.clone(), code)).collect();
+        Self { texts: Texts { codes: Vec::new(), values }, codes, last: 0 }
+    }
+
+    /// Rows pushed.
+    pub(crate) fn len(&self) -> usize {
+        self.texts.codes.len()
+    }
+
     pub(crate) fn push(&mut self, text: Option<&str>) {
-        let code = text.map_or(0, |text| self.code(text));
+        let code = self.code_of(text);
         self.texts.codes.push(code);
+    }
+
+    /// The code of a text, made if need be, without a row.
+    pub(crate) fn code_of(&mut self, text: Option<&str>) -> u32 {
+        text.map_or(0, |text| self.code(text))
     }
 
     /// The code of a text. Neighbours are often equal, and are found without hashing.

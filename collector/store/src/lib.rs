@@ -21,6 +21,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod wal;
+mod week;
 mod writer;
 
 pub use catalog::{

@@ -61,7 +61,7 @@ pub(crate) struct Live {
 
 /// A memtable that is being written to segments.
 pub(crate) struct Frozen {
-    /// Its rows, all sorted.
+    /// Its rows.
     pub rows: MemView,
     pub refused: Vec<RefusedRow>,
     /// Frames up to this one are in it or before it.
@@ -164,10 +164,12 @@ impl Shared {
                 live.active.keep_sorted(view.active.tail.len(), run);
             }
         }
-        let frozen = view.frozen.iter().flat_map(|frozen| &frozen.rows.runs);
+        let mut frozen = view.frozen.as_ref().map(|frozen| frozen.rows.clone()).unwrap_or_default();
+        let frozen_tail = frozen.sorted_tail();
+        let frozen = frozen.runs.iter().chain(&frozen_tail);
         let in_memory = frozen.chain(&view.active.runs).chain(&tail);
         let in_memory = in_memory.map(|run| Source { blocks: vec![Arc::clone(run) as _] });
-        let in_segments = view.segments.iter().map(|segment| segment.source(&self.cache));
+        let in_segments = view.segments.iter().map(|segment| segment.source());
         in_segments.chain(in_memory).collect()
     }
 }

@@ -118,8 +118,7 @@ impl Store {
         each: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), ScanError> {
         let mut view = self.shared.view();
-        view.active.sorted_tail();
-        crate::rows::scan(&view, project, range, each)
+        crate::rows::scan(&mut view, project, range, each)
     }
 
     /// Event names and properties seen in a project, the newest rows included.
@@ -133,7 +132,9 @@ impl Store {
         let mut schema = self.shared.catalog.schema(project)?;
         let tail = view.active.sorted_tail();
         let mut counter = SchemaCounter::default();
-        let frozen = view.frozen.iter().flat_map(|frozen| &frozen.rows.runs);
+        let mut frozen = view.frozen.map(|frozen| frozen.rows.clone()).unwrap_or_default();
+        let frozen_tail = frozen.sorted_tail();
+        let frozen = frozen.runs.iter().chain(&frozen_tail);
         for run in frozen.chain(&view.active.runs).chain(&tail) {
             counter.merge(run.schema());
         }

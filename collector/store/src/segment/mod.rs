@@ -1,28 +1,176 @@
-//! Segments: stub while the format is written.
+//! Segments: sorted, immutable Parquet files.
+//!
+//! In: sorted rows ([`SegmentWriter`]). Out: columns of row groups for the driver ([`Segment`] as
+//! blocks), whole rows for exports and merges ([`SegmentRows`]), ids for finding duplicates.
+//!
+//! Invariant: a file is never changed once it has its name. It is deleted when the catalog no
+//! longer names it and the last reader is gone.
+//!
+//! Deliberately elsewhere: which files are real (`catalog`), when they are made (`keeper`).
+
 mod cache;
-use crate::{dedupe::Bucket, driver::Source, error::ScanError};
-pub(crate) use cache::ColumnCache;
+mod info;
+mod read;
+mod rows;
+mod write;
+
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-pub(crate) struct Segment;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+
+pub(crate) use cache::ColumnCache;
+pub(crate) use info::promote;
+use info::{INFO_KEY, Info, SEGMENT_VERSION};
+use read::SharedFile;
+pub(crate) use rows::SegmentRows;
+pub(crate) use write::{SegmentWriter, io_error};
+
+use crate::block::{Block, Bounds, Column, ColumnKey};
+use crate::catalog::SegmentMeta;
+use crate::dedupe::Bucket;
+use crate::driver::Source;
+use crate::error::{OpenError, ScanError};
+
+/// An open segment.
+pub(crate) struct Segment {
+    meta: SegmentMeta,
+    info: Info,
+    path: PathBuf,
+    file: SharedFile,
+    arrow: ArrowReaderMetadata,
+    cache: Arc<ColumnCache>,
+    /// Replaced: the file goes with the last reader.
+    is_doomed: AtomicBool,
+}
+
 impl Segment {
-    pub(crate) fn source(self: &Arc<Self>, _: &Arc<ColumnCache>) -> Source {
-        Source::default()
-    }
+    /// Open the file of a segment and read what it says about itself.
+    ///
+    /// # Errors
+    /// [`OpenError::CorruptSegment`], or [`OpenError::NewerVersion`].
     pub(crate) fn open(
-        _: &std::path::Path,
-        _: crate::SegmentMeta,
-        _: &Arc<ColumnCache>,
-    ) -> Result<Self, crate::OpenError> {
-        Ok(Self)
+        data: &Path,
+        meta: SegmentMeta,
+        cache: &Arc<ColumnCache>,
+    ) -> Result<Self, OpenError> {
+        let path = data.join(meta.path());
+        let damaged = |what: String| OpenError::CorruptSegment { file: path.clone(), what };
+        let file = File::open(&path).and_then(SharedFile::new);
+        let file = file.map_err(|error| damaged(error.to_string()))?;
+        let arrow = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|error| damaged(error.to_string()))?;
+        let pairs = arrow.metadata().file_metadata().key_value_metadata();
+        let text = pairs.into_iter().flatten().find(|pair| pair.key == INFO_KEY);
+        let text = text.and_then(|pair| pair.value.as_deref()).unwrap_or("");
+        #[derive(serde::Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let version: Version = serde_json::from_str(text)
+            .map_err(|_| damaged("it was not written by tallymark".into()))?;
+        if version.format > SEGMENT_VERSION {
+            return Err(OpenError::NewerVersion {
+                file: path,
+                found: version.format,
+                known: SEGMENT_VERSION,
+            });
+        }
+        let info: Info = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let groups = arrow.metadata().row_groups();
+        let described = info.groups.iter().map(|group| i64::from(group.rows));
+        if !described.eq(groups.iter().map(|group| group.num_rows())) {
+            return Err(damaged("its row groups are not those it lists".into()));
+        }
+        let cache = Arc::clone(cache);
+        Ok(Self { meta, info, path, file, arrow, cache, is_doomed: AtomicBool::new(false) })
     }
-    pub(crate) fn meta(&self) -> &crate::SegmentMeta {
-        unreachable!()
+
+    pub(crate) fn meta(&self) -> &SegmentMeta {
+        &self.meta
     }
-    pub(crate) fn may_hold_ids(&self, _: &BTreeSet<Bucket>) -> bool {
-        false
+
+    /// Property names and counts of texts, numbers, bools and others, for a merge.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, [u64; 4])> {
+        self.info.keys.iter().map(|(key, counts)| (&**key, *counts))
     }
-    pub(crate) fn ids(&self, _: &mut dyn FnMut(u32, u128)) -> Result<(), ScanError> {
-        Ok(())
+
+    /// Its row groups, for the driver.
+    pub(crate) fn source(self: &Arc<Self>) -> Source {
+        let block = |(group, described): (u32, &info::Group)| {
+            let bounds = described.bounds();
+            Arc::new(SegmentBlock { segment: Arc::clone(self), group, bounds }) as Arc<dyn Block>
+        };
+        Source { blocks: (0..).zip(&self.info.groups).map(block).collect() }
+    }
+
+    /// The row groups in which rows of these persons and times can be.
+    pub(crate) fn groups_holding(
+        &self,
+        project: u32,
+        persons: &std::ops::RangeInclusive<u64>,
+        times: &std::ops::Range<i64>,
+    ) -> Vec<usize> {
+        let groups = self.info.groups.iter().enumerate();
+        let holding =
+            groups.filter(|(_, group)| group.bounds().may_hold(project, persons.clone(), times));
+        holding.map(|(at, _)| at).collect()
+    }
+
+    /// Whether ids of one of these buckets can be inside.
+    pub(crate) fn may_hold_ids(&self, buckets: &BTreeSet<Bucket>) -> bool {
+        let days = &self.info.id_days;
+        buckets.iter().any(|bucket| match *bucket {
+            Bucket::ODD => self.meta.odd_ids > 0,
+            Bucket(day) if self.info.id_days_complete => days.contains(&day),
+            Bucket(day) => (self.meta.id_day_min..=self.meta.id_day_max).contains(&day),
+        })
+    }
+
+    /// Delete the file when the last reader is gone.
+    pub(crate) fn doom(&self) {
+        self.is_doomed.store(true, Ordering::Relaxed);
+    }
+
+    fn group_rows(&self, group: u32) -> usize {
+        self.info.groups[group as usize].rows as usize
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.is_doomed.load(Ordering::Relaxed) {
+            self.cache.forget(self.meta.id);
+            if let Err(error) = std::fs::remove_file(&self.path) {
+                // The next start removes it.
+                tracing::warn!(file = %self.path.display(), %error, "cannot remove a segment");
+            }
+        }
+    }
+}
+
+/// A row group as the driver sees it.
+struct SegmentBlock {
+    segment: Arc<Segment>,
+    group: u32,
+    bounds: Bounds,
+}
+
+impl Block for SegmentBlock {
+    fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    fn sample_persons(&self, project: u32, samples: &mut Vec<(u64, u64)>) {
+        let person = if self.bounds.first.0 == project { self.bounds.first.1 } else { 0 };
+        samples.push((person, u64::from(self.bounds.rows)));
+    }
+
+    fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError> {
+        let decode = || self.segment.decode(self.group, key);
+        self.segment.cache.get(self.segment.meta.id, self.group, key, decode)
     }
 }

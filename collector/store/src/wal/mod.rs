@@ -177,6 +177,7 @@ impl Log {
         self.sealed.push(SealedFile {
             path: self.dir.join(file_name(file.header.first_seq)),
             first_seq: file.header.first_seq,
+            last_seq: self.next_seq - 1,
             bytes: file.good,
         });
     }

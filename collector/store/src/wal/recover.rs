@@ -45,6 +45,8 @@ pub(crate) struct Recovered {
 pub(crate) struct SealedFile {
     pub path: PathBuf,
     pub first_seq: u64,
+    /// Number of the last frame in it.
+    pub last_seq: u64,
     /// Bytes of it that are used.
     pub bytes: u64,
 }
@@ -77,7 +79,7 @@ pub(crate) fn recover(
         }
         expected = Some(end.next_seq);
         out.next_seq = out.next_seq.max(end.next_seq);
-        let file = SealedFile { path, first_seq, bytes: end.offset };
+        let file = SealedFile { path, first_seq, last_seq: end.next_seq - 1, bytes: end.offset };
         if end.next_seq <= flushed_seq + 1 || end.next_seq == first_seq {
             fs::remove_file(&file.path).map_err(|source| io_error(&file.path, source))?;
         } else {

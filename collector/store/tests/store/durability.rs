@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use tallymark_store::{Append, MemoryCatalog, OpenError, RefusedRow, Row, Store};
 
-use crate::support::{ShowAll, all_rows, append, append_rows, open, options, row, sorted};
+use crate::support::{
+    ShowAll, all_rows, append, append_rows, open, options, row, sorted, temp_dir,
+};
 
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -41,14 +43,14 @@ fn batches(count: u64) -> Vec<Vec<Row>> {
 
 #[test]
 fn a_copy_taken_while_the_store_runs_holds_everything_acknowledged() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let catalog = Arc::new(MemoryCatalog::new());
     let store = open(dir.path(), &catalog);
     let mut acknowledged = Vec::new();
     for (i, batch) in batches(8).into_iter().enumerate() {
         append_rows(&store, batch.clone());
         acknowledged.extend(batch);
-        let copy = tempfile::tempdir().unwrap();
+        let copy = temp_dir();
         copy_dir(dir.path(), copy.path());
         let reopened = open(copy.path(), &Arc::new(MemoryCatalog::new()));
         assert_eq!(all_rows(&reopened, 1), sorted(1, &acknowledged), "after batch {i}");
@@ -58,7 +60,7 @@ fn a_copy_taken_while_the_store_runs_holds_everything_acknowledged() {
 
 #[test]
 fn a_log_cut_at_any_byte_gives_the_groups_before_the_cut() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
     let mut ends = vec![32];
     for batch in batches(3) {
@@ -69,7 +71,7 @@ fn a_log_cut_at_any_byte_gives_the_groups_before_the_cut() {
     let (path, bytes) = last_log_file(dir.path());
     let name = path.file_name().unwrap();
     for cut in 32..bytes.len() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = temp_dir();
         fs::create_dir_all(dir.path().join("wal")).unwrap();
         let mut torn = bytes[..cut].to_vec();
         torn.resize(bytes.len() + 100, 0);
@@ -90,7 +92,7 @@ fn a_log_cut_at_any_byte_gives_the_groups_before_the_cut() {
 
 #[test]
 fn every_changed_bit_of_a_log_is_noticed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
     let mut ends = Vec::new();
     for batch in batches(3) {
@@ -101,7 +103,7 @@ fn every_changed_bit_of_a_log_is_noticed() {
     let (path, bytes) = last_log_file(dir.path());
     let last_group = ends[1];
     for bit in 0..bytes.len() * 8 {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = temp_dir();
         let file = dir.path().join("wal").join(path.file_name().unwrap());
         fs::create_dir_all(dir.path().join("wal")).unwrap();
         let mut changed = bytes.clone();
@@ -127,7 +129,7 @@ fn every_changed_bit_of_a_log_is_noticed() {
 
 #[test]
 fn a_missing_log_file_in_the_middle_stops_the_start() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
     for n in 0..400 {
         append_rows(&store, (0..4).map(|i| row(1, i, 1_700_000_000_000, 4 * n + i)).collect());
@@ -144,7 +146,7 @@ fn a_missing_log_file_in_the_middle_stops_the_start() {
 
 #[test]
 fn a_folder_has_one_owner_and_the_error_names_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let catalog = Arc::new(MemoryCatalog::new());
     let store = open(dir.path(), &catalog);
     let error = Store::open(options(dir.path()), catalog.clone()).unwrap_err();
@@ -155,7 +157,7 @@ fn a_folder_has_one_owner_and_the_error_names_it() {
 
 #[test]
 fn refused_rows_are_listed_newest_first_and_survive_flush_and_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let catalog = Arc::new(MemoryCatalog::new());
     let mut store = open(dir.path(), &catalog);
     let refused = |n: i64| RefusedRow {
@@ -185,7 +187,7 @@ fn refused_rows_are_listed_newest_first_and_survive_flush_and_restart() {
 
 #[test]
 fn a_closed_store_takes_nothing_and_what_was_waiting_is_stored() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let catalog = Arc::new(MemoryCatalog::new());
     let store = open(dir.path(), &catalog);
     let (sender, receiver) = std::sync::mpsc::channel();

@@ -7,7 +7,7 @@ use proptest::test_runner::Config;
 use tallymark_analysis::events::EventSet;
 use tallymark_store::{MemoryCatalog, Row};
 
-use crate::support::{ShowAll, all_rows, any_row, append_rows, open, sorted};
+use crate::support::{ShowAll, all_rows, any_row, append_rows, open, sorted, temp_dir};
 
 /// One thing that can happen to a store.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ proptest! {
             Just(EventSet::Except(vec!["view".into()])),
         ],
     ) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = temp_dir();
         let catalog = Arc::new(MemoryCatalog::new());
         let mut store = open(dir.path(), &catalog);
         let mut model = Model::default();

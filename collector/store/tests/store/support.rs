@@ -146,6 +146,17 @@ impl Kernel for ShowKernel {
     }
 }
 
+/// A folder on a file system in memory, where there is one: these tests open thousands of stores,
+/// and each open waits for several syncs.
+pub fn temp_dir() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
 /// Small bounds, so that small tests meet them.
 pub fn options(dir: &Path) -> StoreOptions {
     StoreOptions {

@@ -1,0 +1,155 @@
+//! Memtable to segments.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use super::Keeper;
+use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
+use crate::error::FlushError;
+use crate::memtable::{MemRun, MemView};
+use crate::schema::SchemaCounter;
+use crate::segment::{SegmentWriter, io_error, promote};
+use crate::shared::Frozen;
+use crate::wal::{SealedFile, sync_dir};
+use crate::week;
+
+impl Keeper {
+    /// Write what is in memory to segments. Nothing to do is fine.
+    pub(super) fn flush(&mut self) -> Result<(), FlushError> {
+        let Some(frozen) = self.freeze() else { return Ok(()) };
+        let schema = schema(&frozen.rows);
+        let mut add = Vec::new();
+        if let Err(error) = self.write_weeks(&frozen, &schema, &mut add) {
+            self.remove_files(&add);
+            return Err(error);
+        }
+        let change = CatalogChange {
+            add,
+            remove: Vec::new(),
+            flushed_seq: frozen.seq,
+            refused: frozen.refused.clone(),
+            schema: schema.deltas(),
+            usage: usage(&frozen),
+        };
+        let mut gone = Vec::new();
+        self.commit(change, |live| {
+            live.frozen = None;
+            live.flush_failing = false;
+            gone = remove_flushed(&mut live.wal_files, frozen.seq);
+        })?;
+        self.count(|counters| &counters.flushes);
+        self.shared.signal();
+        // Oldest first: a crash in between never leaves a gap.
+        for file in &gone {
+            fs::remove_file(&file.path).map_err(io_error(&file.path))?;
+        }
+        if !gone.is_empty() {
+            sync_dir(&self.folders.wal).map_err(io_error(&self.folders.wal))?;
+        }
+        Ok(())
+    }
+
+    /// Take the active memtable away, unless one is waiting from a flush that failed.
+    fn freeze(&self) -> Option<Arc<Frozen>> {
+        let mut live = self.shared.live();
+        if let Some(frozen) = &live.frozen {
+            return Some(Arc::clone(frozen));
+        }
+        if live.active.is_empty() {
+            return None;
+        }
+        let active = std::mem::take(&mut live.active);
+        live.active_since = None;
+        live.generation += 1;
+        live.want_roll = true;
+        let seq = live.applied_seq;
+        let refused = active.refused().to_vec();
+        let mut rows = active.view();
+        live.frozen = Some(Arc::new(Frozen { rows: rows.clone(), refused: refused.clone(), seq }));
+        drop(live);
+
+        // Sort the tail outside the lock, then show the sorted form to questions.
+        if let Some(tail) = rows.sorted_tail() {
+            rows = MemView { runs: rows.runs, tail: Vec::new(), sorted: None };
+            rows.runs.push(tail);
+        }
+        let frozen = Arc::new(Frozen { rows, refused, seq });
+        self.shared.live().frozen = Some(Arc::clone(&frozen));
+        Some(frozen)
+    }
+
+    /// One segment per ISO week.
+    fn write_weeks(
+        &mut self,
+        frozen: &Frozen,
+        schema: &SchemaCounter,
+        add: &mut Vec<SegmentMeta>,
+    ) -> Result<(), FlushError> {
+        let runs = &frozen.rows.runs;
+        let mut order: Vec<(i64, usize, usize)> = runs
+            .iter()
+            .enumerate()
+            .flat_map(|(i, run)| {
+                (0..run.len()).map(move |row| (week::number(run.ts_ms(row)), i, row))
+            })
+            .collect();
+        order.sort_by_cached_key(|&(week, run, row)| (week, runs[run].sort_key(row)));
+        let counts = schema.property_counts();
+        let counts = counts
+            .iter()
+            .map(|(key, types)| (&**key, [types.texts, types.numbers, types.bools, types.others]));
+        let promoted = promote(counts, order.len() as u64);
+        for of_week in order.chunk_by(|a, b| a.0 == b.0) {
+            let (_, run, row) = of_week[0];
+            let name = week::name(runs[run].ts_ms(row));
+            let id = self.new_segment_id();
+            let mut writer = SegmentWriter::create(&self.folders, id, &name, 0, promoted.clone())?;
+            for &(_, run, row) in of_week {
+                writer.push(&runs[run].row(row))?;
+            }
+            add.push(writer.finish(&self.folders)?);
+        }
+        Ok(())
+    }
+
+    /// Files of a flush that did not come to its end.
+    fn remove_files(&self, metas: &[SegmentMeta]) {
+        for meta in metas {
+            let _ = fs::remove_file(self.folders.data.join(meta.path()));
+        }
+    }
+}
+
+fn schema(rows: &MemView) -> SchemaCounter {
+    let mut counter = SchemaCounter::default();
+    rows.runs.iter().for_each(|run: &Arc<MemRun>| counter.merge(run.schema()));
+    counter
+}
+
+fn usage(frozen: &Frozen) -> Vec<UsageDelta> {
+    let mut events = BTreeMap::new();
+    frozen.rows.runs.iter().for_each(|run| run.usage(&mut events));
+    let mut refused: BTreeMap<(u32, i64), (u64, u64)> = BTreeMap::new();
+    for row in &frozen.refused {
+        let hour_ms = row.received_ms.div_euclid(3_600_000) * 3_600_000;
+        let sum = refused.entry((row.project, hour_ms)).or_default();
+        *sum = (sum.0 + 1, sum.1 + row.raw.len() as u64);
+    }
+    let deltas = |kind, sums: BTreeMap<(u32, i64), (u64, u64)>| {
+        sums.into_iter().map(move |((project, hour_ms), (count, bytes))| UsageDelta {
+            project,
+            hour_ms,
+            kind,
+            count,
+            bytes,
+        })
+    };
+    deltas(UsageKind::Events, events).chain(deltas(UsageKind::Refused, refused)).collect()
+}
+
+/// Take the log files out that hold nothing after `seq`, oldest first.
+fn remove_flushed(files: &mut Vec<SealedFile>, seq: u64) -> Vec<SealedFile> {
+    let count = files.iter().take_while(|file| file.last_seq <= seq).count();
+    files.drain(..count).collect()
+}

@@ -1,0 +1,133 @@
+//! The keeper thread: turns memtables into segments, and many small segments into fewer.
+//!
+//! In: a memtable that is full, old or asked for. Out: segments that the catalog names, and log
+//! files deleted.
+//!
+//! Order, for flush and merge alike: write to `tmp/`, sync, rename, sync the folder, one catalog
+//! transaction, show it to readers, delete what it replaces. A crash before the transaction leaves
+//! files that nobody names; a crash after it leaves files and frames that the next start drops.
+//!
+//! Deliberately elsewhere: the log (`writer`), the file format (`segment`).
+
+mod flush;
+mod merge;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{CatalogChange, SegmentMeta};
+use crate::error::{FlushError, OpenError};
+use crate::open::Folders;
+use crate::segment::Segment;
+use crate::shared::{Counters, Shared};
+
+/// How long to wait before a flush that failed is tried again by itself.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How often the age of the memtable is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs on its own thread until the store closes.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    folders: Folders,
+    next_segment: u64,
+}
+
+impl Keeper {
+    pub(crate) fn new(shared: Arc<Shared>, folders: Folders, next_segment: u64) -> Self {
+        Self { shared, folders, next_segment }
+    }
+
+    pub(crate) fn run(mut self) {
+        while let Some(ticket) = self.wait() {
+            let result = self.flush().and_then(|()| self.merge_all());
+            let mut live = self.shared.live();
+            live.flush_finished = live.flush_finished.max(ticket);
+            live.flush_failing = live.frozen.is_some();
+            if let Err(error) = &result {
+                tracing::error!(%error, "flushing failed; the log keeps the events");
+                live.last_error = Some(error.to_string());
+            }
+            live.flush_result = result.err();
+            self.shared.signal();
+        }
+    }
+
+    /// Wait until there is something to do: the number of the last flush that was asked for, or
+    /// `None` when the store closes.
+    fn wait(&self) -> Option<u64> {
+        let options = &self.shared.options;
+        let mut live = self.shared.live();
+        let mut wait = if live.frozen.is_some() { RETRY_AFTER } else { Duration::ZERO };
+        loop {
+            if live.closing {
+                return None;
+            }
+            let is_asked = live.flush_wanted > live.flush_finished;
+            let is_full = live.active.bytes() >= options.memtable_bytes
+                || live.active.rows() >= options.memtable_rows;
+            let age = live.active_since.map_or(Duration::ZERO, |since| since.elapsed());
+            let is_old = age >= Duration::from_millis(options.flush_after_ms);
+            // After a failure the clock decides, or somebody who asks.
+            let is_due = is_full || is_old || live.frozen.is_some();
+            if is_asked || is_due && wait.is_zero() {
+                return Some(live.flush_wanted);
+            }
+            let before = std::time::Instant::now();
+            live = self.shared.wait(live, if wait.is_zero() { LOOK_EVERY } else { wait });
+            wait = wait.saturating_sub(before.elapsed());
+        }
+    }
+
+    /// One catalog transaction, then show the new list of segments. `also` changes the live state
+    /// in the same step that readers see.
+    fn commit(
+        &self,
+        change: CatalogChange,
+        also: impl FnOnce(&mut crate::shared::Live),
+    ) -> Result<(), FlushError> {
+        let opened =
+            change.add.iter().map(|meta| self.open(meta)).collect::<Result<Vec<_>, _>>()?;
+        if let Err(error) = self.shared.catalog.commit(&change) {
+            // It may have happened all the same: only the catalog knows.
+            let state = self.shared.catalog.load()?;
+            let is_done = state.flushed_seq >= change.flushed_seq
+                && change.add.iter().all(|meta| state.segments.contains(meta))
+                && state.segments.iter().all(|meta| !change.remove.contains(&meta.id));
+            if !is_done {
+                opened.iter().for_each(|segment| segment.doom());
+                return Err(error.into());
+            }
+        }
+        let mut live = self.shared.live();
+        let (gone, mut kept): (Vec<_>, Vec<_>) = live
+            .segments
+            .iter()
+            .cloned()
+            .partition(|segment| change.remove.contains(&segment.meta().id));
+        kept.extend(opened);
+        live.segments = Arc::new(kept);
+        also(&mut live);
+        drop(live);
+        gone.iter().for_each(|segment| segment.doom());
+        Ok(())
+    }
+
+    fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>, FlushError> {
+        let segment = Segment::open(&self.folders.data, meta.clone(), &self.shared.cache);
+        segment.map(Arc::new).map_err(|error: OpenError| FlushError::Segment {
+            file: self.folders.data.join(meta.path()),
+            what: error.to_string(),
+        })
+    }
+
+    fn new_segment_id(&mut self) -> crate::catalog::SegmentId {
+        let id = crate::catalog::SegmentId(self.next_segment);
+        self.next_segment += 1;
+        id
+    }
+
+    fn count(&self, counter: impl FnOnce(&Counters) -> &std::sync::atomic::AtomicU64) {
+        Counters::add(counter(&self.shared.counters), 1);
+    }
+}

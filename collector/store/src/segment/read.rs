@@ -1,0 +1,316 @@
+//! Reading columns of a segment file.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Float64Type, Int32Type, TimestampMillisecondType, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray};
+use bytes::Bytes;
+use hashbrown::HashMap;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::Segment;
+use super::info::PromotedKind;
+use crate::block::{Column, ColumnKey, Property, Runs, Texts, TextsBuilder};
+use crate::error::ScanError;
+use crate::memtable::session_texts;
+use crate::props;
+use crate::row::Dim;
+
+/// A file that several threads read at once: every read names its place.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedFile {
+    file: Arc<File>,
+    len: u64,
+}
+
+impl SharedFile {
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        Ok(Self { len: file.metadata()?.len(), file: Arc::new(file) })
+    }
+}
+
+impl Length for SharedFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for SharedFile {
+    type T = io::BufReader<From>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(io::BufReader::new(From { file: self.clone(), at: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        if start.saturating_add(length as u64) > self.len {
+            return Err(ParquetError::EOF("the file is shorter than its metadata says".into()));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads on from a place.
+#[derive(Debug)]
+pub(crate) struct From {
+    file: SharedFile,
+    at: u64,
+}
+
+impl Read for From {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Segment {
+    /// Decode one column of one row group in the driver's form.
+    pub(super) fn decode(&self, group: u32, key: &ColumnKey) -> Result<Column, ScanError> {
+        Ok(match key {
+            ColumnKey::Runs => {
+                let columns = self.columns(group, &["project", "person"])?;
+                let projects = self.primitive::<UInt32Type>(&columns[0])?;
+                let persons = self.primitive::<UInt64Type>(&columns[1])?;
+                let rows = projects.iter().copied().zip(persons.iter().copied());
+                Column::Runs(Runs::collect(rows))
+            }
+            ColumnKey::Ts => {
+                let column = self.column(group, "ts")?;
+                Column::Times(self.primitive::<TimestampMillisecondType>(&column)?.to_vec())
+            }
+            ColumnKey::Actor => {
+                let columns = self.columns(group, &["person", "actor"])?;
+                let persons = self.primitive::<UInt64Type>(&columns[0])?;
+                let actors = self.primitive::<UInt64Type>(&columns[1])?;
+                Column::Actors((persons != actors).then(|| actors.to_vec()))
+            }
+            ColumnKey::Order => {
+                let columns = self.columns(group, &["seq", "event_id"])?;
+                let seqs = self.primitive::<UInt32Type>(&columns[0])?;
+                let ids = self.fixed(&columns[1])?;
+                Column::Order(seqs.iter().copied().zip(ids.iter().map(id)).collect())
+            }
+            ColumnKey::Event | ColumnKey::Text(Property::Event) => {
+                Column::Texts(self.texts(group, "event")?)
+            }
+            ColumnKey::Text(Property::Session) => {
+                let column = self.column(group, "session")?;
+                let sessions: Vec<u128> = self.fixed(&column)?.iter().map(id).collect();
+                Column::Texts(session_texts(&sessions))
+            }
+            ColumnKey::Text(Property::Dim(dim)) => Column::Texts(self.dim_texts(group, *dim)?),
+            ColumnKey::Text(Property::Key(name)) => Column::Texts(self.key_texts(group, name)?),
+            ColumnKey::Number(Property::Event) => {
+                Column::Numbers(self.texts(group, "event")?.numbers())
+            }
+            ColumnKey::Number(Property::Session) => {
+                Column::Numbers(vec![f64::NAN; self.group_rows(group)])
+            }
+            ColumnKey::Number(Property::Dim(dim)) => {
+                Column::Numbers(self.dim_texts(group, *dim)?.numbers())
+            }
+            ColumnKey::Number(Property::Key(name)) => {
+                Column::Numbers(self.key_numbers(group, name)?)
+            }
+        })
+    }
+
+    /// A dimension that was added later has no column in older files.
+    fn dim_texts(&self, group: u32, dim: Dim) -> Result<Texts, ScanError> {
+        match self.arrow.schema().column_with_name(dim.name()) {
+            Some(_) => self.texts(group, dim.name()),
+            None => Ok(Texts { codes: vec![0; self.group_rows(group)], values: Vec::new() }),
+        }
+    }
+
+    /// A property as text: from its column, if it has one, and from the rest, if it can be there.
+    fn key_texts(&self, group: u32, name: &str) -> Result<Texts, ScanError> {
+        let rows = self.group_rows(group);
+        let column = format!("p.{name}");
+        let mut texts = match self.info.promoted(name).map(|promoted| promoted.kind) {
+            None => Texts { codes: vec![0; rows], values: Vec::new() },
+            Some(PromotedKind::Text) => self.texts(group, &column)?,
+            Some(PromotedKind::Number) => {
+                let column = self.column(group, &column)?;
+                texts_of_numbers(
+                    column
+                        .as_primitive_opt::<Float64Type>()
+                        .ok_or_else(|| self.wrong_type())?
+                        .iter(),
+                )
+            }
+            Some(PromotedKind::Bool) => {
+                let column = self.column(group, &column)?;
+                let bools = column.as_boolean_opt().ok_or_else(|| self.wrong_type())?;
+                let code = |value: Option<bool>| value.map_or(0, |yes| 1 + u32::from(yes));
+                Texts {
+                    codes: bools.iter().map(code).collect(),
+                    values: vec!["false".into(), "true".into()],
+                }
+            }
+        };
+        if self.info.rest_may_hold(name) {
+            let mut rest = TextsBuilder::continue_from(texts.values);
+            self.each_rest(group, |row, object| {
+                if let Some(entry) = props::find(object, name) {
+                    texts.codes[row] = rest.code_of(entry.text().as_deref());
+                }
+            })?;
+            texts.values = rest.finish().values;
+        }
+        Ok(texts)
+    }
+
+    /// A property as numbers; see [`Segment::key_texts`].
+    fn key_numbers(&self, group: u32, name: &str) -> Result<Vec<f64>, ScanError> {
+        let rows = self.group_rows(group);
+        let column = format!("p.{name}");
+        let mut numbers = match self.info.promoted(name).map(|promoted| promoted.kind) {
+            None | Some(PromotedKind::Bool) => vec![f64::NAN; rows],
+            Some(PromotedKind::Text) => self.texts(group, &column)?.numbers(),
+            Some(PromotedKind::Number) => {
+                let column = self.column(group, &column)?;
+                let column =
+                    column.as_primitive_opt::<Float64Type>().ok_or_else(|| self.wrong_type())?;
+                column.iter().map(|number| number.unwrap_or(f64::NAN)).collect()
+            }
+        };
+        if self.info.rest_may_hold(name) {
+            self.each_rest(group, |row, object| {
+                if let Some(entry) = props::find(object, name) {
+                    numbers[row] = entry.number();
+                }
+            })?;
+        }
+        Ok(numbers)
+    }
+
+    fn each_rest(&self, group: u32, mut each: impl FnMut(usize, &str)) -> Result<(), ScanError> {
+        let column = self.column(group, "props")?;
+        let rest = column.as_string_opt::<i32>().ok_or_else(|| self.wrong_type())?;
+        for (row, object) in rest.iter().enumerate() {
+            if let Some(object) = object {
+                each(row, object);
+            }
+        }
+        Ok(())
+    }
+
+    /// A text column as it is in the file.
+    fn texts(&self, group: u32, name: &str) -> Result<Texts, ScanError> {
+        let column = self.column(group, name)?;
+        let column = column.as_dictionary_opt::<Int32Type>().ok_or_else(|| self.wrong_type())?;
+        let values = column.values().as_string_opt::<i32>().ok_or_else(|| self.wrong_type())?;
+        let keys = column.keys();
+        let codes = match keys.nulls() {
+            None => keys.values().iter().map(|&key| key as u32 + 1).collect(),
+            Some(nulls) => {
+                let keys = keys.values().iter().zip(nulls);
+                keys.map(|(&key, present)| if present { key as u32 + 1 } else { 0 }).collect()
+            }
+        };
+        Ok(Texts { codes, values: values.iter().map(|text| text.unwrap_or("").into()).collect() })
+    }
+
+    /// One column of a row group.
+    pub(super) fn column(&self, group: u32, name: &str) -> Result<ArrayRef, ScanError> {
+        self.columns(group, &[name]).map(|mut columns| columns.swap_remove(0))
+    }
+
+    /// Columns of a row group, in the order asked for.
+    pub(super) fn columns(&self, group: u32, names: &[&str]) -> Result<Vec<ArrayRef>, ScanError> {
+        let schema = self.arrow.schema();
+        let index =
+            |name: &&str| schema.index_of(name).map_err(|_| self.damaged("a column is missing"));
+        let indexes = names.iter().map(index).collect::<Result<Vec<_>, _>>()?;
+        let mask = ProjectionMask::leaves(self.arrow.parquet_schema(), indexes);
+        let read = || -> ParquetResult<_> {
+            let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                self.file.clone(),
+                self.arrow.clone(),
+            )
+            .with_row_groups(vec![group as usize])
+            .with_projection(mask)
+            .with_batch_size(self.group_rows(group))
+            .build()?;
+            reader.next().transpose().map_err(ParquetError::from)
+        };
+        let batch = read().map_err(|error| self.damaged(&error.to_string()))?;
+        let batch = batch.filter(|batch| batch.num_rows() == self.group_rows(group));
+        let batch = batch.ok_or_else(|| self.damaged("a row group is shorter than it says"))?;
+        let column = |name: &&str| {
+            batch.column_by_name(name).cloned().ok_or_else(|| self.damaged("a column is missing"))
+        };
+        names.iter().map(column).collect()
+    }
+
+    fn primitive<'a, T: arrow_array::ArrowPrimitiveType>(
+        &self,
+        column: &'a ArrayRef,
+    ) -> Result<&'a [T::Native], ScanError> {
+        let column = column.as_primitive_opt::<T>().ok_or_else(|| self.wrong_type())?;
+        Ok(column.values())
+    }
+
+    fn fixed<'a>(&self, column: &'a ArrayRef) -> Result<&'a FixedSizeBinaryArray, ScanError> {
+        let column = column.as_fixed_size_binary_opt().ok_or_else(|| self.wrong_type())?;
+        if column.value_length() == 16 { Ok(column) } else { Err(self.wrong_type()) }
+    }
+
+    /// Project and event id of every row.
+    ///
+    /// # Errors
+    /// [`ScanError::Segment`] when the file cannot be read.
+    pub(crate) fn ids(&self, each: &mut dyn FnMut(u32, u128)) -> Result<(), ScanError> {
+        for group in 0..self.info.groups.len() as u32 {
+            let columns = self.columns(group, &["project", "event_id"])?;
+            let projects = self.primitive::<UInt32Type>(&columns[0])?;
+            for (&project, bytes) in projects.iter().zip(self.fixed(&columns[1])?.iter()) {
+                each(project, id(bytes));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong_type(&self) -> ScanError {
+        self.damaged("a column has another type than we write")
+    }
+
+    pub(super) fn damaged(&self, what: &str) -> ScanError {
+        ScanError::Segment { file: self.path.clone(), what: what.to_owned() }
+    }
+}
+
+/// 16 bytes as an id, 0 for null.
+pub(super) fn id(bytes: Option<&[u8]>) -> u128 {
+    bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u128::from_be_bytes)
+}
+
+/// Each distinct number is written as text once.
+fn texts_of_numbers(numbers: impl Iterator<Item = Option<f64>>) -> Texts {
+    let mut texts = Texts::default();
+    let mut codes: HashMap<u64, u32> = HashMap::new();
+    for number in numbers {
+        let code = number.map_or(0, |number| {
+            *codes.entry(number.to_bits()).or_insert_with(|| {
+                texts.values.push(props::text_of_number(number).into());
+                texts.values.len() as u32
+            })
+        });
+        texts.codes.push(code);
+    }
+    texts
+}
