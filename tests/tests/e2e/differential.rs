@@ -49,7 +49,8 @@ fn funnel(sides: &mut Sides, random: &mut impl Rng) {
         let event = *pick(random, &EVENTS);
         let (filter, sql) = filters(random);
         steps.push(json!({ "event": event, "where": filter }));
-        conditions.push(format!("event = '{event}'{sql}"));
+        // A condition that is NULL would take the row from all conditions.
+        conditions.push(format!("ifNull(event = '{event}'{sql}, 0)"));
     }
     let (filter, sql) = filters(random);
     let question = json!({
@@ -136,7 +137,7 @@ fn retention(sides: &mut Sides, random: &mut impl Rng) {
         "with toDate(fromUnixTimestamp64Milli(at), '{tz}') as day \
          select toString(cohort), count() from \
          (select user, min(day) as cohort from events where event = '{start}' group by user) \
-         group by cohort"
+         where cohort >= toDate('2026-03-01') group by cohort"
     );
 
     let answer = sides.collector.query(&sides.project, "retention", &question);
@@ -165,8 +166,7 @@ fn active(sides: &mut Sides, random: &mut impl Rng) {
     let (event, tz) = (*pick(random, &EVENTS), *pick(random, &ZONES));
     let question = json!({ "from": "2026-03-20", "to": "2026-04-05", "tz": tz, "event": event });
     let sql = format!(
-        "with toDate(fromUnixTimestamp64Milli(at), '{tz}') as day, \
-         seen as (select distinct user, day from events where event = '{event}'), \
+        "with seen as (select distinct user, toDate(fromUnixTimestamp64Milli(at), '{tz}') as day from events where event = '{event}'), \
          days as (select toDate('2026-03-20') + number as d from numbers(16)) \
          select toString(d), uniqExactIf(user, day = d), uniqExactIf(user, day > d - 7 and day <= d), \
          uniqExactIf(user, day > d - 30 and day <= d) \
