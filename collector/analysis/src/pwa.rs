@@ -19,8 +19,11 @@ use crate::filter::{Columns, Condition, Filter, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Key, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 
-/// The stages: name, event, and the property by which it is told apart.
-const STAGES: [(&str, &str, Option<(&str, &str)>); 4] = [
+/// Name, event, and the property by which it is told apart.
+type Stage = (&'static str, &'static str, Option<(&'static str, &'static str)>);
+
+/// The stages in order.
+const STAGES: [Stage; 4] = [
     ("prompt_shown", "$pwa_prompt", Some(("outcome", "shown"))),
     ("prompt_accepted", "$pwa_prompt", Some(("outcome", "accepted"))),
     ("installed", "$pwa_install", None),

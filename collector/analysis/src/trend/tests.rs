@@ -275,7 +275,7 @@ proptest! {
                     _ => index.is_some_and(|index| !listed.contains(&value(index))),
                 };
                 let mut people = vec![BTreeSet::new(); 3];
-                let mut counts = vec![0; 3];
+                let mut counts = [0; 3];
                 for (person, at, _) in events.iter().filter(|event| belongs(&event.2)) {
                     people[(at / DAY) as usize].insert(*person);
                     counts[(at / DAY) as usize] += 1;
@@ -286,7 +286,7 @@ proptest! {
                 }).collect();
                 prop_assert_eq!(&line.data, &want);
                 let everybody: BTreeSet<u64> = people.into_iter().flatten().collect();
-                let total = if series == 0 { everybody.len() } else { counts.iter().sum() };
+                let total = if series == 0 { everybody.len() } else { counts.into_iter().sum() };
                 prop_assert_eq!(line.total, Figure(Some(total as f64)));
             }
             let lines = answer.series.iter().filter(|line| line.index == series);
