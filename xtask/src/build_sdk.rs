@@ -15,24 +15,15 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::shell::{cargo, command, loud, quiet};
 use crate::{build, setup};
 
-/// What the package weighs, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
+/// What a file weighs, in bytes.
+#[derive(Clone, Copy)]
+struct Size {
     /// As it is.
-    pub raw: u64,
+    raw: u64,
     /// After gzip, level 9.
-    pub gzip: u64,
+    gzip: u64,
     /// After brotli, quality 11.
-    pub brotli: u64,
-}
-
-/// A built package.
-#[derive(Debug)]
-pub struct Sdk {
-    /// The packed package.
-    pub tarball: PathBuf,
-    /// The files a page loads, with their sizes.
-    pub files: Vec<(&'static str, Size)>,
+    brotli: u64,
 }
 
 /// The files of `npm/dist` a page loads.
@@ -45,7 +36,7 @@ const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 ///
 /// # Errors
 /// When a tool is missing (the message says what to type) or a compiler refuses.
-pub fn build_sdk(root: &Path) -> anyhow::Result<Sdk> {
+pub fn build_sdk(root: &Path) -> anyhow::Result<()> {
     let npm = root.join("npm");
     let dist = npm.join("dist");
     let work = build::target().join("sdk");
@@ -54,7 +45,7 @@ pub fn build_sdk(root: &Path) -> anyhow::Result<Sdk> {
     let rust = ["protocol", "sdk-wasm", "Cargo.toml", "Cargo.lock", "npm/package-lock.json"];
     let wasm_input = hash_of(root, &rust)?;
     let module = work.join("tallymark_bg.wasm");
-    if !is_done(&work.join("module.stamp"), wasm_input, &[module.clone()]) {
+    if !is_done(&work.join("module.stamp"), wasm_input, std::slice::from_ref(&module)) {
         build_module(root, &work)?;
         finish(&work.join("module.stamp"), wasm_input)?;
     }
@@ -74,7 +65,7 @@ pub fn build_sdk(root: &Path) -> anyhow::Result<Sdk> {
         files.push((name, size(root, &dist.join(name))?));
     }
     print_sizes(&files);
-    Ok(Sdk { tarball, files })
+    Ok(())
 }
 
 /// Rust to wasm, the smallest we can.
