@@ -89,6 +89,21 @@ pub fn signed_percent(ratio: f64) -> String {
     if ratio > 0.0 { format!("+{text}") } else { text }
 }
 
+/// A difference of two ratios in percentage points, with its sign: `+2.2`.
+pub fn signed_points(difference: f64) -> String {
+    if !difference.is_finite() {
+        return UNKNOWN.into();
+    }
+    let points = difference * 100.0;
+    let decimals = if points.abs() < 0.995 { 2 } else { 1 };
+    let sign = match points {
+        p if p <= -0.005 => "−",
+        p if p >= 0.005 => "+",
+        _ => "",
+    };
+    format!("{sign}{:.decimals$}", points.abs())
+}
+
 /// A length of time in its two largest units: `3 min 20 s`, `2 d 4 h`.
 pub fn duration(ms: f64) -> String {
     if !ms.is_finite() || ms < 0.0 {
@@ -198,6 +213,15 @@ mod tests {
     #[case(106.3, "10,630\u{a0}%")]
     fn a_ratio_reads(#[case] ratio: f64, #[case] want: &str) {
         assert_eq!(percent(ratio), want);
+    }
+
+    #[rstest]
+    #[case(0.0221, "+2.2")]
+    #[case(-0.0004, "−0.04")]
+    #[case(0.0, "0.00")]
+    #[case(f64::NAN, "–")]
+    fn a_difference_of_ratios_reads(#[case] difference: f64, #[case] want: &str) {
+        assert_eq!(signed_points(difference), want);
     }
 
     #[rstest]

@@ -16,9 +16,12 @@ mod format;
 mod markup;
 mod page;
 mod period;
+mod plan;
 mod questions;
 mod results;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::Arc;

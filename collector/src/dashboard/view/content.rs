@@ -59,7 +59,7 @@ pub fn content(reply: &Reply) -> Section<Contents> {
         summary: format!(
             "{} of {} by {}",
             format::counted(answer.total.views, "view", "views"),
-            format::counted(answer.contents, "content", "contents"),
+            format::counted(answer.contents, "item", "items"),
             format::counted(answer.total.viewers, "person", "people")
         ),
         rows: rows.collect(),

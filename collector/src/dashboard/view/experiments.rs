@@ -1,7 +1,7 @@
 //! Experiments: arms, differences with their uncertainty, and what to make of them.
 
 use tallymark_analysis::answer::{
-    ArmMetric, Effect, ExperimentAnswer, ExperimentStatus, MetricResult, SrmStatus,
+    ArmMetric, Bounds, Effect, ExperimentAnswer, ExperimentStatus, MetricResult, SrmStatus,
 };
 
 use super::super::format;
@@ -49,8 +49,9 @@ pub struct Arm {
     pub whisker: Markup,
     /// Against control.
     pub lift: String,
-    /// Its interval, 95 %.
-    pub lift_range: String,
+    /// The interval of the difference, 95 %, in percentage points. Of the two intervals this is
+    /// the one that belongs to p: that of the lift divides by an uncertain rate.
+    pub difference: String,
     /// Chance of a difference at least this large without an effect.
     pub p: String,
 }
@@ -141,7 +142,7 @@ fn arm_row(
         interval::whisker(scale, rate, class, &title)
     });
     let lift = effect.and_then(|effect| effect.lift);
-    let range = effect.and_then(|effect| effect.lift_interval);
+    let range = effect.and_then(|effect| effect.absolute_interval);
     Arm {
         name: arm.variant.clone(),
         control,
@@ -150,17 +151,15 @@ fn arm_row(
         rate: format::maybe_percent(arm.rate),
         whisker: whisker.unwrap_or_default(),
         lift: lift.map_or_else(|| format::UNKNOWN.into(), format::signed_percent),
-        lift_range: range.map_or_else(String::new, |range| {
-            format!(
-                "{} to {}",
-                format::signed_percent(range.low),
-                format::signed_percent(range.high)
-            )
-        }),
+        difference: range.map_or_else(String::new, |range| format!("{} points", ends(range))),
         p: effect
             .and_then(|effect| effect.p_value)
             .map_or_else(|| format::UNKNOWN.into(), format::p_value),
     }
+}
+
+fn ends(range: Bounds) -> String {
+    format!("{} to {}", format::signed_points(range.low), format::signed_points(range.high))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,27 +206,24 @@ fn verdict(answer: &ExperimentAnswer, metric: &MetricResult) -> String {
     };
     let sentences = metric.effects.iter().map(|effect| {
         let (variant, here, there) = (&effect.variant, rate(&effect.variant), rate(control));
-        let Some((lift, range)) = effect.lift.zip(effect.lift_interval) else {
+        let Some((lift, range)) = effect.lift.zip(effect.absolute_interval) else {
             return format!("“{variant}” cannot be compared to “{control}” yet.");
         };
-        let range = format!(
-            "{} to {}",
-            format::signed_percent(range.low),
-            format::signed_percent(range.high)
-        );
+        let range = ends(range);
         match direction(effect) {
             Some(way) => {
                 let word = if way == Direction::Better { "better" } else { "worse" };
                 let chance = effect.p_value.map_or(String::new(), chance);
                 format!(
                     "“{variant}” converts {word} than “{control}”: {here} against {there}, a change of \
-                     {} (95 % interval {range}).{chance}",
+                     {}. The difference is {range} percentage points with 95 % confidence.{chance}",
                     format::signed_percent(lift)
                 )
             }
             None => format!(
                 "No difference between “{variant}” and “{control}” can be told from chance so far: \
-                 {here} against {there}. The true change lies somewhere between {range}."
+                 {here} against {there}. What was seen fits any difference from {range} percentage \
+                 points."
             ),
         }
     });

@@ -56,8 +56,10 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
     // Week 0 is everybody: its 100 % would leave no shades for the rest.
     let most = answer.cohorts.iter().flat_map(|c| c.ratio.iter().skip(1)).flatten();
     let most = most.copied().fold(0.0, f64::max);
-    let weeks =
-        answer.overall.len().max(answer.cohorts.iter().map(|c| c.ratio.len()).max().unwrap_or(0));
+    // Columns in which nothing is known yet are left away.
+    let known =
+        |ratios: &[Option<f64>]| ratios.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
+    let weeks = answer.cohorts.iter().map(|cohort| known(&cohort.ratio)).max().unwrap_or(0).max(1);
     let cell = |index: usize, ratio: Option<f64>, returned: Option<(u64, u64)>| match ratio {
         None => Cell {
             class: "pending".into(),
@@ -87,6 +89,7 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
         cells: cohort
             .ratio
             .iter()
+            .take(weeks)
             .enumerate()
             .map(|(i, ratio)| {
                 cell(i, *ratio, cohort.returned.get(i).map(|back| (*back, cohort.size)))
@@ -95,7 +98,13 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
     });
     Section::Ready(Grid {
         weeks: (0..weeks).map(|week| week.to_string()).collect(),
-        overall: answer.overall.iter().enumerate().map(|(i, r)| cell(i, *r, None)).collect(),
+        overall: answer
+            .overall
+            .iter()
+            .take(weeks)
+            .enumerate()
+            .map(|(i, r)| cell(i, *r, None))
+            .collect(),
         rows: rows.collect(),
         shades: (0..SHADES).collect(),
         most: format::percent(most),

@@ -29,18 +29,43 @@ pub struct Ranking {
     pub rows: Section<Vec<Row>>,
 }
 
-/// The tables, in order: heading, column, property, and what an absent value means.
-pub const TABLES: [(&str, &str, &str, &str); 6] = [
-    ("Pages", "Path", "path", "No path"),
-    ("Sources", "Referrer", "referrer_host", "Direct or unknown"),
-    ("Channels", "Channel", "channel", "Unknown"),
-    ("Countries", "Country", "country", "Unknown"),
-    ("Devices", "Device", "device_type", "Unknown"),
-    ("Browsers", "Browser", "browser", "Unknown"),
+/// What a table counts people by.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Heading.
+    pub title: &'static str,
+    /// Heading of the names.
+    pub column: &'static str,
+    /// The property.
+    pub prop: &'static str,
+    /// What the row of those without a value is called.
+    pub absent: &'static str,
+    /// How a value is written.
+    words: fn(&str) -> String,
+}
+
+/// The tables, in order.
+pub const TABLES: [Kind; 6] = [
+    kind("Pages", "Path", "path", "No path", str::to_owned),
+    kind("Sources", "Referrer", "referrer_host", "Direct or unknown", str::to_owned),
+    kind("Channels", "Channel", "channel", "Unknown", words),
+    kind("Countries", "Country", "country", "Unknown", country),
+    kind("Devices", "Device", "device_type", "Unknown", words),
+    kind("Browsers", "Browser", "browser", "Unknown", str::to_owned),
 ];
 
-/// One table. `absent` names the row of those without a value.
-pub fn ranking(title: &'static str, column: &'static str, absent: &str, reply: &Reply) -> Ranking {
+const fn kind(
+    title: &'static str,
+    column: &'static str,
+    prop: &'static str,
+    absent: &'static str,
+    words: fn(&str) -> String,
+) -> Kind {
+    Kind { title, column, prop, absent, words }
+}
+
+/// One table.
+pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
     let rows = match trend_of(reply) {
         Err(why) => Section::failed(&why),
         Ok(trend) => {
@@ -54,7 +79,7 @@ pub fn ranking(title: &'static str, column: &'static str, absent: &str, reply: &
             });
             let most = seen.iter().map(|series| people(series)).fold(0.0, f64::max);
             let row = |series: &&TrendSeries| Row {
-                name: name(title, absent, series),
+                name: name(kind, series),
                 figure: format::figure(people(series)),
                 bar: bars::behind(people(series) / most),
             };
@@ -64,16 +89,14 @@ pub fn ranking(title: &'static str, column: &'static str, absent: &str, reply: &
             }
         }
     };
-    Ranking { title, column, rows }
+    Ranking { title: kind.title, column: kind.column, rows }
 }
 
-fn name(title: &str, absent: &str, series: &TrendSeries) -> String {
+fn name(kind: &Kind, series: &TrendSeries) -> String {
     match (series.group, series.value.as_deref()) {
         (Group::Other, _) => "All others".into(),
-        (Group::Absent | Group::All, _) | (_, None) => absent.into(),
-        (Group::Value, Some(code)) if title == "Countries" => country(code).into(),
-        (Group::Value, Some(value)) if title == "Channels" => words(value),
-        (Group::Value, Some(value)) => value.into(),
+        (Group::Absent | Group::All, _) | (_, None) => kind.absent.into(),
+        (Group::Value, Some(value)) => (kind.words)(value),
     }
 }
 
@@ -85,7 +108,7 @@ fn words(value: &str) -> String {
 }
 
 /// The name of a country, or its code where this list has none.
-fn country(code: &str) -> &str {
+fn country(code: &str) -> String {
     const NAMES: &[(&str, &str)] = &[
         ("AE", "United Arab Emirates"),
         ("AR", "Argentina"),
@@ -152,7 +175,8 @@ fn country(code: &str) -> &str {
         ("VN", "Vietnam"),
         ("ZA", "South Africa"),
     ];
-    NAMES.binary_search_by_key(&code, |(known, _)| known).map_or(code, |index| NAMES[index].1)
+    let found = NAMES.binary_search_by_key(&code, |(known, _)| known);
+    found.map_or(code, |index| NAMES[index].1).to_owned()
 }
 
 #[cfg(test)]
@@ -162,8 +186,8 @@ mod tests {
     #[test]
     fn codes_become_words_where_there_are_some() {
         assert_eq!(
-            (country("DE"), country("ZA"), country("AE")),
-            ("Germany", "South Africa", "United Arab Emirates")
+            ["DE", "ZA", "AE"].map(country),
+            ["Germany", "South Africa", "United Arab Emirates"]
         );
         assert_eq!(country("<b>"), "<b>");
         assert_eq!((words("paid_search"), words("")), ("Paid search".into(), String::new()));

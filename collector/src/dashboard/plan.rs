@@ -1,0 +1,288 @@
+//! The results page, from its address to its template: pure, so that every state of the page can
+//! be looked at in a test.
+//!
+//! In: what was seen in the project, a query string, the clock; then the replies. Out: the
+//! questions, and the page. Invariant: replies are read at the places of their questions.
+//!
+//! Deliberately elsewhere: asking (`results`).
+
+use std::sync::Arc;
+
+use tallymark_analysis::answer::Group;
+use tallymark_store::Schema;
+
+use super::address::Address;
+use super::format;
+use super::page::{Offer, Results, Shell};
+use super::period::{Asked, Period, Range};
+use super::questions::{self, Question};
+use super::view::experiments::{Experiment, experiment};
+use super::view::{
+    Reply, Section, content, funnel, install, overview, retention, tables, trend_of,
+};
+use crate::meta::projects::Project;
+
+/// Offered where a time zone is asked for; any other IANA name can be typed.
+const ZONES: &[&str] = &[
+    "UTC",
+    "Africa/Cairo",
+    "Africa/Johannesburg",
+    "Africa/Lagos",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Mexico_City",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Toronto",
+    "Asia/Dubai",
+    "Asia/Hong_Kong",
+    "Asia/Jakarta",
+    "Asia/Kolkata",
+    "Asia/Seoul",
+    "Asia/Shanghai",
+    "Asia/Singapore",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+    "Europe/Amsterdam",
+    "Europe/Athens",
+    "Europe/Berlin",
+    "Europe/Istanbul",
+    "Europe/Kyiv",
+    "Europe/Lisbon",
+    "Europe/London",
+    "Europe/Madrid",
+    "Europe/Paris",
+    "Europe/Rome",
+    "Europe/Stockholm",
+    "Europe/Vienna",
+    "Europe/Warsaw",
+    "Europe/Zurich",
+    "Pacific/Auckland",
+];
+
+/// Conversion windows on offer.
+const WINDOWS: [(&str, &str); 6] = [
+    ("30m", "30 minutes"),
+    ("1h", "one hour"),
+    ("1d", "one day"),
+    ("7d", "7 days"),
+    ("14d", "14 days"),
+    ("30d", "30 days"),
+];
+const DEFAULT_WINDOW: &str = "7d";
+
+/// Selects in the form of the funnel.
+const STEP_FIELDS: usize = 8;
+
+/// What a page shows, before it is asked.
+pub struct Plan<'a> {
+    project: &'a Project,
+    schema: Schema,
+    address: Address,
+    period: Period,
+    complaint: Option<String>,
+    steps: Vec<String>,
+    goal: Option<String>,
+    window: String,
+}
+
+/// Places of the replies to [`Plan::questions`].
+const NOW: usize = 0;
+const HEADLINE: usize = 1;
+const ACTIVE: usize = 2;
+const RETENTION: usize = 3;
+const CONTENT: usize = 4;
+const PWA: usize = 5;
+const EXPOSED: usize = 6;
+const RANKED: usize = 7;
+const FUNNEL: usize = RANKED + tables::TABLES.len();
+
+impl<'a> Plan<'a> {
+    /// Read the address and choose what it leaves open.
+    pub fn new(project: &'a Project, schema: Schema, query: &str, now_ms: i64) -> Self {
+        let address = Address::read(query);
+        let asked = Asked {
+            range: address.range.as_deref(),
+            from: address.from.as_deref(),
+            to: address.to.as_deref(),
+            tz: address.tz.as_deref(),
+        };
+        let (period, complaint) = Period::read(&asked, &project.tz, now_ms);
+        let steps = questions::funnel_steps(&address, &schema);
+        let goal = questions::goal(&address, &steps, &schema);
+        let window = address.window.clone().unwrap_or_else(|| DEFAULT_WINDOW.into());
+        Self { project, schema, address, period, complaint, steps, goal, window }
+    }
+
+    /// Everything but the experiments, whose keys are an answer themselves. The funnel comes
+    /// last: it is the one question that may be missing.
+    pub fn questions(&self) -> Vec<Question> {
+        let (period, schema) = (&self.period, &self.schema);
+        let mut all = vec![
+            questions::now(period),
+            questions::headline(period, schema, self.goal.as_deref()),
+            questions::active(period),
+            questions::retention(period),
+            questions::content(period),
+            questions::pwa(period),
+            questions::experiment_keys(period),
+        ];
+        all.extend(tables::TABLES.iter().map(|table| questions::top(period, schema, table.prop)));
+        if self.steps.len() > 1 {
+            all.push(questions::funnel(period, &self.steps, &self.window));
+        }
+        all
+    }
+
+    /// One question per experiment that people were exposed to.
+    pub fn experiment_questions(&self, first: &[Reply]) -> Vec<Question> {
+        let Some(goal) = &self.goal else { return Vec::new() };
+        let keys = experiment_keys(&first[EXPOSED]);
+        keys.iter().map(|key| questions::experiment(&self.period, key, goal)).collect()
+    }
+
+    /// The page. `first` and `second` are the replies to the questions above.
+    pub fn page<'p>(
+        &'p self,
+        projects: &'p [Arc<Project>],
+        first: &[Reply],
+        second: &[Reply],
+        timing: String,
+    ) -> Results<'p> {
+        let (address, period) = (&self.address, &self.period);
+        let people_now = overview::now(&first[NOW]);
+        let goal = self.goal.as_deref();
+        let days = period.days();
+        let rankings = tables::TABLES.iter().zip(&first[RANKED..FUNNEL]);
+        Results {
+            shell: Shell::new(),
+            project: self.project,
+            projects,
+            now_live: people_now.is_some_and(|people| people > 0),
+            now_words: people_now.map(now_words),
+            offers: Period::OFFERED
+                .iter()
+                .map(|&days| Offer {
+                    days,
+                    href: address.with_range(days),
+                    current: period.range == Range::Days(days),
+                })
+                .collect(),
+            custom: period.range == Range::Custom,
+            period_words: capitalised(&period.words()),
+            from: period.from.to_string(),
+            last_day: period.last_day().to_string(),
+            tz: period.tz_name.clone(),
+            zones: ZONES,
+            settles: (period.today < period.settled_on())
+                .then(|| format::full_day(period.settled_on())),
+            complaint: self.complaint.clone(),
+            kept_by_range: address.fields_without(&["range", "from", "to", "tz"]),
+            kept_by_funnel: address.fields_without(&["step", "window"]),
+            kept_by_metric: address.fields_without(&["metric"]),
+            cards: overview::cards(&first[HEADLINE], &first[ACTIVE], goal, days),
+            charts: vec![
+                (
+                    "active",
+                    "Active people",
+                    "did anything on a day, in the 7 or the 30 days up to it",
+                    overview::active(&first[ACTIVE], period.today),
+                ),
+                ("views", "Page views", "per day", overview::views(&first[HEADLINE], period.today)),
+            ],
+            rankings: rankings.map(|(table, reply)| tables::ranking(table, reply)).collect(),
+            step_choices: step_choices(&self.steps),
+            event_names: event_names(&self.schema, &self.steps, goal),
+            windows: windows(&self.window),
+            window_words: window_words(&self.window),
+            window: self.window.clone(),
+            funnel: funnel::funnel(first.get(FUNNEL), &self.steps),
+            retention: retention::retention(&first[RETENTION]),
+            goal: self.goal.clone(),
+            experiments: experiments(&first[EXPOSED], second, goal.is_some()),
+            content: content::content(&first[CONTENT]),
+            install: install::install(&first[PWA]),
+            timing,
+        }
+    }
+}
+
+fn now_words(people: u64) -> String {
+    match people {
+        0 => "Nobody in the last 30 minutes".into(),
+        n => format!("{} in the last 30 minutes", format::counted(n, "person", "people")),
+    }
+}
+
+/// The keys in the answer, the rest and the nameless left out.
+fn experiment_keys(reply: &Reply) -> Vec<String> {
+    let Ok(trend) = trend_of(reply) else { return Vec::new() };
+    let named = trend.series.iter().filter(|series| series.group == Group::Value);
+    named.filter_map(|series| series.value.clone()).take(questions::EXPERIMENTS).collect()
+}
+
+fn experiments(
+    exposed: &Reply,
+    replies: &[Reply],
+    has_goal: bool,
+) -> Section<Vec<(String, Section<Experiment>)>> {
+    if let Err(why) = exposed {
+        return Section::failed(why);
+    }
+    let keys = experiment_keys(exposed);
+    if keys.is_empty() {
+        return Section::empty(
+            "No experiment ran in this time",
+            "Name your experiments in init({ experiments: [{ key, variants }] }) and ask for \
+             variant(key): whoever meets a variant is counted here.",
+        );
+    }
+    if !has_goal {
+        return Section::empty(
+            "What should count as success?",
+            "People were exposed to experiments, but there is no other event yet to compare them by.",
+        );
+    }
+    let each = keys.into_iter().zip(replies).map(|(key, reply)| {
+        let shown = experiment(&key, reply);
+        (key, shown)
+    });
+    Section::Ready(each.collect())
+}
+
+/// One select per step and some more to add to, up to [`STEP_FIELDS`].
+fn step_choices(steps: &[String]) -> Vec<String> {
+    let fields = (steps.len() + 1).clamp(4, STEP_FIELDS).max(steps.len());
+    (0..fields).map(|index| steps.get(index).cloned().unwrap_or_default()).collect()
+}
+
+/// Names to choose from: what was seen, and what was chosen although it was not.
+fn event_names(schema: &Schema, steps: &[String], goal: Option<&str>) -> Vec<String> {
+    let mut names: Vec<String> = schema.events.keys().cloned().collect();
+    names.extend(steps.iter().cloned());
+    names.extend(goal.map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn windows(chosen: &str) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> =
+        WINDOWS.iter().map(|(value, words)| ((*value).into(), (*words).into())).collect();
+    if all.iter().all(|(value, _)| value != chosen) {
+        all.push((chosen.to_owned(), chosen.to_owned()));
+    }
+    all
+}
+
+fn window_words(chosen: &str) -> String {
+    let known = WINDOWS.iter().find(|(value, _)| *value == chosen);
+    known.map_or_else(|| chosen.to_owned(), |(_, words)| (*words).to_owned())
+}
+
+fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
+}

@@ -1,0 +1,320 @@
+//! The results page as a whole, in its states, with friendly and with hostile names in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use rstest::rstest;
+use tallymark_analysis::answer::*;
+use tallymark_store::{EventSchema, PropertySchema, Schema, TypeCounts};
+
+use super::page::{FirstRun, Shell};
+use super::plan::Plan;
+use super::view::{Completeness, Reply};
+use crate::meta::projects::Project;
+
+/// 2026-11-22 12:00 UTC.
+const NOW_MS: i64 = 1_795_348_800_000;
+
+fn project(name: &str) -> Project {
+    Project {
+        id: 1,
+        name: name.into(),
+        slug: "shop".into(),
+        tz: "Europe/Berlin".into(),
+        salt: "5a".repeat(32),
+        created_ms: 0,
+    }
+}
+
+fn schema(name: &str) -> Schema {
+    let value = PropertySchema {
+        types: TypeCounts { numbers: 1, ..TypeCounts::default() },
+        last_ms: NOW_MS,
+    };
+    let event = |properties| EventSchema { count: 5, last_ms: NOW_MS, properties };
+    Schema {
+        events: BTreeMap::from([
+            ("$pageview".to_owned(), event(BTreeMap::new())),
+            (name.to_owned(), event(BTreeMap::from([("value".to_owned(), value)]))),
+        ]),
+    }
+}
+
+fn known(body: AnswerBody) -> Reply {
+    Ok((body, Completeness::Open))
+}
+
+fn days() -> Vec<String> {
+    (20..=22).map(|day| format!("2026-11-{day}")).collect()
+}
+
+fn series(index: usize, group: Group, value: Option<&str>, event: &str) -> TrendSeries {
+    TrendSeries {
+        index,
+        event: Some(event.into()),
+        measure: "persons".into(),
+        group,
+        value: value.map(str::to_owned),
+        data: [4.0, 0.0, 7.5].map(Figure::known).to_vec(),
+        total: Figure::known(11.5),
+        previous: Some(tallymark_analysis::trend::answer::Previous {
+            buckets: days(),
+            data: [1.0, 2.0, 3.0].map(Figure::known).to_vec(),
+            total: Figure::known(6.0),
+        }),
+    }
+}
+
+fn trend(series: Vec<TrendSeries>) -> Reply {
+    known(AnswerBody::Trend(TrendAnswer { buckets: days(), series }))
+}
+
+fn funnel(name: &str) -> Reply {
+    let step = |step, persons: u64| FunnelStep {
+        step,
+        event: Some(name.into()),
+        persons,
+        conversion_ratio: Some(persons as f64 / 40.0),
+        from_previous_ratio: Some(0.5),
+        median_ms: Some(61_000.0),
+        p90_ms: None,
+    };
+    known(AnswerBody::Funnel(FunnelAnswer {
+        steps: vec![step(1, 40), step(2, 20)],
+        breakdown: Vec::new(),
+        time_to_convert: Durations { persons: 20, median_ms: Some(61_000.0), p90_ms: None },
+    }))
+}
+
+fn experiment(name: &str) -> Reply {
+    let variant = |kind: &str| format!("{kind}{name}");
+    let metric_arm = |kind: &str, conversions: u64| ArmMetric {
+        variant: variant(kind),
+        persons: 1_000,
+        conversions,
+        rate: Some(conversions as f64 / 1_000.0),
+        rate_interval: Some(Bounds { low: 0.08, high: 0.2 }),
+        sum: None,
+        mean: None,
+    };
+    let arm =
+        |kind: &str| Arm { variant: variant(kind), persons: 1_000, expected_ratio: Some(0.5) };
+    known(AnswerBody::Experiment(ExperimentAnswer {
+        experiment: name.into(),
+        control: Some(variant("a")),
+        status: ExperimentStatus::Readable,
+        arms: vec![arm("a"), arm("b")],
+        excluded: Excluded { multi_variant: 3, unknown_variant: 0, variant_mismatch: 1 },
+        srm: Srm {
+            status: SrmStatus::Ok,
+            statistic: Some(0.0),
+            degrees_of_freedom: Some(1),
+            p_value: Some(1.0),
+        },
+        metrics: vec![MetricResult {
+            name: name.into(),
+            event: name.into(),
+            kind: "conversion".into(),
+            arms: vec![metric_arm("a", 100), metric_arm("b", 150)],
+            effects: vec![Effect {
+                variant: variant("b"),
+                control: variant("a"),
+                status: "ok".into(),
+                absolute: Some(0.05),
+                absolute_interval: Some(Bounds { low: 0.02, high: 0.08 }),
+                lift: Some(0.5),
+                lift_interval: Some(Bounds { low: 0.2, high: 0.8 }),
+                p_value: Some(0.0007),
+            }],
+        }],
+        verdict: Verdict { code: "better".into(), text: name.into() },
+    }))
+}
+
+fn cohort(from: &str, ratio: Vec<Option<f64>>) -> RetentionCohort {
+    RetentionCohort { from: from.into(), size: 40, returned: vec![40, 10], ratio }
+}
+
+/// The replies to a page's questions when every name is this one.
+fn replies(name: &str) -> (Vec<Reply>, Vec<Reply>) {
+    let item = ContentItem {
+        id: Some(name.into()),
+        content_type: Some(name.into()),
+        owner: Some(name.into()),
+        views: 9,
+        viewers: 4,
+        engaged_ms: Figure::known(9_000.0),
+        engaged_ms_mean: Figure::known(1_000.0),
+        reached: [4, 3, 2, 1],
+    };
+    let mut first = vec![
+        trend(vec![series(0, Group::All, None, name)]),
+        trend((0..4).map(|index| series(index, Group::All, None, name)).collect()),
+        known(AnswerBody::Active(ActiveAnswer {
+            days: days(),
+            dau: vec![4, 0, 7],
+            wau: vec![9, 9, 9],
+            mau: vec![9, 9, 9],
+            stickiness: vec![Some(0.4), None, Some(0.7)],
+            stickiness_mean: Some(0.55),
+            active_days: vec![5, 3, 1],
+            persons: 9,
+        })),
+        known(AnswerBody::Retention(RetentionAnswer {
+            cohorts: vec![
+                cohort("2026-11-09", vec![Some(1.0), Some(0.25), None]),
+                cohort("2026-11-16", vec![Some(1.0), None, None]),
+            ],
+            overall: vec![Some(1.0), Some(0.25), None],
+        })),
+        known(AnswerBody::Content(ContentAnswer {
+            total: item.clone(),
+            items: vec![item],
+            contents: 30,
+            buckets: Vec::new(),
+        })),
+        known(AnswerBody::Pwa(PwaAnswer {
+            stages: vec![PwaStage {
+                stage: name.into(),
+                count: 4,
+                persons: 3,
+                persons_after_previous: 3,
+                from_previous_ratio: None,
+            }],
+            display_modes: vec![PwaMode { display_mode: Some(name.into()), events: 4, persons: 3 }],
+        })),
+        trend(vec![series(0, Group::Value, Some(name), "$exposure")]),
+    ];
+    for _ in super::view::tables::TABLES {
+        first.push(trend(vec![
+            series(0, Group::Value, Some(name), "$pageview"),
+            series(0, Group::Absent, None, "$pageview"),
+        ]));
+    }
+    first.push(funnel(name));
+    (first, vec![experiment(name)])
+}
+
+fn render(name: &str, query: &str) -> String {
+    let (first, second) = replies(name);
+    render_with(name, query, &first, &second)
+}
+
+fn render_with(name: &str, query: &str, first: &[Reply], second: &[Reply]) -> String {
+    let projects = [Arc::new(project(name)), Arc::new(project("other"))];
+    let plan = Plan::new(&projects[0], schema(name), query, NOW_MS);
+    plan.page(&projects, first, second, "now".into()).render().expect("the template renders")
+}
+
+/// The tags of a page with the names of their attributes: its structure without texts. Sorted,
+/// because a list of names is sorted by name.
+fn structure(html: &str) -> Vec<String> {
+    let mut tags = Vec::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        let (mut tag, mut quoted, mut value, mut end) = (String::new(), false, false, rest.len());
+        for (index, c) in rest.char_indices() {
+            match c {
+                '"' => quoted = !quoted,
+                '>' if !quoted => {
+                    end = index;
+                    break;
+                }
+                '=' if !quoted => value = true,
+                ' ' | '\n' if !quoted => {
+                    value = false;
+                    tag.push(' ');
+                }
+                c if !quoted && !value => tag.push(c),
+                _ => {}
+            }
+        }
+        tags.push(tag);
+        rest = &rest[end..];
+    }
+    tags.sort_unstable();
+    tags
+}
+
+#[rstest]
+#[case::element("</span></td><script>alert(1)</script>")]
+#[case::attribute("\" onmouseover=\"alert(1)")]
+#[case::single_quotes("' autofocus onfocus='alert(1)")]
+#[case::image("<img src=x onerror=alert(1)>")]
+#[case::svg("</text></svg><svg onload=alert(1)>")]
+#[case::closing_the_form("</select></form><form action=//evil.example>")]
+#[case::entity("&lt;script&gt;&#34;&quot;")]
+#[case::template("{{ 7 * 7 }}{% raw %}")]
+#[case::comment("<!-- --><![CDATA[ ]]>")]
+#[case::script_address("javascript:alert(1)")]
+#[case::right_to_left("\u{202e}txt.exe\u{2066}")]
+#[case::control_characters("a\u{1}b\u{7f}c\u{1b}[2J")]
+fn no_name_changes_the_structure_of_the_page(#[case] evil: &str) {
+    let query = "range=7d&step=$pageview&step=";
+    let encoded: String = url::form_urlencoded::byte_serialize(evil.as_bytes()).collect();
+    let html =
+        render(evil, &format!("{query}{encoded}&tz={encoded}&window={encoded}&metric={encoded}"));
+    let plain =
+        render("purchase", &format!("{query}purchase&tz=nowhere&window=5h&metric=purchase"));
+    assert_eq!(structure(&html), structure(&plain));
+    assert!(!html.contains("<script") && !html.contains("href=\"javascript:"));
+}
+
+#[test]
+fn the_page_shows_the_figures_it_was_given() {
+    let html = render("purchase", "");
+    for text in [
+        "+91.7\u{a0}%",
+        "from 6",
+        "Sample ratio as planned",
+        "3\u{a0}people saw two variants",
+        "“bpurchase” converts better than “apurchase”: 15.0\u{a0}% against 10.0\u{a0}%",
+        "+2.0 to +8.0 percentage points",
+        "fewer than 1 of 1,000",
+        "class=\"s9\">25.0\u{a0}%",
+        "class=\"pending\"",
+        "50.0\u{a0}%</b> went on, median 1\u{a0}min 1\u{a0}s",
+        "not complete until Thu 26\u{a0}Nov 2026",
+        "29 more",
+    ] {
+        // `'` aside, these texts have nothing that is escaped.
+        assert!(html.contains(text), "{text} is missing in {html}");
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_says_so_in_its_place_alone() {
+    let (mut first, second) = replies("purchase");
+    first[2] = Err("too many questions are waiting; try again in a second".into());
+    let html = render_with("purchase", "", &first, &second);
+    assert_eq!(html.matches("There is no answer to this just now").count(), 1);
+    assert!(html.contains("too many questions are waiting"));
+    assert!(html.contains("Sample ratio as planned"), "the rest is there");
+
+    let none = |replies: &[Reply]| -> Vec<Reply> {
+        replies.iter().map(|_| Err("closed".to_owned())).collect()
+    };
+    let html = render_with("purchase", "", &none(&first), &none(&second));
+    assert_eq!(html.matches("There is no answer to this just now").count(), 14);
+}
+
+#[test]
+fn a_project_without_events_says_what_to_paste_and_looks_again() {
+    let project = project("</title><script>");
+    let endpoint = "http://\"><script>".to_owned();
+    let page = FirstRun { shell: Shell::new(), project: &project, endpoint };
+    let html = page.render().expect("the template renders");
+    assert!(html.contains("npm install @tallymark/web") && html.contains(&project.salt));
+    assert!(html.contains("http-equiv=\"refresh\" content=\"5\""));
+    assert!(!html.contains("<script"));
+}
+
+#[test]
+fn a_page_asks_for_nothing_outside_and_carries_no_style_of_its_own() {
+    let html = render("purchase", "range=90d");
+    for word in ["<script", " style=", "<style", "src=\"http", "href=\"http", "@import"] {
+        assert!(!html.contains(word), "{word}");
+    }
+}
