@@ -188,6 +188,14 @@ impl App {
         })
     }
 
+    /// The token of a new one-time link: `/signin?token=…`.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn sign_in_token(&self) -> Result<String, getrandom::Error> {
+        self.sign_in.issue()
+    }
+
     /// Run something that reads files on a thread that may block.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tallymark_analysis::question::QuestionError;
+use tallymark_analysis::stats::StatsError;
 use tallymark_protocol::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX};
 use tallymark_protocol::problem::{MEDIA_TYPE, Problem};
 use tallymark_store::{AppendError, ScanError};
@@ -118,6 +119,9 @@ pub enum ApiError {
     /// A question that makes no sense.
     #[error(transparent)]
     Question(#[from] QuestionError),
+    /// A statistic that cannot be computed.
+    #[error(transparent)]
+    Statistic(#[from] StatsError),
     /// Our fault.
     #[error("something went wrong on our side")]
     Internal(#[source] anyhow::Error),
@@ -157,6 +161,7 @@ impl ApiError {
             Self::NotStored => (503, "not_stored"),
             Self::Question(QuestionError::UnknownKind { .. }) => (404, "unknown_kind"),
             Self::Question(error) => (422, error.code()),
+            Self::Statistic(error) => (422, error.code),
             Self::Internal(_) => (500, "internal"),
         }
     }

@@ -53,6 +53,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(query::events::list_events))
         .routes(routes!(query::export::export_events))
         .routes(routes!(query::schema::show_schema))
+        .routes(routes!(query::stats::calculate_stats))
         .routes(routes!(service::show_health))
         .routes(routes!(service::show_readiness))
         .routes(routes!(service::show_metrics))

@@ -8,11 +8,13 @@
 //! Deliberately elsewhere: what commands do. One file per command parses arguments and prints.
 
 mod config;
+mod doctor;
 mod events;
 mod key;
 pub mod project;
 mod serve;
 mod settings;
+mod stats;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,6 +75,10 @@ enum Command {
     Query(events::QueryArgs),
     /// Fill a project with realistic data, made on the spot.
     Demo(events::DemoArgs),
+    /// Compute statistics: JSON lines {"id", "fn", "input"} in, {"id", "got"} out.
+    Stats,
+    /// Say what is wrong and what to do.
+    Doctor,
     /// Print the settings in force and where each came from.
     Config,
 }
@@ -92,9 +98,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let loaded = global.load()?;
     crate::telemetry::start_logging(&loaded.config).map_err(anyhow::Error::msg)?;
     let folder = Folder::at(&global.data);
-    // `config` must work where nothing else does.
-    if let Command::Config = command {
-        return config::print(&loaded, global.json);
+    // These two must work where nothing else does.
+    match command {
+        Command::Config => return config::print(&loaded, global.json),
+        Command::Stats => return stats::run(),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
@@ -108,6 +116,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Export(args) => events::run(args.task(), folder, loaded.config).await,
             Command::Query(args) => events::run(args.task()?, folder, loaded.config).await,
             Command::Demo(args) => events::run(args.task(global.json), folder, loaded.config).await,
+            Command::Doctor => doctor::run(&folder, &loaded.config, global.json).await,
+            Command::Stats => stats::run(),
             Command::Config => config::print(&loaded, global.json),
         }
     });

@@ -63,7 +63,7 @@ fn announce(app: &App, address: std::net::SocketAddr, as_json: bool) -> anyhow::
         "" => format!("http://{address}"),
         url => url.to_owned(),
     };
-    let sign_in = format!("{base}/signin?token={}", app.sign_in.issue()?);
+    let sign_in = format!("{base}/signin?token={}", app.sign_in_token()?);
     if as_json {
         let line = json!({ "address": address.to_string(), "dashboard": base, "sign_in": sign_in });
         println!("{line}");

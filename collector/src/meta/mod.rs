@@ -62,6 +62,11 @@ impl Directory {
         all
     }
 
+    /// Whether a project has a key that works.
+    pub fn has_key(&self, project: u32) -> bool {
+        self.keys.values().any(|key| key.project == project)
+    }
+
     fn key(&self, mac: &[u8; 32]) -> Option<(Arc<Project>, AccessKey)> {
         let key = self.keys.get(mac)?;
         if !bool::from(key.mac.ct_eq(mac)) {

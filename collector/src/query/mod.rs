@@ -10,3 +10,4 @@ pub mod export;
 pub mod questions;
 pub mod range;
 pub mod schema;
+pub mod stats;
