@@ -27,7 +27,12 @@ export function watchAddress(shown: () => void): void {
   addEventListener("pageshow", (event) => {
     if (event.persisted) shown();
   });
-  look();
+  // A page loaded ahead of a click is seen when it is clicked, if ever.
+  if ((document as { prerendering?: boolean }).prerendering) {
+    document.addEventListener("prerenderingchange", look, { once: true });
+  } else {
+    look();
+  }
 }
 
 function place(): string {

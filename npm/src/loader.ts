@@ -10,7 +10,10 @@ import type { Mode, Options } from "./types";
 /** When and where a call was made: wall clock, monotonic clock, and the address if it changed. */
 export type Made = [wallMs: number, monoMs: number, address: string | undefined];
 
-/** A call, ready to be passed on. */
+/** The moment of a call that takes none. */
+const NOWHERE: Made = [0, 0, undefined];
+
+/** A call, ready to be passed on; one that records something takes its moment as well. */
 type Call = (client: Client, at: Made) => void;
 
 /** What of a call matters should the page be left before the module is there: an event, or the visitor's word. */
@@ -65,7 +68,8 @@ export function started(): boolean {
 export function dispatch(what: string, call: Call, meaning?: Meaning): void {
   if (typeof window === "undefined" || failed) return;
   if (options?.debug) console.debug(`tallymark: ${what}`);
-  const at = made();
+  // A call that records nothing must not use up the address: the next event would lose it.
+  const at = call.length > 1 ? made() : NOWHERE;
   if (client) {
     call(client, at);
   } else if (early.length < EARLY_MAX) {

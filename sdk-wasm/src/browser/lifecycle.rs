@@ -16,19 +16,12 @@ pub fn listen(shell: &Rc<Shell>) {
     let Some(document) = window.document() else { return };
     let seen = document.clone();
     on(shell, &document, "visibilitychange", move |shell, _| {
-        if seen.visibility_state() == VisibilityState::Hidden {
-            shell.step(Input::Hidden);
-        } else {
-            shell.read_storage();
-            shell.step(Input::Shown);
-        }
+        let hidden = seen.visibility_state() == VisibilityState::Hidden;
+        turn(shell, if hidden { Input::Hidden } else { Input::Shown });
     });
-    on(shell, &window, "pagehide", |shell, _| shell.step(Input::Hidden));
-    on(shell, &document, "freeze", |shell, _| shell.step(Input::Hidden));
-    on(shell, &window, "pageshow", |shell, _| {
-        shell.read_storage();
-        shell.step(Input::Shown);
-    });
+    on(shell, &window, "pagehide", |shell, _| turn(shell, Input::Hidden));
+    on(shell, &document, "freeze", |shell, _| turn(shell, Input::Hidden));
+    on(shell, &window, "pageshow", |shell, _| turn(shell, Input::Shown));
     on(shell, &window, "online", |shell, _| shell.step(Input::Online));
     on(shell, &window, "storage", |shell, event| {
         let Ok(event) = event.dyn_into::<StorageEvent>() else { return };
@@ -38,6 +31,12 @@ pub fn listen(shell: &Rc<Shell>) {
             shell.step(Input::Stored { text: &text });
         }
     });
+}
+
+/// The page is hidden or shown: either way other tabs may have written meanwhile.
+fn turn(shell: &Rc<Shell>, input: Input<'_>) {
+    shell.read_storage();
+    shell.step(input);
 }
 
 fn on(

@@ -13,10 +13,10 @@ mod storage;
 mod transport;
 
 use crate::settings::Settings;
-use crate::tracker::{Effect, Input, Moment, Tracker};
+use crate::tracker::{Effect, Input, Moment, STORE_EVERY_MS, Tracker};
 use gloo_timers::callback::Timeout;
 use js_sys::Function;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 
@@ -32,6 +32,8 @@ pub struct Shell {
     alarm: RefCell<Option<Timeout>>,
     /// Resolve functions of `flush()` promises.
     flushes: RefCell<Vec<Function>>,
+    /// When the storage was read last, monotonic.
+    storage_read_ms: Cell<f64>,
 }
 
 impl Shell {
@@ -47,6 +49,7 @@ impl Shell {
             on_report,
             alarm: RefCell::default(),
             flushes: RefCell::default(),
+            storage_read_ms: Cell::new(clock::now().mono_ms),
         });
         lifecycle::listen(&shell);
         shell.step(Input::Started);
@@ -71,7 +74,11 @@ impl Shell {
             let context_json = page::context_json(address);
             self.step(Input::Moved { context_json: &context_json });
         }
-        self.step_late(input, happened, clock::now());
+        let now = clock::now();
+        if now.mono_ms - self.storage_read_ms.get() >= STORE_EVERY_MS {
+            self.read_storage();
+        }
+        self.step_late(input, happened, now);
     }
 
     fn step_late(self: &Rc<Self>, input: Input<'_>, happened: Moment, now: Moment) {
@@ -82,8 +89,10 @@ impl Shell {
         }
     }
 
-    /// Reads the storage again: another tab may have written it while this one slept.
+    /// Reads the storage again. Other tabs tell what they write, but this one may have slept, and
+    /// must not write back what it knew before: so it reads at least as often as it writes.
     pub fn read_storage(self: &Rc<Self>) {
+        self.storage_read_ms.set(clock::now().mono_ms);
         if let Some(text) = storage::read(&self.storage_key) {
             self.step(Input::Stored { text: &text });
         }

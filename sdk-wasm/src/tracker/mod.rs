@@ -37,7 +37,7 @@ const ENVELOPE_BYTES: usize = 512;
 
 /// The session's last event is written to storage at most this often, in milliseconds, and when
 /// the page is hidden: storage is shared with the page and slow.
-const STORE_EVERY_MS: f64 = 5_000.0;
+pub const STORE_EVERY_MS: f64 = 5_000.0;
 
 /// Everything the SDK knows about this page load.
 pub struct Tracker {
