@@ -5,6 +5,8 @@ pub mod catalog;
 mod dedupe;
 mod driver;
 mod error;
+#[cfg(test)]
+mod faults;
 mod keeper;
 mod memtable;
 mod open;

@@ -25,6 +25,10 @@ pub struct StoreOptions {
     pub memtable_rows: usize,
     /// Age of the oldest row in the memtable, in milliseconds, at which it is flushed.
     pub flush_after_ms: u64,
+    /// Rows after which a row group of a segment ends, at the next person. The unit of decoding and
+    /// caching: large enough that a column's overhead does not show, small enough that a thread
+    /// can hold the columns of many segments.
+    pub group_rows: usize,
     /// Segments of one size class in one week that are merged into one.
     pub merge_fan_in: usize,
     /// Event ids (as 8-byte fingerprints, about 18 bytes each in memory) kept for finding
@@ -57,6 +61,7 @@ impl StoreOptions {
             memtable_bytes: 128 << 20,
             memtable_rows: 1 << 20,
             flush_after_ms: 5 * 60 * 1000,
+            group_rows: 128 << 10,
             merge_fan_in: 8,
             dedupe_ids: 14_000_000,
             cache_bytes: 512 << 20,

@@ -31,7 +31,7 @@ pub(crate) fn scan(
     for segment in view.segments.iter() {
         let groups = segment.groups_holding(project, &persons, &times);
         if !groups.is_empty() {
-            cursors.push(Cursor::Segment(SegmentRows::open(segment, groups)?));
+            cursors.push(Cursor::Segment(Box::new(SegmentRows::open(segment, groups)?)));
         }
     }
     let tail = view.active.sorted_tail();
@@ -62,7 +62,7 @@ pub(crate) fn scan(
 
 /// A place in a sorted list of rows.
 enum Cursor {
-    Segment(SegmentRows),
+    Segment(Box<SegmentRows>),
     Memory(Arc<MemRun>, usize),
 }
 

@@ -174,9 +174,9 @@ impl Filler<'_> {
     fn event_codes(&mut self, events: &Texts) -> Vec<u32> {
         let wanted = &self.question.plan.events;
         let dictionary = &mut self.dictionaries.events;
-        let code =
-            |name: &Box<str>| if wanted.contains(name) { dictionary.intern(name) } else { 0 };
-        std::iter::once(0).chain(events.values.iter().map(code)).collect()
+        let names = events.values.iter().map(|name| &**name);
+        let code = |name| if wanted.contains(name) { dictionary.intern(name) } else { 0 };
+        std::iter::once(0).chain(names.map(code)).collect()
     }
 }
 

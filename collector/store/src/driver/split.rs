@@ -6,9 +6,6 @@ use super::Source;
 
 /// More ranges than threads, so that a thread with light ones takes more of them.
 const RANGES_PER_THREAD: usize = 4;
-/// Below this a range is not worth a task of its own.
-const RANGE_ROWS_MIN: u64 = 16 * 1024;
-
 /// Ranges that cover every person once, in order. Cuts are where blocks begin, if possible, so
 /// that few blocks are looked at by two threads.
 pub(super) fn ranges(
@@ -25,7 +22,7 @@ pub(super) fn ranges(
     }
     samples.sort_unstable();
     let rows: u64 = samples.iter().map(|(_, rows)| rows).sum();
-    let count = (threads * RANGES_PER_THREAD).min((rows / RANGE_ROWS_MIN) as usize + 1);
+    let count = (threads * RANGES_PER_THREAD).clamp(1, samples.len().max(1));
     let share = rows / count as u64 + 1;
     let mut ranges = Vec::with_capacity(count);
     let (mut from, mut held) = (0, 0);
@@ -38,4 +35,29 @@ pub(super) fn ranges(
     }
     ranges.push(from..=u64::MAX);
     ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memtable::MemRun;
+    use crate::testing::any_row;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    proptest! {
+        #[test]
+        fn every_person_is_in_one_range(
+            rows in prop::collection::vec(any_row(), 0..60),
+            threads in 1usize..5,
+        ) {
+            let run = Arc::new(MemRun::sort(&[Arc::new(rows)]));
+            let ranges = ranges(1, &[Source { blocks: vec![run] }], &(i64::MIN..i64::MAX), threads);
+            prop_assert_eq!(*ranges[0].start(), 0);
+            prop_assert_eq!(*ranges[ranges.len() - 1].end(), u64::MAX);
+            for pair in ranges.windows(2) {
+                prop_assert_eq!(pair[0].end() + 1, *pair[1].start());
+            }
+        }
+    }
 }

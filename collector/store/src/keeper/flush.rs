@@ -9,7 +9,7 @@ use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
 use crate::error::FlushError;
 use crate::memtable::{MemRun, MemView};
 use crate::schema::SchemaCounter;
-use crate::segment::{SegmentWriter, io_error, promote};
+use crate::segment::{NewSegment, SegmentWriter, io_error, promote};
 use crate::shared::Frozen;
 use crate::wal::{SealedFile, sync_dir};
 use crate::week;
@@ -103,8 +103,14 @@ impl Keeper {
         for of_week in order.chunk_by(|a, b| a.0 == b.0) {
             let (_, run, row) = of_week[0];
             let name = week::name(runs[run].ts_ms(row));
-            let id = self.new_segment_id();
-            let mut writer = SegmentWriter::create(&self.folders, id, &name, 0, promoted.clone())?;
+            let new = NewSegment {
+                id: self.new_segment_id(),
+                week: &name,
+                level: 0,
+                promoted: promoted.clone(),
+                group_rows: self.shared.options.group_rows,
+            };
+            let mut writer = SegmentWriter::create(&self.folders, new)?;
             for &(_, run, row) in of_week {
                 writer.push(&runs[run].row(row))?;
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Keeper;
 use crate::catalog::{CatalogChange, SegmentId};
 use crate::error::{FlushError, ScanError};
-use crate::segment::{Segment, SegmentRows, SegmentWriter, promote};
+use crate::segment::{NewSegment, Segment, SegmentRows, SegmentWriter, promote};
 
 impl Keeper {
     /// Merge until no week has too many segments of one level.
@@ -46,8 +46,14 @@ impl Keeper {
         }
         let rows = inputs.iter().map(|segment| segment.meta().rows).sum();
         let promoted = promote(counts.into_iter(), rows);
-        let id = self.new_segment_id();
-        let mut writer = SegmentWriter::create(&self.folders, id, &week, level, promoted)?;
+        let new = NewSegment {
+            id: self.new_segment_id(),
+            week: &week,
+            level,
+            promoted,
+            group_rows: self.shared.options.group_rows,
+        };
+        let mut writer = SegmentWriter::create(&self.folders, new)?;
 
         let mut cursors =
             inputs.iter().map(SegmentRows::all).collect::<Result<Vec<_>, _>>().map_err(damaged)?;

@@ -27,7 +27,7 @@ pub(crate) use info::promote;
 use info::{INFO_KEY, Info, SEGMENT_VERSION};
 use read::SharedFile;
 pub(crate) use rows::SegmentRows;
-pub(crate) use write::{SegmentWriter, io_error};
+pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
 use crate::block::{Block, Bounds, Column, ColumnKey};
 use crate::catalog::SegmentMeta;

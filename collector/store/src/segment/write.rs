@@ -33,11 +33,6 @@ use crate::row::Dim;
 use crate::schema::TypeCounts;
 use crate::wal::sync_dir;
 
-/// Rows after which a row group ends, at the next person. The unit of decoding and caching: large
-/// enough that a column's overhead does not show, small enough that a thread can hold one column
-/// set of many segments.
-const GROUP_ROWS: usize = 128 * 1024;
-
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
     writer: ArrowWriter<File>,
@@ -46,18 +41,25 @@ pub(crate) struct SegmentWriter {
     info: Info,
     meta: SegmentMeta,
     group: GroupBuilder,
+    group_rows: usize,
     last: Option<(u32, u64)>,
 }
 
+/// What a new segment is.
+pub(crate) struct NewSegment<'a> {
+    pub id: SegmentId,
+    pub week: &'a str,
+    pub level: u8,
+    /// Properties that get a column, sorted by name.
+    pub promoted: Vec<(String, PromotedKind)>,
+    /// Rows after which a row group ends, at the next person.
+    pub group_rows: usize,
+}
+
 impl SegmentWriter {
-    /// Begin a file in `tmp/`. `promoted` are the properties that get a column.
-    pub(crate) fn create(
-        folders: &Folders,
-        id: SegmentId,
-        week: &str,
-        level: u8,
-        promoted: Vec<(String, PromotedKind)>,
-    ) -> Result<Self, FlushError> {
+    /// Begin a file in `tmp/`.
+    pub(crate) fn create(folders: &Folders, new: NewSegment<'_>) -> Result<Self, FlushError> {
+        let NewSegment { id, week, level, promoted, group_rows } = new;
         let unfinished = folders.tmp.join(format!("{}.parquet", id.0));
         let file = File::create(&unfinished).map_err(io_error(&unfinished))?;
         let info = Info::new(promoted);
@@ -83,13 +85,13 @@ impl SegmentWriter {
             has_ids: true,
             link_epoch: 0,
         };
-        Ok(Self { writer, schema, unfinished, info, meta, group, last: None })
+        Ok(Self { writer, schema, unfinished, info, meta, group, group_rows, last: None })
     }
 
     /// Add a row. Rows come in order of [`RowRef::sort_key`].
     pub(crate) fn push(&mut self, row: &RowRef<'_>) -> Result<(), FlushError> {
         let who = (row.project, row.person);
-        if self.group.rows() >= GROUP_ROWS && self.last != Some(who) {
+        if self.group.rows() >= self.group_rows && self.last != Some(who) {
             self.end_group()?;
         }
         self.last = Some(who);

@@ -22,10 +22,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::PathBuf;
 
-use disk::LogFile;
-pub(crate) use disk::{LogDisk, RealDisk, file_name, sync_dir};
-use frame::{FILE_HEADER_LEN, FileHeader, Place};
-pub(crate) use frame::{Frame, Kind};
+pub(crate) use disk::{LogDisk, LogFile, RealDisk, file_name, sync_dir};
+use frame::{FILE_HEADER_LEN, Place};
+pub(crate) use frame::{FileHeader, Frame, Kind};
 pub(crate) use payload::{encode_refused, encode_rows};
 pub(crate) use recover::{Entry, SealedFile, recover};
 

@@ -1,5 +1,7 @@
 //! The store from outside: what goes in comes out, once, whatever happens in between.
 
 mod durability;
+mod flush;
 mod model;
+mod questions;
 mod support;

@@ -162,7 +162,9 @@ pub fn options(dir: &Path) -> StoreOptions {
     StoreOptions {
         wal_file_bytes: 16 << 10,
         min_free_bytes: 0,
+        group_rows: 4,
         merge_fan_in: 3,
+        cache_bytes: 2000,
         dedupe_ids: 20,
         query_threads: 2,
         ..StoreOptions::new(dir)

@@ -1,0 +1,219 @@
+//! Flushes and merges: what is on disk, and what a failure in between leaves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tallymark_store::{
+    Append, Catalog, CatalogChange, CatalogError, CatalogState, MemoryCatalog, OpenError,
+    RefusedRow, Schema, Store, UsageKind,
+};
+
+use crate::support::{all_rows, append, append_rows, open, options, row, sorted, temp_dir};
+
+/// A catalog that fails when told to, before or after the change.
+#[derive(Default)]
+struct Flaky {
+    inner: MemoryCatalog,
+    next: AtomicU8,
+}
+
+const FAIL_BEFORE: u8 = 1;
+const FAIL_AFTER: u8 = 2;
+
+impl Catalog for Flaky {
+    fn load(&self) -> Result<CatalogState, CatalogError> {
+        self.inner.load()
+    }
+    fn commit(&self, change: &CatalogChange) -> Result<(), CatalogError> {
+        match self.next.swap(0, Ordering::Relaxed) {
+            FAIL_BEFORE => Err(CatalogError("told to fail before".into())),
+            FAIL_AFTER => {
+                self.inner.commit(change)?;
+                Err(CatalogError("told to fail after".into()))
+            }
+            _ => self.inner.commit(change),
+        }
+    }
+    fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, CatalogError> {
+        self.inner.refused(project, limit)
+    }
+    fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
+        self.inner.schema(project)
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn a_commit_that_failed_is_made_again_and_one_that_only_seemed_to_is_not() {
+    let dir = temp_dir();
+    let catalog = Arc::new(Flaky::default());
+    let store = open(dir.path(), &catalog);
+    let all: Vec<_> = (0..20).map(|n| row(1, n % 3, 1_700_000_000_000, n)).collect();
+    append_rows(&store, all[..10].to_vec());
+    catalog.next.store(FAIL_BEFORE, Ordering::Relaxed);
+    assert!(store.flush().is_err());
+    assert_eq!(store.stats().segments, 0);
+    assert!(store.stats().last_error.is_some());
+    assert_eq!(all_rows(&store, 1), sorted(1, &all[..10]));
+    append_rows(&store, all[10..].to_vec());
+    assert_eq!(all_rows(&store, 1), sorted(1, &all));
+    store.flush().unwrap();
+    store.flush().unwrap();
+    assert_eq!((store.stats().memtable_rows, store.stats().rows), (0, 20));
+
+    append_rows(&store, vec![row(1, 9, 1_700_000_000_000, 99)]);
+    catalog.next.store(FAIL_AFTER, Ordering::Relaxed);
+    store.flush().unwrap();
+    let want = [all, vec![row(1, 9, 1_700_000_000_000, 99)]].concat();
+    assert_eq!(all_rows(&store, 1), sorted(1, &want));
+    drop(store);
+    assert_eq!(all_rows(&open(dir.path(), &catalog), 1), sorted(1, &want));
+}
+
+#[test]
+fn many_flushes_leave_few_files_and_only_those_the_catalog_names() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let all: Vec<_> = (0..40).map(|n| row(1, n % 7, 1_700_000_000_000 + n as i64, n)).collect();
+    for chunk in all.chunks(2) {
+        append_rows(&store, chunk.to_vec());
+        store.flush().unwrap();
+    }
+    // Base 3: 20 segments are two of level 2, none of level 1, two of level 0.
+    assert_eq!(store.stats().segments, 4);
+    assert_eq!(files(&dir.path().join("seg")).len(), 4);
+    assert!(files(&dir.path().join("tmp")).is_empty());
+    assert_eq!(all_rows(&store, 1), sorted(1, &all));
+    assert_eq!(append_rows(&store, all.clone()), vec![true; 40]);
+    assert_eq!(catalog.usage(1, UsageKind::Events).0, 40);
+
+    // A file that no catalog names is the rest of a crash.
+    let week = files(&dir.path().join("seg"))[0].parent().unwrap().to_owned();
+    fs::write(week.join("999.parquet"), "unfinished").unwrap();
+    fs::write(dir.path().join("tmp").join("999.parquet"), "unfinished").unwrap();
+    drop(store);
+    let store = open(dir.path(), &catalog);
+    assert_eq!(files(&dir.path().join("seg")).len(), 4);
+    assert!(files(&dir.path().join("tmp")).is_empty());
+    assert_eq!(all_rows(&store, 1), sorted(1, &all));
+}
+
+#[test]
+fn log_files_go_when_their_rows_are_in_segments() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    for n in 0..300 {
+        append_rows(&store, (0..5).map(|i| row(1, i, 1_700_000_000_000, 5 * n + i)).collect());
+    }
+    assert!(store.stats().wal_files > 2);
+    store.flush().unwrap();
+    assert!(store.stats().wal_files <= 1, "{:?}", store.stats());
+    append_rows(&store, vec![row(1, 1, 1_700_000_000_000, 9_999)]);
+    store.flush().unwrap();
+    drop(store);
+    let store = open(dir.path(), &catalog);
+    assert_eq!((store.stats().rows, store.stats().wal_files), (1_501, 0));
+    assert_eq!(append_rows(&store, vec![row(1, 1, 1_700_000_000_000, 9_999)]), [true]);
+}
+
+#[test]
+fn a_crash_between_catalog_and_log_does_not_store_rows_twice() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let all: Vec<_> = (0..9).map(|n| row(1, n, 1_700_000_000_000, n)).collect();
+    append_rows(&store, all.clone());
+    // The log as it is before the flush deletes it.
+    let log: Vec<_> = files(&dir.path().join("wal"));
+    let kept: Vec<_> = log.iter().map(|file| (file.clone(), fs::read(file).unwrap())).collect();
+    store.flush().unwrap();
+    drop(store);
+    for (file, bytes) in kept {
+        fs::write(file, bytes).unwrap();
+    }
+    let store = open(dir.path(), &catalog);
+    assert_eq!(all_rows(&store, 1), sorted(1, &all));
+    assert_eq!(store.stats().rows, 9);
+}
+
+#[test]
+fn a_segment_that_is_missing_or_changed_is_named() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    append_rows(&store, vec![row(1, 1, 1_700_000_000_000, 1)]);
+    store.flush().unwrap();
+    drop(store);
+    let file = files(&dir.path().join("seg")).remove(0);
+    let bytes = fs::read(&file).unwrap();
+    let damages: [(&str, Option<Vec<u8>>); 3] = [
+        ("missing", None),
+        ("cut", Some(bytes[..bytes.len() - 9].to_vec())),
+        ("not ours", Some(b"PAR1PAR1".to_vec())),
+    ];
+    for (name, damage) in damages {
+        match damage {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+        }
+        let error = Store::open(options(dir.path()), Arc::clone(&catalog) as _).unwrap_err();
+        assert!(
+            matches!(&error, OpenError::CorruptSegment { file: named, .. } if *named == file),
+            "{name}: {error}"
+        );
+    }
+    // A later version: the digit in the file's own description, changed in place.
+    let at = bytes.windows(11).position(|window| window == b"\"format\":1,").unwrap();
+    let mut newer = bytes.clone();
+    newer[at + 9] = b'9';
+    fs::write(&file, newer).unwrap();
+    let error = Store::open(options(dir.path()), Arc::clone(&catalog) as _).unwrap_err();
+    assert!(matches!(error, OpenError::NewerVersion { found: 9, known: 1, .. }), "{error}");
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(open(dir.path(), &catalog).stats().rows, 1);
+}
+
+#[test]
+fn ids_of_any_age_are_found_again_after_restarts() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    // 1997 to 2026, one id per 100 days; more days than fit the bound on memory.
+    let all: Vec<_> =
+        (0..100).map(|n| row(1, n % 3, (10_000 + 100 * n as i64) * 86_400_000, n)).collect();
+    let store = open(dir.path(), &catalog);
+    for chunk in all.chunks(7) {
+        assert_eq!(append_rows(&store, chunk.to_vec()), vec![false; chunk.len()]);
+        assert!(store.stats().dedupe_ids <= 27);
+    }
+    store.flush().unwrap();
+    for _ in 0..2 {
+        let mut resent = all.clone();
+        resent.reverse();
+        for chunk in resent.chunks(9) {
+            assert_eq!(append_rows(&store, chunk.to_vec()), vec![true; chunk.len()]);
+        }
+    }
+    drop(store);
+    let store = open(dir.path(), &catalog);
+    assert_eq!(append_rows(&store, all.clone()), vec![true; 100]);
+    assert_eq!((store.stats().rows, store.stats().duplicates), (100, 100));
+    // The same id in another project is another event.
+    let mut other = all[0].clone();
+    other.project = 2;
+    assert_eq!(
+        append(&store, Append { rows: vec![other], refused: vec![] }).unwrap().duplicate,
+        [false]
+    );
+}

@@ -1,0 +1,142 @@
+//! The same question gives the same answer: wherever rows are, on any number of threads.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rstest::rstest;
+use tallymark_analysis::events::EventSet;
+use tallymark_store::{Append, Catalog, MemoryCatalog, Row, RowRange, Store, StoreOptions};
+
+use crate::support::{ShowAll, append, append_rows, open, options, row, temp_dir};
+
+/// Three weeks, 50 persons, many rows in one millisecond.
+fn rows(count: u64) -> Vec<Row> {
+    let ts_ms =
+        |n: u64| 1_700_000_000_000 + (n / 9 * 7_919 % 3) as i64 * 604_800_000 + (n % 11) as i64;
+    (0..count).map(|n| row(1, n * 31 % 50, ts_ms(n), n)).collect()
+}
+
+#[rstest]
+fn an_answer_does_not_depend_on_threads_flushes_or_the_cache(
+    #[values(1, 2, 5)] query_threads: usize,
+    #[values(0, 100_000_000)] cache_bytes: usize,
+    #[values(1, 7, 1_000_000)] group_rows: usize,
+) {
+    let dir = temp_dir();
+    let options = StoreOptions { query_threads, cache_bytes, group_rows, ..options(dir.path()) };
+    let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new());
+    let store = Store::open(options, catalog).unwrap();
+    let all = rows(900);
+    for (part, chunk) in all.chunks(150).enumerate() {
+        append_rows(&store, chunk.to_vec());
+        if part % 2 == 0 {
+            store.flush().unwrap();
+        }
+    }
+    assert!(store.stats().segments > 0 && store.stats().memtable_rows > 0);
+    for events in [EventSet::All, EventSet::Only(vec!["buy".into()]), EventSet::Only(vec![])] {
+        for (from_ms, to_ms) in [(i64::MIN, i64::MAX), (1_700_000_000_003, 1_700_604_800_004)] {
+            let question = ShowAll::new(events.clone(), from_ms, to_ms);
+            let want = question.of_rows(1, &all);
+            // Twice: the second time from the cache.
+            assert!(store.ask(1, &question).unwrap().partial == want);
+            assert!(store.ask(1, &question).unwrap().partial == want);
+        }
+    }
+    assert_eq!(store.ask(1, &ShowAll::everything()).unwrap().rows_scanned, 900);
+    assert_eq!(store.ask(2, &ShowAll::everything()).unwrap().rows_scanned, 0);
+}
+
+#[test]
+fn a_question_sees_whole_batches_while_others_are_written_and_flushed() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let question = ShowAll::everything();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for (n, chunk) in rows(1_000).chunks(10).enumerate() {
+                append_rows(&store, chunk.to_vec());
+                if n % 9 == 0 {
+                    store.flush().unwrap();
+                }
+            }
+        });
+        let mut last = 0;
+        while !writing.is_finished() {
+            let seen = store.ask(1, &question).unwrap().partial.rows.len();
+            assert!(seen >= last && seen % 10 == 0, "{seen} after {last}");
+            last = seen;
+        }
+    });
+    assert_eq!(store.ask(1, &question).unwrap().partial.rows.len(), 1_000);
+    assert!(store.stats().merges > 0);
+}
+
+#[test]
+fn rows_can_be_listed_for_one_person_and_stopped() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let all = rows(300);
+    append_rows(&store, all[..200].to_vec());
+    store.flush().unwrap();
+    append_rows(&store, all[200..].to_vec());
+    let range =
+        RowRange { person: Some(7), ..RowRange::between(1_700_000_000_000, 1_700_000_000_011) };
+    let mut got = Vec::new();
+    store
+        .rows(1, range, &mut |row| {
+            got.push(row.event_id);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let mut want: Vec<&Row> =
+        all.iter().filter(|row| row.person == 7 && row.ts_ms < 1_700_000_000_011).collect();
+    want.sort_by_key(|row| (row.ts_ms, row.seq, row.event_id));
+    assert!(!want.is_empty());
+    assert_eq!(got, want.iter().map(|row| row.event_id).collect::<Vec<_>>());
+
+    let mut count = 0;
+    let everyone = RowRange::between(i64::MIN, i64::MAX);
+    store
+        .rows(1, everyone, &mut |_| {
+            count += 1;
+            if count == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .unwrap();
+    assert_eq!(count, 5);
+}
+
+#[test]
+fn the_schema_counts_types_before_and_after_a_flush() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let mut odd = row(1, 1, 1_700_000_000_000, 0);
+    odd.props = "{\"plan\":5,\"deep\":{\"x\":1},\"yes\":true}".into();
+    append_rows(
+        &store,
+        vec![odd, row(1, 1, 1_700_000_000_001, 3), row(2, 1, 1_700_000_000_002, 6)],
+    );
+    let before = store.schema(1).unwrap();
+    let view = &before.events["view"];
+    assert_eq!((view.count, view.last_ms), (2, 1_700_000_000_001));
+    let plan = view.properties["plan"].types;
+    assert_eq!((plan.texts, plan.numbers, plan.total()), (1, 1, 2));
+    assert_eq!(view.properties["deep"].types.others, 1);
+    assert_eq!(view.properties["yes"].types.bools, 1);
+    store.flush().unwrap();
+    assert_eq!(store.schema(1).unwrap(), before);
+    drop(store);
+    assert_eq!(open(dir.path(), &catalog).schema(1).unwrap(), before);
+}
+
+#[test]
+fn an_empty_batch_is_fine() {
+    let dir = temp_dir();
+    let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+    assert!(append(&store, Append::default()).unwrap().duplicate.is_empty());
+    store.flush().unwrap();
+    assert_eq!(store.stats().wal_bytes, 0);
+}
