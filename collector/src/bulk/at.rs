@@ -115,7 +115,7 @@ impl AtReader {
     }
 
     fn compact_date(&self, number: i64) -> Option<i64> {
-        if !(1900_01_01..=2100_12_31).contains(&number) {
+        if !(19_000_101..=21_001_231).contains(&number) {
             return None;
         }
         let [year, month, day] = [number / 10_000, number / 100 % 100, number % 100];

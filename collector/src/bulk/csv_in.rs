@@ -160,7 +160,7 @@ fn read_plain(
     let mut lines = Lines::new(file);
     let mut columns = options.columns.clone();
     if options.header {
-        let first = match lines.next()? {
+        let first = match lines.read_line()? {
             Some(Line { text: Ok(text), .. }) => {
                 text.split_ascii_whitespace().map(str::to_owned).collect()
             }
@@ -171,7 +171,7 @@ fn read_plain(
         }
     }
     let header = Header::new(&columns, mapping)?;
-    while let Some(Line { number, end, text }) = lines.next()? {
+    while let Some(Line { number, end, text }) = lines.read_line()? {
         let Ok(text) = text else {
             importer.unreadable(number, end, EventCode::EventUnreadable)?;
             continue;
@@ -222,7 +222,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next(&mut self) -> std::io::Result<Option<Line<'_>>> {
+    pub fn read_line(&mut self) -> std::io::Result<Option<Line<'_>>> {
         self.buffer.clear();
         let mut limited = std::io::Read::take(&mut self.reader, LINE_BYTES_MAX);
         let mut read = limited.read_until(b'\n', &mut self.buffer)? as u64;

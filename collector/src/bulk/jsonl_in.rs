@@ -25,7 +25,7 @@ const TARGETS_MAX: usize = 10_000;
 pub fn read(file: File, mapping: &Mapping, importer: &mut Importer<'_>) -> anyhow::Result<()> {
     let mut targets: HashMap<String, Target> = HashMap::new();
     let mut lines = Lines::new(file);
-    while let Some(Line { number, end, text }) = lines.next()? {
+    while let Some(Line { number, end, text }) = lines.read_line()? {
         let Ok(text) = text else {
             importer.unreadable(number, end, EventCode::EventTooLarge)?;
             continue;
