@@ -3,7 +3,8 @@
 //! A person is *active* on a local day when a qualifying event of theirs lies in it: the event of
 //! the question, or by default any event but heartbeats, exposures, deliveries and errors. Weekly
 //! and monthly figures of a day look back 7 and 30 days, that day included; so the scan begins 29
-//! days before the range. They count people, they are never sums of days.
+//! days before the range. They count people, they are never sums of days. Days count whole: a range
+//! that begins at noon includes the morning.
 //!
 //! Invariant: `dau ≤ wau ≤ mau` on every day, and `active_days` adds up to `persons`.
 //!
@@ -91,7 +92,7 @@ pub(crate) fn compile(
         .and_then(|date| start_of(date, &common.tz))
         .ok_or_else(beyond)?;
     let days = Buckets::new(Unit::Day, &common.tz, first, common.to_ms, 0)?;
-    let lead_in = days.index(common.from_ms, 0);
+    let lead_in = days.index(common.from_ms);
     let mut columns = Columns::default();
     let filter = common.filter.bind(&mut columns);
     let events = match &question.event {
@@ -181,7 +182,10 @@ impl Kernel for Counter {
             if !self.filter.passes(run, row) {
                 continue;
             }
-            day = self.days.index(at, day);
+            day = self.days.index(at);
+            if taken[0] > day {
+                continue;
+            }
             for (span, (length, taken)) in
                 self.spans.iter_mut().zip([1, WEEK, MONTH].into_iter().zip(&mut taken))
             {

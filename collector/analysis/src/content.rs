@@ -297,12 +297,11 @@ impl Kernel for Counter {
         let shape = &*self.shape;
         let (ids, types, owners) =
             (shape.id.of(run), shape.content_type.of(run), shape.owner.of(run));
-        let mut bucket = 0;
         for row in 0..run.len() {
             if !self.filter.passes(run, row) {
                 continue;
             }
-            bucket = shape.buckets.index(run.ts[row], bucket);
+            let bucket = shape.buckets.index(run.ts[row]);
             let (views, viewers, last) = &mut self.buckets[bucket];
             *views += 1;
             *viewers += u64::from(*last != self.person);

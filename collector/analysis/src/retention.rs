@@ -279,8 +279,8 @@ struct Counter {
     matcher: Matcher,
     /// The person's cohorts, and when they started in each.
     starts: Vec<(usize, i64)>,
-    /// When the person returned; with a calendar one instant per bucket is enough.
-    returns: Vec<i64>,
+    /// When the person returned, and in which bucket; with a calendar only the first per bucket.
+    returns: Vec<(usize, i64)>,
     /// `cohort × (periods + 1) + period`.
     counts: Vec<u64>,
 }
@@ -291,14 +291,13 @@ impl Kernel for Counter {
         self.starts.clear();
         self.returns.clear();
         let shape = &*self.shape;
-        let mut bucket = 0;
         let mut started = false;
         for row in 0..run.len() {
             let at_ms = run.ts[row];
             let mask = self.matcher.mask(run, row);
             if mask & 1 == 1 && !(started && shape.cohort_by == CohortBy::FirstEver) {
                 if (shape.from_ms..shape.to_ms).contains(&at_ms) {
-                    bucket = shape.buckets.index(at_ms, bucket);
+                    let bucket = shape.buckets.index(at_ms);
                     if self.starts.last().is_none_or(|(last, _)| *last < bucket) {
                         self.starts.push((bucket, at_ms));
                     }
@@ -309,22 +308,22 @@ impl Kernel for Counter {
                 started = true;
             }
             if mask & 2 == 2 && started {
-                self.returns.push(at_ms);
+                let bucket = shape.buckets.index(at_ms);
+                let new = self.returns.last().is_none_or(|(last, _)| *last < bucket);
+                if new || shape.rolling_ms.is_some() {
+                    self.returns.push((bucket, at_ms));
+                }
             }
         }
         for (cohort, start_ms) in &self.starts {
             let counts = &mut self.counts[cohort * (shape.periods + 1)..][..=shape.periods];
             counts[0] += 1;
-            let first = self.returns.partition_point(|at| at <= start_ms);
+            let first = self.returns.partition_point(|(_, at_ms)| at_ms <= start_ms);
             let mut counted = 0;
-            let mut near = *cohort;
-            for at_ms in &self.returns[first..] {
+            for (bucket, at_ms) in &self.returns[first..] {
                 let period = match shape.rolling_ms {
                     Some(period_ms) => ((at_ms - start_ms) / period_ms) as usize,
-                    None => {
-                        near = shape.buckets.index(*at_ms, near);
-                        near - cohort
-                    }
+                    None => bucket - cohort,
                 };
                 if period <= counted {
                     continue;
@@ -482,23 +481,30 @@ mod tests {
     }
 
     /// The definition word by word, over all days of all people.
-    fn model(events: &[(u64, i64, bool)], cohort: i64, period: i64, after: bool) -> u64 {
+    fn model(
+        events: &[(u64, i64, bool)],
+        (cohort, period): (i64, i64),
+        after: bool,
+        recurring: bool,
+    ) -> u64 {
         let people: std::collections::BTreeSet<u64> = events.iter().map(|event| event.0).collect();
         let day = |at: i64| at.div_euclid(24);
-        people
-            .into_iter()
-            .filter(|person| {
-                let of = |start: bool| {
-                    events.iter().filter(move |e| e.0 == *person && e.2 == start).map(|e| e.1)
-                };
-                let started = of(true).min().is_some_and(|first| day(first) == cohort);
-                let returned = |at: i64| {
-                    let period_of = day(at) - cohort;
-                    period_of == period || after && period_of > period
-                };
-                started && (period == 0 || of(false).any(returned))
-            })
-            .count() as u64
+        let counts = |person: &u64| {
+            let of = |start: bool| {
+                events.iter().filter(move |e| e.0 == *person && e.2 == start).map(|e| e.1)
+            };
+            let started = if recurring {
+                of(true).any(|at| day(at) == cohort)
+            } else {
+                of(true).min().is_some_and(|first| day(first) == cohort)
+            };
+            let returned = |at: i64| {
+                let period_of = day(at) - cohort;
+                period_of == period || after && period_of > period
+            };
+            started && (period == 0 || of(false).any(returned))
+        };
+        people.iter().filter(|person| counts(person)).count() as u64
     }
 
     proptest! {
@@ -508,6 +514,7 @@ mod tests {
         fn retention_is_what_the_definition_says(
             events in prop::collection::vec((0u64..5, 0i64..240, any::<bool>()), 0..40),
             after in any::<bool>(),
+            recurring in any::<bool>(),
             kernels in 1usize..4,
         ) {
             let stored = events.iter().map(|(person, hour, start)| {
@@ -515,12 +522,14 @@ mod tests {
             });
             let question = json!({ "start": { "event": "s" }, "return": { "event": "r" },
                 "mode": if after { "on_or_after" } else { "on" },
+                "cohort_by": if recurring { "recurring" } else { "first_ever" },
                 "from": "2026-09-01", "to": "2026-09-08", "periods": 5 });
             let scan = Scan { kernels, reverse_codes: true };
             let answer = ask_at(stored.collect(), question, T0 + 400 * DAY_MS, scan);
             for (cohort, line) in answer.cohorts.iter().enumerate() {
                 for (period, returned) in line.returned.iter().enumerate() {
-                    prop_assert_eq!(*returned, model(&events, cohort as i64, period as i64, after));
+                    let cell = (cohort as i64, period as i64);
+                    prop_assert_eq!(*returned, model(&events, cell, after, recurring));
                 }
                 if after {
                     prop_assert!(line.returned.windows(2).all(|pair| pair[0] >= pair[1]));

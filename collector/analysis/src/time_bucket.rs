@@ -98,6 +98,8 @@ pub struct Buckets {
     pub bounds_ms: Vec<i64>,
     /// The local date of each bucket's start; for hours its instant.
     pub labels: Vec<String>,
+    /// Buckets in a millisecond, on average.
+    per_ms: f64,
 }
 
 impl Buckets {
@@ -150,7 +152,7 @@ impl Buckets {
                 labels.push(rfc3339(at, tz));
                 at += HOUR_MS;
             }
-            return Ok(Self { bounds_ms, labels });
+            return Ok(Self::of(bounds_ms, labels));
         }
         let mut date = first_day(unit, date_of(from_ms, tz).ok_or_else(|| beyond(from_ms))?)
             .ok_or_else(|| beyond(from_ms))?;
@@ -172,7 +174,12 @@ impl Buckets {
             labels.push(date.to_string());
             date = next_day(unit, date).ok_or_else(|| beyond(to_ms))?;
         }
-        Ok(Self { bounds_ms, labels })
+        Ok(Self::of(bounds_ms, labels))
+    }
+
+    fn of(bounds_ms: Vec<i64>, labels: Vec<String>) -> Self {
+        let length_ms = bounds_ms[labels.len()] - bounds_ms[0];
+        Self { per_ms: labels.len() as f64 / length_ms as f64, bounds_ms, labels }
     }
 
     /// Number of buckets.
@@ -185,15 +192,23 @@ impl Buckets {
         self.labels.is_empty()
     }
 
-    /// The bucket of an instant that lies in the range. `near` is where to look first: the bucket
-    /// of the event before, as events come in time order. Instants outside give the nearest end.
+    /// The bucket of an instant that lies in the range. Instants outside give the nearest end.
+    ///
+    /// Buckets of a kind are nearly equally long, so a division finds the place up to a neighbour:
+    /// cheaper than a search, and than guessing from the event before.
     #[inline]
-    pub fn index(&self, at_ms: i64, near: usize) -> usize {
-        let bounds = &self.bounds_ms;
-        if bounds[near] <= at_ms && at_ms < bounds[near + 1] {
-            return near;
+    pub fn index(&self, at_ms: i64) -> usize {
+        let bounds = &self.bounds_ms[..];
+        let last = bounds.len() - 2;
+        let guess = at_ms.saturating_sub(bounds[0]) as f64 * self.per_ms;
+        let mut bucket = (guess as usize).min(last);
+        while bucket > 0 && at_ms < bounds[bucket] {
+            bucket -= 1;
         }
-        bounds.partition_point(|start| *start <= at_ms).saturating_sub(1).min(self.len() - 1)
+        while bucket < last && at_ms >= bounds[bucket + 1] {
+            bucket += 1;
+        }
+        bucket
     }
 
     /// When a bucket ends, excluded.
@@ -307,10 +322,30 @@ mod tests {
     #[test]
     fn an_instant_on_a_boundary_belongs_to_the_bucket_it_opens() {
         let buckets = buckets(Unit::Day, "UTC", "2026-09-01", "2026-09-04");
-        for near in 0..3 {
-            assert_eq!(buckets.index(buckets.bounds_ms[1] - 1, near), 0);
-            assert_eq!(buckets.index(buckets.bounds_ms[1], near), 1);
+        for day in 0..2 {
+            assert_eq!(buckets.index(buckets.end_ms(day) - 1), day);
+            assert_eq!(buckets.index(buckets.end_ms(day)), day + 1);
         }
+    }
+
+    #[rstest]
+    #[case(Unit::Day, "Pacific/Apia", "2011-01-01", "2013-01-01")]
+    #[case(Unit::Day, "Europe/Berlin", "2016-01-01", "2026-01-01")]
+    #[case(Unit::Month, "America/Santiago", "2016-01-01", "2026-01-01")]
+    #[case(Unit::Hour, "Australia/Lord_Howe", "2025-01-01", "2026-01-01")]
+    fn every_instant_finds_the_bucket_around_it(
+        #[case] unit: Unit,
+        #[case] tz: &str,
+        #[case] from: &str,
+        #[case] to: &str,
+    ) {
+        let buckets = buckets(unit, tz, from, to);
+        for bucket in 0..buckets.len() {
+            assert_eq!(buckets.index(buckets.bounds_ms[bucket]), bucket);
+            assert_eq!(buckets.index(buckets.end_ms(bucket) - 1), bucket);
+        }
+        assert_eq!(buckets.index(i64::MIN), 0);
+        assert_eq!(buckets.index(i64::MAX), buckets.len() - 1);
     }
 
     #[rstest]

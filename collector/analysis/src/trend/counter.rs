@@ -173,7 +173,6 @@ impl Kernel for Counter {
         let codes = shape.breakdown.map(|column| column.of(run));
         // The range before comes first in time.
         let mut period = shape.periods.len() - 1;
-        let mut bucket = 0;
         for row in 0..run.len() {
             let mut mask = self.matcher.mask(run, row);
             if mask == 0 {
@@ -181,10 +180,10 @@ impl Kernel for Counter {
             }
             let at_ms = run.ts[row];
             if period == 1 && at_ms >= shape.from_ms {
-                (period, bucket) = (0, 0);
+                period = 0;
             }
             let buckets = &shape.periods[period];
-            bucket = buckets.index(at_ms, bucket);
+            let bucket = buckets.index(at_ms);
             let base = if period == 0 { 0 } else { shape.periods[0].len() + 1 };
             let code = codes.map_or(ABSENT, |codes| codes[row]);
             while mask != 0 {
