@@ -23,9 +23,10 @@ export class Engagement {
     this.measureScroll();
   }
 
-  /** Stop, and say what was measured. */
+  /** Stop, while the element is still on screen, and say what was measured. */
   stop(): { engaged_ms: number; completion: number } {
     this.listening.abort();
+    this.measureScroll(); // the browser may not have told of the last scroll yet
     this.pause();
     return { engaged_ms: Math.round(this.engagedMs), completion: this.furthest };
   }

@@ -44,3 +44,16 @@ for (const [way, leave] of Object.entries(LEAVE)) {
     }
   });
 }
+
+test("an event arrives when the tab is closed while the package still loads", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({ name: "closed-early", behave: SLOW });
+  // The module comes late: after its page is gone.
+  await visit.context.route("**/*.wasm", () => undefined);
+  const page = await visit.context.newPage();
+  await page.goto(bench.site.page("/closed-early.html"));
+  await page.waitForFunction("window.started");
+  await page.evaluate(`tally.track("opened")`);
+  await page.close({ runBeforeUnload: true });
+  await untilEqual({ opened: 1 }, () => bench.collector.counts(visit.project));
+});

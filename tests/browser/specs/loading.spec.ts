@@ -58,6 +58,26 @@ test("page views follow a single-page app when autoPage is on", async () => {
   });
 });
 
+test("an event keeps its page when a call that records nothing came first", async () => {
+  const { page, project } = await fixture.bench.visit({
+    name: "place",
+    script: `tally.optIn(); tally.reset(); tally.track("opened");`,
+  });
+  await flush(page);
+  await page.evaluate(`
+    history.pushState(null, "", "/second?utm_source=news&token=SECRET#part");
+    tally.reset();
+    tally.optIn();
+    tally.track("moved");`);
+  await flush(page);
+  const paths = await until("both events", async () => {
+    const events = await fixture.bench.collector.events(project);
+    return events.length === 2 && events.map(({ name, context }) => [name, context["path"]]);
+  });
+  assert.deepEqual(paths, [["opened", "/place.html"], ["moved", "/second"]]);
+  assert.deepEqual(fixture.bench.collector.filesWith("SECRET"), [], "only utm_* of a query is kept");
+});
+
 test("a policy that forbids wasm never throws into the page, and the page is told", async () => {
   const { page, errors } = await fixture.bench.visit({
     name: "no-wasm",

@@ -224,23 +224,33 @@ test("the experiment has the arms that visitors saw, with their purchases", asyn
   }>(project, "experiment", {
     ...range(),
     experiment: "buy-button",
-    metrics: [{ name: "bought", event: "purchase" }],
+    metrics: [
+      { name: "bought", event: "purchase" },
+      { name: "spent", event: "$conversion", kind: "mean" },
+    ],
   });
-  const want = ["control", "green"].map((variant) => ({
-    variant,
-    persons: met.filter((seen) => seen === variant).length,
-    conversions: PLANS.filter((plan, i) => plan.buys && met[i] === variant).length,
-  }));
+  const want = ["control", "green"].map((variant) => {
+    const buyers = PLANS.filter((plan, i) => plan.buys && met[i] === variant);
+    return {
+      variant,
+      persons: met.filter((seen) => seen === variant).length,
+      conversions: buyers.length,
+      sum: buyers.reduce((cents, plan) => cents + orderCents(plan), 0) / 100,
+    };
+  });
   assert.equal(want.reduce((sum, arm) => sum + arm.persons, 0), 26);
-  const arms = answer.metrics[0]?.arms ?? [];
-  const got = arms.map(({ variant, persons, conversions }) => ({ variant, persons, conversions }));
+  const [bought, spent] = answer.metrics;
+  const got = (bought?.arms ?? []).map(({ variant, persons, conversions }) => {
+    const sum = spent?.arms.find((arm) => arm.variant === variant)?.sum;
+    return { variant, persons, conversions, sum };
+  });
   assert.deepEqual(got.sort((a, b) => a.variant.localeCompare(b.variant)), want);
   assert.deepEqual(answer.excluded, { multi_variant: 0, unknown_variant: 0, variant_mismatch: 0 });
 });
 
 test("contents have the viewers of the plan", async () => {
   const answer = await collector.query<{
-    items: { id: string; views: number; viewers: number; reached: number[] }[];
+    items: { id: string; views: number; viewers: number; engaged_ms: number; reached: number[] }[];
   }>(project, "content", range());
   const got = answer.items.map(({ id, views, viewers }) => [id, views, viewers]);
   const want: [string, number, number][] = PRODUCTS.map(({ id }) => {
@@ -249,6 +259,11 @@ test("contents have the viewers of the plan", async () => {
   });
   want.push([ESSAY.id, count(({ reads }) => reads), count(({ reads }) => reads)]);
   assert.deepEqual(got.sort(), want.sort());
+
+  const essay = answer.items.find(({ id }) => id === ESSAY.id);
+  const readers = count(({ reads }) => reads);
+  assert.deepEqual(essay?.reached, [readers, readers, readers, readers], "all read to the end");
+  for (const { id, engaged_ms } of answer.items) assert.ok(engaged_ms > 0, `${id} took time`);
 });
 
 test("installs have the persons of the plan", async () => {
@@ -282,6 +297,43 @@ test("the trend counts purchases, buyers and money to the cent", async () => {
   );
   const cents = PLANS.filter(({ buys }) => buys).reduce((sum, plan) => sum + orderCents(plan), 0);
   assert.deepEqual(answer.series.map(({ total }) => total), [9, 9, cents / 100]);
+});
+
+test("page views are counted on the page they happened on", async () => {
+  const answer = await collector.query<{ series: { value: string; total: number }[] }>(
+    project,
+    "trend",
+    {
+      ...range(),
+      bucket: "day",
+      series: [{ event: "$pageview", measure: "count" }],
+      breakdown: { prop: "path", limit: 50 },
+    },
+  );
+  const lookers = count(({ product }) => product !== null);
+  const views: Record<string, number> = {
+    "/": VISITORS,
+    "/shop": lookers,
+    "/cart": 12,
+    "/checkout/address": 12,
+    "/checkout/delivery": 9,
+    "/checkout/payment": 9,
+    "/done": 9,
+    "/journal": 10,
+    [`/journal/${ESSAY.id}`]: 10,
+  };
+  for (const { id } of PRODUCTS) views[`/p/${id}`] = count(({ product }) => product?.id === id);
+  const got = Object.fromEntries(
+    answer.series.filter(({ total }) => total > 0).map(({ value, total }) => [value, total]),
+  );
+  assert.deepEqual(got, views);
+});
+
+test("every visitor is one person with one session", async () => {
+  const events = await collector.events(project);
+  const pairs = new Set(events.map(({ person, session }) => `${person} ${session}`));
+  const persons = new Set(events.map(({ person }) => person));
+  assert.deepEqual([persons.size, pairs.size], [VISITORS, VISITORS]);
 });
 
 test("everybody who agreed was active, and nobody else", async () => {
