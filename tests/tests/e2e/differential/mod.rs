@@ -4,14 +4,15 @@
 //! a funnel) the question says `compat: clickhouse`. All events are months old, so that no cell
 //! is incomplete; incompleteness is tested where it is computed, in `analysis`.
 
+mod both;
+
 use std::fmt::Write;
 
 use rand::{Rng, RngExt};
 use serde_json::{Value, json};
-use tallymark_tests::event::uuid7;
-use tallymark_tests::peer::Peer;
 use tallymark_tests::seed::{amount, seeded};
-use tallymark_tests::{TestCollector, TestProject};
+
+use both::Sides;
 
 /// 2026-03-01T00:00:00Z: the range holds the DST change of Europe/Berlin (29 March).
 const FROM_MS: u64 = 1_772_323_200_000;
@@ -21,22 +22,17 @@ const EVENTS: [&str; 4] = ["a", "b", "c", "d"];
 const PLANS: [&str; 3] = ["free", "team", "pro"];
 const ZONES: [&str; 3] = ["UTC", "Europe/Berlin", "America/New_York"];
 
-struct Sides {
-    collector: TestCollector,
-    project: TestProject,
-    peer: Peer,
-}
-
 #[test]
 fn random_questions_over_random_events_have_equal_answers() {
     let (_, mut random) = seeded("differential");
     let rounds = amount("TALLYMARK_TEST_QUESTIONS", 40);
-    let mut sides = load(&mut random);
+    let mut sides = Sides::load(&mut random);
     for _ in 0..rounds {
         funnel(&mut sides, &mut random);
         trend(&mut sides, &mut random);
         retention(&mut sides, &mut random);
         active(&mut sides, &mut random);
+        experiment(&mut sides, &mut random);
     }
 }
 
@@ -185,6 +181,46 @@ fn active(sides: &mut Sides, random: &mut impl Rng) {
     }
 }
 
+fn experiment(sides: &mut Sides, random: &mut impl Rng) {
+    const WINDOWS: [(&str, u64); 3] = [("1h", 3_600_000), ("1d", DAY_MS), ("7d", 7 * DAY_MS)];
+    let (window, window_ms) = *pick(random, &WINDOWS);
+    let (converts, sums) = (*pick(random, &EVENTS), *pick(random, &EVENTS));
+    let question = json!({
+        "from": "2026-03-01", "to": "2026-04-15", "tz": "UTC", "experiment": "button",
+        "window": window, "control": "control", "metrics": [
+            { "name": "converted", "event": converts },
+            { "name": "n", "event": sums, "kind": "mean", "prop": "n" },
+        ],
+    });
+    let after = format!("at > met and at - met <= {window_ms}");
+    let sql = format!(
+        "select arm, count(), countIf(conversions > 0), sum(total) from (\
+           select user, any(arm) as arm, countIf(event = '{converts}' and {after}) as conversions, \
+             sumIf(ifNull(n, 0), event = '{sums}' and {after}) as total \
+           from (select user, argMin(variant, at) as arm, min(at) as met from events \
+                 where event = '$exposure' group by user having uniqExact(variant) = 1) as met \
+           join events using user group by user) \
+         group by arm order by arm"
+    );
+    let several = "select count() from (select user from events where event = '$exposure' \
+                   group by user having uniqExact(variant) > 1)";
+
+    let answer = sides.collector.query(&sides.project, "experiment", &question);
+    let want = sides.peer.rows(&sql);
+    let arms = answer["arms"].as_array().expect("an experiment has arms");
+    assert_eq!(arms.len(), want.len(), "{answer}");
+    for (index, row) in want.iter().enumerate() {
+        let (converted, mean) =
+            (&answer["metrics"][0]["arms"][index], &answer["metrics"][1]["arms"][index]);
+        let got =
+            [&converted["persons"], &converted["conversions"], &mean["sum"]].map(Value::as_f64);
+        let want = [&row[1], &row[2], &row[3]].map(Value::as_f64);
+        assert_eq!((&converted["variant"], got), (&row[0], want), "{question}\n{sql}");
+    }
+    let several = sides.peer.rows(several)[0][0].clone();
+    assert_eq!(answer["excluded"]["multi_variant"], several, "{question}");
+}
+
 /// Often none, at most two filters, and the same in SQL.
 fn filters(random: &mut impl Rng) -> (Value, String) {
     let mut list = Vec::new();
@@ -206,52 +242,6 @@ fn filters(random: &mut impl Rng) -> (Value, String) {
     (json!(list), sql)
 }
 
-/// The same random events on both sides: bursts with equal times, days without anything.
-fn load(random: &mut impl Rng) -> Sides {
-    let collector = TestCollector::start();
-    let project = collector.project("differential");
-    let file = collector.scratch().join("events.jsonl");
-    let mut lines = String::new();
-    let mut count = 0_u64;
-    for person in 0..600 {
-        for _ in 0..random.random_range(1..=4) {
-            let mut at = FROM_MS + random.random_range(0..DAYS * DAY_MS);
-            for _ in 0..random.random_range(1..=12) {
-                // Half of the steps in time are none: ties are where engines differ.
-                at += if random.random_bool(0.4) { 0 } else { random.random_range(1..7_200_000) };
-                let mut event = json!({
-                    "id": uuid7(at, random), "user": format!("person-{person}"), "at": at,
-                    "name": *pick(random, &EVENTS), "plan": *pick(random, &PLANS),
-                });
-                if random.random_bool(0.8) {
-                    event["n"] = json!(random.random_range(0..10));
-                }
-                writeln!(lines, "{event}").expect("text takes text");
-                count += 1;
-            }
-        }
-    }
-    std::fs::write(&file, lines).expect("the scratch folder takes a file");
-    let path = file.to_str().expect("a temporary path is UTF-8");
-    let import = ["import", "--project", "differential", "--format", "jsonl", "--json", path];
-    let printed = collector.command_ok(&import);
-    let summary: Value = serde_json::from_str(printed.trim().lines().last().unwrap_or_default())
-        .unwrap_or_else(|_| panic!("no summary in {printed}"));
-    assert_eq!(summary["stored"].as_u64(), Some(count), "{summary}");
-
-    let mut peer = Peer::start();
-    peer.rows(
-        "create table events (user String, at Int64, event String, plan String, n Nullable(Float64)) \
-         engine = MergeTree order by (user, at)",
-    );
-    peer.rows(&format!(
-        "insert into events select user, at, name, plan, n from file('{path}', JSONEachRow, \
-         'user String, at Int64, name String, plan String, n Nullable(Float64)')"
-    ));
-    assert_eq!(peer.rows("select count() from events")[0][0], json!(count));
-    Sides { collector, project, peer }
-}
-
-fn pick<'a, T>(random: &mut impl Rng, from: &'a [T]) -> &'a T {
+pub fn pick<'a, T>(random: &mut impl Rng, from: &'a [T]) -> &'a T {
     &from[random.random_range(0..from.len())]
 }
