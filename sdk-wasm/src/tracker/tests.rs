@@ -1,13 +1,14 @@
 //! The tracker's rules, driven as a browser would: inputs at times, effects out.
 
 use super::*;
-use crate::retry::Receipt;
+use crate::retry::{Receipt, Reply};
 use crate::settings::{Experiment, Mode, Unit};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::Value;
 use tallymark_protocol::hashing::{Namespace, h1, to_hex};
-use tallymark_protocol::limits::{SDK_HIDE_BYTES_MAX, SDK_QUEUE_EVENTS_MAX};
+use tallymark_protocol::limits::{SDK_BATCH_BYTES_MAX, SDK_HIDE_BYTES_MAX, SDK_QUEUE_EVENTS_MAX};
+use tallymark_protocol::uuid7;
 
 const START_MS: u64 = 1_795_331_400_000;
 
@@ -400,15 +401,15 @@ fn an_event_from_before_the_module_was_loaded_keeps_its_time() {
 }
 
 #[test]
-fn a_full_queue_drops_the_oldest_and_says_so() {
+fn a_full_queue_drops_the_oldest_and_says_so_once() {
     let mut page = Page::warm(Mode::Full);
     page.track("first");
     page.wait(2_000.0);
     page.answer(1, Reply { status: 429, retry_after_ms: Some(3_600_000), ..Reply::default() });
-    page.track_many(SDK_QUEUE_EVENTS_MAX);
+    page.track_many(SDK_QUEUE_EVENTS_MAX + 9);
     assert_eq!(page.tracker.pending(), SDK_QUEUE_EVENTS_MAX);
-    assert_eq!(page.tracker.lost(DropReason::QueueFull), 1);
-    assert!(page.reports().contains(&"queue_full"));
+    assert_eq!(page.tracker.lost(DropReason::QueueFull), 10);
+    assert_eq!(page.reports(), ["paused", "queue_full"]);
 }
 
 #[rstest]
