@@ -7,7 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -117,10 +117,16 @@ pub(crate) fn open_on(
     shared.counters.wal_cut_bytes.store(recovered.cut_bytes, Ordering::Relaxed);
 
     let writer = Writer { shared: Arc::clone(&shared), log, dedupe, failures: 0 };
-    let keeper = Keeper::new(Arc::clone(&shared), folders.clone(), next_segment);
+    let keeper = Keeper {
+        shared: Arc::clone(&shared),
+        folders: folders.clone(),
+        next_segment: Arc::new(AtomicU64::new(next_segment)),
+    };
+    let merger = keeper.clone();
     let threads = vec![
         spawn("store-writer", &folders, move || writer.run())?,
-        spawn("store-keeper", &folders, move || keeper.run())?,
+        spawn("store-flush", &folders, move || keeper.run_flushes())?,
+        spawn("store-merge", &folders, move || merger.run_merges())?,
     ];
     Ok(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
 }

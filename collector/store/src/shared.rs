@@ -56,6 +56,10 @@ pub(crate) struct Live {
     pub flush_wanted: u64,
     pub flush_finished: u64,
     pub flush_result: Option<FlushError>,
+    /// Looks at what to merge asked for and finished, counted.
+    pub merge_wanted: u64,
+    pub merge_finished: u64,
+    pub merge_result: Option<FlushError>,
     pub closing: bool,
 }
 

@@ -75,7 +75,7 @@ impl RowRange {
 
 impl Store {
     /// Open or make the store in `options.dir`: take the lock, delete what no catalog names,
-    /// replay the log, start the writer and the keeper thread.
+    /// replay the log, start the threads.
     ///
     /// # Errors
     /// [`OpenError`]: in use, damaged, of a newer version, or the disk refuses.
@@ -176,6 +176,25 @@ impl Store {
             live = self.shared.wait(live, Duration::from_millis(200));
         }
         live.flush_result.clone().map_or(Ok(()), Err)
+    }
+
+    /// Merge small segments until no week has too many of one size, and wait for it. Happens by
+    /// itself after every flush; asking is for tests and for the end of a large import.
+    ///
+    /// # Errors
+    /// [`FlushError`]; nothing is lost, the segments stay as they were.
+    pub fn merge(&self) -> Result<(), FlushError> {
+        let mut live = self.shared.live();
+        live.merge_wanted += 1;
+        let ticket = live.merge_wanted;
+        self.shared.signal();
+        while live.merge_finished < ticket {
+            if live.closing {
+                return Err(FlushError::Closed);
+            }
+            live = self.shared.wait(live, Duration::from_millis(200));
+        }
+        live.merge_result.clone().map_or(Ok(()), Err)
     }
 
     /// Counters and levels.

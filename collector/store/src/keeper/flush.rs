@@ -16,7 +16,7 @@ use crate::week;
 
 impl Keeper {
     /// Write what is in memory to segments. Nothing to do is fine.
-    pub(super) fn flush(&mut self) -> Result<(), FlushError> {
+    pub(super) fn flush(&self) -> Result<(), FlushError> {
         let Some(frozen) = self.freeze() else { return Ok(()) };
         let schema = schema(&frozen.rows);
         let mut add = Vec::new();
@@ -81,7 +81,7 @@ impl Keeper {
 
     /// One segment per ISO week.
     fn write_weeks(
-        &mut self,
+        &self,
         frozen: &Frozen,
         schema: &SchemaCounter,
         add: &mut Vec<SegmentMeta>,

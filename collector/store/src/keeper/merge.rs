@@ -12,9 +12,12 @@ use crate::catalog::{CatalogChange, SegmentId};
 use crate::error::{FlushError, ScanError};
 use crate::segment::{NewSegment, Segment, SegmentRows, SegmentWriter, promote};
 
+/// Rows after which a merge looks whether the store is closing.
+const LOOK_EVERY_ROWS: u32 = 16 * 1024;
+
 impl Keeper {
     /// Merge until no week has too many segments of one level.
-    pub(super) fn merge_all(&mut self) -> Result<(), FlushError> {
+    pub(super) fn merge_all(&self) -> Result<(), FlushError> {
         while let Some(inputs) = self.next_merge() {
             self.merge(&inputs)?;
         }
@@ -36,7 +39,7 @@ impl Keeper {
         Some(full.into_iter().cloned().collect())
     }
 
-    fn merge(&mut self, inputs: &[Arc<Segment>]) -> Result<(), FlushError> {
+    fn merge(&self, inputs: &[Arc<Segment>]) -> Result<(), FlushError> {
         let first = inputs[0].meta();
         let (week, level) = (first.week.clone(), first.level.saturating_add(1));
         let mut counts: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
@@ -63,7 +66,15 @@ impl Keeper {
             .enumerate()
             .filter_map(|(i, cursor)| Some(Reverse((key(cursor)?, i))))
             .collect();
+        let mut rows_until_look = LOOK_EVERY_ROWS;
         while let Some(Reverse((_, i))) = heap.pop() {
+            rows_until_look -= 1;
+            if rows_until_look == 0 {
+                rows_until_look = LOOK_EVERY_ROWS;
+                if self.shared.live().closing {
+                    return Err(FlushError::Closed); // What is in `tmp/` goes at the next start.
+                }
+            }
             let cursor = &mut cursors[i];
             if let Some(row) = cursor.row() {
                 writer.push(&row)?;

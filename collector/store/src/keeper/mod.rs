@@ -1,4 +1,5 @@
-//! The keeper thread: turns memtables into segments, and many small segments into fewer.
+//! The keepers: two threads, one turns memtables into segments, the other many small segments into
+//! fewer. Two, because a long merge must never keep the next memtable from being flushed.
 //!
 //! In: a memtable that is full, old or asked for. Out: segments that the catalog names, and log
 //! files deleted.
@@ -13,9 +14,10 @@ mod flush;
 mod merge;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::catalog::{CatalogChange, SegmentMeta};
+use crate::catalog::{CatalogChange, SegmentId, SegmentMeta};
 use crate::error::{FlushError, OpenError};
 use crate::open::Folders;
 use crate::segment::Segment;
@@ -26,29 +28,54 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often the age of the memtable is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs on its own thread until the store closes.
+/// What both threads need.
+#[derive(Clone)]
 pub(crate) struct Keeper {
-    shared: Arc<Shared>,
-    folders: Folders,
-    next_segment: u64,
+    pub shared: Arc<Shared>,
+    pub folders: Folders,
+    pub next_segment: Arc<AtomicU64>,
 }
 
 impl Keeper {
-    pub(crate) fn new(shared: Arc<Shared>, folders: Folders, next_segment: u64) -> Self {
-        Self { shared, folders, next_segment }
-    }
-
-    pub(crate) fn run(mut self) {
+    /// Flush until the store closes.
+    pub(crate) fn run_flushes(self) {
         while let Some(ticket) = self.wait() {
-            let result = self.flush().and_then(|()| self.merge_all());
+            let result = self.flush();
             let mut live = self.shared.live();
             live.flush_finished = live.flush_finished.max(ticket);
             live.flush_failing = live.frozen.is_some();
+            live.merge_wanted += 1;
             if let Err(error) = &result {
                 tracing::error!(%error, "flushing failed; the log keeps the events");
                 live.last_error = Some(error.to_string());
             }
             live.flush_result = result.err();
+            self.shared.signal();
+        }
+    }
+
+    /// Merge after each flush until the store closes.
+    pub(crate) fn run_merges(self) {
+        loop {
+            let mut live = self.shared.live();
+            while live.merge_wanted <= live.merge_finished && !live.closing {
+                live = self.shared.wait(live, LOOK_EVERY);
+            }
+            if live.closing {
+                return;
+            }
+            let ticket = live.merge_wanted;
+            drop(live);
+            let result = self.merge_all();
+            let mut live = self.shared.live();
+            live.merge_finished = ticket;
+            if let Err(error) = &result
+                && !live.closing
+            {
+                tracing::error!(%error, "merging failed; the segments stay as they are");
+                live.last_error = Some(error.to_string());
+            }
+            live.merge_result = result.err();
             self.shared.signal();
         }
     }
@@ -121,13 +148,11 @@ impl Keeper {
         })
     }
 
-    fn new_segment_id(&mut self) -> crate::catalog::SegmentId {
-        let id = crate::catalog::SegmentId(self.next_segment);
-        self.next_segment += 1;
-        id
+    fn new_segment_id(&self) -> SegmentId {
+        SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn count(&self, counter: impl FnOnce(&Counters) -> &std::sync::atomic::AtomicU64) {
+    fn count(&self, counter: impl FnOnce(&Counters) -> &AtomicU64) {
         Counters::add(counter(&self.shared.counters), 1);
     }
 }

@@ -89,6 +89,7 @@ fn many_flushes_leave_few_files_and_only_those_the_catalog_names() {
     for chunk in all.chunks(2) {
         append_rows(&store, chunk.to_vec());
         store.flush().unwrap();
+        store.merge().unwrap();
     }
     // Base 3: 20 segments are two of level 2, none of level 1, two of level 0.
     assert_eq!(store.stats().segments, 4);

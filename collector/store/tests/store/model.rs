@@ -16,6 +16,7 @@ enum Step {
     /// Send rows again that were sent before, starting at a place in the history.
     Resend(prop::sample::Index, usize),
     Flush,
+    Merge,
     Reopen,
 }
 
@@ -24,6 +25,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => prop::collection::vec(any_row(), 1..12).prop_map(Step::Append),
         2 => (any::<prop::sample::Index>(), 1usize..8).prop_map(|(at, n)| Step::Resend(at, n)),
         3 => Just(Step::Flush),
+        1 => Just(Step::Merge),
         1 => Just(Step::Reopen),
     ]
 }
@@ -87,6 +89,7 @@ proptest! {
                 }
                 Step::Resend(..) => {}
                 Step::Flush => store.flush().unwrap(),
+                Step::Merge => store.merge().unwrap(),
                 Step::Reopen => {
                     drop(store);
                     store = open(dir.path(), &catalog);

@@ -70,6 +70,7 @@ fn a_question_sees_whole_batches_while_others_are_written_and_flushed() {
         }
     });
     assert_eq!(store.ask(1, &question).unwrap().partial.rows.len(), 1_000);
+    store.merge().unwrap();
     assert!(store.stats().merges > 0);
 }
 
