@@ -3,7 +3,7 @@
  * a property that cannot be read or written is left out and reported, the others stay.
  */
 
-import type { Properties } from "./types";
+import type { Properties } from "./types.js";
 
 /** Keys of one event; the rest is left out. The collector takes 256. */
 const KEYS_MAX = 64;

@@ -8,11 +8,11 @@
  * @packageDocumentation
  */
 
-import { watchAddress } from "./autopage";
-import { encode } from "./encode";
-import { dispatch, load, lookUp, onceReady, onceSent, report, started } from "./loader";
-import { watchInstallation } from "./pwa";
-import type { ContentView, Conversion, Options, Properties } from "./types";
+import { watchAddress } from "./autopage.js";
+import { encode } from "./encode.js";
+import { dispatch, load, lookUp, onceReady, onceSent, report, started } from "./loader.js";
+import { watchInstallation } from "./pwa.js";
+import type { ContentView, Conversion, Options, Properties } from "./types.js";
 
 export type {
   ContentView,
@@ -23,7 +23,7 @@ export type {
   Properties,
   PropertyValue,
   TallymarkError,
-} from "./types";
+} from "./types.js";
 
 /**
  * Start. Call it once per page, as early as you like; a second call is reported and ignored.

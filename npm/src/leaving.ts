@@ -8,8 +8,8 @@
  * The stored text is written and read by `sdk-wasm/src/identity.rs`; this reads the same format.
  */
 
-import type { Made } from "./loader";
-import type { Options } from "./types";
+import type { Made } from "./loader.js";
+import type { Options } from "./types.js";
 
 /** An event as it was tracked. */
 export type Tracked = [name: string, propsJson: string, at: Made];

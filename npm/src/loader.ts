@@ -3,9 +3,9 @@
  * the times and the addresses they were made at.
  */
 
-import type { Client } from "./glue";
-import { sendWithoutModule, type Tracked } from "./leaving";
-import type { Mode, Options } from "./types";
+import type { Client } from "./glue.js";
+import { sendWithoutModule, type Tracked } from "./leaving.js";
+import type { Mode, Options } from "./types.js";
 
 /** When and where a call was made: wall clock, monotonic clock, and the address if it changed. */
 export type Made = [wallMs: number, monoMs: number, address: string | undefined];

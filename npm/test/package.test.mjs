@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 
@@ -44,6 +46,36 @@ test("every file the manifest names is in the package", () => {
   )];
   for (const file of named) assert.ok(files.includes(file.replace("./", "")), file);
   assert.equal(Object.keys(packed.exports["."])[0], "types", "TypeScript reads the first that fits");
+});
+
+test("its types are found by every way TypeScript has to look for them", () => {
+  const page = mkdtempSync(join(tmpdir(), "tallymark-types-"));
+  const installed = join(page, "node_modules", "@tallymark", "web");
+  mkdirSync(installed, { recursive: true });
+  tar("-xzf", tarball, "-C", installed, "--strip-components=1");
+  writeFileSync(join(page, "package.json"), `{"type":"module"}`);
+  writeFileSync(join(page, "page.ts"), `
+    import { contentView, conversion, flush, init, track, variant, type Options } from "@tallymark/web";
+    const options: Options = { key: "k", salt: "s", endpoint: "e", mode: "full",
+      experiments: [{ key: "a", variants: ["control", "green"], namespace: ["n", 0, 0.5] }] };
+    init(options);
+    track("checkout_started", { seats: 5, at: new Date(), items: [{ sku: "a" }] });
+    contentView({ id: 1, type: "article", engaged_ms: 5 });
+    conversion("purchase", { value: 1, experiment: "a" });
+    const met: string | null = variant("a");
+    const sent: Promise<boolean> = flush();
+    // @ts-expect-error: a mode that does not exist
+    init({ ...options, mode: "everything" });
+    console.log(met, sent);`);
+  const tsc = fileURLToPath(new URL("node_modules/.bin/tsc", NPM));
+  for (const [module, resolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]]) {
+    const options = ["--noEmit", "--strict", "--target", "es2022", "--types", "", "--skipLibCheck", "false"];
+    execFileSync(tsc, [...options, "--module", module, "--moduleResolution", resolution, "page.ts"], {
+      cwd: page,
+      stdio: "inherit",
+    });
+  }
+  rmSync(page, { recursive: true });
 });
 
 test("no path of the machine that built it is in the package", () => {

@@ -121,9 +121,7 @@ fn build_module(root: &Path, work: &Path) -> anyhow::Result<()> {
 fn build_package(root: &Path, work: &Path) -> anyhow::Result<()> {
     let npm = root.join("npm");
     let dist = npm.join("dist");
-    if dist.exists() {
-        std::fs::remove_dir_all(&dist)?;
-    }
+    // Written over, not emptied first: an example or a test may be reading the one before.
     std::fs::create_dir_all(&dist)?;
     std::fs::copy(work.join("tallymark_bg.wasm"), dist.join("tallymark_bg.wasm"))?;
     for licence in LICENCES {
@@ -132,10 +130,11 @@ fn build_package(root: &Path, work: &Path) -> anyhow::Result<()> {
 
     quiet(&mut command(&npm, "node_modules/.bin/tsc", &["-p", "tsconfig.json"]))?;
     // Only `index` and `types` are public; the rest would document what nobody can import.
+    let wanted = LOADED.iter().chain(&["index.js.map", "glue.js.map", "index.d.ts", "types.d.ts"]);
+    let wanted: Vec<_> = wanted.map(|name| dist.join(name)).collect();
     for entry in std::fs::read_dir(&dist)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".d.ts") && !["index.d.ts", "types.d.ts"].contains(&name) {
+        if !wanted.contains(&path) {
             std::fs::remove_file(&path)?;
         }
     }
