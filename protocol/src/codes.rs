@@ -37,9 +37,9 @@ event_codes! {
     /// `name` begins with `$` and is none of ours.
     ReservedNameUnknown "reserved_name_unknown"
         "names that begin with $ are reserved; use one of the documented ones or drop the $",
-    /// `id` is missing or not a UUID.
+    /// `id` is missing or not a UUIDv7.
     EventIdInvalid "event_id_invalid"
-        "id is a UUID, best a UUIDv7, made once per event and kept when the event is sent again",
+        "id is a UUIDv7, made once per event and kept when the event is sent again",
     /// The event's JSON is longer than the limit.
     EventTooLarge "event_too_large"
         "one event is at most 32 KiB of JSON; send large texts somewhere else and refer to them",
