@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::two_sample::{Arm, Comparison, Difference, Test, compare};
 use super::{
-    Alternative, Interval, StatsError, attribution, beta, chi_squared, fieller, fisher, newcombe,
-    normal, proportion, srm, student,
+    Alternative, Interval, StatsError, attribution, beta, beta_binomial, chi_squared, fieller,
+    fisher, newcombe, normal, proportion, srm, student,
 };
 use crate::exact_sum::{Double, ExactSum, variance};
 
@@ -21,6 +21,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("two_sample_t", |input| two_sample(input, Test::Welch)),
     ("two_sample_z", |input| two_sample(input, Test::Z)),
     ("two_sample_t_values", two_sample_t_values),
+    ("edge_two_sample_t", two_sample_or_why_not),
     ("two_proportion_z_pooled", two_proportion_z_pooled),
     ("proportion_ci", proportion_ci),
     ("proportion_diff_ci", proportion_diff_ci),
@@ -243,6 +244,63 @@ fn two_sample(input: &Value, test: Test) -> Result<Value, StatsError> {
         .map(|found| comparison(&found))
 }
 
+/// The comparison with a status: `ok` and the figures of `two_sample_t`, or `undefined`, the reason,
+/// and what is known all the same: the means, and for rates Newcombe's interval of the difference
+/// and the chance that treatment is better.
+fn two_sample_or_why_not(input: &Value) -> Result<Value, StatsError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        metric: String,
+        control: Value,
+        treatment: Value,
+        difference: Difference,
+        #[serde(default = "alpha")]
+        alpha: f64,
+    }
+    let input: Input = read(input)?;
+    let alpha = checked_alpha(input.alpha)?;
+    let control = known(arm(&input.metric, &input.control))?;
+    let treatment = known(arm(&input.metric, &input.treatment))?;
+    let found = match (control, treatment) {
+        (Some(control), Some(treatment)) => {
+            compare(control, treatment, input.difference, Test::Welch, alpha, Alternative::TwoSided)
+        }
+        _ => Err(super::two_sample::no_units()),
+    };
+    let mut result = match found {
+        Ok(found) => {
+            let mut result = comparison(&found);
+            result["status"] = json!("ok");
+            result
+        }
+        Err(error) => json!({ "status": "undefined", "reason": error.code, "p_value": null,
+            "ci_low": null, "ci_high": null }),
+    };
+    result["control_mean"] = json!(control.map(|arm| arm.mean));
+    result["treatment_mean"] = json!(treatment.map(|arm| arm.mean));
+    if input.metric == "proportion" && control.is_some() && treatment.is_some() {
+        let (control, treatment): (Counts, Counts) =
+            (read(&input.control)?, read(&input.treatment)?);
+        let z = normal::upper_quantile(alpha / 2.0);
+        let (low, high) = newcombe::difference(control.pair(), treatment.pair(), z)?;
+        result["newcombe_ci_low"] = json!(low);
+        result["newcombe_ci_high"] = json!(high);
+        result["beta_chance_to_win"] =
+            json!(beta_binomial::chance_to_win(control.pair(), treatment.pair())?);
+    }
+    Ok(result)
+}
+
+/// An arm of nobody is no error where it is an answer.
+fn known(arm: Result<Arm, StatsError>) -> Result<Option<Arm>, StatsError> {
+    match arm {
+        Ok(arm) => Ok(Some(arm)),
+        Err(error) if error.code == "no_units" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn two_sample_t_values(input: &Value) -> Result<Value, StatsError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -449,6 +507,7 @@ mod tests {
     #[case::ratio(include_str!("../../../../tests/vectors/stats-ratio.json"), 12)]
     #[case::srm(include_str!("../../../../tests/vectors/stats-srm.json"), 13)]
     #[case::attribution(include_str!("../../../../tests/vectors/stats-attribution.json"), 9)]
+    #[case::edge(include_str!("../../../../tests/vectors/stats-edge.json"), 12)]
     #[case::special(include_str!("../../../../tests/vectors/stats-special-functions.json"), 46)]
     fn every_case_of_the_family_holds(#[case] file: &str, #[case] count: usize) {
         let file: Value = serde_json::from_str(file).unwrap();

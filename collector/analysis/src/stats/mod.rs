@@ -11,6 +11,7 @@
 
 pub mod attribution;
 pub mod beta;
+pub mod beta_binomial;
 pub mod calculator;
 pub mod chi_squared;
 pub mod fieller;
