@@ -15,11 +15,15 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{
+    DefaultPredicate, NotForContentType, Predicate, SizeAbove,
+};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::telemetry::{Answered, Reason};
 use crate::{dashboard, ingest, openapi, query, service, session};
@@ -37,10 +41,17 @@ pub fn router(app: App) -> Router {
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .layer(CompressionLayer::new().gzip(true))
+        .layer(CompressionLayer::new().gzip(true).compress_when(worth_packing()))
         .layer(from_fn_with_state(app.clone(), dress))
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
         .with_state(app)
+}
+
+/// Receipts are small and many: packing them costs more than it saves. Parquet is packed already.
+fn worth_packing() -> impl Predicate {
+    DefaultPredicate::new()
+        .and(SizeAbove::new(1024))
+        .and(NotForContentType::const_new(Form::Parquet.media_type()))
 }
 
 /// Bodies that no handler of ours reads by itself: small forms.

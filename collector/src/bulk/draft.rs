@@ -45,6 +45,7 @@ pub struct Drafter<'a> {
     now_ms: i64,
     users: HashMap<Box<str>, u64>,
     devices: HashMap<Box<str>, u64>,
+    last_moved: Option<(u64, u64)>,
     seen: HashMap<u128, u32>,
 }
 
@@ -96,6 +97,7 @@ impl<'a> Drafter<'a> {
             now_ms,
             users: HashMap::new(),
             devices: HashMap::new(),
+            last_moved: None,
             seen: HashMap::new(),
         }
     }
@@ -131,7 +133,9 @@ impl<'a> Drafter<'a> {
         match target {
             Target::Field(field) => self.put_field(draft, *field, cell),
             Target::Property(name) => {
-                draft.content ^= cell.hash(xxhash_rust::xxh3::xxh3_64(name.as_bytes()));
+                if draft.id.is_none() {
+                    draft.content ^= cell.hash(xxhash_rust::xxh3::xxh3_64(name.as_bytes()));
+                }
                 let before = draft.props.len();
                 if before > 1 {
                     draft.props.push(',');
@@ -152,7 +156,8 @@ impl<'a> Drafter<'a> {
             field,
             Field::StoredRealm | Field::ReceivedAt | Field::ClaimedAt | Field::Flags
         );
-        if identifying {
+        // A row with an id of its own is not told apart by its cells.
+        if identifying && draft.id.is_none() {
             draft.content ^= cell.hash(field_seed(field));
         }
         let number = |cell: &Cell<'_>| cell.text().and_then(|text| text.parse::<i64>().ok());
@@ -258,8 +263,7 @@ impl<'a> Drafter<'a> {
             if draft.stored_here {
                 return Ok((person, actor, draft.flags));
             }
-            let moved = |stored: u64| self.hasher.person(&tagged(Purpose::Moved, stored.into(), 0));
-            return Ok((moved(person), moved(actor), draft.flags));
+            return Ok((self.moved(person), self.moved(actor), draft.flags));
         }
         let user = draft.user.as_deref().map(|id| self.person(Namespace::User, id)).transpose()?;
         let device =
@@ -270,6 +274,19 @@ impl<'a> Drafter<'a> {
             }
             (None, Some(actor)) => Ok((actor, actor, flags::SERVER)),
             (None, None) => Err(EventCode::NobodyKnown),
+        }
+    }
+
+    /// The pseudonym here of one from another realm. Exports come person by person, so the last one
+    /// is mostly the next one.
+    fn moved(&mut self, stored: u64) -> u64 {
+        match self.last_moved {
+            Some((from, to)) if from == stored => to,
+            _ => {
+                let here = self.hasher.person(&tagged(Purpose::Moved, stored.into(), 0));
+                self.last_moved = Some((stored, here));
+                here
+            }
         }
     }
 

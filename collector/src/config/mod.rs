@@ -119,9 +119,9 @@ settings! {
     /// Batches being worked on at one time; more are answered 503 with Retry-After.
     ingest_concurrency: u32 = "512", 1 ..= 100_000;
     /// Batches per second and key, on average; more are answered 429 with Retry-After.
-    ingest_rate_per_s: u32 = "2000", 1 ..= 1_000_000;
+    ingest_rate_per_s: u32 = "20000", 1 ..= 1_000_000;
     /// Batches that a key may send at once before its rate counts.
-    ingest_burst: u32 = "10000", 1 ..= 10_000_000;
+    ingest_burst: u32 = "100000", 1 ..= 10_000_000;
     /// Threads of one question.
     query_threads: u32 = "2", 1 ..= 256;
     /// Questions worked on at one time.
