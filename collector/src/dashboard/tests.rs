@@ -132,6 +132,16 @@ fn experiment(name: &str) -> Reply {
     }))
 }
 
+fn stage(name: &str, persons: u64, after: u64, ratio: Option<f64>) -> PwaStage {
+    PwaStage {
+        stage: name.into(),
+        count: persons,
+        persons,
+        persons_after_previous: after,
+        from_previous_ratio: ratio,
+    }
+}
+
 fn cohort(from: &str, ratio: Vec<Option<f64>>) -> RetentionCohort {
     RetentionCohort { from: from.into(), size: 40, returned: vec![40, 10], ratio }
 }
@@ -175,13 +185,7 @@ fn replies(name: &str) -> (Vec<Reply>, Vec<Reply>) {
             buckets: Vec::new(),
         })),
         known(AnswerBody::Pwa(PwaAnswer {
-            stages: vec![PwaStage {
-                stage: name.into(),
-                count: 4,
-                persons: 3,
-                persons_after_previous: 3,
-                from_previous_ratio: None,
-            }],
+            stages: vec![stage("prompt_shown", 8, 8, None), stage(name, 5, 2, Some(0.25))],
             display_modes: vec![PwaMode { display_mode: Some(name.into()), events: 4, persons: 3 }],
         })),
         trend(vec![series(0, Group::Value, Some(name), "$exposure")]),
@@ -278,6 +282,7 @@ fn the_page_shows_the_figures_it_was_given() {
         "50.0\u{a0}%</b> went on, median 1\u{a0}min 1\u{a0}s",
         "not complete until Thu 26\u{a0}Nov 2026",
         "29 more",
+        "2 of the 8 before: 25.0\u{a0}%",
     ] {
         // `'` aside, these texts have nothing that is escaped.
         assert!(html.contains(text), "{text} is missing in {html}");

@@ -21,8 +21,8 @@ pub struct Stage {
     pub name: &'static str,
     /// People.
     pub people: String,
-    /// Share of the stage before.
-    pub from_previous: Option<String>,
+    /// How many of the people of the stage before went on to this one.
+    pub after_previous: Option<String>,
 }
 
 /// One display mode.
@@ -60,7 +60,16 @@ pub fn install(reply: &Reply) -> Section<Story> {
             _ => "went on",
         },
         people: format::count(stage.persons),
-        from_previous: (index > 0).then(|| format::maybe_percent(stage.from_previous_ratio)),
+        after_previous: index.checked_sub(1).and_then(|before| answer.stages.get(before)).map(
+            |before| {
+                format!(
+                    "{} of the {} before: {}",
+                    format::count(stage.persons_after_previous),
+                    format::count(before.persons),
+                    format::maybe_percent(stage.from_previous_ratio)
+                )
+            },
+        ),
     });
     let most = answer.display_modes.iter().map(|mode| mode.persons).max().unwrap_or(0) as f64;
     let modes = answer.display_modes.iter().map(|mode| Mode {

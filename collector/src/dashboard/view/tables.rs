@@ -77,11 +77,13 @@ pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
                 let rest = |series: &TrendSeries| series.group == Group::Other;
                 rest(a).cmp(&rest(b)).then(people(b).total_cmp(&people(a)))
             });
-            let most = seen.iter().map(|series| people(series)).fold(0.0, f64::max);
+            // The rest is many values: its bar would tell nothing and dwarf theirs.
+            let own = |series: &&&TrendSeries| series.group != Group::Other;
+            let most = seen.iter().filter(own).map(|series| people(series)).fold(0.0, f64::max);
             let row = |series: &&TrendSeries| Row {
                 name: name(kind, series),
                 figure: format::figure(people(series)),
-                bar: bars::behind(people(series) / most),
+                bar: bars::behind(if own(&series) { people(series) / most } else { 0.0 }),
             };
             match seen.is_empty() {
                 true => Section::empty("Nothing in this time", "Choose a longer range."),
