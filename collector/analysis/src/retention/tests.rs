@@ -1,0 +1,181 @@
+//! Rules of retention, one named test each; and the kernel against the definition word by word.
+
+use super::*;
+use crate::testing::{Event, Memory, Scan};
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::json;
+
+/// 2026-09-01T00:00:00Z.
+const T0: i64 = 1_788_220_800_000;
+
+fn ask_at(events: Vec<Event>, question: Value, now_ms: i64, scan: Scan) -> RetentionAnswer {
+    let context = Context { tz: "UTC".into(), now_ms };
+    match Memory::new(events).answer_by("retention", question, &context, scan).unwrap().body {
+        AnswerBody::Retention(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ask(events: Vec<Event>, question: Value) -> RetentionAnswer {
+    ask_at(events, question, T0 + 400 * DAY_MS, Scan::default())
+}
+
+#[test]
+fn the_vectors_of_the_definition_hold() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../../tests/vectors/semantics.json")).unwrap();
+    let cases = vectors["retention"].as_array().unwrap();
+    assert!(cases.len() >= 6);
+    let ms = |at: &Value| -> i64 {
+        at.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+    };
+    for case in cases {
+        let mut events = vec![Event::new(1, ms(&case["start"]), "start")];
+        for back in case["returns"].as_array().unwrap() {
+            events.push(Event::new(1, ms(back), "back"));
+        }
+        let want: Vec<u64> =
+            case["returned"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        let date = &case["start"].as_str().unwrap()[..10];
+        let next = jiff::civil::Date::tomorrow(date.parse().unwrap()).unwrap();
+        let answer = ask(
+            events,
+            json!({ "start": { "event": "start" }, "return": { "event": "back" },
+                "tz": case["tz"], "clock": case["clock"], "mode": case["mode"].as_str().unwrap_or("on"),
+                "periods": want.len() - 1, "from": date, "to": next.to_string() }),
+        );
+        assert_eq!(answer.cohorts.len(), 1, "{}", case["name"]);
+        assert_eq!(answer.cohorts[0].returned, want, "{}", case["name"]);
+    }
+}
+
+#[rstest]
+#[case::not_over(5 * DAY_MS + LATENESS_MS - 1, None)]
+#[case::over_and_late_events_in(5 * DAY_MS + LATENESS_MS, Some(0.0))]
+fn a_cell_is_unknown_until_its_day_is_over_and_lateness_has_passed(
+    #[case] after_ms: i64,
+    #[case] want: Option<f64>,
+) {
+    let events = vec![Event::new(1, T0 + DAY_MS, "a")];
+    let question = json!({ "start": { "event": "a" }, "return": { "event": "a" },
+        "from": "2026-09-02", "to": "2026-09-03", "periods": 3 });
+    let answer = ask_at(events, question, T0 + after_ms, Scan::default());
+    assert_eq!(answer.cohorts[0].ratio[3], want);
+    assert_eq!(answer.overall[3], want);
+    assert_eq!(answer.cohorts[0].returned[3], 0);
+}
+
+#[rstest]
+#[case::first_ever("first_ever", &[0, 1])]
+#[case::recurring("recurring", &[2, 1])]
+fn who_started_before_the_range_is_in_no_first_ever_cohort(
+    #[case] cohort_by: &str,
+    #[case] sizes: &[u64],
+) {
+    let events = vec![
+        Event::new(1, T0 - DAY_MS, "a"),
+        Event::new(1, T0 + 1, "a"),
+        Event::new(1, T0 + 2, "a"),
+        Event::new(2, T0 + DAY_MS, "a"),
+        Event::new(2, T0 + 30 * DAY_MS, "a"),
+        Event::new(3, T0 - DAY_MS, "b"),
+        Event::new(3, T0, "a"),
+        Event::new(3, T0, "b"),
+    ];
+    // Person 3 did something else before; the start event came first on day 0.
+    let sizes: Vec<u64> =
+        if cohort_by == "first_ever" { vec![sizes[0] + 1, sizes[1]] } else { sizes.to_vec() };
+    let question = json!({ "start": { "event": "a" }, "return": { "event": "a" },
+        "cohort_by": cohort_by, "from": "2026-09-01", "to": "2026-09-03" });
+    let answer = ask(events, question);
+    let got: Vec<u64> = answer.cohorts.iter().map(|cohort| cohort.size).collect();
+    assert_eq!(got, sizes);
+}
+
+#[test]
+fn overall_weighs_cohorts_by_their_people_and_leaves_unknown_cells_out() {
+    let mut events = Vec::new();
+    for person in 0..3 {
+        events.push(Event::new(person, T0, "a"));
+    }
+    events.push(Event::new(0, T0 + DAY_MS + 5, "b"));
+    events.push(Event::new(7, T0 + DAY_MS, "a"));
+    events.push(Event::new(7, T0 + 2 * DAY_MS, "b"));
+    events.push(Event::new(8, T0 + 2 * DAY_MS, "a"));
+    let question = json!({ "start": { "event": "a" }, "return": { "event": "b" },
+        "from": "2026-09-01", "to": "2026-09-04", "periods": 1 });
+    let now_ms = T0 + 3 * DAY_MS + LATENESS_MS;
+    let answer = ask_at(events, question, now_ms, Scan::default());
+    assert_eq!(answer.cohorts[2].ratio, [Some(1.0), None]);
+    assert_eq!(answer.overall, [Some(1.0), Some(2.0 / 4.0)]);
+}
+
+#[rstest]
+#[case(json!({ "bucket": "hour" }), "field_invalid")]
+#[case(json!({ "periods": 0 }), "count_invalid")]
+#[case(json!({ "brackets": [[1, 3]] }), "unsupported")]
+#[case(json!({ "breakdown": { "prop": "x" } }), "unsupported")]
+#[case(json!({ "mode": "after" }), "question_malformed")]
+fn what_cannot_be_honoured_is_refused(#[case] question: Value, #[case] code: &str) {
+    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    assert_eq!(crate::compile("retention", question, &context).unwrap_err().code(), code);
+}
+
+/// The definition word by word, over all days of all people.
+fn model(
+    events: &[(u64, i64, bool)],
+    (cohort, period): (i64, i64),
+    after: bool,
+    recurring: bool,
+) -> u64 {
+    let people: std::collections::BTreeSet<u64> = events.iter().map(|event| event.0).collect();
+    let day = |at: i64| at.div_euclid(24);
+    let counts = |person: &u64| {
+        let of = |start: bool| {
+            events.iter().filter(move |e| e.0 == *person && e.2 == start).map(|e| e.1)
+        };
+        let started = if recurring {
+            of(true).any(|at| day(at) == cohort)
+        } else {
+            of(true).min().is_some_and(|first| day(first) == cohort)
+        };
+        let returned = |at: i64| {
+            let period_of = day(at) - cohort;
+            period_of == period || after && period_of > period
+        };
+        started && (period == 0 || of(false).any(returned))
+    };
+    people.iter().filter(|person| counts(person)).count() as u64
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn retention_is_what_the_definition_says(
+        events in prop::collection::vec((0u64..5, 0i64..240, any::<bool>()), 0..40),
+        after in any::<bool>(),
+        recurring in any::<bool>(),
+        kernels in 1usize..4,
+    ) {
+        let stored = events.iter().map(|(person, hour, start)| {
+            Event::new(*person, T0 + hour * 3_600_000, if *start { "s" } else { "r" })
+        });
+        let question = json!({ "start": { "event": "s" }, "return": { "event": "r" },
+            "mode": if after { "on_or_after" } else { "on" },
+            "cohort_by": if recurring { "recurring" } else { "first_ever" },
+            "from": "2026-09-01", "to": "2026-09-08", "periods": 5 });
+        let scan = Scan { kernels, reverse_codes: true };
+        let answer = ask_at(stored.collect(), question, T0 + 400 * DAY_MS, scan);
+        for (cohort, line) in answer.cohorts.iter().enumerate() {
+            for (period, returned) in line.returned.iter().enumerate() {
+                let cell = (cohort as i64, period as i64);
+                prop_assert_eq!(*returned, model(&events, cell, after, recurring));
+            }
+            if after {
+                prop_assert!(line.returned.windows(2).all(|pair| pair[0] >= pair[1]));
+            }
+        }
+    }
+}
