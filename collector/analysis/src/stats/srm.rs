@@ -63,7 +63,7 @@ fn arms(users: &[f64], weights: &[f64]) -> Result<Vec<(f64, f64)>, StatsError> {
 /// `p = min(1, smallest 1/BF so far)`.
 ///
 /// # Errors
-/// As [`chi_squared`], and `bad_input` when the concentration is not positive.
+/// As [`chi_squared()`], and `bad_input` when the concentration is not positive.
 ///
 /// Source: Lindon and Malek, "Anytime-Valid Inference for Multinomial Count Data" (2022). Checked
 /// against ssrm-test 0.1.5.
