@@ -10,7 +10,7 @@
 
 import { watchAddress } from "./autopage.js";
 import { encode } from "./encode.js";
-import { dispatch, load, lookUp, onceReady, onceSent, report, started } from "./loader.js";
+import { dispatch, load, lookUp, onceReady, onceSent, placed, report, started } from "./loader.js";
 import { watchInstallation } from "./pwa.js";
 import type { ContentView, Conversion, Options, Properties } from "./types.js";
 
@@ -71,7 +71,7 @@ export function page(properties?: Properties): void {
 export function identify(userId: string | number, traits?: Properties): void {
   quietly(() => {
     const json = encode(traits, report);
-    dispatch("identify", (client, at) => client.identify(String(userId), json, ...at));
+    dispatch("identify", (client, at) => client.identify(String(userId), json, ...placed(at)));
   });
 }
 
@@ -123,7 +123,7 @@ export function variant(experiment: string): string | null {
 export function exposure(experiment: string, met?: string): void {
   quietly(() => {
     dispatch(`exposure ${experiment}`, (client, at) => {
-      client.exposure(String(experiment), met === undefined ? undefined : String(met), ...at);
+      client.exposure(String(experiment), met === undefined ? undefined : String(met), ...placed(at));
     });
   });
 }
@@ -142,7 +142,7 @@ export function conversion(name: string, properties: Conversion = {}): void {
       // Looked up when the event is recorded: before that, the variant may not be known yet.
       const met = experiment === undefined ? undefined : client.variant(experiment);
       const late = met === undefined ? early : encode({ variant: met, ...properties, name }, report);
-      client.track("$conversion", late, ...at);
+      client.track("$conversion", late, ...placed(at));
     }, ["$conversion", early]);
   });
 }
@@ -179,7 +179,7 @@ export function ready(): Promise<boolean> {
 }
 
 function record(name: string, json: string): void {
-  dispatch(`track ${name} ${json}`, (client, at) => client.track(name, json, ...at), [name, json]);
+  dispatch(`track ${name} ${json}`, (client, at) => client.track(name, json, ...placed(at)), [name, json]);
 }
 
 /** Nothing of ours may break the page. */

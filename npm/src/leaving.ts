@@ -35,7 +35,7 @@ export function sendWithoutModule(
   const events: string[] = [];
   let bytes = 1_024;
   for (const [n, [name, props, at]] of tracked.entries()) {
-    const event = JSON.stringify({ id: uuid7(at[0]), name, at: at[0], mono: at[1], writer, n, ...who });
+    const event = JSON.stringify({ id: uuid7(at.wallMs), name, at: at.wallMs, mono: at.monoMs, writer, n, ...who });
     const json = props ? `${event.slice(0, -1)},"props":${props}}` : event;
     bytes += json.length * 3; // No text has more than three bytes per code unit.
     if (bytes > BODY_MAX) break;

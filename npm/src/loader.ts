@@ -7,13 +7,14 @@ import type { Client } from "./glue.js";
 import { sendWithoutModule, type Tracked } from "./leaving.js";
 import type { Mode, Options } from "./types.js";
 
-/** When and where a call was made: wall clock, monotonic clock, and the address if it changed. */
-export type Made = [wallMs: number, monoMs: number, address: string | undefined];
+/** When and where a call was made. */
+export interface Made {
+  wallMs: number;
+  monoMs: number;
+  address: string;
+}
 
-/** The moment of a call that takes none. */
-const NOWHERE: Made = [0, 0, undefined];
-
-/** A call, ready to be passed on; one that records something takes its moment as well. */
+/** A call, ready to be passed on. */
 type Call = (client: Client, at: Made) => void;
 
 /** What of a call matters should the page be left before the module is there: an event, or the visitor's word. */
@@ -38,7 +39,8 @@ let client: Client | undefined;
 let failed = false;
 let early: Early[] = [];
 let waiting: ((loaded: boolean) => void)[] = [];
-let address: string | undefined;
+/** The address the module knows. */
+let told: string | undefined;
 
 /** Takes the settings and begins to load; gives whether this was the first time and they are valid. */
 export function load(given: Options): boolean {
@@ -68,8 +70,7 @@ export function started(): boolean {
 export function dispatch(what: string, call: Call, meaning?: Meaning): void {
   if (typeof window === "undefined" || failed) return;
   if (options?.debug) console.debug(`tallymark: ${what}`);
-  // A call that records nothing must not use up the address: the next event would lose it.
-  const at = call.length > 1 ? made() : NOWHERE;
+  const at = { wallMs: Date.now(), monoMs: performance.now(), address: location.href };
   if (client) {
     call(client, at);
   } else if (early.length < EARLY_MAX) {
@@ -77,6 +78,16 @@ export function dispatch(what: string, call: Call, meaning?: Meaning): void {
   } else {
     report("queue_full", "the module is not loaded and too many calls wait; this one was dropped");
   }
+}
+
+/**
+ * What the module wants to know about an event: its times, and its address when that is another
+ * one than before. Only for calls that pass it on: an address that is asked for counts as told.
+ */
+export function placed(at: Made): [wallMs: number, monoMs: number, address: string | undefined] {
+  const moved = at.address === told ? undefined : at.address;
+  told = at.address;
+  return [at.wallMs, at.monoMs, moved];
 }
 
 /** Looks something up, if there is somebody to ask. */
@@ -201,14 +212,6 @@ function batchUrl(endpoint: string): string {
     url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/batch`;
   }
   return url.href;
-}
-
-/** This moment, and the address when it is another one than at the last call. */
-function made(): Made {
-  const here = location.href;
-  const moved = here === address ? undefined : here;
-  address = here;
-  return [Date.now(), performance.now(), moved];
 }
 
 function warn(error: { code: string; message: string }): void {
