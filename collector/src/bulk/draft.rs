@@ -403,3 +403,126 @@ fn field_seed(field: Field) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::at::AtFormat;
+    use crate::bulk::mapping::Mapping;
+    use rstest::rstest;
+
+    const NOW: i64 = 1_795_331_401_767;
+
+    fn drafter(hasher: &ServerHasher, ids: Ids) -> Drafter<'_> {
+        let at = AtReader::new(AtFormat::Auto, jiff::tz::TimeZone::UTC);
+        Drafter::new(3, "salt", hasher, ids, at, NOW)
+    }
+
+    fn row(drafter: &mut Drafter<'_>, cells: &[(&str, &str)]) -> Result<Row, EventCode> {
+        let mapping = Mapping::default();
+        let mut draft = drafter.draft();
+        let targets: Vec<_> = cells.iter().map(|(name, _)| mapping.target(name)).collect();
+        for (target, (_, text)) in targets.iter().zip(cells) {
+            drafter.put(&mut draft, target, Cell::Untyped(text));
+        }
+        drafter.finish(draft)
+    }
+
+    const PURCHASE: [(&str, &str); 4] =
+        [("name", "purchase"), ("at", "19970101"), ("user", "00004"), ("amount", "29.33")];
+
+    #[test]
+    fn equal_rows_are_different_events_and_the_same_ones_in_the_next_import() {
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        let import = || {
+            let mut drafter = drafter(&hasher, Ids::Raw);
+            [row(&mut drafter, &PURCHASE).unwrap(), row(&mut drafter, &PURCHASE).unwrap()]
+        };
+        let (first, second) = (import(), import());
+        assert_ne!(first[0].event_id, first[1].event_id);
+        assert_eq!(first, second);
+        assert_eq!(uuid7::unix_ms(first[0].event_id), Some(852_076_800_000));
+        assert_eq!(&*first[0].props, r#"{"amount":29.33}"#);
+    }
+
+    #[test]
+    fn the_order_of_columns_does_not_make_another_event() {
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        let turned: Vec<_> = PURCHASE.into_iter().rev().collect();
+        let straight = row(&mut drafter(&hasher, Ids::Raw), &PURCHASE).unwrap();
+        let turned = row(&mut drafter(&hasher, Ids::Raw), &turned).unwrap();
+        assert_eq!(straight.event_id, turned.event_id);
+    }
+
+    #[test]
+    fn an_id_cannot_be_made_again_without_the_pepper() {
+        let id = |pepper: u8| {
+            let hasher = ServerHasher::new(&[pepper; 32], 3);
+            row(&mut drafter(&hasher, Ids::Raw), &PURCHASE).unwrap().event_id
+        };
+        assert_ne!(id(7), id(8));
+    }
+
+    #[test]
+    fn any_text_may_be_an_id_and_a_uuid7_stays_itself() {
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        let mut drafter = drafter(&hasher, Ids::Raw);
+        let mut with_id = |id| row(&mut drafter, &[&PURCHASE[..], &[("id", id)]].concat()).unwrap();
+        let uuid = "01a20217-218f-7da0-9d12-b3f82d8397c8";
+        assert_eq!(with_id(uuid).event_id, uuid7::parse(uuid).unwrap());
+        assert_eq!(with_id("order-17").event_id, with_id("order-17").event_id);
+        assert_ne!(with_id("order-17").event_id, with_id("order-18").event_id);
+    }
+
+    #[test]
+    fn pseudonyms_stay_here_and_are_new_elsewhere_but_keep_persons_apart_and_together() {
+        let home = ServerHasher::new(&[7; 32], 3);
+        let here = realm(&home);
+        let away = ServerHasher::new(&[7; 32], 4);
+        let export = |person: &'static str| {
+            [
+                ("name", "a"),
+                ("at", "2026-09-01"),
+                ("stored_person", person),
+                ("stored_actor", person),
+                ("flags", "8"),
+            ]
+        };
+        let people = |hasher: &ServerHasher, person| {
+            let cells = [&export(person)[..], &[("stored_realm", here.as_str())]].concat();
+            let row = row(&mut drafter(hasher, Ids::Raw), &cells).unwrap();
+            (row.person, row.actor, row.flags)
+        };
+        let (ann, bob) = ("00000000000000aa", "00000000000000bb");
+        assert_eq!(people(&home, ann), (0xaa, 0xaa, flags::IDENTIFIED));
+        let moved = people(&away, ann);
+        assert_ne!(moved.0, 0xaa);
+        assert_eq!(moved.0, moved.1);
+        assert_eq!(moved, people(&away, ann));
+        assert_ne!(moved.0, people(&away, bob).0);
+    }
+
+    #[rstest]
+    #[case::no_name(&[("at", "19970101"), ("user", "4")], EventCode::EventNameInvalid)]
+    #[case::no_time(&[("name", "a"), ("user", "4")], EventCode::AtInvalid)]
+    #[case::no_such_time(&[("name", "a"), ("at", "soon"), ("user", "4")], EventCode::AtInvalid)]
+    #[case::nobody(&[("name", "a"), ("at", "19970101")], EventCode::NobodyKnown)]
+    #[case::future(&[("name", "a"), ("at", "20270101"), ("user", "4")], EventCode::InFuture)]
+    #[case::props(&[("name", "a"), ("at", "19970101"), ("user", "4"), ("props", "[]")], EventCode::PropsInvalid)]
+    #[case::session(&[("name", "a"), ("at", "19970101"), ("user", "4"), ("session", "x")], EventCode::SessionInvalid)]
+    fn a_row_is_refused(#[case] cells: &[(&str, &str)], #[case] code: EventCode) {
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        assert_eq!(row(&mut drafter(&hasher, Ids::Raw), cells), Err(code));
+    }
+
+    #[test]
+    fn hashed_ids_are_taken_as_hashes_only() {
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        let hash = tallymark_protocol::hashing::to_hex(&h1(b"salt", Namespace::User, "00004"));
+        let cells = [("name", "purchase"), ("at", "19970101"), ("user", hash.as_str())];
+        let hashed = row(&mut drafter(&hasher, Ids::Hashed), &cells).unwrap();
+        let raw = row(&mut drafter(&hasher, Ids::Raw), &PURCHASE).unwrap();
+        assert_eq!(hashed.person, raw.person);
+        assert_eq!(row(&mut drafter(&hasher, Ids::Hashed), &PURCHASE), Err(EventCode::UserInvalid));
+    }
+}
