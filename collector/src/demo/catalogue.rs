@@ -27,14 +27,31 @@ pub struct Article {
 
 /// Where a visit came from.
 pub struct Source {
-    /// `channel`.
+    /// `channel`, by the collector's names.
     pub channel: &'static str,
+    /// What its links lead to.
+    pub lands: Landing,
     /// `referrer_host`, if the browser tells.
     pub referrer_host: Option<&'static str>,
     /// `utm_source`, `utm_medium`, `utm_campaign` of the link, if it carries them.
     pub utm: Option<(&'static str, &'static str, &'static str)>,
     /// How much likelier than average its visitors are to buy.
     pub intent: f64,
+}
+
+/// What the links of a source lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landing {
+    /// Anywhere: people know the address.
+    Anywhere,
+    /// Something to buy.
+    Goods,
+    /// Something to read, mostly.
+    Reading,
+    /// What was searched for.
+    Answers,
+    /// What the letter of the week is about.
+    Letter,
 }
 
 /// A country: ISO code, hours ahead of UTC, language.
@@ -96,17 +113,28 @@ pub const SOURCES: &[(f64, Source)] = &[
     (
         30.0,
         Source {
-            channel: "organic_search",
+            channel: "search",
+            lands: Landing::Answers,
             referrer_host: Some("www.google.com"),
             utm: None,
             intent: 1.0,
         },
     ),
-    (24.0, Source { channel: "direct", referrer_host: None, utm: None, intent: 1.25 }),
+    (
+        24.0,
+        Source {
+            channel: "direct",
+            lands: Landing::Anywhere,
+            referrer_host: None,
+            utm: None,
+            intent: 1.25,
+        },
+    ),
     (
         11.0,
         Source {
             channel: "email",
+            lands: Landing::Letter,
             referrer_host: None,
             utm: Some(("newsletter", "email", "autumn-harvest")),
             intent: 1.5,
@@ -115,7 +143,8 @@ pub const SOURCES: &[(f64, Source)] = &[
     (
         10.0,
         Source {
-            channel: "paid_search",
+            channel: "paid",
+            lands: Landing::Goods,
             referrer_host: Some("www.google.com"),
             utm: Some(("google", "cpc", "kettles")),
             intent: 1.2,
@@ -124,7 +153,8 @@ pub const SOURCES: &[(f64, Source)] = &[
     (
         8.0,
         Source {
-            channel: "paid_social",
+            channel: "paid",
+            lands: Landing::Reading,
             referrer_host: Some("l.instagram.com"),
             utm: Some(("instagram", "paid_social", "slow-mornings")),
             intent: 0.55,
@@ -133,7 +163,8 @@ pub const SOURCES: &[(f64, Source)] = &[
     (
         5.0,
         Source {
-            channel: "organic_search",
+            channel: "search",
+            lands: Landing::Answers,
             referrer_host: Some("duckduckgo.com"),
             utm: None,
             intent: 1.0,
@@ -142,7 +173,8 @@ pub const SOURCES: &[(f64, Source)] = &[
     (
         4.0,
         Source {
-            channel: "organic_search",
+            channel: "search",
+            lands: Landing::Answers,
             referrer_host: Some("www.bing.com"),
             utm: None,
             intent: 0.95,
@@ -152,6 +184,7 @@ pub const SOURCES: &[(f64, Source)] = &[
         4.0,
         Source {
             channel: "referral",
+            lands: Landing::Anywhere,
             referrer_host: Some("news.ycombinator.com"),
             utm: None,
             intent: 0.35,
@@ -161,6 +194,7 @@ pub const SOURCES: &[(f64, Source)] = &[
         2.5,
         Source {
             channel: "referral",
+            lands: Landing::Anywhere,
             referrer_host: Some("teaforum.example"),
             utm: None,
             intent: 1.6,
@@ -168,7 +202,13 @@ pub const SOURCES: &[(f64, Source)] = &[
     ),
     (
         1.5,
-        Source { channel: "organic_social", referrer_host: Some("t.co"), utm: None, intent: 0.5 },
+        Source {
+            channel: "social",
+            lands: Landing::Reading,
+            referrer_host: Some("t.co"),
+            utm: None,
+            intent: 0.5,
+        },
     ),
 ];
 

@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::catalogue::{ARTICLES, Article, Device, PRODUCTS, Product, SOURCES, Source};
+use super::catalogue::{ARTICLES, Article, Device, Landing, PRODUCTS, Product, SOURCES, Source};
 use super::people::Person;
 use super::random::Random;
 use super::{DemoEvent, DemoSpec, Dim};
@@ -120,14 +120,13 @@ impl Visit<'_> {
     }
 
     fn landing(&mut self) -> Page {
-        let choices: &[(f64, Page)] = match self.source.map(|source| source.channel) {
-            Some("paid_search") => &[(0.75, Page::Product), (0.25, Page::Shelf)],
-            Some("organic_search") => {
-                &[(0.5, Page::Article), (0.3, Page::Product), (0.2, Page::Home)]
-            }
-            Some("paid_social" | "organic_social") => &[(0.6, Page::Article), (0.4, Page::Product)],
-            Some("email") => &[(0.5, Page::Article), (0.35, Page::Product), (0.15, Page::Home)],
-            _ => &[(0.55, Page::Home), (0.25, Page::Shelf), (0.2, Page::Journal)],
+        let lands = self.source.map_or(Landing::Anywhere, |source| source.lands);
+        let choices: &[(f64, Page)] = match lands {
+            Landing::Goods => &[(0.75, Page::Product), (0.25, Page::Shelf)],
+            Landing::Answers => &[(0.5, Page::Article), (0.3, Page::Product), (0.2, Page::Home)],
+            Landing::Reading => &[(0.6, Page::Article), (0.4, Page::Product)],
+            Landing::Letter => &[(0.5, Page::Article), (0.35, Page::Product), (0.15, Page::Home)],
+            Landing::Anywhere => &[(0.55, Page::Home), (0.25, Page::Shelf), (0.2, Page::Journal)],
         };
         *self.random.weighted(choices)
     }

@@ -38,6 +38,14 @@ impl Scale {
         Self { low, high, step }
     }
 
+    /// The part of this scale between two numbers: a rate has no place above 100 %.
+    ///
+    /// Left as it is where nothing would remain.
+    pub fn within(self, least: f64, most: f64) -> Self {
+        let (low, high) = (self.low.max(least), self.high.min(most));
+        if low < high { Self { low, high, ..self } } else { self }
+    }
+
     /// Where a number lies, in percent of the width.
     fn at(self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
@@ -161,6 +169,14 @@ mod tests {
         assert!(scale.low <= 0.0 && scale.high >= 0.71);
         let scale = Scale::over(&estimates, false);
         assert!(scale.low > 0.2 && scale.low <= 0.45);
+    }
+
+    #[test]
+    fn a_scale_of_rates_ends_where_rates_end() {
+        let scale = Scale::over(&[estimate(0.0, 1.0, 1.0)], false).within(0.0, 1.0);
+        assert_eq!((scale.low, scale.high), (0.0, 1.0));
+        let outside = Scale::over(&[estimate(2.0, 2.5, 3.0)], false);
+        assert_eq!(outside.within(0.0, 1.0), outside);
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn experiment(key: &str, reply: &Reply) -> Section<Experiment> {
 fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
     let rates: Vec<Option<Estimate>> = metric.arms.iter().map(rate_of).collect();
     let known: Vec<Estimate> = rates.iter().flatten().copied().collect();
-    let scale = Scale::over(&known, false);
+    let scale = Scale::over(&known, false).within(0.0, 1.0);
     let readable = answer.status == ExperimentStatus::Readable;
     let arms = metric.arms.iter().zip(&rates).map(|(arm, rate)| {
         let effect = metric.effects.iter().find(|effect| effect.variant == arm.variant);

@@ -53,13 +53,25 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
             "People appear here in the week of their first event.",
         );
     }
+    // Weeks before anybody came say nothing.
+    let first = answer.cohorts.iter().position(|cohort| cohort.size > 0).unwrap_or(0);
+    let cohorts = &answer.cohorts[first..];
+    if cohorts.iter().all(|cohort| cohort.ratio.iter().skip(1).all(Option::is_none)) {
+        let people = cohorts.iter().map(|cohort| cohort.size).sum();
+        let text = format!(
+            "{} were seen for the first time so far. Whether they come back shows when their next \
+             week is over, and 72 hours for events that arrive late.",
+            format::counted(people, "person", "people")
+        );
+        return Section::empty("It is too early to tell", text);
+    }
     // Week 0 is everybody: its 100 % would leave no shades for the rest.
-    let most = answer.cohorts.iter().flat_map(|c| c.ratio.iter().skip(1)).flatten();
+    let most = cohorts.iter().flat_map(|c| c.ratio.iter().skip(1)).flatten();
     let most = most.copied().fold(0.0, f64::max);
     // Columns in which nothing is known yet are left away.
     let known =
         |ratios: &[Option<f64>]| ratios.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
-    let weeks = answer.cohorts.iter().map(|cohort| known(&cohort.ratio)).max().unwrap_or(0).max(1);
+    let weeks = cohorts.iter().map(|cohort| known(&cohort.ratio)).max().unwrap_or(0).max(1);
     let cell = |index: usize, ratio: Option<f64>, returned: Option<(u64, u64)>| match ratio {
         None => Cell {
             class: "pending".into(),
@@ -83,7 +95,7 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
             },
         },
     };
-    let rows = answer.cohorts.iter().map(|cohort| Row {
+    let rows = cohorts.iter().map(|cohort| Row {
         from: date_of(&cohort.from).map_or_else(|| cohort.from.clone(), format::day),
         size: format::count(cohort.size),
         cells: cohort
