@@ -55,6 +55,8 @@ pub struct Parts {
     pub(crate) rates: Rates,
     pub(crate) ingest_slots: Semaphore,
     pub(crate) exports: Arc<Semaphore>,
+    /// Bodies beyond 64 KiB that may be in memory at one time.
+    pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) sign_in: SignInTokens,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
@@ -99,6 +101,8 @@ pub struct Answered {
     pub body: AnswerBody,
 }
 
+/// With 1 MiB on the wire and 1 MiB unpacked each: 64 MiB.
+const LARGE_BODIES_MAX: usize = 32;
 /// Exports over HTTP at one time: each holds a thread as long as its reader likes.
 const EXPORTS_MAX: usize = 4;
 
@@ -127,6 +131,7 @@ impl App {
             salts: DaySalts::new(folder.day_salts(), pepper.clone()),
             rates: Rates::new(config.ingest_rate_per_s, config.ingest_burst),
             ingest_slots: Semaphore::new(config.ingest_concurrency as usize),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             sign_in: SignInTokens::default(),
             questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),

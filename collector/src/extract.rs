@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -14,6 +15,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::App;
 use crate::config::NetList;
@@ -89,18 +91,64 @@ fn text_header(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The whole body, if it has at most `limit` bytes (included).
+/// Bodies up to this size are read without asking: as many as there may be connections fit.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// Time for a larger body to arrive, from when it has a place.
+const LARGE_BODY_TIME: Duration = Duration::from_secs(30);
+
+/// A body, and its place among the large ones.
+#[derive(Debug)]
+pub struct Received {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The whole body, if it has at most `limit` bytes (included). Beyond 64 KiB it waits for one of
+/// `places`, so that many large bodies at once are read one after the other instead of together.
 ///
 /// A body up to twice as large is read to its end and thrown away, so that the client gets to read
 /// why it was refused and keeps its connection.
 ///
 /// # Errors
 /// [`ApiError::BodyTooLarge`], [`ApiError::BodyTooSlow`] or [`ApiError::BodyBroken`].
-pub async fn read_body(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub async fn read_body(
+    mut body: Body,
+    limit: usize,
+    places: &Arc<Semaphore>,
+) -> Result<Received, ApiError> {
     let announced =
         usize::try_from(http_body::Body::size_hint(&body).lower()).unwrap_or(usize::MAX);
-    let mut bytes = Vec::with_capacity(announced.min(limit));
-    let mut seen = 0usize;
+    let mut bytes = Vec::with_capacity(announced.min(limit).min(SMALL_BODY_BYTES));
+    if announced > limit {
+        // What is thrown away needs no place.
+        return collect(&mut body, &mut bytes, limit, usize::MAX)
+            .await
+            .map(|_| Received { bytes, _place: None });
+    }
+    if collect(&mut body, &mut bytes, limit, SMALL_BODY_BYTES).await? == Read::Whole {
+        return Ok(Received { bytes, _place: None });
+    }
+    let place = Arc::clone(places).acquire_owned().await.map_err(|_| ApiError::Busy)?;
+    let rest = collect(&mut body, &mut bytes, limit, usize::MAX);
+    tokio::time::timeout(LARGE_BODY_TIME, rest).await.map_err(|_| ApiError::BodyTooSlow)??;
+    Ok(Received { bytes, _place: Some(place) })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Read {
+    Whole,
+    Part,
+}
+
+/// Read on until the body ends or there are more than `pause` bytes.
+async fn collect(
+    body: &mut Body,
+    bytes: &mut Vec<u8>,
+    limit: usize,
+    pause: usize,
+) -> Result<Read, ApiError> {
+    let mut seen = bytes.len();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             let slow =
@@ -114,8 +162,11 @@ pub async fn read_body(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError
         } else if seen > limit.saturating_mul(2) {
             break;
         }
+        if seen > pause && seen <= limit {
+            return Ok(Read::Part);
+        }
     }
-    if seen > limit { Err(ApiError::BodyTooLarge { limit }) } else { Ok(bytes) }
+    if seen > limit { Err(ApiError::BodyTooLarge { limit }) } else { Ok(Read::Whole) }
 }
 
 /// The parameters of an address, with problems instead of axum's plain text.
@@ -262,7 +313,31 @@ mod tests {
     #[case::far_more(1_000, None)]
     #[tokio::test]
     async fn a_body_of(#[case] bytes: usize, #[case] want: Option<usize>) {
-        let got = read_body(Body::from(vec![b'x'; bytes]), 10).await;
-        assert_eq!(got.ok().map(|body| body.len()), want);
+        let places = Arc::new(Semaphore::new(1));
+        let got = read_body(Body::from(vec![b'x'; bytes]), 10, &places).await;
+        assert_eq!(got.ok().map(|body| body.bytes.len()), want);
+    }
+
+    #[tokio::test]
+    async fn a_large_body_waits_for_its_place_and_a_small_one_does_not() {
+        let places = Arc::new(Semaphore::new(0));
+        let read = |bytes: usize| read_body(Body::from(vec![b'x'; bytes]), 1 << 20, &places);
+        assert_eq!(read(SMALL_BODY_BYTES).await.unwrap().bytes.len(), SMALL_BODY_BYTES);
+        let large = read(SMALL_BODY_BYTES + 1);
+        let mut large = std::pin::pin!(large);
+        assert!(poll_once(large.as_mut()).await.is_none(), "there is no place");
+        places.add_permits(1);
+        assert_eq!(large.await.unwrap().bytes.len(), SMALL_BODY_BYTES + 1);
+    }
+
+    /// What a future says when it is asked once.
+    async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(output) => Some(output),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
     }
 }

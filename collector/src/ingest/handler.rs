@@ -16,7 +16,7 @@ use super::identity::{Realm, Trust, daily_visitor};
 use super::{agent, unpack};
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
-use crate::extract::{Access, Client, Params, bearer, find_access, read_body};
+use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
 use crate::keys::{KeyKind, Scope};
 use crate::telemetry::Reason;
 
@@ -54,15 +54,44 @@ pub async fn ingest_batch(
     body: Body,
 ) -> Result<Json<BatchReceipt>, ApiError> {
     let packed = is_gzip(&headers, &packing)?;
-    let wire = read_body(body, BODY_LIMIT).await?;
+    let received = read_body(body, BODY_LIMIT, &app.large_bodies).await?;
     let began = Instant::now();
-    app.telemetry.ingest_wire_bytes.inc_by(wire.len() as u64);
+    app.telemetry.ingest_wire_bytes.inc_by(received.bytes.len() as u64);
     // Taken after the body is here: a slow sender must not hold a place.
     let _place = app.ingest_slots.try_acquire().map_err(|_| ApiError::Busy)?;
-    let bytes = if packed { unpack::gunzip(&wire, BODY_LIMIT)? } else { wire };
-    let batch = Batch::parse(&bytes)
+    let (accepted, nonce) = accept_body(&app, &client, &headers, packed, received).await?;
+    for rejected in &accepted.rejected {
+        app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
+    }
+    let append = Append { rows: accepted.rows, refused: accepted.refused };
+    let Appended { duplicate } = store(&app, append).await?;
+    let receipt = Accepted::receipt(&nonce, &duplicate, accepted.rejected);
+    app.telemetry.batches.inc();
+    app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
+    app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
+    app.telemetry.ingest_seconds.observe(began.elapsed().as_secs_f64());
+    Ok(Json(receipt))
+}
+
+/// Everything before storing. Takes the body with it: while the disk is waited for, only rows are
+/// in memory.
+async fn accept_body(
+    app: &App,
+    client: &Client,
+    headers: &HeaderMap,
+    packed: bool,
+    received: Received,
+) -> Result<(Accepted, String), ApiError> {
+    let unpacked;
+    let bytes = if packed {
+        unpacked = unpack::gunzip(&received.bytes, BODY_LIMIT)?;
+        &unpacked
+    } else {
+        &received.bytes
+    };
+    let batch = Batch::parse(bytes)
         .map_err(|error| ApiError::EnvelopeUnreadable { detail: error.to_string() })?;
-    let (access, trust) = authorize(&app, &headers, &batch).await?;
+    let (access, trust) = authorize(app, headers, &batch).await?;
     if batch.events.len() > BATCH_EVENTS_MAX {
         return Err(ApiError::TooManyEvents { got: batch.events.len() });
     }
@@ -70,20 +99,8 @@ pub async fn ingest_batch(
     app.rates
         .take(access.key.id, received_ms)
         .map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
-
-    let accepted = check(&app, &batch, &access, trust, &client, received_ms)?;
-    for rejected in &accepted.rejected {
-        app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
-    }
-    let append = Append { rows: accepted.rows, refused: accepted.refused };
-    let Appended { duplicate } = store(&app, append).await?;
-    let nonce = batch.nonce.as_deref().unwrap_or_default();
-    let receipt = Accepted::receipt(nonce, &duplicate, accepted.rejected);
-    app.telemetry.batches.inc();
-    app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
-    app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
-    app.telemetry.ingest_seconds.observe(began.elapsed().as_secs_f64());
-    Ok(Json(receipt))
+    let accepted = check(app, &batch, &access, trust, client, received_ms)?;
+    Ok((accepted, batch.nonce.unwrap_or_default().into_owned()))
 }
 
 fn is_gzip(headers: &HeaderMap, packing: &Packing) -> Result<bool, ApiError> {

@@ -38,8 +38,8 @@ pub async fn ask_question(
     Path(kind): Path<String>,
     body: Body,
 ) -> Result<Json<Answered>, ApiError> {
-    let body = read_body(body, QUESTION_BYTES_MAX).await?;
-    let question = parse_question(&body)?;
+    let body = read_body(body, QUESTION_BYTES_MAX, &app.large_bodies).await?;
+    let question = parse_question(&body.bytes)?;
     app.ask(&project, &kind, question).await.map(Json)
 }
 

@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use serde_json::{Value, json};
 use tallymark_analysis::stats::calculate;
 
+use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::read_body;
 use crate::query::questions::parse_question;
@@ -24,9 +25,10 @@ const INPUT_BYTES_MAX: usize = 256 * 1024;
     )
 )]
 pub async fn calculate_stats(
+    State(app): State<App>,
     Path(function): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let input = parse_question(&read_body(body, INPUT_BYTES_MAX).await?)?;
+    let input = parse_question(&read_body(body, INPUT_BYTES_MAX, &app.large_bodies).await?.bytes)?;
     Ok(Json(json!({ "got": calculate(&function, &input)? })))
 }
