@@ -7,8 +7,9 @@ use tallymark_store::row::flags;
 
 use super::at::{AtFormat, AtReader};
 use super::cell::Cell;
-use super::draft::{Drafter, Ids};
+use super::draft::Drafter;
 use super::mapping::{Field, Target};
+use super::people::{Ids, People};
 use super::sink::Sink;
 use crate::app::App;
 use crate::console::{Console, Progress};
@@ -48,8 +49,12 @@ pub fn fill(
     }
     let hasher = app.hasher(project.id);
     let at = AtReader::new(AtFormat::Ms, jiff::tz::TimeZone::UTC);
-    let mut drafter =
-        Drafter::new(project.id, &project.salt, &hasher, Ids::Raw, at, app.clock.now_ms());
+    let mut drafter = Drafter::new(
+        project.id,
+        People::new(&project.salt, &hasher, Ids::Raw),
+        at,
+        app.clock.now_ms(),
+    );
     let mut sink = Sink::new(&app.store);
     let mut made = 0u64;
     let mut outcome = Ok(());

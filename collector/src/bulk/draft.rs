@@ -12,8 +12,8 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 use tallymark_protocol::codes::EventCode;
-use tallymark_protocol::hashing::{Namespace, ServerHasher, h1, normalise};
-use tallymark_protocol::limits::{EVENT_BYTES_MAX, EVENT_FUTURE_MS_MAX, RAW_ID_CHARS_MAX};
+use tallymark_protocol::hashing::Namespace;
+use tallymark_protocol::limits::{EVENT_BYTES_MAX, EVENT_FUTURE_MS_MAX};
 use tallymark_protocol::{event_name, props, uuid7};
 use tallymark_store::Row;
 use tallymark_store::row::flags;
@@ -21,36 +21,19 @@ use tallymark_store::row::flags;
 use super::at::AtReader;
 use super::cell::{Cell, push_text};
 use super::mapping::{Field, Target};
+use super::people::People;
 use crate::extract::clip;
 use crate::ingest::dims::Dims;
-use crate::ingest::identity::parse_hash;
-
-/// What `user` and `device` hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ids {
-    /// Raw values, to be hashed.
-    Raw,
-    /// Hashes made in a browser or by a customer: 64 hexadecimal digits.
-    Hashed,
-}
 
 /// Makes rows of one project.
 pub struct Drafter<'a> {
     project: u32,
-    salt: &'a str,
-    hasher: &'a ServerHasher,
-    realm: String,
-    ids: Ids,
+    people: People<'a>,
     at: AtReader,
     now_ms: i64,
-    users: HashMap<Box<str>, u64>,
-    devices: HashMap<Box<str>, u64>,
-    last_moved: Option<(u64, u64)>,
     seen: HashMap<u128, u32>,
 }
 
-/// Hashed ids kept, so that a person's second event costs a look-up. About 50 MB each at most.
-const KNOWN_MAX: usize = 500_000;
 /// Bytes kept of a dimension, as at ingest.
 const DIM_BYTES_MAX: usize = 1024;
 
@@ -79,27 +62,8 @@ pub struct Draft<'a> {
 
 impl<'a> Drafter<'a> {
     /// Rows of this project, read like this.
-    pub fn new(
-        project: u32,
-        salt: &'a str,
-        hasher: &'a ServerHasher,
-        ids: Ids,
-        at: AtReader,
-        now_ms: i64,
-    ) -> Self {
-        Self {
-            project,
-            salt,
-            hasher,
-            realm: realm(hasher),
-            ids,
-            at,
-            now_ms,
-            users: HashMap::new(),
-            devices: HashMap::new(),
-            last_moved: None,
-            seen: HashMap::new(),
-        }
+    pub fn new(project: u32, people: People<'a>, at: AtReader, now_ms: i64) -> Self {
+        Self { project, people, at, now_ms, seen: HashMap::new() }
     }
 
     /// An empty row.
@@ -183,7 +147,7 @@ impl<'a> Drafter<'a> {
                 draft.stored_actor.is_none().then_some(EventCode::DeviceInvalid)
             }
             Field::StoredRealm => {
-                draft.stored_here = cell.text().is_some_and(|text| text == self.realm.as_str());
+                draft.stored_here = cell.text().is_some_and(|text| text == self.people.realm());
                 None
             }
             Field::Flags => {
@@ -263,11 +227,15 @@ impl<'a> Drafter<'a> {
             if draft.stored_here {
                 return Ok((person, actor, draft.flags));
             }
-            return Ok((self.moved(person), self.moved(actor), draft.flags));
+            return Ok((self.people.moved(person), self.people.moved(actor), draft.flags));
         }
-        let user = draft.user.as_deref().map(|id| self.person(Namespace::User, id)).transpose()?;
-        let device =
-            draft.device.as_deref().map(|id| self.person(Namespace::Device, id)).transpose()?;
+        let user =
+            draft.user.as_deref().map(|id| self.people.find(Namespace::User, id)).transpose()?;
+        let device = draft
+            .device
+            .as_deref()
+            .map(|id| self.people.find(Namespace::Device, id))
+            .transpose()?;
         match (user, device) {
             (Some(person), actor) => {
                 Ok((person, actor.unwrap_or(person), flags::SERVER | flags::IDENTIFIED))
@@ -275,43 +243,6 @@ impl<'a> Drafter<'a> {
             (None, Some(actor)) => Ok((actor, actor, flags::SERVER)),
             (None, None) => Err(EventCode::NobodyKnown),
         }
-    }
-
-    /// The pseudonym here of one from another realm. Exports come person by person, so the last one
-    /// is mostly the next one.
-    fn moved(&mut self, stored: u64) -> u64 {
-        match self.last_moved {
-            Some((from, to)) if from == stored => to,
-            _ => {
-                let here = self.hasher.person(&tagged(Purpose::Moved, stored.into(), 0));
-                self.last_moved = Some((stored, here));
-                here
-            }
-        }
-    }
-
-    fn person(&mut self, namespace: Namespace, id: &str) -> Result<u64, EventCode> {
-        let id = normalise(id);
-        let (known, invalid) = match namespace {
-            Namespace::User => (&mut self.users, EventCode::UserInvalid),
-            Namespace::Device => (&mut self.devices, EventCode::DeviceInvalid),
-        };
-        if let Some(person) = known.get(id) {
-            return Ok(*person);
-        }
-        let first = match self.ids {
-            Ids::Hashed => parse_hash(id).ok_or(invalid)?,
-            Ids::Raw if id.is_empty() || id.chars().count() > RAW_ID_CHARS_MAX => {
-                return Err(EventCode::RawIdInvalid);
-            }
-            Ids::Raw => h1(self.salt.as_bytes(), namespace, id),
-        };
-        let person = self.hasher.person(&first);
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        known.insert(id.into(), person);
-        Ok(person)
     }
 
     fn event_id(&mut self, draft: &Draft<'_>, ts_ms: i64) -> u128 {
@@ -326,9 +257,8 @@ impl<'a> Drafter<'a> {
                 (draft.content, *times)
             }
         };
-        let [a, b, c, d, e, f, g, h, i, j, ..] =
-            self.hasher.stored(&tagged(Purpose::EventId, content, occurrence));
-        uuid7::make(u64::try_from(ts_ms).unwrap_or(0), [a, b, c, d, e, f, g, h, i, j])
+        let random = self.people.event_random(content, occurrence);
+        uuid7::make(u64::try_from(ts_ms).unwrap_or(0), random)
     }
 }
 
@@ -350,27 +280,6 @@ impl Draft<'_> {
         }
         Ok(())
     }
-}
-
-/// The fingerprint of the pseudonyms of a project; says nothing about the key it is made with.
-pub fn realm(hasher: &ServerHasher) -> String {
-    format!("{:016x}", hasher.person(&tagged(Purpose::Realm, 0, 0)))
-}
-
-/// What the project's key is used for beside the second stage of ids. On disk: never renumber.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Realm = 1,
-    Moved = 2,
-    EventId = 3,
-}
-
-/// The text to be keyed. First-stage hashes are 32 random bytes; these begin with twelve equal ones.
-fn tagged(purpose: Purpose, number: u128, count: u32) -> [u8; 32] {
-    let mut bytes = [purpose as u8; 32];
-    bytes[12..28].copy_from_slice(&number.to_be_bytes());
-    bytes[28..].copy_from_slice(&count.to_be_bytes());
-    bytes
 }
 
 fn stored(cell: &Cell<'_>) -> Option<u64> {
@@ -409,13 +318,15 @@ mod tests {
     use super::*;
     use crate::bulk::at::AtFormat;
     use crate::bulk::mapping::Mapping;
+    use crate::bulk::people::{Ids, realm};
     use rstest::rstest;
+    use tallymark_protocol::hashing::{ServerHasher, h1};
 
     const NOW: i64 = 1_795_331_401_767;
 
     fn drafter(hasher: &ServerHasher, ids: Ids) -> Drafter<'_> {
         let at = AtReader::new(AtFormat::Auto, jiff::tz::TimeZone::UTC);
-        Drafter::new(3, "salt", hasher, ids, at, NOW)
+        Drafter::new(3, People::new("salt", hasher, ids), at, NOW)
     }
 
     fn row(drafter: &mut Drafter<'_>, cells: &[(&str, &str)]) -> Result<Row, EventCode> {

@@ -6,9 +6,9 @@ use std::ops::{ControlFlow, Range};
 use serde::{Deserialize, Serialize};
 use tallymark_store::{Row, RowRange};
 
-use super::draft::realm;
 use super::form::Form;
 use super::parquet_out::ParquetOut;
+use super::people::realm;
 use super::text_out::{push_csv, push_csv_header, push_jsonl};
 use crate::app::App;
 use crate::meta::projects::Project;

@@ -17,9 +17,10 @@ use tallymark_store::Row;
 use super::at::{AtFormat, AtReader};
 use super::cell::Cell;
 use super::csv_in::CsvOptions;
-use super::draft::{Draft, Drafter, Ids};
+use super::draft::{Draft, Drafter};
 use super::form::Form;
 use super::mapping::{MapItem, Mapping, Target};
+use super::people::{Ids, People};
 use super::sink::Sink;
 use super::{csv_in, jsonl_in, parquet_in};
 use crate::app::App;
@@ -87,7 +88,8 @@ pub fn import(
     let zone = jiff::tz::TimeZone::get(&project.tz)?;
     let ids = if task.hashed { Ids::Hashed } else { Ids::Raw };
     let at = AtReader::new(task.at_format, zone);
-    let drafter = Drafter::new(project.id, &project.salt, &hasher, ids, at, app.clock.now_ms());
+    let drafter =
+        Drafter::new(project.id, People::new(&project.salt, &hasher, ids), at, app.clock.now_ms());
     let mut importer = Importer {
         drafter,
         sink: Sink::new(&app.store),

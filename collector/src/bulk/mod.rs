@@ -28,5 +28,6 @@ pub mod jsonl_in;
 pub mod mapping;
 pub mod parquet_in;
 pub mod parquet_out;
+pub mod people;
 pub mod sink;
 pub mod text_out;
