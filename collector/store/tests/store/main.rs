@@ -2,6 +2,7 @@
 
 mod durability;
 mod flush;
+mod golden;
 mod model;
 mod questions;
 mod support;

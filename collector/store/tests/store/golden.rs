@@ -1,0 +1,122 @@
+//! Files of every disk version that was ever shipped still open, and give the rows they were made of.
+//!
+//! A new version gets a new folder, made once by
+//! `cargo test -p tallymark-store write_golden_files -- --ignored`; the old ones stay as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tallymark_protocol::uuid7;
+use tallymark_store::{
+    Append, Catalog, CatalogChange, Dim, MemoryCatalog, RefusedRow, Row, SegmentId, SegmentMeta,
+};
+
+use crate::support::{all_rows, append, open, sorted, temp_dir};
+
+fn golden(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden").join(version)
+}
+
+/// Rows 0 to 2 are in the segment, row 3 is in the log.
+fn golden_rows() -> Vec<Row> {
+    let row = |n: u8, props: &str| {
+        let ts_ms = 1_795_347_900_000 + i64::from(n);
+        let mut dims = [const { None }; Dim::ALL.len()];
+        dims[Dim::Path as usize] = Some("/größe".into());
+        dims[Dim::Country as usize] = (n % 2 == 0).then(|| "DE".into());
+        Row {
+            project: 1,
+            person: u64::from(n % 2) + 1,
+            actor: u64::from(n) + 1,
+            ts_ms,
+            seq: u32::from(n),
+            event_id: uuid7::make(ts_ms as u64, [n; 10]),
+            received_ms: ts_ms + 20,
+            claimed_ms: ts_ms - 7,
+            flags: n,
+            event: "checkout_started".into(),
+            session: u128::from(n % 3) << 100,
+            dims,
+            props: props.into(),
+        }
+    };
+    vec![
+        row(0, "{\"plan\":\"team\",\"seats\":5,\"trial\":true}"),
+        row(1, "{\"plan\":\"\\u00e9\",\"seats\":5.0,\"nested\":{\"a\":[1]}}"),
+        row(2, "{}"),
+        row(3, "{\"plan\":7,\"seats\":29.99}"),
+    ]
+}
+
+fn refused() -> RefusedRow {
+    RefusedRow { project: 1, received_ms: 9, code: "too_old".into(), raw: "{\"e\":1}".into() }
+}
+
+/// What the catalog said when version 1 was made.
+fn segment_v1() -> SegmentMeta {
+    SegmentMeta {
+        id: SegmentId(1),
+        week: "2026-W47".into(),
+        level: 0,
+        rows: 3,
+        bytes: fs::metadata(golden("v1").join("seg/2026-W47/1.parquet")).unwrap().len(),
+        project_min: 1,
+        project_max: 1,
+        ts_min_ms: 1_795_347_900_000,
+        ts_max_ms: 1_795_347_900_002,
+        person_min: 1,
+        person_max: 2,
+        id_day_min: 20_779,
+        id_day_max: 20_779,
+        odd_ids: 0,
+        has_ids: true,
+        link_epoch: 0,
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_dir(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn version_1_opens_and_gives_its_rows() {
+    let dir = temp_dir();
+    copy_dir(&golden("v1"), dir.path());
+    let catalog = Arc::new(MemoryCatalog::new());
+    let change =
+        CatalogChange { add: vec![segment_v1()], flushed_seq: 1, ..CatalogChange::default() };
+    catalog.commit(&change).unwrap();
+    let store = open(dir.path(), &catalog);
+    assert_eq!(all_rows(&store, 1), sorted(1, &golden_rows()));
+    assert_eq!(store.refused(1, 9).unwrap(), [refused()]);
+    let again = append(&store, Append { rows: golden_rows(), refused: Vec::new() }).unwrap();
+    assert_eq!(again.duplicate, [true; 4]);
+}
+
+#[test]
+#[ignore = "writes the golden files of the present version"]
+fn write_golden_files() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    let rows = golden_rows();
+    append(&store, Append { rows: rows[..3].to_vec(), refused: Vec::new() }).unwrap();
+    store.flush().unwrap();
+    append(&store, Append { rows: rows[3..].to_vec(), refused: vec![refused()] }).unwrap();
+    drop(store);
+    // Opening cuts the log file to what is used.
+    drop(open(dir.path(), &catalog));
+    println!("{:?}", catalog.load().unwrap());
+    copy_dir(&dir.path().join("wal"), &golden("v1").join("wal"));
+    copy_dir(&dir.path().join("seg"), &golden("v1").join("seg"));
+}
