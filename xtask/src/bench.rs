@@ -215,13 +215,13 @@ fn figures(kind: &str, answer: &Value) -> Value {
         "trend" => json!(each(&answer["series"][0]["data"])),
         "funnel" => list(&answer["steps"]).iter().map(|step| whole(&step["persons"])).collect(),
         "active" => json!([each(&answer["dau"]), each(&answer["wau"]), each(&answer["mau"])]),
-        // Cells of days to come are null here and absent there.
+        // Only cells of days that the data has: later ones are 0 here and absent there.
         _ => list(&answer["cohorts"])
             .iter()
-            .filter(|cohort| cohort["size"].as_f64() > Some(0.0))
-            .map(|cohort| {
-                let cells = list(&cohort["returned"]);
-                json!(cells.iter().filter(|cell| !cell.is_null()).map(whole).collect::<Vec<_>>())
+            .zip((1..=DAYS as usize).rev())
+            .filter(|(cohort, _)| cohort["size"].as_f64() > Some(0.0))
+            .map(|(cohort, days)| {
+                json!(list(&cohort["returned"]).iter().take(days).map(whole).collect::<Vec<_>>())
             })
             .collect(),
     }

@@ -5,7 +5,6 @@
 //! `N passed, N failed`, and the command fails when the second number is not 0.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -131,7 +130,7 @@ fn e2e(part: &Part) -> anyhow::Result<Counts> {
     let filter = format!("{}::", part.name);
     let mut run =
         cargo(&root(), &["test", "--quiet", "-p", "tallymark-tests", "--test", "e2e", &filter]);
-    run.args(["--", "--nocapture"]).env("TALLYMARK_BIN", binary());
+    run.args(["--", "--nocapture"]).env("TALLYMARK_BIN", build::binary());
     let counts = counted(&mut run)?;
     ensure!(counts.passed + counts.failed > 0, "no test is in {filter}");
     Ok(counts)
@@ -146,7 +145,8 @@ fn compared(part: &Part) -> anyhow::Result<Counts> {
 fn npm() -> anyhow::Result<Counts> {
     setup::npm("npm", &[])?;
     counted(
-        command(&root().join("npm"), "npm", &["test", "--silent"]).env("TALLYMARK_BIN", binary()),
+        command(&root().join("npm"), "npm", &["test", "--silent"])
+            .env("TALLYMARK_BIN", build::binary()),
     )
 }
 
@@ -154,7 +154,7 @@ fn browser() -> anyhow::Result<Counts> {
     let chromium = setup::chromium()?;
     setup::npm("tests/browser", &crate::build::packages()?)?;
     let mut run = command(&root().join("tests/browser"), "npm", &["test", "--silent"]);
-    counted(run.env("TALLYMARK_BIN", binary()).env("CHROMIUM", chromium))
+    counted(run.env("TALLYMARK_BIN", build::binary()).env("CHROMIUM", chromium))
 }
 
 fn readme_blocks() -> anyhow::Result<Counts> {
@@ -168,10 +168,6 @@ fn one(done: anyhow::Result<()>) -> anyhow::Result<Counts> {
 /// Beside the demo a developer may have open.
 fn demo_folder() -> String {
     std::env::temp_dir().join("tallymark-demo-check").to_string_lossy().into_owned()
-}
-
-fn binary() -> PathBuf {
-    build::target().join("fast/tallymark")
 }
 
 /// Run a test program, show its output as it comes, and add up what it says it ran.
