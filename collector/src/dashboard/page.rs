@@ -55,6 +55,7 @@ pub struct Results<'a> {
     pub offers: Vec<Offer>,
     pub custom: bool,
     pub period_words: String,
+    pub period_short: String,
     pub from: String,
     pub last_day: String,
     pub tz: String,

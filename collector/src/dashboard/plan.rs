@@ -171,6 +171,11 @@ impl<'a> Plan<'a> {
                 .collect(),
             custom: period.range == Range::Custom,
             period_words: capitalised(&period.words()),
+            period_short: format!(
+                "{} – {}",
+                format::day(period.from),
+                format::day(period.last_day())
+            ),
             from: period.from.to_string(),
             last_day: period.last_day().to_string(),
             tz: period.tz_name.clone(),

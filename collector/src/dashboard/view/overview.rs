@@ -79,25 +79,24 @@ pub fn cards(
 fn card(name: String, series: &TrendSeries, days: i64) -> Card {
     let previous = series.previous.as_ref().and_then(|previous| previous.total.0);
     let change = match (series.total.0, previous) {
-        (Some(now), Some(then)) if then != 0.0 => {
+        // Beyond tenfold there was hardly anything to compare with, and a percentage that nobody
+        // can read says less than the two figures.
+        (Some(now), Some(then)) if then > 0.0 && now < 10.0 * then => {
             let ratio = now / then - 1.0;
             let class = match ratio {
                 r if r >= 0.0005 => "up",
                 r if r <= -0.0005 => "down",
                 _ => "",
             };
-            // Beyond tenfold a percentage is a number nobody can read.
-            let text = match ratio {
-                r if r >= 9.995 => format!("×\u{a0}{}", format::figure((r + 1.0).round())),
-                r => format::signed_percent(r),
-            };
-            Some(Change { class, text })
+            Some(Change { class, text: format::signed_percent(ratio) })
         }
         _ => None,
     };
+    let days = format::counted(days.unsigned_abs(), "day", "days");
     let note = match previous {
-        Some(then) if then != 0.0 => format!("from {}", format::figure(then)),
-        _ => format!("none in the {} before", format::counted(days.unsigned_abs(), "day", "days")),
+        Some(then) if then != 0.0 && change.is_some() => format!("from {}", format::figure(then)),
+        Some(then) if then != 0.0 => format!("{} in the {days} before", format::figure(then)),
+        _ => format!("none in the {days} before"),
     };
     let data: Vec<f64> = series.data.iter().map(|figure| figure.0.unwrap_or(0.0)).collect();
     Card { name, figure: format::maybe(series.total.0), change, note, spark: line::spark(&data) }
@@ -221,4 +220,59 @@ fn points(days: &[String]) -> Vec<Point> {
         None => Point { tick: None, label: day.clone() },
     };
     days.iter().enumerate().map(point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tallymark_analysis::answer::{Figure, Group};
+    use tallymark_analysis::trend::answer::Previous;
+
+    use super::*;
+
+    #[rstest]
+    #[case::more(120.0, Some(100.0), Some("+20.0\u{a0}%"), "from 100")]
+    #[case::less(80.0, Some(100.0), Some("−20.0\u{a0}%"), "from 100")]
+    #[case::just_below_tenfold(999.0, Some(100.0), Some("+899\u{a0}%"), "from 100")]
+    #[case::tenfold(1_000.0, Some(100.0), None, "100 in the 30\u{a0}days before")]
+    #[case::from_nothing(5.0, Some(0.0), None, "none in the 30\u{a0}days before")]
+    #[case::from_a_loss(5.0, Some(-5.0), None, "−5 in the 30\u{a0}days before")]
+    #[case::not_known(5.0, None, None, "none in the 30\u{a0}days before")]
+    fn a_figure_is_compared_to_the_period_before(
+        #[case] now: f64,
+        #[case] then: Option<f64>,
+        #[case] change: Option<&str>,
+        #[case] note: &str,
+    ) {
+        let previous =
+            then.map(|then| Previous { buckets: vec![], data: vec![], total: Figure::known(then) });
+        let series = TrendSeries {
+            index: 0,
+            event: None,
+            measure: "persons".into(),
+            group: Group::All,
+            value: None,
+            data: vec![],
+            total: Figure::known(now),
+            previous,
+        };
+        let card = card("People".into(), &series, 30);
+        assert_eq!(card.change.map(|change| change.text).as_deref(), change);
+        assert_eq!(card.note, note);
+    }
+
+    #[test]
+    fn the_last_day_has_a_label_and_a_quarter_has_whole_weeks_between_labels() {
+        let first = jiff::civil::date(2026, 8, 25);
+        let days: Vec<String> = (0..90)
+            .map(|day| first.saturating_add(jiff::Span::new().days(day)).to_string())
+            .collect();
+        let labelled: Vec<usize> = points(&days)
+            .iter()
+            .enumerate()
+            .filter_map(|(index, point)| point.tick.as_ref().map(|_| index))
+            .collect();
+        assert_eq!(labelled, [5, 19, 33, 47, 61, 75, 89]);
+        assert!(points(&[]).is_empty());
+    }
 }
