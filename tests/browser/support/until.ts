@@ -2,7 +2,7 @@
 
 import { deepStrictEqual } from "node:assert/strict";
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 const PAUSE_MS = 25;
 
 /** Ask again until `probe` gives something other than `undefined`, `null` or `false`. */
