@@ -24,7 +24,7 @@ fn golden_rows() -> Vec<Row> {
         let ts_ms = 1_795_347_900_000 + i64::from(n);
         let mut dims = [const { None }; Dim::ALL.len()];
         dims[Dim::Path as usize] = Some("/größe".into());
-        dims[Dim::Country as usize] = (n % 2 == 0).then(|| "DE".into());
+        dims[Dim::Country as usize] = n.is_multiple_of(2).then(|| "DE".into());
         Row {
             project: 1,
             person: u64::from(n % 2) + 1,

@@ -65,7 +65,7 @@ fn a_question_sees_whole_batches_while_others_are_written_and_flushed() {
         let mut last = 0;
         while !writing.is_finished() {
             let seen = store.ask(1, &question).unwrap().partial.rows.len();
-            assert!(seen >= last && seen % 10 == 0, "{seen} after {last}");
+            assert!(seen >= last && seen.is_multiple_of(10), "{seen} after {last}");
             last = seen;
         }
     });
