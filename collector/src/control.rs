@@ -93,8 +93,8 @@ pub fn hand_over(
     terminal: &mut Terminal,
 ) -> anyhow::Result<Option<ExitCode>> {
     let Ok(mut stream) = UnixStream::connect(socket) else { return Ok(None) };
-    write_frame(&mut stream, 0, &serde_json::to_vec(task)?)?;
     let broken = "the server stopped before the command had ended";
+    write_frame(&mut stream, 0, &serde_json::to_vec(task)?).context(broken)?;
     loop {
         let (kind, bytes) = read_frame(&mut stream).context(broken)?;
         match kind {

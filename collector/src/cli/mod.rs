@@ -88,9 +88,18 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = run(cli);
     outcome.unwrap_or_else(|error| {
+        if reader_has_enough(&error) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("tallymark: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// `tallymark export | head`: whoever reads our output has left. Other broken pipes have a context.
+fn reader_has_enough(error: &anyhow::Error) -> bool {
+    let outermost = error.chain().next().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    outermost.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
