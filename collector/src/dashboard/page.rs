@@ -76,6 +76,7 @@ pub struct Results<'a> {
     pub funnel: Section<Funnel>,
     pub retention: Section<Grid>,
     pub goal: Option<String>,
+    pub experiments_since: String,
     pub experiments: Section<Vec<(String, Section<Experiment>)>>,
     pub content: Section<Contents>,
     pub install: Section<Story>,

@@ -14,6 +14,9 @@ use super::format;
 /// Longest range of one page. Longer ones are questions for the API.
 const MAX_DAYS: i64 = 400;
 
+/// Experiments rarely run longer, and what was exposed earlier is another story.
+const EXPERIMENT_DAYS: i64 = 90;
+
 /// What of the query string is about time.
 #[derive(Debug, Clone, Default)]
 pub struct Asked<'a> {
@@ -125,6 +128,12 @@ impl Period {
         (plus(end, -7 * (weeks - 1)), plus(end, 7), weeks)
     }
 
+    /// First day of what experiments are read over: an experiment is one result, not a week of
+    /// one, so its range reaches back at least 90 days from the end of the page's.
+    pub fn experiments_from(&self) -> Date {
+        self.from.min(plus(self.to, -EXPERIMENT_DAYS))
+    }
+
     /// The day from which the figures will not change any more: late events come for 72 hours.
     pub fn settled_on(&self) -> Date {
         plus(self.to, 3)
@@ -232,6 +241,19 @@ mod tests {
         assert_eq!(week.weeks(), (date(2026, 10, 5), date(2026, 11, 30), 8));
         let (quarter, _) = read(&Asked { range: Some("90d"), ..Asked::default() });
         assert_eq!(quarter.weeks(), (date(2026, 8, 31), date(2026, 11, 30), 13));
+    }
+
+    #[test]
+    fn experiments_are_read_over_ninety_days_at_least() {
+        let (week, _) = read(&Asked { range: Some("7d"), ..Asked::default() });
+        assert_eq!(week.experiments_from(), date(2026, 8, 26));
+        let asked = Asked {
+            range: Some("custom"),
+            from: Some("2026-01-01"),
+            to: Some("2026-11-23"),
+            tz: None,
+        };
+        assert_eq!(read(&asked).0.experiments_from(), date(2026, 1, 1));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::period::{Asked, Period, Range};
 use super::questions::{self, Question};
 use super::view::experiments::{Experiment, experiment};
 use super::view::{
-    Reply, Section, content, funnel, install, overview, retention, tables, trend_of,
+    Completeness, Reply, Section, content, funnel, install, overview, retention, tables, trend_of,
 };
 use crate::meta::projects::Project;
 
@@ -180,7 +180,7 @@ impl<'a> Plan<'a> {
             last_day: period.last_day().to_string(),
             tz: period.tz_name.clone(),
             zones: ZONES,
-            settles: (period.today < period.settled_on())
+            settles: matches!(first[HEADLINE], Ok((_, Completeness::Open)))
                 .then(|| format::full_day(period.settled_on())),
             complaint: self.complaint.clone(),
             kept_by_range: address.fields_without(&["range", "from", "to", "tz"]),
@@ -205,6 +205,7 @@ impl<'a> Plan<'a> {
             funnel: funnel::funnel(first.get(FUNNEL), &self.steps),
             retention: retention::retention(&first[RETENTION]),
             goal: self.goal.clone(),
+            experiments_since: format::full_day(period.experiments_from()),
             experiments: experiments(&first[EXPOSED], second, goal.is_some()),
             content: content::content(&first[CONTENT]),
             install: install::install(&first[PWA]),

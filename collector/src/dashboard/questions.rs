@@ -155,6 +155,7 @@ pub fn retention(period: &Period) -> Question {
 /// The experiments that people were exposed to, by people.
 pub fn experiment_keys(period: &Period) -> Question {
     let mut question = trend(period, json!([{ "event": "$exposure", "measure": "persons" }]));
+    question.body["from"] = period.experiments_from().to_string().into();
     question.body["bucket"] = "month".into();
     question.body["breakdown"] = json!({ "prop": "experiment", "limit": EXPERIMENTS });
     question
@@ -163,6 +164,7 @@ pub fn experiment_keys(period: &Period) -> Question {
 /// One experiment.
 pub fn experiment(period: &Period, key: &str, goal: &str) -> Question {
     let mut body = ranged(period);
+    body["from"] = period.experiments_from().to_string().into();
     body["experiment"] = key.into();
     body["metrics"] = json!([{ "name": goal, "event": goal }]);
     Question { kind: "experiment", body }

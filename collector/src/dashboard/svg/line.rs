@@ -52,13 +52,16 @@ const NOTE_WIDTH: f64 = 176.0;
 
 /// Draw it. Without points there is an empty plot.
 pub fn draw(chart: &LineChart) -> Markup {
-    let max = chart
-        .lines
-        .iter()
-        .flat_map(|line| &line.values)
-        .flatten()
-        .fold(0.0_f64, |max, v| if v.is_finite() { max.max(*v) } else { max });
-    let steps = ticks(max);
+    let values = || {
+        let all = chart.lines.iter().flat_map(|line| &line.values);
+        all.copied().flatten().filter(|value| value.is_finite())
+    };
+    let max = values().fold(0.0, f64::max);
+    let mut steps = ticks(max);
+    // Nobody counts half a person: where all values are whole, so are the numbers of the axis.
+    if values().all(|value| value.fract() == 0.0) {
+        steps.retain(|step| step.fract() == 0.0);
+    }
     let top = steps.last().copied().unwrap_or(1.0);
     let mut w = Writer::new();
     w.open(
@@ -383,6 +386,22 @@ mod tests {
         let svg = draw(&chart(&[Some(1.0), Some(2.0)])).to_string();
         assert!(!svg.contains("<script>"));
         assert!(svg.contains("&lt;/text&gt;&lt;script&gt;"));
+    }
+
+    #[rstest]
+    #[case::one_person(&[Some(1.0)], &["1"])]
+    #[case::nine_people(&[Some(9.0)], &["5", "10"])]
+    #[case::a_fraction(&[Some(0.9)], &["0.25", "0.5", "0.75", "1"])]
+    fn whole_values_have_a_whole_axis(#[case] values: &[Option<f64>], #[case] want: &[&str]) {
+        let svg = draw(&chart(values)).to_string();
+        let steps = svg.split_once("class=\"steps\">").expect("an axis").1;
+        let steps = steps.split_once("</g>").expect("its end").0;
+        let texts: Vec<&str> = steps
+            .split("</text>")
+            .filter_map(|text| text.rsplit_once('>'))
+            .map(|(_, text)| text)
+            .collect();
+        assert_eq!(texts, want);
     }
 
     #[test]
