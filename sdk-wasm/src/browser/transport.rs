@@ -43,24 +43,29 @@ pub fn send(shell: &Rc<Shell>, request: u32, body: &str) {
         Timeout::new(SEND_TIMEOUT_MS, move || answer(&waiting, request, Reply::default()));
     let shell = shell.clone();
     let promise = window.fetch_with_str_and_init(&shell.url, &init);
-    on_end(&promise, move |end| {
-        timeout.cancel();
-        match end.dyn_into::<Response>() {
-            Ok(response) => read(&shell, request, &response),
-            Err(_) => answer(&shell, request, Reply::default()),
+    on_end(&promise, move |end| match end.dyn_into::<Response>() {
+        Ok(response) => read(&shell, request, &response, timeout),
+        Err(_) => {
+            timeout.cancel();
+            answer(&shell, request, Reply::default());
         }
     });
 }
 
-/// Reads the reply's body, which may not be ours and not even JSON.
-fn read(shell: &Rc<Shell>, request: u32, response: &Response) {
+/// Reads the reply's body, which may not be ours and not even JSON, and may stall half-way: the
+/// timeout goes on until it is here.
+fn read(shell: &Rc<Shell>, request: u32, response: &Response, timeout: Timeout) {
     let status = response.status();
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let retry_after_ms = retry_after.and_then(|seconds| seconds.trim().parse::<u32>().ok());
     let retry_after_ms = retry_after_ms.map(|seconds| u64::from(seconds) * 1_000);
     let shell = shell.clone();
-    let Ok(promise) = response.json() else { return };
+    let Ok(promise) = response.json() else {
+        timeout.cancel();
+        return answer(&shell, request, Reply { status, retry_after_ms, ..Reply::default() });
+    };
     on_end(&promise, move |body| {
+        timeout.cancel();
         let receipt = receipt(&body);
         let problem_code = text(&body, "code");
         answer(&shell, request, Reply { status, retry_after_ms, receipt, problem_code });

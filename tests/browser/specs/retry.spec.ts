@@ -45,6 +45,17 @@ describe("every event is counted once when", { concurrency: 5 }, () => {
   }
 });
 
+test("an answer that stops half-way holds up nothing for longer than the time limit", async () => {
+  const { page, proxy, project } = await fixture.bench.visit({
+    name: "stalled",
+    script: `tally.track("opened");`,
+    behave: (n) => (n === 0 ? "stall-answer" : "pass"),
+  });
+  await until("the batch is sent again", () => proxy.batches.length >= 2);
+  await flush(page);
+  assert.deepEqual(await fixture.bench.collector.counts(project), { opened: 1 });
+});
+
 test("Retry-After is obeyed", async () => {
   const { proxy, project } = await fixture.bench.visit({
     name: "retry-after",

@@ -15,6 +15,8 @@ export type Behaviour =
   | "reset"
   /** The collector stores the batch and the answer is lost. */
   | "lose-answer"
+  /** The collector stores the batch, the answer stops half-way and the connection stays open. */
+  | "stall-answer"
   | { status: number; headers?: Record<string, string>; body?: string }
   | { passAfterMs: number };
 
@@ -90,6 +92,10 @@ export class Proxy {
       });
     } else if (behaviour === "lose-answer") {
       pass(target, incoming, body, () => incoming.socket.resetAndDestroy());
+    } else if (behaviour === "stall-answer") {
+      pass(target, incoming, body, (status, headers, answer) => {
+        outgoing.writeHead(status, headers).write(answer.subarray(0, answer.length / 2));
+      });
     } else if ("passAfterMs" in behaviour) {
       setTimeout(() => {
         pass(target, incoming, body, (status, headers, answer) => {
