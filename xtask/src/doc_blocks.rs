@@ -8,7 +8,7 @@ use anyhow::ensure;
 use crate::root;
 use crate::shell::{command, quiet};
 
-/// Shorter blocks may well be equal by chance.
+/// Lines with words in them. Shorter blocks may well be equal by chance, and headings always are.
 const LINES: usize = 4;
 
 /// Find blocks of comment lines that stand in two places.
@@ -44,7 +44,8 @@ fn blocks(text: &str) -> Vec<(usize, Vec<String>)> {
             Some(words) => open.push(words.trim().to_owned()),
             None => {
                 let block = std::mem::take(&mut open);
-                if block.len() >= LINES {
+                let words = block.iter().filter(|line| !line.is_empty() && !line.starts_with('#'));
+                if words.count() >= LINES {
                     blocks.push((index + 1 - block.len(), block));
                 }
             }
@@ -90,8 +91,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_is_four_comment_lines_without_a_gap() {
-        let text = "/// a\n/// b\n/// c\n/// d\nfn x() {}\n// a\n// b\n\n// c\n// d\n";
+    fn a_block_is_four_lines_of_words_without_a_gap() {
+        let text = "/// a\n/// b\n/// c\n/// d\nfn x() {}\n// a\n// b\n\n// c\n// d\n\n\
+                    /// a\n/// b\n///\n/// # Errors\n/// c\n";
         let four = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
         assert_eq!(blocks(text), [(1, four)]);
     }
