@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 use tallymark_analysis::answer::{AnswerBody, Facts};
-use tallymark_analysis::question::{Context, compile};
+use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
 use tallymark_store::{OpenError, Store, StoreOptions};
 use tokio::sync::Semaphore;

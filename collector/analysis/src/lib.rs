@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod pwa;
 pub mod quantile;
 pub mod question;
+pub mod registry;
 pub mod retention;
 pub mod stats;
 #[cfg(any(test, feature = "testing"))]
@@ -21,4 +22,5 @@ pub mod trend;
 
 pub use answer::{Answer, AnswerBody, Facts};
 pub use kernel::{Analysis, Kernel, Key, Partial};
-pub use question::{Compiled, Context, QuestionError, compile};
+pub use question::{Compiled, Context, QuestionError};
+pub use registry::compile;

@@ -4,11 +4,15 @@
 //! filter by the plan, look every property up. Behind the feature `testing`, for tests of other
 //! crates and the comparison with other engines.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::events::{ABSENT, Dictionaries, Run};
+use crate::filter::Properties;
 use crate::kernel::{Analysis, Partial};
-use crate::question::{Context, QuestionError, compile};
+use crate::question::{Context, QuestionError};
+use crate::registry::compile;
 use crate::{Answer, Facts};
 
 /// One event. `seq` is the device's own counter, which orders events of one millisecond.
@@ -46,12 +50,17 @@ impl Event {
         self.seq = seq;
         self
     }
+}
 
-    fn text(&self, prop: &str) -> Option<String> {
+impl Properties for Event {
+    fn text(&self, prop: &str) -> Option<Cow<'_, str>> {
+        if prop == "event" {
+            return Some(Cow::Borrowed(&self.name));
+        }
         match self.props.get(prop)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(flag) => Some(flag.to_string()),
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            Value::Bool(flag) => Some(Cow::Owned(flag.to_string())),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
     }

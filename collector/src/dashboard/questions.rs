@@ -198,7 +198,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use rstest::rstest;
-    use tallymark_analysis::question::{Context, compile};
+    use tallymark_analysis::{Context, compile};
     use tallymark_store::EventSchema;
 
     use super::super::period::Asked;

@@ -16,6 +16,7 @@
 //!
 //! Deliberately elsewhere: turning numbers into texts and back (the store).
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use regex::{Regex, RegexBuilder};
@@ -41,6 +42,14 @@ const MAX_VALUES: usize = 1000;
 /// Characters of a regular expression, and bytes of its compiled form.
 const MAX_REGEX_CHARS: usize = 500;
 const MAX_REGEX_BYTES: usize = 1 << 20;
+
+/// An event that tells its properties one by one, by the rules that columns follow.
+pub trait Properties {
+    /// A property as text; `event` is the name. `None` where a text column says absent.
+    fn text(&self, prop: &str) -> Option<Cow<'_, str>>;
+    /// A property as a number; `NaN` where it is absent or none.
+    fn number(&self, prop: &str) -> f64;
+}
 
 /// A `where`, understood but not yet bound to columns.
 #[derive(Debug, Clone)]
@@ -167,6 +176,17 @@ impl Condition {
                 Self::All(parts)
             }
             (first, second) => Self::All(vec![first, second]),
+        }
+    }
+
+    /// Whether one whole event passes, without columns: for lists of events. It says what a
+    /// bound [`Filter`] says of the event's row.
+    pub fn holds(&self, event: &impl Properties) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(event)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(event)),
+            Self::Text(prop, test) => test.holds(event.text(prop).as_deref()),
+            Self::Number(prop, test) => test.holds(event.number(prop)),
         }
     }
 

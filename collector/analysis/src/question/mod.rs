@@ -1,4 +1,4 @@
-//! Questions: from a kind and a JSON body to something a store can scan.
+//! What every question has: the common fields, the project it is asked against, the definition it becomes.
 //!
 //! In: what the caller asked, the project's time zone and the clock. Out: an [`Analysis`] and the
 //! *definition*: the question in full, with every default filled in.
@@ -6,7 +6,8 @@
 //! Invariant: nothing of a question is ignored. An unknown field is refused, a field of the
 //! contract that this release cannot honour is refused with the code `unsupported`.
 //!
-//! Deliberately elsewhere: who may ask and for which project (the collector).
+//! Deliberately elsewhere: which questions there are (`registry`), who may ask and for which project
+//! (the collector).
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -64,42 +65,6 @@ impl Compiled {
 impl std::fmt::Debug for Compiled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Compiled").field("definition", &self.definition).finish_non_exhaustive()
-    }
-}
-
-type Compile = fn(Map<String, Value>, &Context) -> Result<Compiled, QuestionError>;
-
-/// Every question there is: one line each.
-const QUESTIONS: &[(&str, Compile)] = &[
-    ("trend", crate::trend::compile),
-    ("active", crate::active::compile),
-    ("funnel", crate::funnel::compile),
-    ("retention", crate::retention::compile),
-    ("experiment", crate::experiment::compile),
-    ("content", crate::content::compile),
-    ("pwa", crate::pwa::compile),
-];
-
-/// The kinds of questions, as in the path of the HTTP query.
-pub fn kinds() -> impl Iterator<Item = &'static str> {
-    QUESTIONS.iter().map(|(kind, _)| *kind)
-}
-
-/// Understand a question of this kind.
-///
-/// # Errors
-/// [`QuestionError`] says what is wrong and what to do; its `code` is permanent.
-pub fn compile(kind: &str, body: Value, context: &Context) -> Result<Compiled, QuestionError> {
-    let Some((_, compile)) = QUESTIONS.iter().find(|(name, _)| *name == kind) else {
-        return Err(QuestionError::UnknownKind {
-            kind: kind.into(),
-            known: kinds().collect::<Vec<_>>().join(", "),
-        });
-    };
-    match body {
-        Value::Object(body) => compile(body, context),
-        Value::Null => compile(Map::new(), context),
-        _ => Err(QuestionError::Malformed { detail: "a question is a JSON object".into() }),
     }
 }
 

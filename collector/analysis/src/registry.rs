@@ -1,0 +1,44 @@
+//! Every question there is, and the way from a kind and a JSON body to something a store can scan.
+//!
+//! In: what the caller asked, the project's time zone and the clock. Out: a [`Compiled`] question.
+//! A new analysis is its folder and one line here.
+
+use serde_json::{Map, Value};
+
+use crate::question::{Compiled, Context, QuestionError};
+
+type Compile = fn(Map<String, Value>, &Context) -> Result<Compiled, QuestionError>;
+
+/// Every question there is: one line each.
+const QUESTIONS: &[(&str, Compile)] = &[
+    ("trend", crate::trend::compile),
+    ("active", crate::active::compile),
+    ("funnel", crate::funnel::compile),
+    ("retention", crate::retention::compile),
+    ("experiment", crate::experiment::compile),
+    ("content", crate::content::compile),
+    ("pwa", crate::pwa::compile),
+];
+
+/// The kinds of questions, as in the path of the HTTP query.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    QUESTIONS.iter().map(|(kind, _)| *kind)
+}
+
+/// Understand a question of this kind.
+///
+/// # Errors
+/// [`QuestionError`] says what is wrong and what to do; its `code` is permanent.
+pub fn compile(kind: &str, body: Value, context: &Context) -> Result<Compiled, QuestionError> {
+    let Some((_, compile)) = QUESTIONS.iter().find(|(name, _)| *name == kind) else {
+        return Err(QuestionError::UnknownKind {
+            kind: kind.into(),
+            known: kinds().collect::<Vec<_>>().join(", "),
+        });
+    };
+    match body {
+        Value::Object(body) => compile(body, context),
+        Value::Null => compile(Map::new(), context),
+        _ => Err(QuestionError::Malformed { detail: "a question is a JSON object".into() }),
+    }
+}
