@@ -6,6 +6,14 @@
 //! Invariant: no raw user id and no full address is in a row. `person` and `actor` are keyed
 //! hashes made by the collector.
 
+use std::borrow::Cow;
+
+use tallymark_analysis::filter::Properties;
+use tallymark_protocol::uuid7;
+
+use crate::block::Property;
+use crate::props;
+
 /// An event, validated, hashed and stamped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -35,6 +43,33 @@ pub struct Row {
     pub dims: [Option<Box<str>>; Dim::ALL.len()],
     /// The caller's properties: a JSON object as text, `{}` for none.
     pub props: Box<str>,
+}
+
+/// What the columns of a segment or a memtable say of the row.
+impl Properties for Row {
+    fn text(&self, prop: &str) -> Option<Cow<'_, str>> {
+        match Property::of_name(prop) {
+            Property::Event => Some(Cow::Borrowed(&self.event)),
+            Property::Session => {
+                (self.session != 0).then(|| Cow::Owned(uuid7::format(self.session)))
+            }
+            Property::Dim(dim) => self.dims[dim as usize].as_deref().map(Cow::Borrowed),
+            Property::Key(key) => props::find(&self.props, &key)?.text(),
+        }
+    }
+
+    fn number(&self, prop: &str) -> f64 {
+        match Property::of_name(prop) {
+            Property::Event => props::number_of_text(&self.event),
+            Property::Session => f64::NAN,
+            Property::Dim(dim) => {
+                self.dims[dim as usize].as_deref().map_or(f64::NAN, props::number_of_text)
+            }
+            Property::Key(key) => {
+                props::find(&self.props, &key).map_or(f64::NAN, |entry| entry.number())
+            }
+        }
+    }
 }
 
 /// Bits of [`Row::flags`].
@@ -79,5 +114,42 @@ impl Dim {
     /// The dimension of this name, if it is a built-in.
     pub fn find(name: &str) -> Option<Dim> {
         Dim::ALL.iter().copied().find(|dim| dim.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::block::{Block, ColumnKey};
+    use crate::memtable::MemRun;
+    use crate::testing::any_row;
+
+    proptest! {
+        /// A filter means the same in a list of events as in a question only if this holds.
+        #[test]
+        fn a_row_tells_what_its_columns_tell(
+            rows in prop::collection::vec(any_row(), 1..12),
+            digits in "[0-9]{1,3}",
+        ) {
+            let mut rows = rows;
+            rows[0].dims[Dim::UtmTerm as usize] = Some(digits.into());
+            let run = MemRun::sort(&[Arc::new(rows)]);
+            let dims = Dim::ALL.iter().map(|dim| dim.name());
+            for prop in dims.chain(["event", "session", "plan", "seats", "ok", "é", "a.b", "none"]) {
+                let texts = run.column(&ColumnKey::Text(Property::of_name(prop))).unwrap();
+                let numbers = run.column(&ColumnKey::Number(Property::of_name(prop))).unwrap();
+                for at in 0..run.len() {
+                    let row = run.row(at).to_row();
+                    let text = row.text(prop);
+                    prop_assert_eq!(text.as_deref(), texts.texts().get(at), "{}", prop);
+                    let (got, want) = (row.number(prop), numbers.numbers()[at]);
+                    prop_assert_eq!(got.to_bits(), want.to_bits(), "{}", prop);
+                }
+            }
+        }
     }
 }
