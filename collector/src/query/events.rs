@@ -1,7 +1,11 @@
 //! `GET /v1/events`: raw events, newest first, page by page.
 //!
 //! A page is cut by event time and id, not by a number of rows to skip, so it survives inserts: an
-//! event that arrives while someone turns pages moves nothing.
+//! event that arrives while someone turns pages moves nothing. A scan keeps the rows of one page and
+//! looks at nothing later than the event it goes on from.
+//!
+//! Deliberately elsewhere: what `where` means (`tallymark_analysis::filter`), and how a row's
+//! properties read as texts and numbers (the store).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,6 +15,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tallymark_analysis::filter::Condition;
 use tallymark_protocol::uuid7;
 use tallymark_store::row::flags;
 use tallymark_store::{Dim, Row, RowRange};
@@ -29,11 +34,30 @@ const PAGE_MAX: usize = 1_000;
 #[derive(Debug, Deserialize)]
 pub struct Filter {
     event: Option<String>,
+    source: Option<Source>,
     person: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    #[serde(rename = "where")]
+    condition: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
+}
+
+/// Who sent an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    /// A page, with the write key.
+    Web,
+    /// A server, with a secret key, or an import.
+    Server,
+}
+
+impl Source {
+    fn of(row: &Row) -> Self {
+        if row.flags & flags::SERVER != 0 { Self::Server } else { Self::Web }
+    }
 }
 
 /// A page.
@@ -60,7 +84,7 @@ pub struct EventView {
     actor: String,
     identified: bool,
     clock_suspect: bool,
-    source: &'static str,
+    source: Source,
     session: Option<String>,
     seq: u32,
     /// Built-in dimensions that are known.
@@ -77,6 +101,7 @@ impl From<Row> for EventView {
         let time = jiff::Timestamp::from_millisecond(row.ts_ms).map(|t| t.to_string());
         Self {
             id: uuid7::format(row.event_id),
+            source: Source::of(&row),
             name: row.event,
             time: time.unwrap_or_default(),
             at: row.ts_ms,
@@ -86,7 +111,6 @@ impl From<Row> for EventView {
             actor: format!("{:016x}", row.actor),
             identified: row.flags & flags::IDENTIFIED != 0,
             clock_suspect: row.flags & flags::CLOCK_SUSPECT != 0,
-            source: if row.flags & flags::SERVER != 0 { "server" } else { "web" },
             session: (row.session != 0).then(|| uuid7::format(row.session)),
             seq: row.seq,
             context,
@@ -105,9 +129,11 @@ type Place = (i64, u128);
     get, path = "/v1/events", tag = "events", security(("secret_key" = ["analytics:read"])),
     params(
         ("event" = Option<String>, Query, description = "Only events of this name"),
+        ("source" = Option<String>, Query, description = "`web`: only what pages sent; `server`: only what servers sent or an import brought"),
         ("person" = Option<String>, Query, description = "Only events of this person, as answers name them"),
         ("from" = Option<String>, Query, description = "Date or instant, included"),
         ("to" = Option<String>, Query, description = "Date or instant, excluded"),
+        ("where" = Option<String>, Query, description = "Only events that pass: the filters of a question, as JSON: `[{\"prop\":\"plan\",\"op\":\"eq\",\"value\":\"team\"}]`"),
         ("limit" = Option<usize>, Query, description = "1 to 1,000, 100 if absent"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
@@ -129,6 +155,8 @@ pub async fn list_events(
     }
     let person = filter.person.as_deref().map(parse_person).transpose()?;
     let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
+    let condition =
+        filter.condition.as_deref().map_or_else(|| Ok(Condition::always()), parse_where)?;
     let to_ms = before.map_or(range.end, |(ts_ms, _)| range.end.min(ts_ms.saturating_add(1)));
     let range = RowRange { from_ms: range.start, to_ms, person };
     let project_id = project.id;
@@ -136,10 +164,14 @@ pub async fn list_events(
         let mut newest = Newest { limit, heap: BinaryHeap::with_capacity(limit + 2) };
         app.store.rows(project_id, range, &mut |row| {
             let place = (row.ts_ms, row.event_id);
+            // What costs least is asked first.
             let wanted = before.is_none_or(|before| place < before)
-                && filter.event.as_deref().is_none_or(|name| name == row.event);
+                && newest.takes(place)
+                && filter.source.is_none_or(|source| source == Source::of(&row))
+                && filter.event.as_deref().is_none_or(|name| name == row.event)
+                && condition.holds(&row);
             if wanted {
-                newest.offer(place, row);
+                newest.take(place, row);
             }
             ControlFlow::Continue(())
         })?;
@@ -174,11 +206,13 @@ impl Ord for Entry {
 }
 
 impl Newest {
-    fn offer(&mut self, place: Place, row: Row) {
-        let full = self.heap.len() > self.limit;
-        if full && self.heap.peek().is_some_and(|Reverse(oldest)| place <= oldest.0) {
-            return;
-        }
+    /// Whether a row at this place would be among the newest so far.
+    fn takes(&self, place: Place) -> bool {
+        self.heap.len() <= self.limit
+            || self.heap.peek().is_some_and(|Reverse(oldest)| place > oldest.0)
+    }
+
+    fn take(&mut self, place: Place, row: Row) {
         self.heap.push(Reverse(Entry(place, row)));
         if self.heap.len() > self.limit + 1 {
             self.heap.pop();
@@ -202,6 +236,14 @@ fn parse_person(text: &str) -> Result<u64, ApiError> {
     let person = (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
     person
         .ok_or_else(|| ApiError::parameter("person", "16 hexadecimal digits, as events show them"))
+}
+
+fn parse_where(text: &str) -> Result<Condition, ApiError> {
+    let value = serde_json::from_str(text).map_err(|error| {
+        let example = r#"[{"prop":"plan","op":"eq","value":"team"}]"#;
+        ApiError::parameter("where", format!("not JSON ({error}); write for example {example}"))
+    })?;
+    Condition::parse(&value).map_err(|error| ApiError::parameter("where", error.to_string()))
 }
 
 fn parse_cursor(text: &str) -> Result<Place, ApiError> {
@@ -248,7 +290,10 @@ mod tests {
             loop {
                 let mut newest = Newest { limit, heap: BinaryHeap::new() };
                 for &place in all.iter().filter(|place| before.is_none_or(|b| **place < b)) {
-                    newest.offer(place, row(place.0, place.1));
+                    if newest.takes(place) {
+                        newest.take(place, row(place.0, place.1));
+                    }
+                    prop_assert!(newest.heap.len() <= limit + 1);
                 }
                 let page = newest.page();
                 seen.extend(page.events.iter().map(|e| (e.at, uuid7::parse(&e.id).unwrap())));
