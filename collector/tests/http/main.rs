@@ -3,6 +3,8 @@
 //!
 //! Connections, time-outs, kills and restarts are tested against the binary (`tests/`).
 
+mod events;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
