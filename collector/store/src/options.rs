@@ -31,6 +31,10 @@ pub struct StoreOptions {
     pub group_rows: usize,
     /// Segments of one size class in one week that are merged into one.
     pub merge_fan_in: usize,
+    /// Time without a new segment, in milliseconds, after which a week counts as settled: then
+    /// segments of different size classes are merged too, because every segment that a person is in
+    /// costs each question a little.
+    pub merge_idle_ms: u64,
     /// Event ids (as 8-byte fingerprints, about 18 bytes each in memory) kept for finding
     /// duplicates. Days that do not fit are read from the segments again when they are needed.
     pub dedupe_ids: usize,
@@ -63,6 +67,7 @@ impl StoreOptions {
             flush_after_ms: 5 * 60 * 1000,
             group_rows: 128 << 10,
             merge_fan_in: 8,
+            merge_idle_ms: 10 * 60 * 1000,
             dedupe_ids: 14_000_000,
             cache_bytes: 512 << 20,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),

@@ -58,6 +58,8 @@ pub(crate) struct Live {
     pub flush_result: Option<FlushError>,
     /// Looks at what to merge asked for and finished, counted.
     pub merge_wanted: u64,
+    /// Whether the merge that is wanted treats every week as settled.
+    pub merge_settles: bool,
     pub merge_finished: u64,
     pub merge_result: Option<FlushError>,
     pub closing: bool,

@@ -19,7 +19,7 @@ use crate::open;
 use crate::options::StoreOptions;
 use crate::row::Row;
 use crate::schema::{Schema, SchemaCounter};
-use crate::shared::{Counters, Shared};
+use crate::shared::{Counters, Live, Shared};
 use crate::stats::StoreStats;
 
 /// An open event store. Methods may be called from any thread; share it by `Arc`. Dropping it
@@ -179,12 +179,26 @@ impl Store {
     }
 
     /// Merge small segments until no week has too many of one size, and wait for it. Happens by
-    /// itself after every flush; asking is for tests and for the end of a large import.
+    /// itself after every flush.
     ///
     /// # Errors
     /// [`FlushError`]; nothing is lost, the segments stay as they were.
     pub fn merge(&self) -> Result<(), FlushError> {
+        self.merge_after(|_| ())
+    }
+
+    /// Merge until no week has segments that are worth a rewrite, and wait for it. Happens by itself
+    /// to a week that got nothing new for `merge_idle_ms`; asking is for the end of a large import.
+    ///
+    /// # Errors
+    /// [`FlushError`]; nothing is lost, the segments stay as they were.
+    pub fn settle(&self) -> Result<(), FlushError> {
+        self.merge_after(|live| live.merge_settles = true)
+    }
+
+    fn merge_after(&self, ask: impl FnOnce(&mut Live)) -> Result<(), FlushError> {
         let mut live = self.shared.live();
+        ask(&mut live);
         live.merge_wanted += 1;
         let ticket = live.merge_wanted;
         self.shared.signal();

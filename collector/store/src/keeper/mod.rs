@@ -12,6 +12,7 @@
 
 mod flush;
 mod merge;
+mod settling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ use crate::error::{FlushError, OpenError};
 use crate::open::Folders;
 use crate::segment::Segment;
 use crate::shared::{Counters, Shared};
+use settling::Settling;
 
 /// How long to wait before a flush that failed is tried again by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -54,19 +56,31 @@ impl Keeper {
         }
     }
 
-    /// Merge after each flush until the store closes.
+    /// Merge after each flush, and where a week has settled, until the store closes.
     pub(crate) fn run_merges(self) {
+        let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
+        let mut settling = Settling::default();
         loop {
             let mut live = self.shared.live();
-            while live.merge_wanted <= live.merge_finished && !live.closing {
+            let mut settled;
+            loop {
+                if live.closing {
+                    return;
+                }
+                settling.look(&live.segments);
+                settled = settling.settled(idle);
+                if live.merge_wanted > live.merge_finished || !settled.is_empty() {
+                    break;
+                }
                 live = self.shared.wait(live, LOOK_EVERY);
             }
-            if live.closing {
-                return;
+            if std::mem::take(&mut live.merge_settles) {
+                settled = settling.all();
             }
             let ticket = live.merge_wanted;
             drop(live);
-            let result = self.merge_all();
+            let result = self.merge_all(&settled);
+            settling.done(&settled);
             let mut live = self.shared.live();
             live.merge_finished = ticket;
             if let Err(error) = &result

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tallymark_store::{
     Append, Catalog, CatalogChange, CatalogError, CatalogState, MemoryCatalog, OpenError,
-    RefusedRow, Schema, Store, UsageKind,
+    RefusedRow, Schema, Store, StoreOptions, UsageKind,
 };
 
 use crate::support::{all_rows, append, append_rows, open, options, row, sorted, temp_dir};
@@ -108,6 +108,35 @@ fn many_flushes_leave_few_files_and_only_those_the_catalog_names() {
     assert_eq!(files(&dir.path().join("seg")).len(), 4);
     assert!(files(&dir.path().join("tmp")).is_empty());
     assert_eq!(all_rows(&store, 1), sorted(1, &all));
+}
+
+#[test]
+fn a_week_that_settles_becomes_one_file_by_itself_and_late_events_leave_it_alone() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let options = StoreOptions { merge_fan_in: 8, merge_idle_ms: 50, ..options(dir.path()) };
+    let store = Store::open(options, Arc::clone(&catalog) as Arc<dyn Catalog>).unwrap();
+    let all: Vec<_> = (0..41).map(|n| row(1, n % 7, 1_700_000_000_000 + n as i64, n)).collect();
+    let settled = || {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while store.stats().segments > 1 && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        store.stats().segments
+    };
+    for chunk in all[..40].chunks(8) {
+        append_rows(&store, chunk.to_vec());
+        store.flush().unwrap();
+    }
+    assert_eq!(settled(), 1);
+    assert_eq!(all_rows(&store, 1), sorted(1, &all[..40]));
+
+    append_rows(&store, all[40..].to_vec());
+    store.flush().unwrap();
+    store.settle().unwrap();
+    assert_eq!(store.stats().segments, 2, "one row does not rewrite forty");
+    assert_eq!(all_rows(&store, 1), sorted(1, &all));
+    assert_eq!(append_rows(&store, all), vec![true; 41]);
 }
 
 #[test]
