@@ -100,6 +100,9 @@ pub(crate) fn open_on(
     let live = Live {
         segments: Arc::new(segments),
         active_since: (!active.is_empty()).then(Instant::now),
+        // What was replayed is flushed at once, so that no start replays it again: the next one is
+        // quick, and a collector that is killed over and over does not get slower each time.
+        flush_wanted: u64::from(!active.is_empty()),
         active,
         applied_seq: recovered.next_seq - 1,
         wal_files: recovered.files,

@@ -144,7 +144,7 @@ impl FileReader<'_> {
         if stop.is_some() {
             return Err(corrupt(self.path, offset as u64, "frames are missing or changed"));
         }
-        let torn = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let torn = without_zeros(rest);
         let proves_damage = |at: usize| {
             Found::parse(&rest[at..], salt).is_some_and(|found| found.place() == Place::First)
         };
@@ -173,6 +173,14 @@ impl FileReader<'_> {
     fn newer(&self, found: u32, known: u32) -> OpenError {
         OpenError::NewerVersion { file: self.path.to_owned(), found, known }
     }
+}
+
+/// Length without the zeros at the end: tens of megabytes of them, so a block at a time.
+fn without_zeros(bytes: &[u8]) -> usize {
+    let zero_blocks = bytes.rchunks(4096).take_while(|block| block.iter().all(|&byte| byte == 0));
+    let zeros: usize = zero_blocks.map(<[u8]>::len).sum();
+    let rest = &bytes[..bytes.len() - zeros];
+    rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 fn list(dir: &Path) -> Result<Vec<u64>, OpenError> {

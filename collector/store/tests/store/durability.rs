@@ -76,7 +76,8 @@ fn a_log_cut_at_any_byte_gives_the_groups_before_the_cut() {
         let mut torn = bytes[..cut].to_vec();
         torn.resize(bytes.len() + 100, 0);
         fs::write(dir.path().join("wal").join(name), torn).unwrap();
-        let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+        let catalog = Arc::new(MemoryCatalog::new());
+        let store = open(dir.path(), &catalog);
         let whole = ends.iter().filter(|&&end| end <= cut).count() - 1;
         let want: Vec<Row> = batches(3).into_iter().take(whole).flatten().collect();
         assert_eq!(all_rows(&store, 1), sorted(1, &want), "cut at {cut}");
@@ -85,7 +86,7 @@ fn a_log_cut_at_any_byte_gives_the_groups_before_the_cut() {
         // What is sent again is stored, and the next start finds a whole log.
         append_rows(&store, batches(3).concat());
         drop(store);
-        let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+        let store = open(dir.path(), &catalog);
         assert_eq!(all_rows(&store, 1), sorted(1, &batches(3).concat()), "cut at {cut}");
     }
 }
