@@ -69,6 +69,8 @@ pub struct Summary {
 const NAMED: u64 = 20;
 /// Rows between two signs of progress.
 const PROGRESS_ROWS: u64 = 8_192;
+/// An import of this many new rows, about one memtable, ends with merging what it wrote.
+const SETTLE_ROWS: u64 = 1 << 20;
 
 /// Run an import.
 ///
@@ -111,6 +113,12 @@ pub fn import(
         importer.done_before += size(path)?;
     }
     let mut summary = importer.finish()?;
+    if summary.stored >= SETTLE_ROWS
+        && let Err(error) = app.store.flush().and_then(|()| app.store.settle())
+    {
+        // What was imported is on disk; questions are only slower until it is merged.
+        tracing::warn!(%error, "the imported events could not be merged yet");
+    }
     summary.elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(summary)
 }
