@@ -4,7 +4,7 @@
 //! merged since. What is worth merging in them is decided in `merge`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::catalog::SegmentId;
@@ -14,7 +14,8 @@ use crate::segment::Segment;
 #[derive(Default)]
 pub(super) struct Settling {
     weeks: BTreeMap<String, Week>,
-    seen: Option<Arc<Vec<Arc<Segment>>>>,
+    /// The list last looked at. Weak: a list that is held keeps the files of replaced segments.
+    seen: Weak<Vec<Arc<Segment>>>,
 }
 
 struct Week {
@@ -26,10 +27,11 @@ struct Week {
 impl Settling {
     /// Take note of what is there.
     pub(super) fn look(&mut self, segments: &Arc<Vec<Arc<Segment>>>) {
-        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, segments)) {
+        let now = Arc::downgrade(segments);
+        if self.seen.ptr_eq(&now) {
             return;
         }
-        self.seen = Some(Arc::clone(segments));
+        self.seen = now;
         let mut newest: BTreeMap<&str, SegmentId> = BTreeMap::new();
         for segment in segments.iter() {
             let meta = segment.meta();
@@ -70,7 +72,5 @@ impl Settling {
                 week.is_merged = true;
             }
         }
-        // A replaced segment must not be kept alive by the list it was last seen in.
-        self.seen = None;
     }
 }
