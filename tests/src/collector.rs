@@ -90,6 +90,17 @@ impl TestCollector {
         String::from_utf8(output.stdout).expect("commands print UTF-8")
     }
 
+    /// All events of a project as JSON lines, by the export command.
+    ///
+    /// # Panics
+    /// When the command fails.
+    pub fn export_all(&self, project: &TestProject) -> String {
+        let slug = project.slug.as_str();
+        let range = ["--from", "2020-01-01", "--to", "2035-01-01"];
+        let what = ["export", "--project", slug, "--format", "jsonl"];
+        self.command_ok(&[&what[..], &range].concat())
+    }
+
     /// A new project.
     pub fn project(&self, slug: &str) -> TestProject {
         self.project_in(slug, "UTC")

@@ -112,17 +112,7 @@ fn write(load: &Load<'_>, client: &Client, mut random: StdRng) {
 
 /// All ids the store holds, with how often.
 fn exported_ids(collector: &TestCollector, project: &TestProject) -> HashMap<String, usize> {
-    let export = collector.command_ok(&[
-        "export",
-        "--project",
-        &project.slug,
-        "--from",
-        "2020-01-01",
-        "--to",
-        "2035-01-01",
-        "--format",
-        "jsonl",
-    ]);
+    let export = collector.export_all(project);
     let mut ids = HashMap::new();
     for line in export.lines() {
         let event: serde_json::Value =

@@ -1,6 +1,6 @@
 //! What a batch becomes: stored once, refused with a reason, or not at all with a status.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -176,23 +176,8 @@ fn a_client_that_sends_its_header_slowly_is_closed_within_ten_seconds() {
     slow.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout can be set");
     slow.write_all(b"POST /v1/batch HTTP/1.1\r\nhost: x\r\n").expect("the first line goes out");
     let from = Instant::now();
-    let closed = loop {
-        if from.elapsed() > Duration::from_secs(11) {
-            break false;
-        }
-        // One more header byte every half second: never idle, never done.
-        let sent = slow.write_all(b"x");
-        let mut answer = [0; 512];
-        match slow.read(&mut answer) {
-            Ok(0) => break true,
-            Ok(_) => continue,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && sent.is_ok() => {
-                continue;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut && sent.is_ok() => continue,
-            Err(_) => break true,
-        }
-    };
+    // One more header byte every half second: never idle, never done.
+    let closed = is_closed_within(Duration::from_secs(11), &mut slow, b"x", || ());
     assert!(closed, "still open after {:?}", from.elapsed());
 }
 
@@ -206,26 +191,37 @@ fn a_client_that_sends_its_body_slowly_is_closed_and_others_are_served() {
     slow.write_all(head).expect("the header goes out");
     slow.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout can be set");
     let from = Instant::now();
-    let closed = loop {
-        if from.elapsed() > Duration::from_secs(60) {
-            break false;
-        }
+    // The answer is 408 and its words, then the end.
+    let closed = is_closed_within(Duration::from_secs(60), &mut slow, b" ", || {
         let good = collector.send(&project, &[Event::new("viewed", &mut random)]);
         assert_eq!(good.status, 200, "{}", good.text);
-        let sent = slow.write_all(b" ");
+    });
+    assert!(closed, "a body of two bytes a second was read for {:?}", from.elapsed());
+}
+
+/// Whether the other side closes the connection while it gets `byte` again and again, each time
+/// after `between` and as often as its read timeout passes.
+fn is_closed_within(
+    limit: Duration,
+    slow: &mut TcpStream,
+    byte: &[u8],
+    mut between: impl FnMut(),
+) -> bool {
+    let from = Instant::now();
+    while from.elapsed() <= limit {
+        between();
+        let sent = slow.write_all(byte);
         let mut answer = [0; 512];
         match slow.read(&mut answer) {
-            // 408 and its words, then the end.
-            Ok(0) => break true,
-            Ok(_) => continue,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && sent.is_ok() => {
-                continue;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut && sent.is_ok() => continue,
-            Err(_) => break true,
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error)
+                if sent.is_ok()
+                    && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return true,
         }
-    };
-    assert!(closed, "a body of two bytes a second was read for {:?}", from.elapsed());
+    }
+    false
 }
 
 /// `(ok, dup, rejected)` of a receipt.

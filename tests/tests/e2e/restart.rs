@@ -28,17 +28,7 @@ fn answers_are_equal_before_and_after_a_kill_a_clean_stop_and_a_flush() {
     compare("a clean stop", &fresh, &answers(&collector, &project));
 
     collector.stop();
-    let offline = collector.command_ok(&[
-        "export",
-        "--project",
-        &project.slug,
-        "--from",
-        "2020-01-01",
-        "--to",
-        "2035-01-01",
-        "--format",
-        "jsonl",
-    ]);
+    let offline = collector.export_all(&project);
     collector.restart();
     compare("an export by the stopped binary", &fresh, &answers(&collector, &project));
     assert_eq!(offline.lines().count() as u64, events_total(&fresh), "the export is whole");
@@ -53,17 +43,7 @@ fn an_export_can_be_imported_elsewhere_with_equal_answers_and_again_without_chan
     for chunk in events.chunks(500) {
         assert_eq!(from.send(&project, chunk).status, 200);
     }
-    let export = from.command_ok(&[
-        "export",
-        "--project",
-        "shop",
-        "--from",
-        "2020-01-01",
-        "--to",
-        "2035-01-01",
-        "--format",
-        "jsonl",
-    ]);
+    let export = from.export_all(&project);
     let file = from.scratch().join("events.jsonl");
     std::fs::write(&file, export).expect("the scratch folder takes a file");
     let to = TestCollector::start();
