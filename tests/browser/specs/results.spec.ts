@@ -174,6 +174,18 @@ for (const width of [360, 1280]) {
     }));
 }
 
+test("a project without events says what to do, and it and the list of projects fit a phone", async () => {
+  const fresh = await collector.createProject("fresh");
+  await withPage({ viewport: { width: 360, height: 800 } }, async (page) => {
+    for (const path of [`/p/${fresh.slug}`, "/"]) {
+      await page.goto(`${collector.origin}${path}`);
+      await assertFits(page);
+    }
+    await page.goto(`${collector.origin}/p/${fresh.slug}`);
+    assert.ok((await page.textContent("main"))?.includes("Send the first event"));
+  });
+});
+
 test("the page shows the same without scripts", () =>
   withPage({ javaScriptEnabled: false }, assertNumbers));
 
