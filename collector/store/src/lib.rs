@@ -3,6 +3,7 @@
 mod block;
 pub mod catalog;
 mod dedupe;
+mod disk;
 mod driver;
 mod error;
 #[cfg(test)]

@@ -4,8 +4,7 @@
 //!
 //! Invariant: replay uses no clock and no randomness: the same files give the same state.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,6 +14,7 @@ use hashbrown::HashSet;
 
 use crate::catalog::{Catalog, CatalogState};
 use crate::dedupe::Dedupe;
+use crate::disk::{Disk, Lock, RealDisk};
 use crate::error::OpenError;
 use crate::keeper::Keeper;
 use crate::memtable::{MemRun, Memtable};
@@ -22,59 +22,54 @@ use crate::options::StoreOptions;
 use crate::segment::{ColumnCache, Segment};
 use crate::shared::{Live, Shared};
 use crate::store::Store;
-use crate::wal::{self, Entry, Log, LogDisk, RealDisk};
+use crate::wal::{self, Entry, Log};
 use crate::writer::Writer;
 
-/// The right to be the only one in a data folder; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct FolderLock {
-    _file: File,
-}
-
-/// The folders inside the data folder.
+/// The folders inside the data folder, and the disk they are on.
 #[derive(Debug, Clone)]
 pub(crate) struct Folders {
     pub data: PathBuf,
     pub wal: PathBuf,
     pub seg: PathBuf,
     pub tmp: PathBuf,
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Folders {
-    pub(crate) fn new(data: &Path) -> Self {
+    pub(crate) fn new(data: &Path, disk: Arc<dyn Disk>) -> Self {
         Self {
             data: data.to_owned(),
             wal: data.join("wal"),
             seg: data.join("seg"),
             tmp: data.join("tmp"),
+            disk,
         }
     }
 }
 
 /// See [`Store::open`].
 pub(crate) fn open(options: StoreOptions, catalog: Arc<dyn Catalog>) -> Result<Store, OpenError> {
-    let folders = Folders::new(&options.dir);
-    let disk = RealDisk {
-        wal: folders.wal.clone(),
-        tmp: folders.tmp.clone(),
-        min_free_bytes: options.min_free_bytes,
-    };
-    open_on(options, catalog, Box::new(disk))
+    open_on(Arc::new(RealDisk), options, catalog)?.start()
 }
 
-/// Open with a log disk of the caller's making.
+/// A store whose log is replayed and whose threads do not run yet.
+pub(crate) struct Stopped {
+    pub shared: Arc<Shared>,
+    pub writer: Writer,
+    pub keeper: Keeper,
+    pub lock: Lock,
+}
+
+/// Open on any disk.
 pub(crate) fn open_on(
+    disk: Arc<dyn Disk>,
     options: StoreOptions,
     catalog: Arc<dyn Catalog>,
-    disk: Box<dyn LogDisk>,
-) -> Result<Store, OpenError> {
-    let folders = Folders::new(&options.dir);
-    for dir in [&folders.data, &folders.wal, &folders.seg, &folders.tmp] {
-        fs::create_dir_all(dir).map_err(|source| at(dir, source))?;
-    }
-    wal::sync_dir(&folders.data).map_err(|source| at(&folders.data, source))?;
-    let lock = lock(&folders.data)?;
-    empty(&folders.tmp)?;
+) -> Result<Stopped, OpenError> {
+    let folders = Folders::new(&options.dir, disk);
+    make_folders(&folders)?;
+    let lock = lock(&folders)?;
+    empty(&folders)?;
 
     let CatalogState { segments, flushed_seq } = catalog.load()?;
     remove_unknown(
@@ -85,11 +80,11 @@ pub(crate) fn open_on(
     let next_segment = segments.iter().map(|meta| meta.id.0 + 1).max().unwrap_or(1);
     let segments = segments
         .into_iter()
-        .map(|meta| Segment::open(&folders.data, meta, &cache).map(Arc::new))
+        .map(|meta| Segment::open(&folders, meta, &cache).map(Arc::new))
         .collect::<Result<Vec<_>, OpenError>>()?;
 
     let mut replay = Replay::default();
-    let recovered = wal::recover(&folders.wal, flushed_seq, &mut |_, entry| replay.apply(entry))?;
+    let recovered = wal::recover(&folders, flushed_seq, &mut |_, entry| replay.apply(entry))?;
     if recovered.cut_bytes > 0 {
         tracing::warn!(
             bytes = recovered.cut_bytes,
@@ -108,13 +103,7 @@ pub(crate) fn open_on(
         wal_files: recovered.files,
         ..Live::default()
     };
-    let log = Log::new(
-        folders.wal.clone(),
-        disk,
-        options.durability,
-        options.wal_file_bytes,
-        recovered.next_seq,
-    );
+    let log = Log::new(folders.clone(), &options, recovered.next_seq);
     let dedupe = Dedupe::new(options.dedupe_ids);
     let shared = Arc::new(Shared::new(options, catalog, cache, live));
     shared.counters.wal_cut_bytes.store(recovered.cut_bytes, Ordering::Relaxed);
@@ -122,16 +111,43 @@ pub(crate) fn open_on(
     let writer = Writer { shared: Arc::clone(&shared), log, dedupe, failures: 0 };
     let keeper = Keeper {
         shared: Arc::clone(&shared),
-        folders: folders.clone(),
+        folders,
         next_segment: Arc::new(AtomicU64::new(next_segment)),
     };
-    let merger = keeper.clone();
-    let threads = vec![
-        spawn("store-writer", &folders, move || writer.run())?,
-        spawn("store-flush", &folders, move || keeper.run_flushes())?,
-        spawn("store-merge", &folders, move || merger.run_merges())?,
-    ];
-    Ok(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
+    Ok(Stopped { shared, writer, keeper, lock })
+}
+
+impl Stopped {
+    /// Start the threads.
+    pub(crate) fn start(self) -> Result<Store, OpenError> {
+        let Self { shared, writer, keeper, lock } = self;
+        let folders = keeper.folders.clone();
+        let merger = keeper.clone();
+        let threads = vec![
+            spawn("store-writer", &folders, move || writer.run())?,
+            spawn("store-flush", &folders, move || keeper.run_flushes())?,
+            spawn("store-merge", &folders, move || merger.run_merges())?,
+        ];
+        Ok(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
+    }
+}
+
+/// Make what is missing, durably. What is there may have been made by a start that did not live
+/// long enough to sync it, so the names are synced every time.
+fn make_folders(folders: &Folders) -> Result<(), OpenError> {
+    let Folders { data, wal, seg, tmp, disk } = folders;
+    for dir in [data, wal, seg, tmp] {
+        disk.create_dir(dir).map_err(|source| at(dir, source))?;
+    }
+    for dir in [seg, data] {
+        disk.sync_dir(dir).map_err(|source| at(dir, source))?;
+    }
+    let above = data.parent().filter(|above| !above.as_os_str().is_empty());
+    match disk.sync_dir(above.unwrap_or(Path::new("."))) {
+        // A folder that we may enter but not read was not made by us.
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(at(data, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Puts log frames back into a memtable.
@@ -153,38 +169,24 @@ impl Replay {
     }
 }
 
-/// Take the lock file. The kernel gives it back when the process is gone, however it went.
-fn lock(dir: &Path) -> Result<FolderLock, OpenError> {
-    let path = dir.join("lock");
-    let io = |source| at(&path, source);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner);
-            let pid = owner.trim().parse().unwrap_or(0);
-            return Err(OpenError::Locked { dir: dir.to_owned(), pid });
-        }
-        Err(TryLockError::Error(error)) => return Err(io(error)),
-    }
-    file.set_len(0).map_err(io)?;
-    writeln!(file, "{}", std::process::id()).map_err(io)?;
-    Ok(FolderLock { _file: file })
+/// Take the lock file.
+fn lock(folders: &Folders) -> Result<Lock, OpenError> {
+    let path = folders.data.join("lock");
+    let disk = &folders.disk;
+    let lock = disk.lock(&path).map_err(|source| at(&path, source))?;
+    lock.ok_or_else(|| {
+        let owner = disk.read(&path).unwrap_or_default();
+        let pid = String::from_utf8_lossy(&owner).trim().parse().unwrap_or(0);
+        OpenError::Locked { dir: folders.data.clone(), pid }
+    })
 }
 
 /// Remove what is left of files that were being written.
-fn empty(dir: &Path) -> Result<(), OpenError> {
-    for entry in fs::read_dir(dir).map_err(|source| at(dir, source))? {
-        let path = entry.map_err(|source| at(dir, source))?.path();
-        if path.is_file() {
-            fs::remove_file(&path).map_err(|source| at(&path, source))?;
+fn empty(folders: &Folders) -> Result<(), OpenError> {
+    let (dir, disk) = (&folders.tmp, &folders.disk);
+    for found in disk.list(dir).map_err(|source| at(dir, source))? {
+        if !found.is_dir {
+            disk.remove(&found.path).map_err(|source| at(&found.path, source))?;
         }
     }
     Ok(())
@@ -192,18 +194,19 @@ fn empty(dir: &Path) -> Result<(), OpenError> {
 
 /// Remove segment files that no catalog names: flushes and merges that were not finished.
 fn remove_unknown(folders: &Folders, known: &HashSet<PathBuf>) -> Result<(), OpenError> {
-    let seg = &folders.seg;
-    for week in fs::read_dir(seg).map_err(|source| at(seg, source))? {
-        let week = week.map_err(|source| at(seg, source))?.path();
-        if !week.is_dir() {
+    let (seg, disk) = (&folders.seg, &folders.disk);
+    for week in disk.list(seg).map_err(|source| at(seg, source))? {
+        if !week.is_dir {
             continue;
         }
-        for file in fs::read_dir(&week).map_err(|source| at(&week, source))? {
-            let file = file.map_err(|source| at(&week, source))?.path();
+        let week = week.path;
+        for file in disk.list(&week).map_err(|source| at(&week, source))? {
+            let file = file.path;
             let is_segment = file.extension().is_some_and(|extension| extension == "parquet");
             if is_segment && !known.contains(&file) {
                 tracing::info!(file = %file.display(), "removing a segment that was never finished");
-                fs::remove_file(&file).map_err(|source| at(&file, source))?;
+                disk.remove(&file).map_err(|source| at(&file, source))?;
+                disk.reached("start: leftover removed");
             }
         }
     }

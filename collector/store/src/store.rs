@@ -13,6 +13,7 @@ use std::time::Duration;
 use tallymark_analysis::kernel::{Analysis, Partial};
 
 use crate::catalog::{Catalog, RefusedRow};
+use crate::disk::Lock;
 use crate::driver;
 use crate::error::{AppendError, FlushError, OpenError, ScanError};
 use crate::open;
@@ -27,7 +28,7 @@ use crate::stats::StoreStats;
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
-    pub(crate) lock: Mutex<Option<open::FolderLock>>,
+    pub(crate) lock: Mutex<Option<Lock>>,
 }
 
 /// One batch on its way in.

@@ -43,13 +43,18 @@ struct Checked {
 impl Writer {
     pub(crate) fn run(mut self) {
         while let Some(group) = self.shared.queue.next_group() {
-            match self.wait_for_room() {
-                Ok(()) => self.write(group),
-                Err(error) => answer_all(group, &error),
-            }
+            self.take(group);
         }
         if let Err(error) = self.log.sync() {
             tracing::error!(?error, "the log could not be synced on closing");
+        }
+    }
+
+    /// Make a group durable and answer it.
+    pub(crate) fn take(&mut self, group: Vec<Waiting>) {
+        match self.wait_for_room() {
+            Ok(()) => self.write(group),
+            Err(error) => answer_all(group, &error),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Memtable to segments.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use super::Keeper;
@@ -11,12 +10,12 @@ use crate::memtable::{MemRun, MemView};
 use crate::schema::SchemaCounter;
 use crate::segment::{NewSegment, SegmentWriter, io_error, promote};
 use crate::shared::Frozen;
-use crate::wal::{SealedFile, sync_dir};
+use crate::wal::SealedFile;
 use crate::week;
 
 impl Keeper {
     /// Write what is in memory to segments. Nothing to do is fine.
-    pub(super) fn flush(&self) -> Result<(), FlushError> {
+    pub(crate) fn flush(&self) -> Result<(), FlushError> {
         let Some(frozen) = self.freeze() else { return Ok(()) };
         let schema = schema(&frozen.rows);
         let mut add = Vec::new();
@@ -41,11 +40,13 @@ impl Keeper {
         self.count(|counters| &counters.flushes);
         self.shared.signal();
         // Oldest first: a crash in between never leaves a gap.
+        let (wal, disk) = (&self.folders.wal, &self.folders.disk);
         for file in &gone {
-            fs::remove_file(&file.path).map_err(io_error(&file.path))?;
+            disk.remove(&file.path).map_err(io_error(&file.path))?;
+            disk.reached("flush: log file removed");
         }
         if !gone.is_empty() {
-            sync_dir(&self.folders.wal).map_err(io_error(&self.folders.wal))?;
+            disk.sync_dir(wal).map_err(io_error(wal))?;
         }
         Ok(())
     }
@@ -122,7 +123,7 @@ impl Keeper {
     /// Files of a flush that did not come to its end.
     fn remove_files(&self, metas: &[SegmentMeta]) {
         for meta in metas {
-            let _ = fs::remove_file(self.folders.data.join(meta.path()));
+            let _ = self.folders.disk.remove(&self.folders.data.join(meta.path()));
         }
     }
 }

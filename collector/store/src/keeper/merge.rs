@@ -23,7 +23,7 @@ const LOOK_EVERY_ROWS: u32 = 16 * 1024;
 impl Keeper {
     /// Merge until no week has too many segments of one level, and no settled week has segments that
     /// are worth a rewrite.
-    pub(super) fn merge_all(&self, settled: &BTreeSet<String>) -> Result<(), FlushError> {
+    pub(crate) fn merge_all(&self, settled: &BTreeSet<String>) -> Result<(), FlushError> {
         while let Some(inputs) = self.next_merge(settled) {
             self.merge(&inputs)?;
         }

@@ -129,6 +129,8 @@ impl Keeper {
     ) -> Result<(), FlushError> {
         let opened =
             change.add.iter().map(|meta| self.open(meta)).collect::<Result<Vec<_>, _>>()?;
+        let disk = &self.folders.disk;
+        disk.reached("keeper: before the catalog");
         if let Err(error) = self.shared.catalog.commit(&change) {
             // It may have happened all the same: only the catalog knows.
             let state = self.shared.catalog.load()?;
@@ -140,6 +142,7 @@ impl Keeper {
                 return Err(error.into());
             }
         }
+        disk.reached("keeper: catalog committed");
         let mut live = self.shared.live();
         let (gone, mut kept): (Vec<_>, Vec<_>) = live
             .segments
@@ -151,15 +154,22 @@ impl Keeper {
         also(&mut live);
         drop(live);
         gone.iter().for_each(|segment| segment.doom());
+        disk.reached("keeper: shown to readers");
         Ok(())
     }
 
     fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>, FlushError> {
-        let segment = Segment::open(&self.folders.data, meta.clone(), &self.shared.cache);
+        let segment = Segment::open(&self.folders, meta.clone(), &self.shared.cache);
         segment.map(Arc::new).map_err(|error: OpenError| FlushError::Segment {
             file: self.folders.data.join(meta.path()),
             what: error.to_string(),
         })
+    }
+
+    /// Weeks that have a segment.
+    #[cfg(test)]
+    pub(crate) fn weeks(&self) -> std::collections::BTreeSet<String> {
+        self.shared.live().segments.iter().map(|segment| segment.meta().week.clone()).collect()
     }
 
     fn new_segment_id(&self) -> SegmentId {

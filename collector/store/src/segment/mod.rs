@@ -15,8 +15,7 @@ mod rows;
 mod write;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,14 +31,17 @@ pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 use crate::block::{Block, Bounds, Column, ColumnKey};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
+use crate::disk::Disk;
 use crate::driver::Source;
 use crate::error::{OpenError, ScanError};
+use crate::open::Folders;
 
 /// An open segment.
 pub(crate) struct Segment {
     meta: SegmentMeta,
     info: Info,
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     file: SharedFile,
     arrow: ArrowReaderMetadata,
     cache: Arc<ColumnCache>,
@@ -53,13 +55,14 @@ impl Segment {
     /// # Errors
     /// [`OpenError::CorruptSegment`], or [`OpenError::NewerVersion`].
     pub(crate) fn open(
-        data: &Path,
+        folders: &Folders,
         meta: SegmentMeta,
         cache: &Arc<ColumnCache>,
     ) -> Result<Self, OpenError> {
-        let path = data.join(meta.path());
+        let path = folders.data.join(meta.path());
+        let disk = Arc::clone(&folders.disk);
         let damaged = |what: String| OpenError::CorruptSegment { file: path.clone(), what };
-        let file = File::open(&path).and_then(SharedFile::new);
+        let file = disk.open(&path).and_then(SharedFile::new);
         let file = file.map_err(|error| damaged(error.to_string()))?;
         let arrow = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|error| damaged(error.to_string()))?;
@@ -86,7 +89,7 @@ impl Segment {
             return Err(damaged("its row groups are not those it lists".into()));
         }
         let cache = Arc::clone(cache);
-        Ok(Self { meta, info, path, file, arrow, cache, is_doomed: AtomicBool::new(false) })
+        Ok(Self { meta, info, path, disk, file, arrow, cache, is_doomed: AtomicBool::new(false) })
     }
 
     pub(crate) fn meta(&self) -> &SegmentMeta {
@@ -144,10 +147,11 @@ impl Drop for Segment {
     fn drop(&mut self) {
         if self.is_doomed.load(Ordering::Relaxed) {
             self.cache.forget(self.meta.id);
-            if let Err(error) = std::fs::remove_file(&self.path) {
+            if let Err(error) = self.disk.remove(&self.path) {
                 // The next start removes it.
                 tracing::warn!(file = %self.path.display(), %error, "cannot remove a segment");
             }
+            self.disk.reached("merge: replaced segment removed");
         }
     }
 }

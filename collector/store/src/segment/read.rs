@@ -1,8 +1,6 @@
 //! Reading columns of a segment file.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -20,6 +18,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::Segment;
 use super::info::PromotedKind;
 use crate::block::{Column, ColumnKey, Property, Runs, Texts, TextsBuilder};
+use crate::disk::DiskFile;
 use crate::error::ScanError;
 use crate::memtable::session_texts;
 use crate::props;
@@ -28,13 +27,13 @@ use crate::row::Dim;
 /// A file that several threads read at once: every read names its place.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedFile {
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
     len: u64,
 }
 
 impl SharedFile {
-    pub(crate) fn new(file: File) -> io::Result<Self> {
-        Ok(Self { len: file.metadata()?.len(), file: Arc::new(file) })
+    pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+        Ok(Self { len: file.len()?, file })
     }
 }
 
@@ -70,7 +69,9 @@ pub(crate) struct From {
 
 impl Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.file.read_at(buffer, self.at)?;
+        let rest = usize::try_from(self.file.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let read = buffer.len().min(rest);
+        self.file.file.read_exact_at(&mut buffer[..read], self.at)?;
         self.at += read as u64;
         Ok(read)
     }

@@ -3,7 +3,6 @@
 //! Invariant: the file is whole and on the disk before it gets its name; whether it is *real* is
 //! for the catalog to say.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,17 +24,17 @@ use super::info::{Group, INFO_KEY, Info, PromotedKind};
 use crate::block::{Texts, TextsBuilder};
 use crate::catalog::{SegmentId, SegmentMeta};
 use crate::dedupe::Bucket;
+use crate::disk::Appender;
 use crate::error::FlushError;
 use crate::memtable::RowRef;
 use crate::open::Folders;
 use crate::props::{self, Entry, ValueType};
 use crate::row::Dim;
 use crate::schema::TypeCounts;
-use crate::wal::sync_dir;
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<Appender>,
     schema: Arc<Schema>,
     unfinished: PathBuf,
     info: Info,
@@ -61,11 +60,12 @@ impl SegmentWriter {
     pub(crate) fn create(folders: &Folders, new: NewSegment<'_>) -> Result<Self, FlushError> {
         let NewSegment { id, week, level, promoted, group_rows } = new;
         let unfinished = folders.tmp.join(format!("{}.parquet", id.0));
-        let file = File::create(&unfinished).map_err(io_error(&unfinished))?;
+        let file = folders.disk.create(&unfinished).map_err(io_error(&unfinished))?;
         let info = Info::new(promoted);
         let schema = Arc::new(schema(&info));
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties()))
-            .map_err(|error| parquet_error(&unfinished, &error))?;
+        let writer =
+            ArrowWriter::try_new(Appender::new(file), Arc::clone(&schema), Some(properties()))
+                .map_err(|error| parquet_error(&unfinished, &error))?;
         let group = GroupBuilder::new(&info);
         let meta = SegmentMeta {
             id,
@@ -123,16 +123,19 @@ impl SegmentWriter {
             .map_err(|error| FlushError::Segment { file: path.clone(), what: error.to_string() })?;
         self.writer.append_key_value_metadata(KeyValue::new(INFO_KEY.to_owned(), info));
         let file = self.writer.into_inner().map_err(|error| parquet_error(path, &error))?;
+        let Appender { file, at } = file;
         file.sync_all().map_err(io_error(path))?;
-        self.meta.bytes = file.metadata().map_err(io_error(path))?.len();
+        self.meta.bytes = at;
+        let disk = &folders.disk;
+        disk.reached("segment: written");
         let target = folders.data.join(self.meta.path());
         let week = folders.seg.join(&self.meta.week);
-        if !week.is_dir() {
-            fs::create_dir_all(&week).map_err(io_error(&week))?;
-            sync_dir(&folders.seg).map_err(io_error(&folders.seg))?;
-        }
-        fs::rename(path, &target).map_err(io_error(&target))?;
-        sync_dir(&week).map_err(io_error(&week))?;
+        // Synced even when it is there: whoever made it may have died before.
+        disk.create_dir(&week).map_err(io_error(&week))?;
+        disk.sync_dir(&folders.seg).map_err(io_error(&folders.seg))?;
+        disk.rename(path, &target).map_err(io_error(&target))?;
+        disk.reached("segment: named");
+        disk.sync_dir(&week).map_err(io_error(&week))?;
         Ok(self.meta)
     }
 

@@ -12,7 +12,7 @@
 //! Deliberately elsewhere: who is answered what (`writer`), what is a duplicate (`dedupe`).
 
 mod codec;
-mod disk;
+mod file;
 mod frame;
 mod payload;
 mod recover;
@@ -20,35 +20,29 @@ mod recover;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::path::PathBuf;
 
-pub(crate) use disk::{LogDisk, LogFile, RealDisk, file_name, sync_dir};
-use frame::{FILE_HEADER_LEN, Place};
-pub(crate) use frame::{FileHeader, Frame, Kind};
+use file::OpenFile;
+use frame::{FILE_HEADER_LEN, FileHeader, Place};
+pub(crate) use frame::{Frame, Kind};
 pub(crate) use payload::{encode_refused, encode_rows};
+#[cfg(test)]
+pub(crate) use recover::Recovered;
 pub(crate) use recover::{Entry, SealedFile, recover};
 
-use crate::options::Durability;
+use crate::open::Folders;
+use crate::options::{Durability, StoreOptions};
 
 /// The writing end of the log.
 pub(crate) struct Log {
-    dir: PathBuf,
-    disk: Box<dyn LogDisk>,
+    folders: Folders,
     durability: Durability,
     file_bytes: u64,
+    min_free_bytes: u64,
     next_seq: u64,
     file: Option<OpenFile>,
     /// Files given up or full, not yet handed to whoever deletes them after a flush.
     sealed: Vec<SealedFile>,
     buffer: Vec<u8>,
-}
-
-struct OpenFile {
-    file: Box<dyn LogFile>,
-    header: FileHeader,
-    /// End of the last group that was written and synced.
-    good: u64,
-    len: u64,
 }
 
 /// Why a group is not in the log.
@@ -70,18 +64,12 @@ impl From<io::Error> for LogError {
 }
 
 impl Log {
-    pub(crate) fn new(
-        dir: PathBuf,
-        disk: Box<dyn LogDisk>,
-        durability: Durability,
-        file_bytes: u64,
-        next_seq: u64,
-    ) -> Self {
+    pub(crate) fn new(folders: Folders, options: &StoreOptions, next_seq: u64) -> Self {
         Self {
-            dir,
-            disk,
-            durability,
-            file_bytes,
+            folders,
+            durability: options.durability,
+            file_bytes: options.wal_file_bytes,
+            min_free_bytes: options.min_free_bytes,
             next_seq,
             file: None,
             sealed: Vec::new(),
@@ -115,22 +103,26 @@ impl Log {
             self.roll()?;
             let len = self.file_bytes.max((FILE_HEADER_LEN + bytes) as u64);
             let header = FileHeader { first_seq: self.next_seq, salt: salt() };
-            let file = self.disk.create(header, len)?;
-            self.file = Some(OpenFile { file, header, good: FILE_HEADER_LEN as u64, len });
+            let made = OpenFile::create(&self.folders, header, len, self.min_free_bytes)?;
+            self.file = Some(made);
         }
         let file = self.file.as_mut().expect("made above when there was none");
+        let disk = &self.folders.disk;
         self.buffer.clear();
         for (i, frame) in frames.iter().enumerate() {
             let place = if i == 0 { Place::First } else { Place::Later };
             frame.write(self.next_seq + i as u64, file.header.salt, place, &mut self.buffer);
         }
-        let written =
-            file.file.write_all_at(&self.buffer, file.good).and_then(|()| match self.durability {
+        let written = file.file.write_all_at(&self.buffer, file.good).and_then(|()| {
+            disk.reached("log: group written");
+            match self.durability {
                 Durability::Power => file.file.sync_data(),
                 Durability::Process => Ok(()),
-            });
+            }
+        });
         match written {
             Ok(()) => {
+                disk.reached("log: group synced");
                 file.good += bytes as u64;
                 self.next_seq += frames.len() as u64;
                 Ok(())
@@ -164,21 +156,13 @@ impl Log {
     }
 
     fn seal(&mut self) {
-        let Some(mut file) = self.file.take() else { return };
-        if file.good == FILE_HEADER_LEN as u64 {
-            // Empty: the next file gets the same number, and takes its place.
+        let Some(file) = self.file.take() else { return };
+        if file.is_empty() {
+            // The next file gets the same number, and takes its place.
             return;
         }
-        // If this fails too, recovery still ends this file where the next one begins.
-        if let Err(error) = file.file.truncate(file.good) {
-            tracing::warn!(first_seq = file.header.first_seq, %error, "cannot cut a log file");
-        }
-        self.sealed.push(SealedFile {
-            path: self.dir.join(file_name(file.header.first_seq)),
-            first_seq: file.header.first_seq,
-            last_seq: self.next_seq - 1,
-            bytes: file.good,
-        });
+        self.sealed.push(file.seal(self.next_seq - 1));
+        self.folders.disk.reached("log roll: file sealed");
     }
 }
 

@@ -11,15 +11,16 @@
 //! first frame that was not acknowledged. So where the next file begins, this one ends, whatever
 //! is behind that point.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{file_name, sync_dir};
+use super::file::file_name;
 use super::frame::{FILE_HEADER_LEN, FileHeader, Found, HeaderError, Kind, LOG_VERSION, Place};
 use super::payload::{PAYLOAD_VERSION, PayloadError, decode_refused, decode_rows};
 use crate::catalog::RefusedRow;
+use crate::disk::Disk;
 use crate::error::OpenError;
+use crate::open::Folders;
 use crate::row::Row;
 
 /// The contents of one frame.
@@ -53,11 +54,12 @@ pub(crate) struct SealedFile {
 
 /// Read the log. `each` gets the frames after `flushed_seq`, in order.
 pub(crate) fn recover(
-    dir: &Path,
+    folders: &Folders,
     flushed_seq: u64,
     each: &mut dyn FnMut(u64, Entry),
 ) -> Result<Recovered, OpenError> {
-    let mut names = list(dir)?;
+    let (dir, disk) = (&folders.wal, &*folders.disk);
+    let mut names = list(disk, dir)?;
     names.sort_unstable();
     let mut out = Recovered { next_seq: flushed_seq + 1, ..Recovered::default() };
     let mut expected = None;
@@ -68,25 +70,26 @@ pub(crate) fn recover(
         if first_seq > start {
             return Err(corrupt(&path, 0, "the frames before its first one are missing"));
         }
-        let bytes = fs::read(&path).map_err(|source| io_error(&path, source))?;
+        let bytes = disk.read(&path).map_err(|source| io_error(&path, source))?;
         let mut reader = FileReader { path: &path, bytes: &bytes, flushed_seq, each };
         let end = reader.read(first_seq, stop)?;
         if stop.is_none() {
             out.cut_bytes = end.torn_bytes;
             // What was replayed may have been only in the page cache. It must be on disk before
             // a resend of it is called a duplicate.
-            cut(&path, end.offset)?;
+            disk.cut(&path, end.offset).map_err(|source| io_error(&path, source))?;
+            disk.reached("start: log cut");
         }
         expected = Some(end.next_seq);
         out.next_seq = out.next_seq.max(end.next_seq);
         let file = SealedFile { path, first_seq, last_seq: end.next_seq - 1, bytes: end.offset };
         if end.next_seq <= flushed_seq + 1 || end.next_seq == first_seq {
-            fs::remove_file(&file.path).map_err(|source| io_error(&file.path, source))?;
+            disk.remove(&file.path).map_err(|source| io_error(&file.path, source))?;
         } else {
             out.files.push(file);
         }
     }
-    sync_dir(dir).map_err(|source| io_error(dir, source))?;
+    disk.sync_dir(dir).map_err(|source| io_error(dir, source))?;
     Ok(out)
 }
 
@@ -183,27 +186,17 @@ fn without_zeros(bytes: &[u8]) -> usize {
     rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
-fn list(dir: &Path) -> Result<Vec<u64>, OpenError> {
+fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|source| io_error(dir, source))? {
-        let entry = entry.map_err(|source| io_error(dir, source))?;
-        let name = entry.file_name();
-        let seq = name.to_str().and_then(|name| name.strip_suffix(".wal")?.parse().ok());
+    for found in disk.list(dir).map_err(|source| io_error(dir, source))? {
+        let name = found.path.file_name().and_then(|name| name.to_str());
+        let seq = name.and_then(|name| name.strip_suffix(".wal")?.parse().ok());
         match seq {
-            Some(seq) if name.to_str() == Some(&file_name(seq)) => names.push(seq),
-            _ => tracing::warn!(file = %entry.path().display(), "not a log file; left alone"),
+            Some(seq) if name == Some(&file_name(seq)) => names.push(seq),
+            _ => tracing::warn!(file = %found.path.display(), "not a log file; left alone"),
         }
     }
     Ok(names)
-}
-
-fn cut(path: &Path, len: u64) -> Result<(), OpenError> {
-    let cut = || -> io::Result<()> {
-        let file = File::options().write(true).open(path)?;
-        file.set_len(len)?;
-        file.sync_all()
-    };
-    cut().map_err(|source| io_error(path, source))
 }
 
 fn corrupt(file: &Path, offset: u64, what: &'static str) -> OpenError {

@@ -1,0 +1,89 @@
+//! Chance from a seed, and how a proof is told which seeds to run.
+//!
+//! `TALLYMARK_TEST_SEED` runs one seed, the one a failure printed. `TALLYMARK_TEST_SEEDS` says how
+//! many to run from `TALLYMARK_TEST_FROM` (default 0); without it a short number is run, the one
+//! that CI has time for.
+
+use std::ops::Range;
+use std::time::Instant;
+
+/// SplitMix64: small, and the same everywhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x7461_6c6c_796d_6172)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is not 0.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(crate) fn within(&mut self, range: Range<u64>) -> u64 {
+        range.start + self.below(range.end - range.start)
+    }
+
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len() as u64) as usize]
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end as u64 + 1) as usize);
+        }
+    }
+}
+
+/// Run a proof for each seed it is told to, and print one line that a program can read.
+///
+/// `run` gives how many events it dealt with. A failure names the seed.
+pub(crate) fn each_seed(proof: &str, short: u64, mut run: impl FnMut(u64) -> u64) {
+    let var = |name| std::env::var(name).ok().map(|text| whole_number(name, &text));
+    let (from, seeds) = match var("TALLYMARK_TEST_SEED") {
+        Some(seed) => (seed, 1),
+        None => {
+            let seeds = var("TALLYMARK_TEST_SEEDS").unwrap_or(short);
+            (var("TALLYMARK_TEST_FROM").unwrap_or(0), seeds)
+        }
+    };
+    let started = Instant::now();
+    let mut events = 0;
+    for seed in from..from + seeds {
+        let naming = NameSeed { proof, seed };
+        events += run(seed);
+        std::mem::forget(naming);
+    }
+    let ms = started.elapsed().as_millis();
+    println!("soak: {proof} seeds={seeds} from={from} result=ok events={events} ms={ms}");
+}
+
+fn whole_number(name: &str, text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it takes a whole number"))
+}
+
+/// Says how to play a run again when the run panics.
+struct NameSeed<'a> {
+    proof: &'a str,
+    seed: u64,
+}
+
+impl Drop for NameSeed<'_> {
+    fn drop(&mut self) {
+        println!("soak: {} seeds=1 from={} result=failed", self.proof, self.seed);
+        println!("{}: TALLYMARK_TEST_SEED={} plays this run again", self.proof, self.seed);
+    }
+}

@@ -1,0 +1,349 @@
+//! A store on a simulated disk, driven from one thread, and what it has promised so far.
+//!
+//! Writer and keeper do not run as threads here: the world calls them, so a seed always gives the
+//! same history. Appends in the middle of a flush or a merge come from a hook at the points of the
+//! keeper's work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tallymark_protocol::uuid7;
+
+use super::random::Random;
+use super::sim_disk::SimDisk;
+use crate::catalog::{Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, UsageKind};
+use crate::error::{AppendError, CatalogError, FlushError, OpenError};
+use crate::keeper::Keeper;
+use crate::open::{Folders, Stopped, open_on};
+use crate::options::StoreOptions;
+use crate::row::{Dim, Row};
+use crate::schema::Schema;
+use crate::store::{Append, Appended, RowRange, Store};
+use crate::wal::{self, Entry, Recovered};
+use crate::writer::Writer;
+
+/// Where the store is on the simulated disk.
+pub(crate) const DATA: &str = "/disk/data";
+
+/// Project and event id.
+pub(crate) type Id = (u32, u128);
+
+/// A catalog that stops when the disk does. A change is durable when it is answered.
+#[derive(Debug)]
+pub(crate) struct SimCatalog {
+    tables: MemoryCatalog,
+    disk: Mutex<SimDisk>,
+}
+
+impl SimCatalog {
+    fn disk(&self) -> SimDisk {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Catalog for SimCatalog {
+    fn load(&self) -> Result<CatalogState, CatalogError> {
+        match self.disk().is_stopped() {
+            true => Err(CatalogError("the machine has stopped".into())),
+            false => self.tables.load(),
+        }
+    }
+
+    fn commit(&self, change: &CatalogChange) -> Result<(), CatalogError> {
+        let (happens, answer) = self.disk().catalog_call();
+        if happens {
+            self.tables.commit(change)?;
+        }
+        answer.map_err(|error| CatalogError(error.to_string()))
+    }
+
+    fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, CatalogError> {
+        self.tables.refused(project, limit)
+    }
+
+    fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
+        self.tables.schema(project)
+    }
+}
+
+/// What was sent and what was answered; shared with the hook.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Everything that was ever sent, by id.
+    pub sent: BTreeMap<Id, Row>,
+    /// What was answered with `Ok`.
+    pub acknowledged: BTreeSet<Id>,
+}
+
+pub(crate) struct World {
+    pub disk: SimDisk,
+    pub catalog: Arc<SimCatalog>,
+    pub ledger: Arc<Mutex<Ledger>>,
+    pub options: StoreOptions,
+    running: Option<Running>,
+}
+
+struct Running {
+    store: Store,
+    writer: Arc<Mutex<Writer>>,
+    keeper: Keeper,
+}
+
+/// Small bounds, so that short histories meet them.
+pub(crate) fn small_options() -> StoreOptions {
+    StoreOptions {
+        wal_file_bytes: 4 << 10,
+        min_free_bytes: 0,
+        group_rows: 8,
+        merge_fan_in: 2,
+        cache_bytes: 0,
+        dedupe_ids: 30,
+        query_threads: 1,
+        ..StoreOptions::new(DATA)
+    }
+}
+
+impl World {
+    /// A new store on an empty disk.
+    pub(crate) fn new() -> Self {
+        Self::with(small_options())
+    }
+
+    pub(crate) fn with(options: StoreOptions) -> Self {
+        let mut world = Self::not_started(options);
+        world.start().expect("nothing fails on an empty disk");
+        world
+    }
+
+    pub(crate) fn not_started(options: StoreOptions) -> Self {
+        let disk = SimDisk::new();
+        let tables = MemoryCatalog::new();
+        let catalog = Arc::new(SimCatalog { tables, disk: Mutex::new(disk.clone()) });
+        Self { disk, catalog, ledger: Arc::default(), options, running: None }
+    }
+
+    pub(crate) fn start(&mut self) -> Result<(), OpenError> {
+        let disk = Arc::new(self.disk.clone());
+        let catalog = Arc::clone(&self.catalog) as Arc<dyn Catalog>;
+        let Stopped { shared, writer, keeper, lock } =
+            open_on(disk, self.options.clone(), catalog)?;
+        let store = Store { shared, threads: Mutex::default(), lock: Mutex::new(Some(lock)) };
+        self.running = Some(Running { store, writer: Arc::new(Mutex::new(writer)), keeper });
+        Ok(())
+    }
+
+    /// The process ends here, however far it got; the next start finds `disk`.
+    pub(crate) fn move_to(&mut self, disk: SimDisk) {
+        self.disk.at_points(None);
+        self.disk.stop();
+        self.running = None;
+        *self.catalog.disk.lock().unwrap_or_else(PoisonError::into_inner) = disk.clone();
+        self.disk = disk;
+    }
+
+    pub(crate) fn cut_power(&mut self, random: &mut Random) {
+        let disk = self.disk.cut_power(random);
+        self.move_to(disk);
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let disk = self.disk.kill();
+        self.move_to(disk);
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the world is started")
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.running().store
+    }
+
+    pub(crate) fn append(&self, rows: Vec<Row>) -> Result<Appended, AppendError> {
+        let Running { store, writer, .. } = self.running();
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        append(&store.shared, &mut writer, &self.ledger, rows)
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), FlushError> {
+        self.running().keeper.flush()
+    }
+
+    /// Merge what is due; with `settled`, whatever is worth it.
+    pub(crate) fn merge(&self, settled: bool) -> Result<(), FlushError> {
+        let keeper = &self.running().keeper;
+        let weeks = if settled { keeper.weeks() } else { BTreeSet::new() };
+        keeper.merge_all(&weeks)
+    }
+
+    /// Append something at some points of what the keeper does from now on.
+    pub(crate) fn append_at_points(&self, mut random: Random, source: Source) {
+        let Running { store, writer, .. } = self.running();
+        let (shared, writer) = (Arc::clone(&store.shared), Arc::clone(writer));
+        let ledger = Arc::clone(&self.ledger);
+        self.disk.at_points(Some(Box::new(move || {
+            // Taken: the point is in the writer's own work.
+            if let Ok(mut writer) = writer.try_lock()
+                && random.percent(40)
+            {
+                let rows = source.rows(&mut random, 3);
+                let _ = append(&shared, &mut writer, &ledger, rows);
+            }
+        })));
+    }
+
+    /// Read the log as a start does, without starting.
+    pub(crate) fn recover_log(&self, each: &mut dyn FnMut(u64, Entry)) -> Recovered {
+        let folders = Folders::new(&self.options.dir, Arc::new(self.disk.clone()));
+        wal::recover(&folders, 0, each).expect("the log is whole")
+    }
+
+    /// Everything stored, by id.
+    ///
+    /// # Panics
+    /// When an id is stored twice.
+    pub(crate) fn stored(&self) -> BTreeMap<Id, Row> {
+        let mut stored = BTreeMap::new();
+        for project in PROJECTS {
+            let all = RowRange::between(i64::MIN, i64::MAX);
+            let each = &mut |row: Row| {
+                let id = (row.project, row.event_id);
+                assert!(stored.insert(id, normal(row)).is_none(), "{id:?} is stored twice");
+                ControlFlow::Continue(())
+            };
+            self.store().rows(project, all, each).expect("what is stored can be read");
+        }
+        stored
+    }
+
+    /// What every start must find: all that was acknowledged, nothing that was never sent, each
+    /// once and as it was sent; figures that say the same.
+    pub(crate) fn check(&self) {
+        let stored = self.stored();
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in &ledger.acknowledged {
+            assert!(stored.contains_key(id), "{id:?} was acknowledged and is gone");
+        }
+        for (id, row) in &stored {
+            let sent = ledger.sent.get(id).unwrap_or_else(|| panic!("{id:?} was never sent"));
+            assert_eq!(row, sent, "not what was sent");
+        }
+        assert_eq!(self.store().stats().rows, stored.len() as u64);
+        for project in PROJECTS {
+            let rows = stored.range((project, 0)..=(project, u128::MAX)).count() as u64;
+            let schema = self.store().schema(project).expect("the catalog is in memory");
+            let counted: u64 = schema.events.values().map(|event| event.count).sum();
+            assert_eq!(counted, rows, "events counted by name in project {project}");
+        }
+    }
+
+    /// Send everything again, and write it to segments: then there is exactly what was sent.
+    pub(crate) fn check_after_resending(&self) {
+        let sent: Vec<Row> = self.ledger().sent.values().cloned().collect();
+        for rows in sent.chunks(7) {
+            self.append(rows.to_vec()).expect("nothing fails any more");
+        }
+        self.check();
+        self.flush().expect("nothing fails any more");
+        self.merge(true).expect("nothing fails any more");
+        self.check();
+        assert_eq!(self.stored().len(), sent.len());
+        for project in PROJECTS {
+            let rows = sent.iter().filter(|row| row.project == project).count() as u64;
+            let (count, _) = self.catalog.tables.usage(project, UsageKind::Events);
+            assert_eq!(count, rows, "usage of project {project}");
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn append(
+    shared: &crate::shared::Shared,
+    writer: &mut Writer,
+    ledger: &Mutex<Ledger>,
+    rows: Vec<Row>,
+) -> Result<Appended, AppendError> {
+    let ledger = || ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    let ids: Vec<Id> = rows.iter().map(|row| (row.project, row.event_id)).collect();
+    for row in &rows {
+        ledger().sent.entry((row.project, row.event_id)).or_insert_with(|| normal(row.clone()));
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let done = Box::new(move |result| sender.send(result).expect("the world waits"));
+    let batch = Append { rows, refused: Vec::new() };
+    if let Err((_, error)) = shared.queue.push(batch, done) {
+        return Err(error);
+    }
+    let group = shared.queue.next_group().expect("a batch waits");
+    writer.take(group);
+    let result = receiver.try_recv().expect("the writer answers what it takes");
+    if result.is_ok() {
+        ledger().acknowledged.extend(ids);
+    }
+    result
+}
+
+/// Keys of the properties may come back in another order.
+fn normal(mut row: Row) -> Row {
+    let entries: BTreeMap<String, Box<serde_json::value::RawValue>> =
+        serde_json::from_str(&row.props).expect("properties are an object");
+    row.props = serde_json::to_string(&entries).expect("it was JSON before").into();
+    row
+}
+
+const PROJECTS: [u32; 2] = [1, 2];
+
+/// Makes events, each with an id of its own, also among clones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    next: Arc<AtomicU64>,
+}
+
+impl Source {
+    /// Some rows, at least one.
+    pub(crate) fn rows(&self, random: &mut Random, at_most: u64) -> Vec<Row> {
+        (0..random.within(1..at_most + 1)).map(|_| self.row(random)).collect()
+    }
+
+    pub(crate) fn row(&self, random: &mut Random) -> Row {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let week = random.below(2) as i64;
+        let ts_ms = 1_700_000_000_000 + week * 604_800_000 + random.below(5) as i64;
+        let mut tail = [0; 10];
+        tail[2..].copy_from_slice(&n.to_be_bytes());
+        // Mostly of the same days, sometimes without a believable one.
+        let event_id = match random.below(8) {
+            0 => u128::from(n),
+            day => uuid7::make((19_670 + day) * 86_400_000, tail),
+        };
+        let mut dims = [const { None }; Dim::ALL.len()];
+        dims[Dim::Path as usize] = Some((*random.pick(&["/", "/a", "/größe"])).into());
+        let person = random.below(5);
+        Row {
+            project: *random.pick(&PROJECTS),
+            person,
+            actor: person,
+            ts_ms,
+            seq: n as u32,
+            event_id,
+            received_ms: ts_ms + 5,
+            claimed_ms: ts_ms - 1,
+            flags: n as u8 & 15,
+            event: (*random.pick(&["view", "add", "buy"])).into(),
+            session: u128::from(random.below(3)),
+            dims,
+            props: (*random.pick(&[
+                "{}",
+                "{\"plan\":\"team\",\"seats\":5}",
+                "{\"plan\":7,\"ok\":true}",
+                "{\"seats\":5.0,\"note\":\"a long text that the log has to keep as it is\"}",
+            ]))
+            .into(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The log file that is being written.
+//!
+//! In: bytes of groups. Out: a file that begins with a header and holds the groups one after the
+//! other, with its space set aside when it is made.
+//!
+//! Invariant: `good` is the end of the last group that was written and, where that was asked for,
+//! synced.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::frame::{FILE_HEADER_LEN, FileHeader};
+use super::recover::SealedFile;
+use crate::disk::DiskFile;
+use crate::open::Folders;
+
+pub(super) struct OpenFile {
+    pub file: Arc<dyn DiskFile>,
+    pub header: FileHeader,
+    pub good: u64,
+    pub len: u64,
+    path: PathBuf,
+}
+
+/// The name of the log file that starts with this frame.
+pub(crate) fn file_name(first_seq: u64) -> String {
+    format!("{first_seq:020}.wal")
+}
+
+impl OpenFile {
+    /// A new file with room for `len` bytes in all, its name durable in the log folder.
+    ///
+    /// # Errors
+    /// `StorageFull` when it would leave less free than must stay free; then there is no file.
+    pub(super) fn create(
+        folders: &Folders,
+        header: FileHeader,
+        len: u64,
+        min_free_bytes: u64,
+    ) -> io::Result<Self> {
+        let disk = &folders.disk;
+        if disk.free_bytes(&folders.wal)? < len.saturating_add(min_free_bytes) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let name = file_name(header.first_seq);
+        let unfinished = folders.tmp.join(&name);
+        let path = folders.wal.join(&name);
+        let make = || {
+            let file = disk.create(&unfinished)?;
+            file.allocate(len)?;
+            file.write_all_at(&header.encode(), 0)?;
+            file.sync_all()?;
+            disk.reached("log roll: file made");
+            disk.rename(&unfinished, &path)?;
+            disk.reached("log roll: file named");
+            disk.sync_dir(&folders.wal)?;
+            Ok(file)
+        };
+        match make() {
+            Ok(file) => Ok(Self { file, header, good: FILE_HEADER_LEN as u64, len, path }),
+            Err(error) => {
+                let _ = disk.remove(&unfinished);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.good == FILE_HEADER_LEN as u64
+    }
+
+    /// Cut it behind the last good group; it is not written any more.
+    pub(super) fn seal(self, last_seq: u64) -> SealedFile {
+        // If this fails, recovery still ends this file where the next one begins.
+        if let Err(error) = self.file.set_len(self.good).and_then(|()| self.file.sync_all()) {
+            let first_seq = self.header.first_seq;
+            tracing::warn!(first_seq, %error, "cannot cut a log file");
+        }
+        let first_seq = self.header.first_seq;
+        SealedFile { path: self.path, first_seq, last_seq, bytes: self.good }
+    }
+}
