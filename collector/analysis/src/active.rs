@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
 use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
 use crate::filter::{Columns, Filter};
-use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit, date_of, start_of};
 
@@ -112,13 +112,14 @@ impl Analysis for Active {
 
     fn kernel(&self) -> Box<dyn Kernel> {
         let days = self.days.len();
-        Box::new(Counter {
+        let counter = Counter {
             filter: self.filter.clone(),
             days: Arc::clone(&self.days),
             lead_in: self.lead_in,
             spans: [vec![0; days + 1], vec![0; days + 1], vec![0; days + 1]],
             active_days: vec![0; days - self.lead_in + 1],
-        })
+        };
+        Box::new(ByRun::new(&self.plan, counter))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -165,7 +166,7 @@ struct Counter {
     active_days: Vec<u64>,
 }
 
-impl Kernel for Counter {
+impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.filter.learn(dictionaries);
         let end = self.days.len();

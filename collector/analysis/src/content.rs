@@ -18,7 +18,7 @@ use crate::answer::{Answer, AnswerBody, Facts, Figure, LATENESS_MS};
 use crate::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
 use crate::exact_sum::{DIGITS, ExactSum};
 use crate::filter::{Columns, Condition, Filter, TextColumn};
-use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit};
 
@@ -164,7 +164,7 @@ impl Analysis for Content {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(Counter {
+        let counter = Counter {
             filter: self.shape.filter.clone(),
             buckets: vec![(0, 0, 0); self.shape.buckets.len()],
             shape: Arc::clone(&self.shape),
@@ -172,7 +172,8 @@ impl Analysis for Content {
             total: Tally::default(),
             contents: Vec::new(),
             traits: HashMap::new(),
-        })
+        };
+        Box::new(ByRun::new(&self.plan, counter))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -290,7 +291,7 @@ impl Tally {
     }
 }
 
-impl Kernel for Counter {
+impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.filter.learn(dictionaries);
         self.person += 1;

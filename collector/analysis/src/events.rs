@@ -1,4 +1,4 @@
-//! What a kernel reads: one person's events in time order, as columns.
+//! What a kernel wants to see, and one person's events in time order, as columns.
 //!
 //! In: nothing; these are the types a store fills. Out: nothing; these are the types a kernel reads.
 //! A text column holds *codes* into a [`Dictionary`]; code 0 ([`ABSENT`]) means the event does not
@@ -30,6 +30,21 @@ pub struct ScanPlan {
     pub texts: Vec<String>,
     /// Properties wanted as numbers: column `i` of [`Run::numbers`] is `numbers[i]`.
     pub numbers: Vec<String>,
+    /// When the kernel wants to know which device sent an event.
+    pub actors: Actors,
+}
+
+/// When the device of an event matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Actors {
+    /// Never; [`Run::actor`] is empty.
+    #[default]
+    Never,
+    /// Where a person has two events in one millisecond. Where no such two are of different
+    /// devices, the person may stand in for the device.
+    AtTies,
+    /// Always.
+    Always,
 }
 
 /// A set of event names.
@@ -61,7 +76,8 @@ pub struct Run<'a> {
     pub person: u64,
     /// When, in milliseconds since the Unix epoch.
     pub ts: &'a [i64],
-    /// Which device sent it; equal to `person` for people who never identified themselves.
+    /// Which device sent it, if the plan asks; equal to `person` for people who never identified
+    /// themselves.
     pub actor: &'a [u64],
     /// Event names, as codes into [`Dictionaries::events`].
     pub event: &'a [u32],

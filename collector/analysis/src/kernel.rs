@@ -1,7 +1,11 @@
-//! The waist between a store and the analyses: kernels eat runs and give partial tables.
+//! The waist between a store and the analyses: kernels read blocks and give partial tables.
 //!
-//! In: a compiled question ([`Analysis`]) and the runs a store feeds to its kernels.
+//! In: a compiled question ([`Analysis`]), blocks of rows, and where in them each person's rows are.
 //! Out: one [`Partial`] per kernel, merged by adding rows with equal keys.
+//!
+//! A kernel is shown a block once, and then the spans of person after person. So what depends on
+//! values only is worked out for a block at once, and nothing is copied for a person. A kernel that
+//! would rather have one person's rows as plain columns is a [`RunKernel`] in a [`ByRun`].
 //!
 //! Invariant: persons are disjoint between kernels (threads, shards), so merging is always
 //! "group by the keys, add the rest", in any order, and the merged table equals the one a single
@@ -15,7 +19,10 @@ use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use crate::answer::{Answer, Facts};
+use crate::columns::{Block, Span};
 use crate::events::{Dictionaries, Run, ScanPlan};
+
+pub use crate::by_run::ByRun;
 
 /// A compiled question: what to scan, how to count, how to read the result.
 pub trait Analysis: Send + Sync {
@@ -34,6 +41,18 @@ pub trait Analysis: Send + Sync {
 
 /// Counts over one thread's persons.
 pub trait Kernel: Send {
+    /// A block takes the place of whatever was in this slot before. Slots are small numbers.
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries);
+    /// Everything one person did, as spans in the order of time; two spans never share a
+    /// millisecond. Called once per person. Rows that the plan does not want are among them:
+    /// [`Matcher::look`](crate::filter::Matcher::look) tells them apart.
+    fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries);
+    /// The partial table. Codes become texts here, so tables of different threads can merge.
+    fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial;
+}
+
+/// A kernel that reads one person's wanted rows as plain columns.
+pub trait RunKernel: Send {
     /// Everything one person did in the scan. Called once per person.
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries);
     /// The partial table. Codes become texts here, so tables of different threads can merge.

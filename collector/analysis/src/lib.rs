@@ -2,6 +2,8 @@
 
 pub mod active;
 pub mod answer;
+mod by_run;
+pub mod columns;
 pub mod content;
 pub mod events;
 pub mod exact_sum;

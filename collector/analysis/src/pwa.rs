@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
 use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
 use crate::filter::{Columns, Condition, Filter, Matcher, TextColumn};
-use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 
 /// Name, event, and the property by which it is told apart.
@@ -118,14 +118,15 @@ impl Analysis for Pwa {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(Counter {
+        let counter = Counter {
             filter: self.filter.clone(),
             matcher: self.matcher.clone(),
             mode: self.mode,
             stages: [[0; 3]; STAGES.len()],
             modes: Vec::new(),
             person: 0,
-        })
+        };
+        Box::new(ByRun::new(&self.plan, counter))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -171,7 +172,7 @@ struct Counter {
     person: u64,
 }
 
-impl Kernel for Counter {
+impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.filter.learn(dictionaries);
         self.matcher.learn(dictionaries);

@@ -1,14 +1,16 @@
 //! A store in memory, for tests: simple events in, answers out.
 //!
-//! It keeps the promises of [`Run`](crate::events::Run) the plain way: sort, group by person,
+//! It keeps the promises of [`Block`](crate::columns::Block) the plain way: sort, group by person,
 //! filter by the plan, look every property up. Behind the feature `testing`, for tests of other
 //! crates and the comparison with other engines.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::events::{ABSENT, Dictionaries, Run};
+use crate::columns::{Block, Coded, Codes, Numbers, Span, Times};
+use crate::events::{ABSENT, Actors, Dictionaries, Dictionary, ScanPlan};
 use crate::filter::Properties;
 use crate::kernel::{Analysis, Partial};
 use crate::question::{Context, QuestionError};
@@ -126,50 +128,33 @@ impl Memory {
                 }
             }
         }
+        let shares = self.events.chunk_by(|a, b| a.person == b.person);
+        let ours = |events: &&[Event]| events[0].person as usize % scan.kernels.max(1) == share;
+        let persons: Vec<&[Event]> = shares.filter(ours).collect();
+        let rows: Vec<&Event> = persons.iter().copied().flatten().collect();
+        // Two blocks, cut anywhere but within a person's millisecond: it must not show.
+        let mut cut = rows.len() / 2;
+        let moment = |row: usize| rows.get(row).map(|event| (event.person, event.ts_ms));
+        while cut > 0 && moment(cut) == moment(cut - 1) {
+            cut -= 1;
+        }
+        let blocks = [&rows[..cut], &rows[cut..]].map(|rows| block(rows, plan, &mut dictionaries));
         let mut kernel = analysis.kernel();
-        for person in self.events.chunk_by(|a, b| a.person == b.person) {
-            if person[0].person as usize % scan.kernels.max(1) != share {
-                continue;
-            }
-            let rows: Vec<&Event> = person
-                .iter()
-                .filter(|event| (plan.from_ms..plan.to_ms).contains(&event.ts_ms))
-                .filter(|event| plan.events.contains(&event.name))
+        for (slot, block) in blocks.iter().enumerate() {
+            kernel.block(slot, block, &dictionaries);
+        }
+        let mut start = 0;
+        for person in persons {
+            let end = start + person.len();
+            let halves = [start.min(cut)..end.min(cut), start.max(cut) - cut..end.max(cut) - cut];
+            let spans: Vec<Span<'_>> = (0..)
+                .zip(&blocks)
+                .zip(halves)
+                .map(|((slot, block), rows)| Span { slot, block, rows })
+                .filter(|span| !span.rows.is_empty())
                 .collect();
-            if rows.is_empty() {
-                continue;
-            }
-            let ts: Vec<i64> = rows.iter().map(|event| event.ts_ms).collect();
-            let actor: Vec<u64> = rows.iter().map(|event| event.actor).collect();
-            let event: Vec<u32> =
-                rows.iter().map(|event| dictionaries.events.intern(&event.name)).collect();
-            let texts: Vec<Vec<u32>> = plan
-                .texts
-                .iter()
-                .zip(&mut dictionaries.texts)
-                .map(|(prop, dictionary)| {
-                    let code = |event: &&Event| {
-                        event.text(prop).map_or(ABSENT, |text| dictionary.intern(&text))
-                    };
-                    rows.iter().map(code).collect()
-                })
-                .collect();
-            let numbers: Vec<Vec<f64>> = plan
-                .numbers
-                .iter()
-                .map(|prop| rows.iter().map(|event| event.number(prop)).collect())
-                .collect();
-            let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-            let numbers: Vec<&[f64]> = numbers.iter().map(Vec::as_slice).collect();
-            let run = Run {
-                person: person[0].person,
-                ts: &ts,
-                actor: &actor,
-                event: &event,
-                texts: &texts,
-                numbers: &numbers,
-            };
-            kernel.person(&run, &dictionaries);
+            kernel.person(person[0].person, &spans, &dictionaries);
+            start = end;
         }
         kernel.finish(&dictionaries)
     }
@@ -204,4 +189,45 @@ impl Memory {
             .ask(&facts, |analysis| Ok::<_, std::convert::Infallible>(self.ask(analysis, scan)));
         Ok(answer)
     }
+}
+
+/// Events as a store would show them.
+fn block(rows: &[&Event], plan: &ScanPlan, dictionaries: &mut Dictionaries) -> Block {
+    let times: Vec<i64> = rows.iter().map(|event| event.ts_ms).collect();
+    let wanted = |event: &Event| plan.events.contains(&event.name);
+    let names = rows.iter().map(|event| wanted(event).then_some(Cow::Borrowed(&*event.name)));
+    let event = coded(names, &mut dictionaries.events);
+    let texts = plan.texts.iter().zip(&mut dictionaries.texts).map(|(prop, dictionary)| {
+        let values = rows.iter().map(|event| event.text(prop).filter(|_| wanted(event)));
+        coded(values, dictionary)
+    });
+    let numbers = plan.numbers.iter().map(|prop| {
+        Arc::new(Numbers::new(rows.iter().map(|event| event.number(prop)).collect()))
+    });
+    let in_time = |at: &i64| (plan.from_ms..plan.to_ms).contains(at);
+    Block {
+        rows: 0..rows.len(),
+        all_in_time: times.iter().all(in_time),
+        last_ms: times.iter().copied().max().unwrap_or(i64::MIN),
+        ts: Arc::new(Times::new(&times)),
+        actors: (plan.actors != Actors::Never)
+            .then(|| Arc::new(rows.iter().map(|event| event.actor).collect())),
+        event,
+        texts: texts.collect(),
+        numbers: numbers.collect(),
+    }
+}
+
+/// A column with codes of its own, in reverse: no kernel may take them for the question's.
+fn coded<'a>(
+    values: impl Iterator<Item = Option<Cow<'a, str>>>,
+    dictionary: &mut Dictionary,
+) -> Coded {
+    let code = |value: Option<Cow<'_, str>>| value.map_or(ABSENT, |text| dictionary.intern(&text));
+    let codes: Vec<u32> = values.map(code).collect();
+    let last = dictionary.len() as u32;
+    let own = |code: &u32| if *code == ABSENT { 0 } else { last - code };
+    let global = (0..last).map(|own| if own == 0 { ABSENT } else { last - own }).collect();
+    let codes = Codes::new(codes.iter().map(own), dictionary.len());
+    Coded { codes: Arc::new(codes), global: Arc::new(global) }
 }

@@ -10,7 +10,7 @@ use super::{Shape, bits};
 use crate::events::{ABSENT, Dictionaries, Run};
 use crate::exact_sum::ExactSum;
 use crate::filter::Matcher;
-use crate::kernel::{Kernel, Key, Partial};
+use crate::kernel::{Key, Partial, RunKernel};
 
 pub(super) struct Counter {
     shape: Arc<Shape>,
@@ -156,7 +156,7 @@ impl Counter {
     }
 }
 
-impl Kernel for Counter {
+impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.learn(dictionaries);
         let find = |column: crate::filter::TextColumn, text: &str| {

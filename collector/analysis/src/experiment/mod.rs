@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use crate::answer::LATENESS_MS;
 use crate::events::{EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
-use crate::kernel::{Analysis, Kernel, Partial};
+use crate::kernel::{Analysis, ByRun, Kernel, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::duration_ms;
 use crate::{Answer, AnswerBody, Facts};
@@ -279,7 +279,8 @@ impl Analysis for Experiment {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(counter::Counter::new(Arc::clone(&self.shape), self.matcher.clone()))
+        let counter = counter::Counter::new(Arc::clone(&self.shape), self.matcher.clone());
+        Box::new(ByRun::new(&self.plan, counter))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {

@@ -1,6 +1,7 @@
 //! The columns a question needs: names while it is compiled, places in a run afterwards.
 
-use crate::events::{Dictionaries, Dictionary, EventSet, Run, ScanPlan};
+use crate::columns::{Block, Coded};
+use crate::events::{Actors, Dictionaries, Dictionary, EventSet, Run, ScanPlan};
 
 /// The columns a question asks for, each once.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +37,8 @@ fn position(names: &mut Vec<String>, name: &str) -> usize {
 impl ScanPlan {
     /// A plan with these columns.
     pub(crate) fn with(columns: Columns, from_ms: i64, to_ms: i64, events: EventSet) -> Self {
-        Self { from_ms, to_ms, events, texts: columns.texts, numbers: columns.numbers }
+        let Columns { texts, numbers } = columns;
+        Self { from_ms, to_ms, events, texts, numbers, actors: Actors::Never }
     }
 }
 
@@ -56,6 +58,15 @@ impl TextColumn {
         match self {
             Self::Event => run.event,
             Self::Prop(column) => run.texts[column],
+        }
+    }
+
+    /// The codes of a block.
+    #[inline]
+    pub fn of_block(self, block: &Block) -> &Coded {
+        match self {
+            Self::Event => &block.event,
+            Self::Prop(column) => &block.texts[column],
         }
     }
 

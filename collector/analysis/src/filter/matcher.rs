@@ -1,6 +1,10 @@
 //! Which patterns of a question an event matches.
 
+use std::ops::Range;
+
 use super::Filter;
+use crate::columns::Block;
+use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, Run};
 
 /// Which of up to 64 event patterns a row matches: a look-up by event code, then the filters of
@@ -57,5 +61,155 @@ impl Matcher {
             }
         }
         mask
+    }
+
+    /// The masks of a block's rows; 0 for rows that the plan does not want.
+    pub fn look(
+        &mut self,
+        block: &Block,
+        dictionaries: &Dictionaries,
+        times: &Range<i64>,
+        masks: &mut Masks,
+    ) {
+        self.learn(dictionaries);
+        if self.is_small() {
+            self.fill(block, times, masks.small());
+        } else {
+            self.fill(block, times, masks.large());
+        }
+    }
+
+    /// Whether the masks are bytes.
+    pub fn is_small(&self) -> bool {
+        self.names.len() <= u8::BITS as usize
+    }
+
+    fn fill<M: Mask>(&self, block: &Block, times: &Range<i64>, masks: &mut Vec<M>) {
+        let by_code: Vec<M> = self.table.iter().map(|mask| M::of(*mask)).collect();
+        let by_code = block.event.table(&by_code);
+        masks.clear();
+        masks.resize(block.rows.start, M::of(0));
+        each_width!(&*block.event.codes, codes => {
+            masks.extend(codes[block.rows.clone()].iter().map(|code| by_code[*code as usize]));
+        });
+        if !block.all_in_time {
+            for row in block.rows.clone() {
+                if !times.contains(&block.ts.get(row)) {
+                    masks[row] = M::of(0);
+                }
+            }
+        }
+        for (index, filter) in &self.filters {
+            let other = M::of(!(1 << index));
+            let rows = &mut masks[block.rows.clone()];
+            for (mask, passes) in rows.iter_mut().zip(filter.select(block)) {
+                *mask = if passes { *mask } else { *mask & other };
+            }
+        }
+    }
+}
+
+/// The masks of a block's rows, by row.
+#[derive(Debug, Clone)]
+pub enum Masks {
+    /// Up to eight patterns.
+    Small(Vec<u8>),
+    /// More.
+    Large(Vec<u64>),
+}
+
+impl Default for Masks {
+    fn default() -> Self {
+        Self::Small(Vec::new())
+    }
+}
+
+impl Masks {
+    /// The mask of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> u64 {
+        match self {
+            Self::Small(masks) => u64::from(masks[row]),
+            Self::Large(masks) => masks[row],
+        }
+    }
+
+    /// Take bits away from a row.
+    pub fn clear_bits(&mut self, row: usize, bits: u64) {
+        match self {
+            Self::Small(masks) => masks[row] &= !bits as u8,
+            Self::Large(masks) => masks[row] &= !bits,
+        }
+    }
+
+    fn small(&mut self) -> &mut Vec<u8> {
+        if !matches!(self, Self::Small(_)) {
+            *self = Self::Small(Vec::new());
+        }
+        let Self::Small(masks) = self else { unreachable!("made above") };
+        masks
+    }
+
+    fn large(&mut self) -> &mut Vec<u64> {
+        if !matches!(self, Self::Large(_)) {
+            *self = Self::Large(Vec::new());
+        }
+        let Self::Large(masks) = self else { unreachable!("made above") };
+        masks
+    }
+}
+
+/// An integer with a bit per pattern.
+pub trait Mask: Copy + std::ops::BitAnd<Output = Self> + 'static {
+    /// The low bits.
+    fn of(mask: u64) -> Self;
+    /// All bits.
+    fn bits(self) -> u64;
+    /// Masks of this width; none when they have another.
+    fn all(masks: &Masks) -> &[Self];
+    /// The first place from `from` on whose mask has one of these bits.
+    fn find(masks: &[Self], from: usize, bits: u64) -> Option<usize> {
+        let at = masks[from..].iter().position(|mask| mask.bits() & bits != 0)?;
+        Some(from + at)
+    }
+}
+
+impl Mask for u64 {
+    fn of(mask: u64) -> Self {
+        mask
+    }
+    #[inline]
+    fn bits(self) -> u64 {
+        self
+    }
+    fn all(masks: &Masks) -> &[Self] {
+        if let Masks::Large(masks) = masks { masks } else { &[] }
+    }
+}
+
+impl Mask for u8 {
+    fn of(mask: u64) -> Self {
+        mask as u8
+    }
+    #[inline]
+    fn bits(self) -> u64 {
+        u64::from(self)
+    }
+    fn all(masks: &Masks) -> &[Self] {
+        if let Masks::Small(masks) = masks { masks } else { &[] }
+    }
+    /// Eight rows at a time.
+    #[inline]
+    fn find(masks: &[Self], from: usize, bits: u64) -> Option<usize> {
+        let every = u64::from_ne_bytes([bits as u8; 8]);
+        let (words, rest) = masks[from..].as_chunks::<8>();
+        for (at, word) in words.iter().enumerate() {
+            if u64::from_ne_bytes(*word) & every != 0 {
+                let within = word.iter().position(|mask| mask & bits as u8 != 0)?;
+                return Some(from + at * 8 + within);
+            }
+        }
+        let at = rest.iter().position(|mask| mask & bits as u8 != 0)?;
+        Some(from + words.len() * 8 + at)
     }
 }

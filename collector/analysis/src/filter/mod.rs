@@ -22,6 +22,8 @@ use std::cmp::Ordering;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
+use crate::columns::Block;
+use crate::each_width;
 use crate::events::{Dictionaries, Run};
 use crate::question::QuestionError;
 
@@ -31,7 +33,7 @@ mod matcher;
 mod tests;
 
 pub use columns::{Columns, TextColumn};
-pub use matcher::Matcher;
+pub use matcher::{Mask, Masks, Matcher};
 
 /// Tests in one `where`, groups included: more is a mistake or an attack.
 const MAX_TESTS: usize = 200;
@@ -375,6 +377,13 @@ impl Filter {
     pub fn is_always(&self) -> bool {
         matches!(self.0, Check::Always)
     }
+
+    /// Which rows of a block pass: one per row of [`Block::rows`]. [`Self::learn`] comes first.
+    pub fn select(&self, block: &Block) -> Vec<bool> {
+        let mut selected = vec![true; block.rows.len()];
+        self.0.keep(block, &mut selected);
+        selected
+    }
 }
 
 impl Check {
@@ -388,6 +397,39 @@ impl Check {
                 let dictionary = column.dictionary(dictionaries);
                 for code in table.len()..dictionary.len() {
                     table.push(test.holds(dictionary.text(code as u32)));
+                }
+            }
+        }
+    }
+
+    /// Keep of the selected rows those that pass. A test of a text costs one look-up a row.
+    fn keep(&self, block: &Block, selected: &mut [bool]) {
+        match self {
+            Self::Always => {}
+            Self::All(parts) => parts.iter().for_each(|part| part.keep(block, selected)),
+            Self::Any(parts) => {
+                let mut any = vec![false; selected.len()];
+                for part in parts {
+                    let mut passing = vec![true; selected.len()];
+                    part.keep(block, &mut passing);
+                    any.iter_mut().zip(passing).for_each(|(any, passes)| *any |= passes);
+                }
+                selected.iter_mut().zip(any).for_each(|(selected, any)| *selected &= any);
+            }
+            Self::Text { column, table, .. } => {
+                let coded = column.of_block(block);
+                let table = coded.table(table);
+                each_width!(&*coded.codes, codes => {
+                    let codes = &codes[block.rows.clone()];
+                    for (selected, code) in selected.iter_mut().zip(codes) {
+                        *selected &= table[*code as usize];
+                    }
+                });
+            }
+            Self::Number { column, test } => {
+                let numbers = &block.numbers[*column];
+                for (selected, row) in selected.iter_mut().zip(block.rows.clone()) {
+                    *selected = *selected && test.holds(numbers.get(row));
                 }
             }
         }

@@ -1,28 +1,37 @@
-//! Counting the people of a funnel, and reading the counts.
+//! Counting the people of a funnel.
 //!
 //! Table: `(0, value, steps reached)` → persons. Bags: `(1, value, step)` → time since the step
 //! before, for `step ≥ 1` (from 0); `(2, value)` → time from the first step to the last. `value`
 //! is the breakdown value of the chain's first event. A person has one chain, so every figure adds
 //! up over values: `other` is exact.
+//!
+//! Most events of a funnel are starts, and of those only the last one before a later step matters.
+//! So a person's rows are searched for events that are more than a start, eight rows at a time, and
+//! for each one found the start before it is looked up.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
-use super::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
 use super::chain::{Chains, ClickHouse};
 use super::ties::{self, Tied};
 use super::{Rule, Shape};
-use crate::answer::{Group, ratio};
-use crate::events::{ABSENT, Dictionaries, Run};
-use crate::filter::Matcher;
+use crate::columns::{Block, Span};
+use crate::events::{ABSENT, Dictionaries};
+use crate::filter::{Mask, Masks, Matcher};
 use crate::kernel::{Kernel, Key, Partial};
-use crate::quantile::quantiles;
+
+/// The bit of the first step.
+const START: u64 = 1;
 
 /// The kernel.
 pub(super) struct Counter {
     shape: Arc<Shape>,
+    times: Range<i64>,
     matcher: Matcher,
+    /// By slot: which steps and exclusions the block's rows match.
+    masks: Vec<Masks>,
+    /// By span of the person: what makes a row of it a number that rises over all of them.
+    shifts: Vec<u32>,
     chains: Chains,
     /// Bits of the matcher that are steps.
     step_bits: u64,
@@ -39,57 +48,177 @@ struct Counts {
     times_ms: Vec<Vec<f64>>,
 }
 
+/// A person's rows with their masks.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    spans: &'a [Span<'a>],
+    masks: &'a [Masks],
+    shifts: &'a [u32],
+}
+
+/// The rows of one span.
+#[derive(Clone, Copy)]
+struct Part<'a, M> {
+    span: &'a Span<'a>,
+    /// By row of the block.
+    masks: &'a [M],
+    shift: u32,
+}
+
+impl<'a> Rows<'a> {
+    fn part<M: Mask>(self, at: usize) -> Part<'a, M> {
+        let span = &self.spans[at];
+        Part { span, masks: M::all(&self.masks[span.slot]), shift: self.shifts[at] }
+    }
+
+    /// The first start of all.
+    fn first_start<M: Mask>(self) -> Option<(&'a Span<'a>, usize)> {
+        (0..self.spans.len()).find_map(|at| {
+            let part = self.part::<M>(at);
+            let rows = &part.span.rows;
+            let row = M::find(&part.masks[..rows.end], rows.start, START)?;
+            Some((part.span, row))
+        })
+    }
+
+    /// The last start before a row of a span, and not before the place `from`.
+    fn last_start<M: Mask>(self, at: usize, row: usize, from: u32) -> Option<(u32, i64)> {
+        for span in (0..=at).rev() {
+            let part = self.part::<M>(span);
+            let mut rows = part.span.rows.clone();
+            if span == at {
+                rows.end = row;
+            }
+            for row in rows.rev() {
+                if part.place(row) < from {
+                    return None;
+                }
+                if part.masks[row].bits() & START != 0 {
+                    return Some((part.place(row), part.at_ms(row)));
+                }
+            }
+        }
+        None
+    }
+
+    /// The span and row of a place.
+    fn find(self, place: u32) -> Option<(&'a Span<'a>, usize)> {
+        self.spans.iter().zip(self.shifts).find_map(|(span, shift)| {
+            let row = place.wrapping_sub(*shift) as usize;
+            span.rows.contains(&row).then_some((span, row))
+        })
+    }
+}
+
+impl<M: Mask> Part<'_, M> {
+    fn place(&self, row: usize) -> u32 {
+        (row as u32).wrapping_add(self.shift)
+    }
+
+    fn at_ms(&self, row: usize) -> i64 {
+        self.span.block.ts.get(row)
+    }
+
+    fn mask(&self, row: usize) -> u64 {
+        self.masks[row].bits()
+    }
+
+    /// The rows of one millisecond around a row.
+    fn instant(&self, row: usize) -> Range<usize> {
+        let at_ms = self.at_ms(row);
+        let rows = &self.span.rows;
+        let before = (rows.start..row).rev().take_while(|&row| self.at_ms(row) == at_ms);
+        let after = (row + 1..rows.end).take_while(|&row| self.at_ms(row) == at_ms);
+        row - before.count()..row + 1 + after.count()
+    }
+}
+
 impl Counter {
-    pub(super) fn new(shape: Arc<Shape>, matcher: Matcher) -> Self {
+    pub(super) fn new(shape: Arc<Shape>, matcher: Matcher, times: Range<i64>) -> Self {
         let steps = shape.steps;
         Self {
             chains: Chains::new(steps, shape.window_ms),
             step_bits: u64::MAX >> (64 - steps),
+            masks: Vec::new(),
+            shifts: Vec::new(),
             tied: Vec::new(),
             groups: Vec::new(),
+            times,
             shape,
             matcher,
         }
     }
 
-    fn walk(&mut self, run: &Run<'_>) {
+    /// Take a person's events until the last step is reached.
+    fn walk<M: Mask>(&mut self, rows: Rows<'_>) {
         self.chains.clear();
-        let (ts, rows) = (run.ts, run.len());
-        let mut row = 0;
-        while row < rows {
-            let at_ms = ts[row];
-            if row + 1 < rows && ts[row + 1] == at_ms {
-                let end = row + ts[row..].partition_point(|at| *at == at_ms);
-                self.instant(run, row, end);
-                row = end;
-            } else {
-                let mask = self.matcher.mask(run, row);
-                self.one(at_ms, row, mask);
-                row += 1;
-            }
-            if self.chains.is_done() {
-                return;
+        // Starts before this place were looked at.
+        let mut seen = 0;
+        for at in 0..rows.spans.len() {
+            let part = rows.part::<M>(at);
+            let masks = &part.masks[..part.span.rows.end];
+            let mut next = part.span.rows.start;
+            while let Some(row) = M::find(masks, next, !START) {
+                let instant = part.instant(row);
+                if let Some((place, at_ms)) = rows.last_start::<M>(at, instant.start, seen) {
+                    self.chains.start(at_ms, place);
+                }
+                next = instant.end;
+                seen = part.place(next);
+                self.instant(&part, instant);
+                if self.chains.is_done() {
+                    return;
+                }
             }
         }
     }
 
-    /// An event that shares its millisecond with no other, or whose order is known.
-    #[inline]
-    fn one(&mut self, at_ms: i64, row: usize, mask: u64) {
-        if mask == 0 {
-            return;
+    /// Take the rows of one millisecond; the start before them is taken.
+    fn instant<M: Mask>(&mut self, part: &Part<'_, M>, rows: Range<usize>) {
+        let at_ms = part.at_ms(rows.start);
+        if self.shape.rule == Rule::ClickHouse {
+            let all = rows.clone().fold(0, |all, row| all | part.mask(row));
+            let start = rows.clone().find(|row| part.mask(*row) & START != 0);
+            let place = part.place(start.unwrap_or(rows.start));
+            return ClickHouse(&mut self.chains).take(at_ms, place, all);
         }
-        let kills = self.kills(mask);
-        self.chains.kill(kills);
-        let mut steps = mask & self.step_bits;
-        // A start after the range is none; later steps may be.
-        if at_ms >= self.shape.to_ms {
-            steps &= !1;
+        let actors = part.span.block.actors.as_ref().filter(|_| rows.len() > 1);
+        if let Some(actors) = actors
+            && actors[rows.clone()].iter().any(|actor| *actor != actors[rows.start])
+        {
+            return self.tie(part, at_ms, rows, actors);
         }
-        match self.shape.rule {
-            Rule::Ours => self.chains.take(at_ms, row as u32, steps),
-            Rule::ClickHouse => ClickHouse(&mut self.chains).take(at_ms, row as u32, steps),
+        for row in rows.filter(|row| part.mask(*row) != 0) {
+            let kills = self.kills(part.mask(row));
+            self.chains.kill(kills);
+            self.chains.take(at_ms, part.place(row), part.mask(row) & self.step_bits);
         }
+    }
+
+    /// Take rows of one millisecond that came from several devices.
+    fn tie<M: Mask>(
+        &mut self,
+        part: &Part<'_, M>,
+        at_ms: i64,
+        rows: Range<usize>,
+        actors: &[u64],
+    ) {
+        let mut tied = std::mem::take(&mut self.tied);
+        tied.clear();
+        let mut excluded = 0;
+        for row in rows {
+            excluded |= part.mask(row);
+            let mask = part.mask(row) & self.step_bits;
+            if mask != 0 {
+                tied.push(Tied { actor: actors[row], row: part.place(row), mask });
+            }
+        }
+        // In the best order an exclusion comes after the steps that lead out of its reach and
+        // before those that lead into it: it ends the chains that did nothing in this instant.
+        ties::take(&mut self.chains, self.shape.steps, at_ms, &mut tied);
+        let kills = self.kills(excluded);
+        self.chains.kill_idle(kills, at_ms);
+        self.tied = tied;
     }
 
     /// The steps reached whose chains an event ends.
@@ -104,80 +233,87 @@ impl Counter {
         kills
     }
 
-    /// Several events of one millisecond.
-    fn instant(&mut self, run: &Run<'_>, start: usize, end: usize) {
-        let at_ms = run.ts[start];
-        if self.shape.rule == Rule::ClickHouse {
-            let masks = (start..end).map(|row| self.matcher.mask(run, row));
-            let (mut all, mut starts_at) = (0, None);
-            for (offset, mask) in masks.enumerate() {
-                all |= mask;
-                if mask & 1 == 1 {
-                    starts_at.get_or_insert(start + offset);
-                }
-            }
-            return self.one(at_ms, starts_at.unwrap_or(start), all);
-        }
-        let actors = &run.actor[start..end];
-        if actors.iter().all(|actor| *actor == actors[0]) {
-            for row in start..end {
-                let mask = self.matcher.mask(run, row);
-                self.one(at_ms, row, mask);
+    fn count<M: Mask>(&mut self, rows: Rows<'_>) {
+        let furthest = self.chains.best().filter(|(reached, _)| *reached > 1);
+        let Some((reached, chain)) = furthest else {
+            // Whoever got no further counts at the first of all starts.
+            if let Some(start) = rows.first_start::<M>() {
+                group(&mut self.groups, &self.shape, start).persons[0] += 1;
             }
             return;
-        }
-        let may_start = if at_ms < self.shape.to_ms { u64::MAX } else { !1 };
-        let mut tied = std::mem::take(&mut self.tied);
-        tied.clear();
-        let mut excluded = 0;
-        for row in start..end {
-            let mask = self.matcher.mask(run, row);
-            excluded |= mask;
-            let steps = mask & self.step_bits & may_start;
-            if steps != 0 {
-                tied.push(Tied { actor: run.actor[row], row: row as u32, mask: steps });
-            }
-        }
-        // In the best order an exclusion comes after the steps that lead out of its reach and
-        // before those that lead into it: it ends the chains that did nothing in this instant.
-        ties::take(&mut self.chains, self.shape.steps, at_ms, &mut tied);
-        let kills = self.kills(excluded);
-        self.chains.kill_idle(kills, at_ms);
-        self.tied = tied;
-    }
-
-    fn count(&mut self, run: &Run<'_>) {
-        let Some((reached, chain)) = self.chains.best() else { return };
+        };
         let mut links = chain.peekable();
-        let start = links.peek().map_or((0, 0), |last| (last.start_row, last.start_ms));
-        let code = self.shape.breakdown.map_or(ABSENT, |column| column.of(run)[start.0 as usize]);
-        let code = code as usize;
-        if code >= self.groups.len() {
-            self.groups.resize(code + 1, None);
-        }
-        let steps = self.shape.steps;
-        let counts = self.groups[code].get_or_insert_with(|| {
-            Box::new(Counts { persons: vec![0; steps], times_ms: vec![Vec::new(); steps] })
-        });
+        let last = links.peek().copied();
+        let Some(start) = last.and_then(|last| rows.find(last.start_row)) else { return };
+        let counts = group(&mut self.groups, &self.shape, start);
         counts.persons[reached - 1] += 1;
         let mut step = reached - 1;
         while let Some(link) = links.next() {
             let Some(before) = links.peek() else { break };
             counts.times_ms[step].push((link.at_ms - before.at_ms) as f64);
-            if step + 1 == steps {
-                counts.times_ms[0].push((link.at_ms - start.1) as f64);
+            if step + 1 == self.shape.steps {
+                counts.times_ms[0].push((link.at_ms - link.start_ms) as f64);
             }
             step -= 1;
         }
     }
 }
 
+/// The counts of the group to which a chain with this first event belongs.
+fn group<'a>(
+    groups: &'a mut Vec<Option<Box<Counts>>>,
+    shape: &Shape,
+    (span, row): (&Span<'_>, usize),
+) -> &'a mut Counts {
+    let column = shape.breakdown.map(|column| column.of_block(span.block));
+    let code = column.map_or(ABSENT, |column| column.get(row)) as usize;
+    if code >= groups.len() {
+        groups.resize(code + 1, None);
+    }
+    let steps = shape.steps;
+    groups[code].get_or_insert_with(|| {
+        Box::new(Counts { persons: vec![0; steps], times_ms: vec![Vec::new(); steps] })
+    })
+}
+
 impl Kernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        debug_assert!(run.ts.first().is_none_or(|at| *at >= self.shape.from_ms));
-        self.matcher.learn(dictionaries);
-        self.walk(run);
-        self.count(run);
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.masks.len() <= slot {
+            self.masks.resize_with(slot + 1, Masks::default);
+        }
+        let masks = &mut self.masks[slot];
+        self.matcher.look(block, dictionaries, &self.times, masks);
+        // A start after the range is none; later steps may be.
+        if block.last_ms >= self.shape.to_ms {
+            for row in block.rows.clone() {
+                if block.ts.get(row) >= self.shape.to_ms {
+                    masks.clear_bits(row, START);
+                }
+            }
+        }
+    }
+
+    fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
+        let (masks, mut shifts) = (std::mem::take(&mut self.masks), std::mem::take(&mut self.shifts));
+        shifts.clear();
+        let mut before = 0;
+        for span in spans {
+            shifts.push(u32::wrapping_sub(before, span.rows.start as u32));
+            before += span.rows.len() as u32;
+        }
+        let rows = Rows { spans, masks: &masks, shifts: &shifts };
+        match masks.first() {
+            None => {}
+            Some(_) if self.matcher.is_small() => {
+                self.walk::<u8>(rows);
+                self.count::<u8>(rows);
+            }
+            Some(_) => {
+                self.walk::<u64>(rows);
+                self.count::<u64>(rows);
+            }
+        }
+        (self.masks, self.shifts) = (masks, shifts);
     }
 
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
@@ -206,112 +342,4 @@ impl Kernel for Counter {
         }
         partial
     }
-}
-
-/// The people and times of one line of the answer.
-#[derive(Debug, Clone)]
-struct Line {
-    reached: Vec<u64>,
-    times_ms: Vec<Vec<f64>>,
-}
-
-impl Line {
-    fn new(steps: usize) -> Self {
-        Self { reached: vec![0; steps], times_ms: vec![Vec::new(); steps] }
-    }
-
-    fn entered(&self) -> u64 {
-        self.reached.iter().sum()
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (sum, more) in self.reached.iter_mut().zip(&other.reached) {
-            *sum += more;
-        }
-        for (bag, more) in self.times_ms.iter_mut().zip(&other.times_ms) {
-            bag.extend(more);
-        }
-    }
-
-    fn read(mut self, events: &[Option<String>]) -> (Vec<FunnelStep>, Durations) {
-        let mut persons = self.entered();
-        let entered = persons;
-        let mut previous = persons;
-        let mut steps = Vec::with_capacity(events.len());
-        let [median_ms, p90_ms] = quantiles(&mut self.times_ms[0], [0.5, 0.9]);
-        let times = Durations { persons: self.times_ms[0].len() as u64, median_ms, p90_ms };
-        for (step, event) in events.iter().enumerate() {
-            let [median_ms, p90_ms] = match step {
-                0 => [None, None],
-                step => quantiles(&mut self.times_ms[step], [0.5, 0.9]),
-            };
-            steps.push(FunnelStep {
-                step: step + 1,
-                event: event.clone(),
-                persons,
-                conversion_ratio: ratio(persons, entered),
-                from_previous_ratio: ratio(persons, previous),
-                median_ms,
-                p90_ms,
-            });
-            previous = persons;
-            persons -= self.reached[step];
-        }
-        (steps, times)
-    }
-}
-
-/// The answer of a merged table.
-pub(super) fn read(
-    partial: &Partial,
-    events: &[Option<String>],
-    broken_down: bool,
-    limit: usize,
-) -> FunnelAnswer {
-    let steps = events.len();
-    let mut lines: HashMap<&Key, Line> = HashMap::new();
-    for (key, row) in &partial.rows {
-        if let [_, value, reached] = &key[..] {
-            let reached = reached.int().unwrap_or(1) as usize;
-            lines.entry(value).or_insert_with(|| Line::new(steps)).reached[reached - 1] +=
-                row[0] as u64;
-        }
-    }
-    for (key, bag) in &partial.bags {
-        let step = key.get(2).and_then(Key::int).unwrap_or(0) as usize;
-        if let Some(line) = lines.get_mut(&key[1]) {
-            line.times_ms[step].extend(bag);
-        }
-    }
-    let mut everybody = Line::new(steps);
-    lines.values().for_each(|line| everybody.merge(line));
-    let breakdown = if broken_down { groups(lines, events, limit) } else { Vec::new() };
-    let (steps, time_to_convert) = everybody.read(events);
-    FunnelAnswer { steps, breakdown, time_to_convert }
-}
-
-/// Values by falling number of entries (equal ones by name), then "absent", then the rest.
-fn groups(lines: HashMap<&Key, Line>, events: &[Option<String>], limit: usize) -> Vec<FunnelGroup> {
-    let mut lines: Vec<(&Key, Line)> = lines.into_iter().collect();
-    lines.sort_by(|(a, first), (b, second)| {
-        second.entered().cmp(&first.entered()).then_with(|| a.cmp(b))
-    });
-    let absent = lines.iter().position(|(key, _)| **key == Key::None).map(|at| lines.remove(at));
-    let beyond = lines.split_off(limit.min(lines.len()));
-    let mut all: Vec<(Group, Option<String>, Line)> = lines
-        .into_iter()
-        .map(|(key, line)| (Group::Value, key.text().map(str::to_owned), line))
-        .collect();
-    all.extend(absent.map(|(_, line)| (Group::Absent, None, line)));
-    if !beyond.is_empty() {
-        let mut other = Line::new(events.len());
-        beyond.iter().for_each(|(_, line)| other.merge(line));
-        all.push((Group::Other, None, other));
-    }
-    all.into_iter()
-        .map(|(group, value, line)| {
-            let (steps, time_to_convert) = line.read(events);
-            FunnelGroup { group, value, steps, time_to_convert }
-        })
-        .collect()
 }

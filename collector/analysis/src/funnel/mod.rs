@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::events::{EventSet, ScanPlan};
+use crate::events::{Actors, EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
@@ -32,6 +32,7 @@ use crate::{Answer, Facts};
 pub mod answer;
 pub mod chain;
 mod counter;
+mod read;
 #[cfg(test)]
 mod tests;
 mod ties;
@@ -179,7 +180,10 @@ pub(crate) fn compile(
         Rule::ClickHouse => common.to_ms,
     };
     let analysis = Funnel {
-        plan: ScanPlan::with(columns, common.from_ms, scan_to_ms, events),
+        plan: ScanPlan {
+            actors: Actors::AtTies,
+            ..ScanPlan::with(columns, common.from_ms, scan_to_ms, events)
+        },
         matcher: Matcher::new(patterns),
         shape: Arc::new(Shape {
             steps,
@@ -261,11 +265,12 @@ impl Analysis for Funnel {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(counter::Counter::new(Arc::clone(&self.shape), self.matcher.clone()))
+        let times = self.plan.from_ms..self.plan.to_ms;
+        Box::new(counter::Counter::new(Arc::clone(&self.shape), self.matcher.clone(), times))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
-        let body = counter::read(partial, &self.events, self.shape.breakdown.is_some(), self.limit);
+        let body = read::read(partial, &self.events, self.shape.breakdown.is_some(), self.limit);
         Answer {
             complete: facts.now_ms >= self.complete_after_ms,
             body: crate::AnswerBody::Funnel(body),

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
 use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher};
-use crate::kernel::{Analysis, Kernel, Partial};
+use crate::kernel::{Analysis, ByRun, Kernel, Partial, RunKernel};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, DAY_MS, Unit};
 
@@ -234,13 +234,14 @@ impl Analysis for Retention {
 
     fn kernel(&self) -> Box<dyn Kernel> {
         let shape = Arc::clone(&self.shape);
-        Box::new(Counter {
+        let counter = Counter {
             matcher: self.matcher.clone(),
             starts: Vec::new(),
             returns: Vec::new(),
             counts: vec![0; shape.cohorts * (shape.periods + 1)],
             shape,
-        })
+        };
+        Box::new(ByRun::new(&self.plan, counter))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -288,7 +289,7 @@ struct Counter {
     counts: Vec<u64>,
 }
 
-impl Kernel for Counter {
+impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
         self.starts.clear();

@@ -5,14 +5,16 @@
 //! a row. Bags: `(1, series, group, column)` → values, for extremes and quantiles. A group is a
 //! value of the breakdown; in the second pass `other` is [`OTHER`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::{Measure, Shape};
-use crate::events::{ABSENT, Dictionaries, Run};
+use crate::columns::{Block, Span};
+use crate::events::{ABSENT, Dictionaries};
 use crate::exact_sum::{DIGITS, ExactSum};
-use crate::filter::Matcher;
+use crate::filter::{Mask, Masks, Matcher};
 use crate::kernel::{Kernel, Key, Partial};
 
 /// Columns of one row of the table: a value seen on one day should not cost a year of columns.
@@ -23,7 +25,10 @@ pub(super) const OTHER: Key = Key::Int(0);
 
 pub(super) struct Counter {
     shape: Arc<Shape>,
+    times: Range<i64>,
     matcher: Matcher,
+    /// By slot: which series the block's rows belong to.
+    masks: Vec<Masks>,
     listed: Option<Arc<Vec<Vec<Key>>>>,
     /// In the second pass: group by breakdown code, per series.
     groups: Vec<Vec<u32>>,
@@ -81,11 +86,14 @@ impl Cells {
         self.persons.push((0, 0));
     }
 
+    /// Count a person, once. Says whether they are new to the cell.
     #[inline]
-    fn person(&mut self, cell: usize, person: u64) {
+    fn person(&mut self, cell: usize, person: u64) -> bool {
         let (count, last) = &mut self.persons[cell];
-        *count += u64::from(*last != person);
+        let is_new = *last != person;
+        *count += u64::from(is_new);
         *last = person;
+        is_new
     }
 
     fn value(&mut self, cell: usize, value: f64, measure: Measure) {
@@ -121,6 +129,7 @@ impl Counter {
     pub(super) fn new(
         shape: Arc<Shape>,
         matcher: Matcher,
+        times: Range<i64>,
         listed: Option<Arc<Vec<Vec<Key>>>>,
     ) -> Self {
         let series = shape.lines.len();
@@ -129,7 +138,9 @@ impl Counter {
             cells: (0..series).map(|_| Cells::default()).collect(),
             groups: vec![Vec::new(); series],
             person: 0,
+            masks: Vec::new(),
             shape,
+            times,
             matcher,
             listed,
         }
@@ -164,45 +175,50 @@ impl Counter {
     }
 }
 
-impl Kernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.matcher.learn(dictionaries);
-        self.learn_groups(dictionaries);
-        self.person += 1;
+impl Counter {
+    /// Count the rows of one span. `period` is the range they are in, which only moves on.
+    fn count<M: Mask>(&mut self, span: &Span<'_>, masks: &[M], period: &mut usize) {
         let shape = &*self.shape;
-        let codes = shape.breakdown.map(|column| column.of(run));
-        // The range before comes first in time.
-        let mut period = shape.periods.len() - 1;
-        for row in 0..run.len() {
-            let mut mask = self.matcher.mask(run, row);
-            if mask == 0 {
-                continue;
+        let block = span.block;
+        let codes = shape.breakdown.map(|column| column.of_block(block));
+        let masks = &masks[..span.rows.end];
+        let (mut bucket, mut bucket_end_ms) = (0, i64::MIN);
+        let mut next = span.rows.start;
+        while let Some(row) = M::find(masks, next, u64::MAX) {
+            next = row + 1;
+            let at_ms = block.ts.get(row);
+            if at_ms >= bucket_end_ms {
+                // The range before comes first in time.
+                if *period == 1 && at_ms >= shape.from_ms {
+                    *period = 0;
+                }
+                let buckets = &shape.periods[*period];
+                bucket = buckets.index(at_ms);
+                bucket_end_ms = buckets.end_ms(bucket);
+                if *period == 1 {
+                    bucket_end_ms = bucket_end_ms.min(shape.from_ms);
+                }
             }
-            let at_ms = run.ts[row];
-            if period == 1 && at_ms >= shape.from_ms {
-                period = 0;
-            }
-            let buckets = &shape.periods[period];
-            let bucket = buckets.index(at_ms);
-            let base = if period == 0 { 0 } else { shape.periods[0].len() + 1 };
-            let code = codes.map_or(ABSENT, |codes| codes[row]);
+            let base = if *period == 0 { 0 } else { shape.periods[0].len() + 1 };
+            let total = base + shape.periods[*period].len();
+            let code = codes.map_or(ABSENT, |codes| codes.get(row));
+            let mut mask = masks[row].bits();
             while mask != 0 {
                 let series = mask.trailing_zeros() as usize;
                 mask &= mask - 1;
                 let line = &shape.lines[series];
-                let value = line.number.map_or(0.0, |column| run.numbers[column][row]);
+                let value = line.number.map_or(0.0, |column| block.numbers[column].get(row));
                 if value.is_nan() {
                     continue;
                 }
                 let group =
                     if self.listed.is_some() { self.groups[series][code as usize] } else { code };
-                let key = u64::from(group) * self.width as u64 + base as u64;
+                let key = u64::from(group) * self.width as u64;
                 let cells = &mut self.cells[series];
-                let cell = cells.at(key + bucket as u64);
+                let cell = cells.at(key + (base + bucket) as u64);
                 cells.events[cell] += 1;
-                if line.measure.counts_persons() {
-                    cells.person(cell, self.person);
-                    let total = cells.at(key + buckets.len() as u64);
+                if line.measure.counts_persons() && cells.person(cell, self.person) {
+                    let total = cells.at(key + total as u64);
                     cells.person(total, self.person);
                 }
                 if line.number.is_some() {
@@ -210,6 +226,29 @@ impl Kernel for Counter {
                 }
             }
         }
+    }
+}
+
+impl Kernel for Counter {
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.masks.len() <= slot {
+            self.masks.resize_with(slot + 1, Masks::default);
+        }
+        self.matcher.look(block, dictionaries, &self.times, &mut self.masks[slot]);
+        self.learn_groups(dictionaries);
+    }
+
+    fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
+        self.person += 1;
+        let mut period = self.shape.periods.len() - 1;
+        let masks = std::mem::take(&mut self.masks);
+        for span in spans {
+            match &masks[span.slot] {
+                Masks::Small(masks) => self.count(span, masks, &mut period),
+                Masks::Large(masks) => self.count(span, masks, &mut period),
+            }
+        }
+        self.masks = masks;
     }
 
     fn finish(mut self: Box<Self>, dictionaries: &Dictionaries) -> Partial {

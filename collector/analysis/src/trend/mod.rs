@@ -279,6 +279,7 @@ impl Analysis for Trend {
         Box::new(counter::Counter::new(
             Arc::clone(&self.shape),
             self.matcher.clone(),
+            self.plan.from_ms..self.plan.to_ms,
             self.listed.clone(),
         ))
     }

@@ -1,0 +1,239 @@
+//! How events lie in memory: columns of blocks, as narrow as their values allow.
+//!
+//! In: decoded columns, which a store keeps between questions. Out: [`Block`]s and [`Span`]s of
+//! their rows, which kernels read in place: nothing is copied for a person.
+//!
+//! Invariant: all columns of a block have as many rows, ordered by person and then by
+//! `(ts, device sequence, event id)`.
+//!
+//! Deliberately elsewhere: what a kernel wants to see ([`ScanPlan`](crate::events::ScanPlan)),
+//! files and decoding (the store).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+
+/// Times in Unix milliseconds: offsets from the first where they fit, which is 49 days.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Times {
+    /// `base_ms + offsets[row]`.
+    Narrow {
+        /// What the offsets are added to.
+        base_ms: i64,
+        /// One per row.
+        offsets: Vec<u32>,
+    },
+    /// As they are.
+    Wide(Vec<i64>),
+}
+
+impl Times {
+    /// The times, in the narrowest form.
+    pub fn new(times: &[i64]) -> Self {
+        let base_ms = times.iter().copied().min().unwrap_or(0);
+        let last_ms = times.iter().copied().max().unwrap_or(0);
+        if last_ms.checked_sub(base_ms).is_some_and(|span| u32::try_from(span).is_ok()) {
+            let offsets = times.iter().map(|at| (at - base_ms) as u32).collect();
+            return Self::Narrow { base_ms, offsets };
+        }
+        Self::Wide(times.to_vec())
+    }
+
+    /// The time of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> i64 {
+        match self {
+            Self::Narrow { base_ms, offsets } => base_ms + i64::from(offsets[row]),
+            Self::Wide(times) => times[row],
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Narrow { offsets, .. } => offsets.len(),
+            Self::Wide(times) => times.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Narrow { offsets, .. } => offsets.len() * 4,
+            Self::Wide(times) => times.len() * 8,
+        }
+    }
+}
+
+/// Codes of texts, in the narrowest integer that holds the largest. Code 0 is "absent".
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the widths")]
+pub enum Codes {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+}
+
+/// Runs an expression with `$codes` bound to the codes of whatever width.
+#[macro_export]
+macro_rules! each_width {
+    ($column:expr, $codes:ident => $body:expr) => {
+        match $column {
+            $crate::columns::Codes::U8($codes) => $body,
+            $crate::columns::Codes::U16($codes) => $body,
+            $crate::columns::Codes::U32($codes) => $body,
+        }
+    };
+}
+
+impl Codes {
+    /// Codes below `count`.
+    pub fn new(codes: impl Iterator<Item = u32>, count: usize) -> Self {
+        if count <= 1 << 8 {
+            Self::U8(codes.map(|code| code as u8).collect())
+        } else if count <= 1 << 16 {
+            Self::U16(codes.map(|code| code as u16).collect())
+        } else {
+            Self::U32(codes.collect())
+        }
+    }
+
+    /// The code of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> u32 {
+        match self {
+            Self::U8(codes) => u32::from(codes[row]),
+            Self::U16(codes) => u32::from(codes[row]),
+            Self::U32(codes) => codes[row],
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        each_width!(self, codes => codes.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        each_width!(self, codes => size_of_val(&codes[..]))
+    }
+}
+
+/// Numbers, `NaN` where there is none: all rows, or only those that have one.
+#[derive(Debug, Clone)]
+pub enum Numbers {
+    /// One per row.
+    Dense(Vec<f64>),
+    /// Rows in rising order, and their numbers.
+    Sparse {
+        /// Rows with a number.
+        rows: Vec<u32>,
+        /// Their numbers.
+        values: Vec<f64>,
+    },
+}
+
+impl Numbers {
+    /// The numbers, in the smaller form.
+    pub fn new(numbers: Vec<f64>) -> Self {
+        let present = numbers.iter().filter(|number| !number.is_nan()).count();
+        if present * (size_of::<f64>() + size_of::<u32>()) >= numbers.len() * size_of::<f64>() {
+            return Self::Dense(numbers);
+        }
+        let mut rows = Vec::with_capacity(present);
+        let mut values = Vec::with_capacity(present);
+        for (row, number) in numbers.into_iter().enumerate() {
+            if !number.is_nan() {
+                rows.push(row as u32);
+                values.push(number);
+            }
+        }
+        Self::Sparse { rows, values }
+    }
+
+    /// The number of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> f64 {
+        match self {
+            Self::Dense(numbers) => numbers[row],
+            Self::Sparse { rows, values } => match rows.binary_search(&(row as u32)) {
+                Ok(at) => values[at],
+                Err(_) => f64::NAN,
+            },
+        }
+    }
+
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(numbers) => size_of_val(&numbers[..]),
+            Self::Sparse { rows, values } => size_of_val(&rows[..]) + size_of_val(&values[..]),
+        }
+    }
+}
+
+/// A text column of a block: codes of the column, and what they are in the question's dictionary.
+#[derive(Debug, Clone)]
+pub struct Coded {
+    /// The column's own codes.
+    pub codes: Arc<Codes>,
+    /// The question's code of each of them. Codes that no wanted row has may be [`ABSENT`](crate::events::ABSENT).
+    pub global: Arc<Vec<u32>>,
+}
+
+impl Coded {
+    /// The question's code of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> u32 {
+        self.global[self.codes.get(row) as usize]
+    }
+
+    /// A look-up table by the column's own code from one by the question's.
+    pub fn table<T: Copy>(&self, by_global: &[T]) -> Vec<T> {
+        self.global.iter().map(|&code| by_global[code as usize]).collect()
+    }
+}
+
+/// Rows of many persons, as columns.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// The rows to look at: those of the persons that are asked for.
+    pub rows: Range<usize>,
+    /// When.
+    pub ts: Arc<Times>,
+    /// Whether every row lies in the time of the plan.
+    pub all_in_time: bool,
+    /// No row is later, Unix milliseconds.
+    pub last_ms: i64,
+    /// Which device. `None` when it cannot matter: the plan does not ask, or no two events of a
+    /// person in one millisecond are of different devices.
+    pub actors: Option<Arc<Vec<u64>>>,
+    /// Event names. A name that the plan does not want is
+    /// [`ABSENT`](crate::events::ABSENT).
+    pub event: Coded,
+    /// The text columns of the plan, in its order.
+    pub texts: Vec<Coded>,
+    /// The number columns of the plan, in its order.
+    pub numbers: Vec<Arc<Numbers>>,
+}
+
+/// Rows of one person in one block.
+#[derive(Debug, Clone)]
+pub struct Span<'a> {
+    /// The number under which the kernel was shown the block.
+    pub slot: usize,
+    /// The block.
+    pub block: &'a Block,
+    /// The rows.
+    pub rows: Range<usize>,
+}
