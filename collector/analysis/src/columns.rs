@@ -12,7 +12,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-
 /// Times in Unix milliseconds: offsets from the first where they fit, which is 49 days.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Times {

@@ -201,9 +201,10 @@ fn block(rows: &[&Event], plan: &ScanPlan, dictionaries: &mut Dictionaries) -> B
         let values = rows.iter().map(|event| event.text(prop).filter(|_| wanted(event)));
         coded(values, dictionary)
     });
-    let numbers = plan.numbers.iter().map(|prop| {
-        Arc::new(Numbers::new(rows.iter().map(|event| event.number(prop)).collect()))
-    });
+    let numbers = plan
+        .numbers
+        .iter()
+        .map(|prop| Arc::new(Numbers::new(rows.iter().map(|event| event.number(prop)).collect())));
     let in_time = |at: &i64| (plan.from_ms..plan.to_ms).contains(at);
     Block {
         rows: 0..rows.len(),

@@ -6,7 +6,10 @@
 //! Invariant: all columns of a block have the same length, and a person of a project has one run
 //! in a block.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+use tallymark_analysis::columns::{Codes, Numbers, Times};
 
 use crate::error::ScanError;
 use crate::row::Dim;
@@ -22,6 +25,9 @@ pub(crate) enum ColumnKey {
     Event,
     /// The device.
     Actor,
+    /// The device, where it decides the order of a person's events in one millisecond: `None` when
+    /// no such events are of different devices.
+    Ties,
     /// Device sequence and event id: needed only where two blocks hold the same millisecond.
     Order,
     /// A property as text.
@@ -56,15 +62,136 @@ impl Property {
 }
 
 /// A decoded column.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Column {
     Runs(Runs),
-    Times(Vec<i64>),
-    Texts(Texts),
-    Numbers(Vec<f64>),
+    Times(Arc<Times>),
+    Texts(TextColumn),
+    Numbers(Arc<Numbers>),
     /// `None`: every actor is equal to its person.
-    Actors(Option<Vec<u64>>),
+    Actors(Option<Arc<Vec<u64>>>),
     Order(Vec<(u32, u128)>),
+}
+
+impl Column {
+    pub(crate) fn of_times(times: &[i64]) -> Self {
+        Self::Times(Arc::new(Times::new(times)))
+    }
+
+    pub(crate) fn of_numbers(numbers: Vec<f64>) -> Self {
+        Self::Numbers(Arc::new(Numbers::new(numbers)))
+    }
+
+    pub(crate) fn of_texts(texts: Texts) -> Self {
+        let codes = Codes::new(texts.codes.into_iter(), texts.values.len() + 1);
+        let values = Arc::new(Values::Own(texts.values));
+        Self::Texts(TextColumn { codes: Arc::new(codes), values })
+    }
+
+    /// The devices, if one of these rows is told from its neighbour by them alone.
+    pub(crate) fn of_ties(runs: &Runs, ts: &Times, actors: Option<&Arc<Vec<u64>>>) -> Self {
+        let ties = actors.filter(|actors| {
+            runs.starts.windows(2).any(|run| {
+                (run[0] as usize + 1..run[1] as usize)
+                    .any(|row| actors[row] != actors[row - 1] && ts.get(row) == ts.get(row - 1))
+            })
+        });
+        Self::Actors(ties.cloned())
+    }
+}
+
+/// A text column for questions.
+#[derive(Debug)]
+pub(crate) struct TextColumn {
+    pub codes: Arc<Codes>,
+    pub values: Arc<Values>,
+}
+
+impl TextColumn {
+    /// The text of a row of a column that has its values to itself.
+    pub(crate) fn get(&self, row: usize) -> Option<&str> {
+        let code = self.codes.get(row) as usize;
+        match &*self.values {
+            Values::Own(values) => (code != 0).then(|| &*values[code - 1]),
+            Values::Shared(_) => unreachable!("only columns in memory are read by row"),
+        }
+    }
+
+    /// The column with every value read as a number.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let mut by_code = vec![f64::NAN];
+        self.values.each(0, |value| by_code.push(crate::props::number_of_text(value)));
+        (0..self.codes.len()).map(|row| by_code[self.codes.get(row) as usize]).collect()
+    }
+}
+
+/// What codes mean: code `i` is the value `i - 1`, code 0 is absent.
+#[derive(Debug)]
+pub(crate) enum Values {
+    /// Of one block.
+    Own(Vec<Box<str>>),
+    /// Of all blocks of a segment, so that a question translates them once.
+    Shared(SharedValues),
+}
+
+/// Values that only grow.
+#[derive(Debug, Default)]
+pub(crate) struct SharedValues(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    values: Vec<Box<str>>,
+    codes: HashMap<Box<str>, u32>,
+}
+
+/// Values that a segment's blocks share at most: where there are more, each block keeps its own, and
+/// a question only translates those it meets.
+const SHARED_MAX: usize = 60_000;
+
+impl SharedValues {
+    /// The codes of a block's values, in their order; `None` when there would be too many.
+    pub(crate) fn codes_of(&self, block: &[Box<str>]) -> Option<Vec<u32>> {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.values.len() + block.len() > SHARED_MAX {
+            let new = block.iter().filter(|value| !known.codes.contains_key(*value)).count();
+            if known.values.len() + new > SHARED_MAX {
+                return None;
+            }
+        }
+        let code = |value: &str| match known.codes.get(value) {
+            Some(code) => *code,
+            None => {
+                known.values.push(value.into());
+                let code = known.values.len() as u32;
+                known.codes.insert(value.into(), code);
+                code
+            }
+        };
+        Some(block.iter().map(|value| &**value).map(code).collect())
+    }
+}
+
+impl Values {
+    /// How many there are now.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Own(values) => values.len(),
+            Self::Shared(shared) => {
+                shared.0.read().unwrap_or_else(PoisonError::into_inner).values.len()
+            }
+        }
+    }
+
+    /// The values from a place on, in order.
+    pub(crate) fn each(&self, from: usize, mut each: impl FnMut(&str)) {
+        match self {
+            Self::Own(values) => values[from..].iter().for_each(|value| each(value)),
+            Self::Shared(shared) => {
+                let known = shared.0.read().unwrap_or_else(PoisonError::into_inner);
+                known.values[from..].iter().for_each(|value| each(value));
+            }
+        }
+    }
 }
 
 /// Who the rows belong to.
@@ -113,35 +240,19 @@ impl Runs {
     }
 }
 
-/// A text column: codes into its own values. Code 0 is absent, code `i` is `values[i - 1]`.
-#[derive(Debug, Default, PartialEq)]
+/// A text column being made: codes into its own values. Code 0 is absent, code `i` is
+/// `values[i - 1]`.
+#[derive(Debug, Default)]
 pub(crate) struct Texts {
     pub codes: Vec<u32>,
     pub values: Vec<Box<str>>,
-}
-
-impl Texts {
-    /// The text of a row.
-    pub(crate) fn get(&self, row: usize) -> Option<&str> {
-        let code = self.codes[row] as usize;
-        (code != 0).then(|| &*self.values[code - 1])
-    }
-
-    /// The column with every value read as a number.
-    pub(crate) fn numbers(&self) -> Vec<f64> {
-        let mut by_code = vec![f64::NAN; self.values.len() + 1];
-        for (value, number) in self.values.iter().zip(&mut by_code[1..]) {
-            *number = crate::props::number_of_text(value);
-        }
-        self.codes.iter().map(|&code| by_code[code as usize]).collect()
-    }
 }
 
 /// Makes a [`Texts`] row by row.
 #[derive(Debug, Default)]
 pub(crate) struct TextsBuilder {
     texts: Texts,
-    codes: hashbrown::HashMap<Box<str>, u32>,
+    codes: HashMap<Box<str>, u32>,
     last: u32,
 }
 
@@ -251,10 +362,10 @@ macro_rules! getters {
 
 getters! {
     runs Runs Runs;
-    times Times [i64];
-    texts Texts Texts;
-    numbers Numbers [f64];
-    actors Actors Option<Vec<u64>>;
+    times Times Arc<Times>;
+    texts Texts TextColumn;
+    numbers Numbers Arc<Numbers>;
+    actors Actors Option<Arc<Vec<u64>>>;
     order Order [(u32, u128)];
 }
 
@@ -263,12 +374,16 @@ impl Column {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Runs(runs) => runs.persons.len() * 12 + 64,
-            Self::Times(times) => times.len() * 8,
+            Self::Times(times) => times.bytes(),
             Self::Texts(texts) => {
-                texts.codes.len() * 4
-                    + texts.values.iter().map(|value| value.len() + 16).sum::<usize>()
+                let own = match &*texts.values {
+                    Values::Own(values) => values.iter().map(|value| value.len() + 16).sum(),
+                    // At most [`SHARED_MAX`] for a column of a whole segment.
+                    Values::Shared(_) => 0,
+                };
+                texts.codes.bytes() + own
             }
-            Self::Numbers(numbers) => numbers.len() * 8,
+            Self::Numbers(numbers) => numbers.bytes(),
             Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
         }

@@ -230,10 +230,10 @@ impl MemRun {
         let texts = |text: &dyn Fn(&Row) -> Option<&str>| {
             let mut builder = TextsBuilder::default();
             rows.iter().for_each(|row| builder.push(text(row)));
-            Arc::new(Column::Texts(builder.finish()))
+            Arc::new(Column::of_texts(builder.finish()))
         };
         let is_person = rows.iter().all(|row| row.actor == row.person);
-        let actors = (!is_person).then(|| rows.iter().map(|row| row.actor).collect());
+        let actors = (!is_person).then(|| Arc::new(rows.iter().map(|row| row.actor).collect()));
         let mut all_props = String::with_capacity(rows.iter().map(|row| row.props.len()).sum());
         let props_ends = rows.iter().map(|row| {
             all_props.push_str(&row.props);
@@ -248,7 +248,7 @@ impl MemRun {
             runs: Arc::new(Column::Runs(Runs::collect(
                 rows.iter().map(|row| (row.project, row.person)),
             ))),
-            ts: Arc::new(Column::Times(rows.iter().map(|row| row.ts_ms).collect())),
+            ts: Arc::new(Column::of_times(&rows.iter().map(|row| row.ts_ms).collect::<Vec<_>>())),
             event: texts(&|row| Some(&row.event)),
             actor: Arc::new(Column::Actors(actors)),
             order: Arc::new(Column::Order(
@@ -280,11 +280,11 @@ impl MemRun {
     /// What the row is sorted by.
     pub(crate) fn sort_key(&self, row: usize) -> SortKey {
         let (seq, event_id) = self.order()[row];
-        (self.project[row], self.person[row], self.ts.times()[row], seq, event_id)
+        (self.project[row], self.person[row], self.ts.times().get(row), seq, event_id)
     }
 
     pub(crate) fn ts_ms(&self, row: usize) -> i64 {
-        self.ts.times()[row]
+        self.ts.times().get(row)
     }
 
     /// A whole row.
@@ -298,7 +298,7 @@ impl MemRun {
             project: self.project[row],
             person: self.person[row],
             actor: self.actor.actors().as_ref().map_or(self.person[row], |actors| actors[row]),
-            ts_ms: self.ts.times()[row],
+            ts_ms: self.ts.times().get(row),
             seq,
             event_id,
             received_ms: self.received[row],
@@ -339,21 +339,25 @@ impl MemRun {
                     let text = props::find(self.props(row), name).and_then(|entry| entry.text());
                     texts.push(text.as_deref());
                 }
-                Column::Texts(texts.finish())
+                Column::of_texts(texts.finish())
             }
-            ColumnKey::Number(Property::Key(name)) => Column::Numbers(
+            ColumnKey::Number(Property::Key(name)) => Column::of_numbers(
                 (0..self.len())
                     .map(|row| {
                         props::find(self.props(row), name).map_or(f64::NAN, |entry| entry.number())
                     })
                     .collect(),
             ),
-            ColumnKey::Text(Property::Session) => Column::Texts(session_texts(&self.session)),
-            ColumnKey::Number(Property::Session) => Column::Numbers(vec![f64::NAN; self.len()]),
+            ColumnKey::Text(Property::Session) => Column::of_texts(session_texts(&self.session)),
+            ColumnKey::Number(Property::Session) => Column::of_numbers(vec![f64::NAN; self.len()]),
             ColumnKey::Number(Property::Dim(dim)) => {
-                Column::Numbers(self.dims[*dim as usize].texts().numbers())
+                Column::of_numbers(self.dims[*dim as usize].texts().numbers())
             }
-            ColumnKey::Number(Property::Event) => Column::Numbers(self.event.texts().numbers()),
+            ColumnKey::Number(Property::Event) => Column::of_numbers(self.event.texts().numbers()),
+            ColumnKey::Ties => {
+                let actors = self.actor.actors().as_ref();
+                Column::of_ties(self.runs.runs(), self.ts.times(), actors)
+            }
             other => unreachable!("{other:?} is kept as it is"),
         }
     }

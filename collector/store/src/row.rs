@@ -146,7 +146,7 @@ mod tests {
                     let row = run.row(at).to_row();
                     let text = row.text(prop);
                     prop_assert_eq!(text.as_deref(), texts.texts().get(at), "{}", prop);
-                    let (got, want) = (row.number(prop), numbers.numbers()[at]);
+                    let (got, want) = (row.number(prop), numbers.numbers().get(at));
                     prop_assert_eq!(got.to_bits(), want.to_bits(), "{}", prop);
                 }
             }

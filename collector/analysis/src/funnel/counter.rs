@@ -196,13 +196,7 @@ impl Counter {
     }
 
     /// Take rows of one millisecond that came from several devices.
-    fn tie<M: Mask>(
-        &mut self,
-        part: &Part<'_, M>,
-        at_ms: i64,
-        rows: Range<usize>,
-        actors: &[u64],
-    ) {
+    fn tie<M: Mask>(&mut self, part: &Part<'_, M>, at_ms: i64, rows: Range<usize>, actors: &[u64]) {
         let mut tied = std::mem::take(&mut self.tied);
         tied.clear();
         let mut excluded = 0;
@@ -294,7 +288,8 @@ impl Kernel for Counter {
     }
 
     fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
-        let (masks, mut shifts) = (std::mem::take(&mut self.masks), std::mem::take(&mut self.shifts));
+        let (masks, mut shifts) =
+            (std::mem::take(&mut self.masks), std::mem::take(&mut self.shifts));
         shifts.clear();
         let mut before = 0;
         for span in spans {

@@ -94,7 +94,6 @@ fn first() -> String {
 struct Shape {
     steps: usize,
     window_ms: i64,
-    from_ms: i64,
     to_ms: i64,
     /// By exclusion: the steps reached, as bits, whose chains it ends.
     kills: Vec<u64>,
@@ -185,15 +184,7 @@ pub(crate) fn compile(
             ..ScanPlan::with(columns, common.from_ms, scan_to_ms, events)
         },
         matcher: Matcher::new(patterns),
-        shape: Arc::new(Shape {
-            steps,
-            window_ms,
-            from_ms: common.from_ms,
-            to_ms: common.to_ms,
-            kills,
-            breakdown,
-            rule,
-        }),
+        shape: Arc::new(Shape { steps, window_ms, to_ms: common.to_ms, kills, breakdown, rule }),
         events: question.steps.iter().map(|step| step.event.clone()).collect(),
         limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
         complete_after_ms: common

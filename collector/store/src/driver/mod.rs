@@ -3,33 +3,33 @@
 //! In: an analysis and sources (memtable runs, segments), each sorted by person and time. Out: one
 //! merged partial table.
 //!
-//! Persons are split into ranges that threads take one after the other. In a range, each source
-//! gives *pieces*: the wanted rows and columns of one block. A person found in one source goes to
-//! the kernel as slices of its piece; one found in several is put together first.
+//! Persons are split into ranges that threads take one after the other. In a range every source
+//! has a *cursor*: the block it is in, and the person it stands at. The kernel is shown a block when
+//! a cursor enters it, and then, person after person, where their rows are. Only when a person's rows
+//! in several sources overlap in time are they put together first.
 //!
-//! Invariant: a kernel sees each person once, all wanted rows in one run, ordered by (time, device
+//! Invariant: a kernel sees each person once, all wanted rows in the order of (time, device
 //! sequence, event id). Which ranges there are, and which thread takes which, never shows.
 //!
 //! Deliberately elsewhere: decoding and caching (the blocks), counting (the kernels).
 
-mod merge;
-mod piece;
+mod load;
+mod scratch;
 mod split;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tallymark_analysis::events::{Dictionaries, ScanPlan};
+use tallymark_analysis::columns::Span;
+use tallymark_analysis::events::ScanPlan;
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 
 use crate::block::{Block, ColumnKey, Property};
 use crate::error::ScanError;
 use crate::store::Asked;
-use merge::Merger;
-use piece::{Filler, Piece};
+use load::{Loaded, Loader};
+use scratch::Scratch;
 
 /// Blocks in order of (project, person), no person in two of them: a segment or a memtable run.
 #[derive(Clone, Default)]
@@ -52,9 +52,9 @@ pub(crate) fn ask(
     let next = AtomicUsize::new(0);
     let results: Vec<Result<Asked, ScanError>> = std::thread::scope(|scope| {
         let work = || {
-            let mut worker = Worker::new(&question, analysis.kernel());
+            let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
             while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
-                worker.range(sources, range.clone())?;
+                worker.range(sources, range)?;
             }
             Ok(worker.finish())
         };
@@ -101,135 +101,165 @@ impl<'a> Question<'a> {
 struct Worker<'a> {
     question: &'a Question<'a>,
     kernel: Box<dyn Kernel>,
-    dictionaries: Dictionaries,
-    rows_scanned: u64,
-    merger: Merger,
+    loader: Loader,
+    scratch: Scratch,
+    /// The slot of persons put together; the others are those of the sources.
+    scratch_slot: usize,
 }
 
 impl<'a> Worker<'a> {
-    fn new(question: &'a Question<'a>, kernel: Box<dyn Kernel>) -> Self {
+    fn new(question: &'a Question<'a>, kernel: Box<dyn Kernel>, sources: usize) -> Self {
         Self {
             question,
             kernel,
-            dictionaries: Dictionaries::new(question.plan),
-            rows_scanned: 0,
-            merger: Merger::default(),
+            loader: Loader::new(question),
+            scratch: Scratch::new(question),
+            scratch_slot: sources,
         }
     }
 
     /// All persons of a range.
-    fn range(&mut self, sources: &[Source], persons: RangeInclusive<u64>) -> Result<(), ScanError> {
+    fn range(
+        &mut self,
+        sources: &[Source],
+        persons: &RangeInclusive<u64>,
+    ) -> Result<(), ScanError> {
         let mut cursors = Vec::with_capacity(sources.len());
-        let mut heap = BinaryHeap::with_capacity(sources.len());
-        for source in sources {
-            let mut cursor = Cursor::new(source);
-            if self.next_piece(&mut cursor, &persons)? {
-                heap.push(Reverse((cursor.person(), cursors.len())));
-                cursors.push(cursor);
-            }
+        for (slot, source) in sources.iter().enumerate() {
+            cursors.extend(self.next_block(slot, source.blocks.iter(), persons)?);
         }
-        let mut same = Vec::new();
-        while let Some(Reverse((person, index))) = heap.pop() {
-            same.clear();
-            same.push(index);
-            while let Some(&Reverse((other, index))) = heap.peek()
-                && other == person
-            {
-                heap.pop();
-                same.push(index);
-            }
-            if same.len() == 1 {
-                self.feed(&cursors[index].piece, cursors[index].at);
-            } else {
-                self.merger.merge(&cursors, &same)?;
-                let merged = std::mem::take(&mut self.merger.merged);
-                self.feed(&merged, 0);
-                self.merger.merged = merged;
-            }
-            for &index in &same {
-                let cursor = &mut cursors[index];
-                if self.advance(cursor, &persons)? {
-                    heap.push(Reverse((cursor.person(), index)));
-                }
-            }
-            // With one source left there is nothing to compare.
-            if heap.len() == 1
-                && let Some(Reverse((_, index))) = heap.pop()
-            {
-                let cursor = &mut cursors[index];
-                loop {
-                    self.feed(&cursor.piece, cursor.at);
-                    if !self.advance(cursor, &persons)? {
+        while let Some(person) = cursors.iter().map(|cursor| cursor.person).min() {
+            match &mut cursors[..] {
+                // Nothing to compare with until the block ends.
+                [cursor] => loop {
+                    let span = cursor.span();
+                    self.kernel.person(cursor.person, &[span], &self.loader.dictionaries);
+                    if !cursor.advance() {
                         break;
                     }
-                }
+                },
+                _ => self.feed(&cursors, person)?,
             }
+            let mut at = 0;
+            while let Some(cursor) = cursors.get_mut(at) {
+                if cursor.is_done() || (cursor.person == person && !cursor.advance()) {
+                    match self.next_block(cursor.slot, cursor.blocks.clone(), persons)? {
+                        Some(next) => *cursor = next,
+                        None => {
+                            cursors.swap_remove(at);
+                            continue;
+                        }
+                    }
+                }
+                at += 1;
+            }
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// Enter the next block that holds something wanted, if there is one.
+    fn next_block<'s>(
+        &mut self,
+        slot: usize,
+        mut blocks: std::slice::Iter<'s, Arc<dyn Block>>,
+        persons: &RangeInclusive<u64>,
+    ) -> Result<Option<Cursor<'s>>, ScanError> {
+        for stored in blocks.by_ref() {
+            if let Some(loaded) = self.loader.load(self.question, stored, persons)? {
+                self.kernel.block(slot, &loaded.block, &self.loader.dictionaries);
+                let run = loaded.within.start;
+                return Ok(Some(Cursor { slot, blocks, person: loaded.person(run), loaded, run }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One person, wherever their rows are.
+    fn feed(&mut self, cursors: &[Cursor<'_>], person: u64) -> Result<(), ScanError> {
+        let mut theirs = cursors.iter().filter(|cursor| cursor.person == person);
+        match (theirs.next(), theirs.next(), theirs.next()) {
+            (Some(only), None, _) => {
+                self.kernel.person(person, &[only.span()], &self.loader.dictionaries);
+                Ok(())
+            }
+            (Some(first), Some(second), None) => self.feed_all(person, &mut [first, second]),
+            _ => {
+                let theirs = cursors.iter().filter(|cursor| cursor.person == person);
+                self.feed_all(person, &mut theirs.collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// One person who is in several sources.
+    fn feed_all(&mut self, person: u64, cursors: &mut [&Cursor<'_>]) -> Result<(), ScanError> {
+        cursors.sort_by_key(|cursor| cursor.first_ms());
+        if cursors.windows(2).all(|pair| pair[0].last_ms() < pair[1].first_ms()) {
+            let dictionaries = &self.loader.dictionaries;
+            if let [first, second] = cursors {
+                self.kernel.person(person, &[first.span(), second.span()], dictionaries);
+            } else {
+                let spans: Vec<Span<'_>> = cursors.iter().map(|cursor| cursor.span()).collect();
+                self.kernel.person(person, &spans, dictionaries);
+            }
+            return Ok(());
+        }
+        let spans: Vec<Span<'_>> = cursors.iter().map(|cursor| cursor.span()).collect();
+        let stored: Vec<&dyn Block> = cursors.iter().map(|cursor| &*cursor.loaded.stored).collect();
+        self.scratch.add(self.question, person, &spans, &stored)?;
+        if self.scratch.is_full() {
+            self.show();
         }
         Ok(())
     }
 
-    /// Go to the next person; `false` at the end of the source.
-    fn advance(
-        &mut self,
-        cursor: &mut Cursor,
-        persons: &RangeInclusive<u64>,
-    ) -> Result<bool, ScanError> {
-        cursor.at += 1;
-        if cursor.at < cursor.piece.persons.len() {
-            return Ok(true);
-        }
-        self.next_piece(cursor, persons)
-    }
-
-    fn next_piece(
-        &mut self,
-        cursor: &mut Cursor,
-        persons: &RangeInclusive<u64>,
-    ) -> Result<bool, ScanError> {
-        cursor.at = 0;
-        while let Some(block) = cursor.blocks.get(cursor.next) {
-            cursor.next += 1;
-            let bounds = block.bounds();
-            let project = self.question.project;
-            if !bounds.may_hold(project, persons.clone(), &self.question.times) {
-                continue;
-            }
-            let mut filler =
-                Filler { question: self.question, dictionaries: &mut self.dictionaries };
-            self.rows_scanned += filler.fill(&mut cursor.piece, block, persons)?;
-            if !cursor.piece.persons.is_empty() {
-                return Ok(true);
-            }
-        }
-        cursor.piece = Piece::default();
-        Ok(false)
-    }
-
-    fn feed(&mut self, piece: &Piece, at: usize) {
-        let Self { kernel, dictionaries, .. } = self;
-        piece.with_run(at, |run| kernel.person(run, dictionaries));
+    fn show(&mut self) {
+        self.scratch.show(self.scratch_slot, &mut *self.kernel, &self.loader.dictionaries);
     }
 
     fn finish(self) -> Asked {
-        let partial = self.kernel.finish(&self.dictionaries);
-        Asked { partial, rows_scanned: self.rows_scanned }
+        let partial = self.kernel.finish(&self.loader.dictionaries);
+        Asked { partial, rows_scanned: self.loader.rows_scanned }
     }
 }
 
 /// Where a thread stands in a source.
-struct Cursor {
-    blocks: Vec<Arc<dyn Block>>,
-    next: usize,
-    piece: Piece,
-    at: usize,
+struct Cursor<'s> {
+    slot: usize,
+    /// The blocks after this one.
+    blocks: std::slice::Iter<'s, Arc<dyn Block>>,
+    loaded: Loaded,
+    /// Where in the block.
+    run: usize,
+    /// Who is there.
+    person: u64,
 }
 
-impl Cursor {
-    fn new(source: &Source) -> Self {
-        Self { blocks: source.blocks.clone(), next: 0, piece: Piece::default(), at: 0 }
+impl Cursor<'_> {
+    /// Go to the next person; `false` at the end of the block.
+    fn advance(&mut self) -> bool {
+        self.run += 1;
+        if self.is_done() {
+            return false;
+        }
+        self.person = self.loaded.person(self.run);
+        true
     }
 
-    fn person(&self) -> u64 {
-        self.piece.persons[self.at]
+    fn is_done(&self) -> bool {
+        self.run >= self.loaded.within.end
+    }
+
+    fn span(&self) -> Span<'_> {
+        let rows = self.loaded.rows(self.run);
+        Span { slot: self.slot, block: &self.loaded.block, rows }
+    }
+
+    fn first_ms(&self) -> i64 {
+        self.loaded.block.ts.get(self.loaded.rows(self.run).start)
+    }
+
+    fn last_ms(&self) -> i64 {
+        self.loaded.block.ts.get(self.loaded.rows(self.run).end - 1)
     }
 }

@@ -16,8 +16,10 @@ mod write;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use hashbrown::HashMap;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
@@ -28,7 +30,7 @@ use read::SharedFile;
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
-use crate::block::{Block, Bounds, Column, ColumnKey};
+use crate::block::{Block, Bounds, Column, ColumnKey, Values};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
 use crate::disk::Disk;
@@ -45,6 +47,8 @@ pub(crate) struct Segment {
     file: SharedFile,
     arrow: ArrowReaderMetadata,
     cache: Arc<ColumnCache>,
+    /// Values that decoded text columns share; gone when no column needs them.
+    values: Mutex<HashMap<ColumnKey, Weak<Values>>>,
     /// Replaced: the file goes with the last reader.
     is_doomed: AtomicBool,
 }
@@ -89,7 +93,8 @@ impl Segment {
             return Err(damaged("its row groups are not those it lists".into()));
         }
         let cache = Arc::clone(cache);
-        Ok(Self { meta, info, path, disk, file, arrow, cache, is_doomed: AtomicBool::new(false) })
+        let (values, is_doomed) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { meta, info, path, disk, file, arrow, cache, values, is_doomed })
     }
 
     pub(crate) fn meta(&self) -> &SegmentMeta {
@@ -174,7 +179,19 @@ impl Block for SegmentBlock {
     }
 
     fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError> {
-        let decode = || self.segment.decode(self.group, key);
+        let ties = match key {
+            ColumnKey::Ties => Some((self.column(&ColumnKey::Runs)?, self.column(&ColumnKey::Ts)?)),
+            _ => None,
+        };
+        let decode = || {
+            let column = self.segment.decode(self.group, key)?;
+            Ok(match &ties {
+                Some((runs, ts)) => {
+                    Column::of_ties(runs.runs(), ts.times(), column.actors().as_ref())
+                }
+                None => column,
+            })
+        };
         self.segment.cache.get(self.segment.meta.id, self.group, key, decode)
     }
 }

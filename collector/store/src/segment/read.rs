@@ -1,7 +1,7 @@
 //! Reading columns of a segment file.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -14,10 +14,13 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
+use tallymark_analysis::columns::Codes;
 
 use super::Segment;
 use super::info::PromotedKind;
-use crate::block::{Column, ColumnKey, Property, Runs, Texts, TextsBuilder};
+use crate::block::{
+    Column, ColumnKey, Property, Runs, SharedValues, TextColumn, Texts, TextsBuilder, Values,
+};
 use crate::disk::DiskFile;
 use crate::error::ScanError;
 use crate::memtable::session_texts;
@@ -90,13 +93,14 @@ impl Segment {
             }
             ColumnKey::Ts => {
                 let column = self.column(group, "ts")?;
-                Column::Times(self.primitive::<TimestampMillisecondType>(&column)?.to_vec())
+                Column::of_times(self.primitive::<TimestampMillisecondType>(&column)?)
             }
-            ColumnKey::Actor => {
+            // Whoever asks for ties puts them together from what is decoded already.
+            ColumnKey::Actor | ColumnKey::Ties => {
                 let columns = self.columns(group, &["person", "actor"])?;
                 let persons = self.primitive::<UInt64Type>(&columns[0])?;
                 let actors = self.primitive::<UInt64Type>(&columns[1])?;
-                Column::Actors((persons != actors).then(|| actors.to_vec()))
+                Column::Actors((persons != actors).then(|| Arc::new(actors.to_vec())))
             }
             ColumnKey::Order => {
                 let columns = self.columns(group, &["seq", "event_id"])?;
@@ -104,29 +108,53 @@ impl Segment {
                 let ids = self.fixed(&columns[1])?;
                 Column::Order(seqs.iter().copied().zip(ids.iter().map(id)).collect())
             }
-            ColumnKey::Event | ColumnKey::Text(Property::Event) => {
-                Column::Texts(self.texts(group, "event")?)
-            }
-            ColumnKey::Text(Property::Session) => {
-                let column = self.column(group, "session")?;
-                let sessions: Vec<u128> = self.fixed(&column)?.iter().map(id).collect();
-                Column::Texts(session_texts(&sessions))
-            }
-            ColumnKey::Text(Property::Dim(dim)) => Column::Texts(self.dim_texts(group, *dim)?),
-            ColumnKey::Text(Property::Key(name)) => Column::Texts(self.key_texts(group, name)?),
-            ColumnKey::Number(Property::Event) => {
-                Column::Numbers(self.texts(group, "event")?.numbers())
+            ColumnKey::Event => self.shared(key, self.texts(group, "event")?),
+            ColumnKey::Text(property) => self.shared(key, self.text_property(group, property)?),
+            ColumnKey::Number(Property::Key(name)) => {
+                Column::of_numbers(self.key_numbers(group, name)?)
             }
             ColumnKey::Number(Property::Session) => {
-                Column::Numbers(vec![f64::NAN; self.group_rows(group)])
+                Column::of_numbers(vec![f64::NAN; self.group_rows(group)])
             }
-            ColumnKey::Number(Property::Dim(dim)) => {
-                Column::Numbers(self.dim_texts(group, *dim)?.numbers())
-            }
-            ColumnKey::Number(Property::Key(name)) => {
-                Column::Numbers(self.key_numbers(group, name)?)
+            ColumnKey::Number(property) => {
+                let texts = Column::of_texts(self.text_property(group, property)?);
+                Column::of_numbers(texts.texts().numbers())
             }
         })
+    }
+
+    fn text_property(&self, group: u32, property: &Property) -> Result<Texts, ScanError> {
+        match property {
+            Property::Event => self.texts(group, "event"),
+            Property::Session => {
+                let column = self.column(group, "session")?;
+                let sessions: Vec<u128> = self.fixed(&column)?.iter().map(id).collect();
+                Ok(session_texts(&sessions))
+            }
+            Property::Dim(dim) => self.dim_texts(group, *dim),
+            Property::Key(name) => self.key_texts(group, name),
+        }
+    }
+
+    /// A column with the codes that all blocks of the segment share, if it has few values.
+    fn shared(&self, key: &ColumnKey, texts: Texts) -> Column {
+        let values = {
+            let mut known = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+            match known.get(key).and_then(Weak::upgrade) {
+                Some(values) => values,
+                None => {
+                    let values = Arc::new(Values::Shared(SharedValues::default()));
+                    known.insert(key.clone(), Arc::downgrade(&values));
+                    values
+                }
+            }
+        };
+        let Values::Shared(shared) = &*values else { unreachable!("made above") };
+        let Some(codes) = shared.codes_of(&texts.values) else { return Column::of_texts(texts) };
+        let largest = codes.iter().max().map_or(0, |code| *code as usize);
+        let code = |own: u32| if own == 0 { 0 } else { codes[own as usize - 1] };
+        let codes = Codes::new(texts.codes.into_iter().map(code), largest + 1);
+        Column::Texts(TextColumn { codes: Arc::new(codes), values })
     }
 
     /// A dimension that was added later has no column in older files.
@@ -181,7 +209,9 @@ impl Segment {
         let column = format!("p.{name}");
         let mut numbers = match self.info.promoted(name).map(|promoted| promoted.kind) {
             None | Some(PromotedKind::Bool) => vec![f64::NAN; rows],
-            Some(PromotedKind::Text) => self.texts(group, &column)?.numbers(),
+            Some(PromotedKind::Text) => {
+                Column::of_texts(self.texts(group, &column)?).texts().numbers()
+            }
             Some(PromotedKind::Number) => {
                 let column = self.column(group, &column)?;
                 let column =

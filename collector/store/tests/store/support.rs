@@ -6,8 +6,8 @@ use std::sync::{Arc, mpsc};
 
 use proptest::prelude::*;
 use tallymark_analysis::answer::{Answer, Facts};
-use tallymark_analysis::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
-use tallymark_analysis::kernel::{Analysis, Kernel, Key, Partial};
+use tallymark_analysis::events::{ABSENT, Actors, Dictionaries, EventSet, Run, ScanPlan};
+use tallymark_analysis::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use tallymark_protocol::uuid7;
 use tallymark_store::{
     Append, AppendError, Appended, Catalog, Dim, Row, RowRange, Store, StoreOptions,
@@ -25,6 +25,7 @@ impl ShowAll {
             events,
             texts: names(&["event", "session", "path", "plan", "seats", "ok", "nobody"]),
             numbers: names(&["seats", "plan", "country"]),
+            actors: Actors::Always,
         })
     }
 
@@ -119,7 +120,7 @@ impl Analysis for ShowAll {
         &self.0
     }
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(ShowKernel(Partial::default()))
+        Box::new(ByRun::new(&self.0, ShowKernel(Partial::default())))
     }
     fn answer(&self, _: &Partial, _: &Facts) -> Answer {
         unreachable!("the store never reads answers")
@@ -128,7 +129,7 @@ impl Analysis for ShowAll {
 
 struct ShowKernel(Partial);
 
-impl Kernel for ShowKernel {
+impl RunKernel for ShowKernel {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         assert!(!run.is_empty());
         for at in 0..run.len() {
