@@ -119,6 +119,8 @@ impl App {
         let options = StoreOptions {
             memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
             flush_after_ms: config.flush_interval_ms,
+            wal_file_bytes: config.log_file_bytes,
+            min_free_bytes: config.min_free_bytes,
             query_threads: config.query_threads as usize,
             ..StoreOptions::new(folder.root())
         };

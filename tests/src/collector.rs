@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::event::{Event, batch};
 use crate::http::{Client, Reply};
+use crate::launch::{Launch, Mounts};
 
 /// How long a start may take before a test gives up on it.
 const START_PATIENCE: Duration = Duration::from_secs(20);
@@ -22,8 +23,23 @@ pub struct TestCollector {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
-    environment: Vec<(String, String)>,
+    launch: Launch,
     client: Client,
+}
+
+/// A start that came to nothing.
+#[derive(Debug)]
+pub struct NotReady {
+    /// The process that was.
+    pub pid: u32,
+    /// What it wrote to its log, and every process before it.
+    pub log: String,
+}
+
+impl std::fmt::Display for NotReady {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the collector was not ready within {START_PATIENCE:?}; its log:\n{}", self.log)
+    }
 }
 
 /// What `tallymark project create --json` printed.
@@ -48,10 +64,13 @@ impl TestCollector {
     /// A collector with these settings in its environment.
     pub fn start_with(environment: &[(&str, &str)]) -> TestCollector {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let environment: Vec<_> =
-            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let (child, address) = spawn(folder.path(), &environment);
-        TestCollector { child, address, folder, environment, client: Client::default() }
+        TestCollector::launch(folder, Launch::with(environment))
+    }
+
+    /// A collector started this way, on whatever data is in the folder.
+    pub fn launch(folder: TempDir, launch: Launch) -> TestCollector {
+        let (child, address) = spawn(folder.path(), &launch).unwrap_or_else(|end| panic!("{end}"));
+        TestCollector { child, address, folder, launch, client: Client::default() }
     }
 
     /// Where it listens now; changes with every restart.
@@ -61,7 +80,18 @@ impl TestCollector {
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder.path().join(&self.launch.data)
+    }
+
+    /// The same folder where the process has mounts of its own, as seen from outside.
+    pub fn data_inside(&self) -> PathBuf {
+        let root = format!("/proc/{}/root", self.child.id());
+        Path::new(&root).join(self.data().strip_prefix("/").expect("a data folder's path is whole"))
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A folder beside the data folder for a test's own files.
@@ -76,7 +106,18 @@ impl TestCollector {
 
     /// Run one command of the binary on this data folder.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        run(&self.data(), &self.environment, arguments)
+        let mut command = match &self.launch.mounts {
+            Mounts::Shared => Command::new(binary()),
+            Mounts::Own => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--target", &self.child.id().to_string(), "--"]);
+                command.arg(binary());
+                command
+            }
+        };
+        command.args(arguments).arg("--data").arg(self.data());
+        command.envs(self.launch.environment.iter().map(|(k, v)| (k, v)));
+        command.output().expect("the binary starts")
     }
 
     /// Run one command that must succeed, and give what it printed.
@@ -84,10 +125,7 @@ impl TestCollector {
     /// # Panics
     /// When it fails, with its standard error.
     pub fn command_ok(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "tallymark {arguments:?} failed: {error}");
-        String::from_utf8(output.stdout).expect("commands print UTF-8")
+        printed(&self.command(arguments), arguments)
     }
 
     /// All events of a project as JSON lines, by the export command.
@@ -108,8 +146,8 @@ impl TestCollector {
 
     /// A new project with a time zone.
     pub fn project_in(&self, slug: &str, tz: &str) -> TestProject {
-        let printed =
-            self.command_ok(&["project", "create", slug, "--slug", slug, "--tz", tz, "--json"]);
+        let create = ["project", "create", slug, "--slug", slug, "--tz", tz, "--json"];
+        let printed = self.command_ok(&create);
         let made: Value = serde_json::from_str(printed.trim()).expect("--json prints JSON");
         let text = |field: &str| {
             made[field].as_str().unwrap_or_else(|| panic!("`{field}` in {printed}")).to_owned()
@@ -178,13 +216,21 @@ impl TestCollector {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
         assert!(sent.success(), "SIGTERM could not be sent");
+        let status = self.wait_for_end(Duration::from_secs(10));
+        let status = status.expect("SIGTERM took more than 10 s");
+        assert!(status.success(), "SIGTERM ended in {status}; {}", self.log_tail());
+    }
+
+    /// Wait until the process has ended by itself, for at most so long.
+    pub fn wait_for_end(&mut self, at_most: Duration) -> Option<ExitStatus> {
         let from = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
-                assert!(status.success(), "SIGTERM ended in {status}; {}", self.log_tail());
-                return;
+                return Some(status);
             }
-            assert!(from.elapsed() < Duration::from_secs(10), "SIGTERM took more than 10 s");
+            if from.elapsed() > at_most {
+                return None;
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -192,8 +238,19 @@ impl TestCollector {
     /// Start again on the same data; gives the time until it was ready.
     pub fn restart(&mut self) -> Duration {
         let from = Instant::now();
-        (self.child, self.address) = spawn(self.folder.path(), &self.environment);
+        let started = spawn(self.folder.path(), &self.launch);
+        (self.child, self.address) = started.unwrap_or_else(|end| panic!("{end}"));
         from.elapsed()
+    }
+
+    /// Start again in another way.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart_as(&mut self, launch: Launch) -> Result<(), NotReady> {
+        self.launch = launch;
+        (self.child, self.address) = spawn(self.folder.path(), &self.launch)?;
+        Ok(())
     }
 
     /// Whether the process lives.
@@ -203,11 +260,26 @@ impl TestCollector {
 
     /// The most memory the process ever held, in bytes (`VmHWM`).
     pub fn peak_memory_bytes(&self) -> u64 {
+        self.status_kib("VmHWM:") * 1024
+    }
+
+    /// The memory the process holds now, in bytes (`VmRSS`).
+    pub fn memory_bytes(&self) -> u64 {
+        self.status_kib("VmRSS:") * 1024
+    }
+
+    /// How many files, sockets included, the process has open.
+    pub fn open_files(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        open.expect("a live process lists its files").count()
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .expect("a live process has a status");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let line = status.lines().find(|line| line.starts_with(name));
         let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-        kib.expect("VmHWM is a number of kB") * 1024
+        kib.unwrap_or_else(|| panic!("{name} is a number of kB"))
     }
 
     /// Everything the process wrote to its log so far, all restarts included.
@@ -233,25 +305,34 @@ impl Drop for TestCollector {
     }
 }
 
-/// Run one command of the binary on a data folder.
-fn run(data: &Path, environment: &[(String, String)], arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
-    command.args(arguments).arg("--data").arg(data);
-    command.envs(environment.iter().map(|(k, v)| (k, v)));
-    command.output().expect("the binary starts")
+/// What a command that must succeed printed.
+fn printed(output: &Output, arguments: &[&str]) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "tallymark {arguments:?} failed: {error}");
+    String::from_utf8(output.stdout.clone()).expect("commands print UTF-8")
 }
 
-fn spawn(folder: &Path, environment: &[(String, String)]) -> (Child, SocketAddr) {
+/// Start the binary and wait until it is ready. `Err` with its log when it ends or takes too long.
+fn spawn(folder: &Path, launch: &Launch) -> Result<(Child, SocketAddr), NotReady> {
     let log = std::fs::File::options().create(true).append(true).open(log_path(folder));
-    let mut child = Command::new(binary())
+    let binary = binary();
+    let mut command = match launch.wrapper.split_first() {
+        None => Command::new(binary),
+        Some((wrapper, arguments)) => {
+            let mut command = Command::new(wrapper);
+            command.args(arguments).arg(binary);
+            command
+        }
+    };
+    let mut child = command
         .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
-        .arg(folder.join("data"))
-        .envs(environment.iter().map(|(k, v)| (k, v)))
+        .arg(folder.join(&launch.data))
+        .envs(launch.environment.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.expect("the log file can be opened"))
         .spawn()
-        .expect("the binary starts");
+        .expect("the binary, or the program it is started behind, starts");
     let lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
     let (send, ready) = mpsc::channel();
     // Reads to the end: a process whose pipe nobody empties would stop.
@@ -263,13 +344,13 @@ fn spawn(folder: &Path, environment: &[(String, String)]) -> (Child, SocketAddr)
             let _ = child.kill();
             let _ = child.wait();
             let log = std::fs::read_to_string(log_path(folder)).unwrap_or_default();
-            panic!("the collector was not ready within {START_PATIENCE:?}; its log:\n{log}");
+            return Err(NotReady { pid: child.id(), log });
         };
         let address = serde_json::from_str::<Value>(&line).ok().and_then(|ready| {
             ready["address"].as_str().and_then(|text| text.parse::<SocketAddr>().ok())
         });
         if let Some(address) = address {
-            return (child, address);
+            return Ok((child, address));
         }
     }
 }

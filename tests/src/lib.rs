@@ -13,9 +13,16 @@
 pub mod collector;
 pub mod event;
 pub mod http;
+pub mod launch;
+pub mod load;
 pub mod peer;
+pub mod proxy;
+pub mod rounds;
 pub mod seed;
+pub mod trace;
 
 pub use collector::{TestCollector, TestProject};
 pub use event::{Event, batch};
 pub use http::Reply;
+pub use launch::Launch;
+pub use load::Load;

@@ -13,6 +13,7 @@ mod fetch;
 mod readme;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ cargo xtask <command>
 
   demo [--check]    a shop, a collector and 90 days of data, running; --check proves it and ends
   test [part…]      all tests, or only these parts; `test --list` names them
+  soak [name…]      the long proofs of durability, one after the other; `soak --list` names them
   build             the npm package and the collector's binary
   bench [--events N]  ratios: ingest, questions against other engines, size and speed of the SDK
   check             format, lints, layers, repeated documentation, links
@@ -46,6 +48,7 @@ fn run() -> anyhow::Result<()> {
     match command.as_deref() {
         Some("demo") => demo::demo(&rest),
         Some("test") => test::test(&rest),
+        Some("soak") => soak::soak(&rest),
         Some("build") => build::build().map(drop),
         Some("bench") => bench::bench(&rest),
         Some("check") => check::check(),

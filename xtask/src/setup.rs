@@ -1,7 +1,7 @@
 //! What the chores need beside Rust: found, installed, or named with the command that installs it.
 //!
 //! Everything here is safe to repeat and skips what is there. What is installed stays inside the
-//! project (`.venv`, `node_modules`), except the Rust target and Chromium.
+//! project (`.venv`, `node_modules`), except the Rust target, Chromium and strace.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -82,20 +82,56 @@ pub fn chromium() -> anyhow::Result<PathBuf> {
     if let Some(found) = NAMES.iter().find_map(|name| find(name)) {
         return Ok(found);
     }
-    let user = quiet(&mut command(&root(), "id", &["-u"]))?;
-    if user.trim() != "0" || find("apt-get").is_none() {
-        bail!(
-            "the browser tests need Chromium: `sudo apt-get install -y chromium`, or CHROMIUM=/path/to/it"
-        );
-    }
-    step("installing Chromium with apt", || {
-        quiet(&mut command(&root(), "apt-get", &["update", "-q"]))?;
-        quiet(&mut command(&root(), "apt-get", &["install", "-y", "-q", "chromium"]))
-    })?;
+    apt("chromium", "the browser tests need Chromium", "chromium, or CHROMIUM=/path/to/it")?;
     NAMES
         .iter()
         .find_map(|name| find(name))
         .context("apt installed Chromium, but it is not on the path")
+}
+
+/// The tracer that makes system calls fail and shows their order.
+///
+/// # Errors
+/// When it is missing and we may not install it, saying what to type.
+pub fn strace() -> anyhow::Result<()> {
+    if find("strace").is_some() {
+        return Ok(());
+    }
+    apt("strace", "this needs strace, which makes system calls fail", "strace")
+}
+
+/// What tests on file systems of their own need: mounts in a namespace, loop devices, ext4's tools.
+///
+/// # Errors
+/// When something is missing, saying what; nothing of it can be installed from here.
+pub fn mounts() -> anyhow::Result<()> {
+    let script = "mount -t tmpfs tmpfs /mnt && test -b /dev/loop0 -o -c /dev/loop-control";
+    let mut tried = command(&root(), "unshare", &["--mount", "sh", "-c", script]);
+    if let Err(error) = quiet(&mut tried) {
+        bail!(
+            "this mounts file systems of its own, so it needs root (CAP_SYS_ADMIN) and loop devices \
+             (in a container: --privileged): run the same command with `sudo -E env PATH=$PATH`\n{error:#}"
+        );
+    }
+    // Not always on the path, even where it is installed.
+    let is_there =
+        ["/sbin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join("mkfs.ext4").is_file());
+    if !is_there && find("mkfs.ext4").is_none() {
+        apt("e2fsprogs", "this makes ext4 file systems", "e2fsprogs")?;
+    }
+    Ok(())
+}
+
+/// Install one package, as root on Debian and its like.
+fn apt(package: &str, why: &str, what: &str) -> anyhow::Result<()> {
+    let user = quiet(&mut command(&root(), "id", &["-u"]))?;
+    if user.trim() != "0" || find("apt-get").is_none() {
+        bail!("{why}: `sudo apt-get install -y {what}`");
+    }
+    step(&format!("installing {package} with apt"), || {
+        quiet(&mut command(&root(), "apt-get", &["update", "-q"]))?;
+        quiet(&mut command(&root(), "apt-get", &["install", "-y", "-q", package])).map(drop)
+    })
 }
 
 /// Python with the packages of `tests/requirements.txt` and the CDNOW log, in `.venv`.

@@ -130,6 +130,10 @@ settings! {
     query_waiting: u32 = "16", 0 ..= 10_000;
     /// Events in memory before they are written as a segment, in bytes.
     memtable_bytes: u64 = "134217728", 1_048_576 ..= 17_179_869_184;
+    /// Length of a log file in bytes, set aside when it is made, so that a full disk shows early.
+    log_file_bytes: u64 = "67108864", 1_048_576 ..= 4_294_967_296;
+    /// Bytes of the disk that stay free for writing segments; below that events are answered 503.
+    min_free_bytes: u64 = "268435456", 0 ..= 1_099_511_627_776;
     /// Longest time before events in memory are written as a segment, in ms.
     flush_interval_ms: u64 = "300000", 1_000 ..= 86_400_000;
     /// What is logged: `error`, `warn`, `info`, `debug`, or filters such as `tallymark=debug`.

@@ -4,11 +4,17 @@
 //! `cargo xtask test crash` runs one of them.
 
 mod cdnow;
+mod clock;
 mod crash;
 mod delivery;
 mod differential;
+mod disk_errors;
+mod disk_full;
+mod exactly_once;
 mod identity;
 mod layers;
 mod malformed;
+mod order;
+mod power;
 mod restart;
 mod tenants;

@@ -1,0 +1,123 @@
+//! Losing power, on a real file system: ext4 is shut down under load, as if the plug were pulled.
+//! Reliability test 3.
+//!
+//! `EXT4_IOC_SHUTDOWN` without a flush of the journal throws away what the kernel had not yet written
+//! to the device. Then the collector is killed, the image mounted again (which replays ext4's
+//! journal), and the collector recovers. Needs root and a loop device; `cargo xtask test power`
+//! says so where they are missing.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tallymark_tests::launch::{compile, make_image, wait_until_unmounted};
+use tallymark_tests::load::{End, Load, Shape};
+use tallymark_tests::rounds::{Rounds, figure};
+use tallymark_tests::seed::seeded;
+use tallymark_tests::{Launch, TestCollector};
+
+/// How often one file system loses power before a new one is made: recovery of what was recovered
+/// is the harder case, but a store that grows for ever makes the rounds slow.
+const ROUNDS_OF_ONE_DISK: usize = 10;
+/// Flushes, merges and catalog transactions are to be in the middle as well.
+const SMALL: [(&str, &str); 2] =
+    [("TALLYMARK_MEMTABLE_BYTES", "1048576"), ("TALLYMARK_FLUSH_INTERVAL_MS", "1000")];
+
+#[test]
+fn what_was_acknowledged_survives_a_loss_of_power_and_nothing_is_invented() {
+    let (seed, mut random) = seeded("power");
+    let mut rounds = Rounds::of("losses of power", "TALLYMARK_TEST_POWER_ROUNDS", 20);
+    let (mut acknowledged, mut cut) = (0, 0);
+    while let Some(round) = rounds.next() {
+        let mut plug = Plug::new();
+        let more = std::iter::once(round).chain(rounds.by_ref().take(ROUNDS_OF_ONE_DISK - 1));
+        for round in more {
+            plug.pull(seed ^ round as u64, &mut random);
+            plug.collector.restart();
+            plug.load.moved_to(plug.collector.address());
+            plug.load.assert_exact(&plug.collector);
+        }
+        acknowledged += plug.load.acknowledged();
+        cut += plug.load.unanswered() + plug.load.ledger().refusals.len();
+        plug.collector.kill();
+        wait_until_unmounted(&plug.image);
+    }
+    assert!(cut > 0, "no request met the loss of power: nothing was tested");
+    figure(&format!(
+        "{}, {acknowledged} events acknowledged, {cut} requests cut off or refused, 0 events lost, \
+         0 invented",
+        rounds.made()
+    ));
+}
+
+/// The test of the test: what a disk that only says it has synced loses must be missed.
+#[test]
+fn a_disk_that_lies_about_syncs_is_found_out() {
+    let (seed, mut random) = seeded("power");
+    let mut plug = Plug::new();
+    plug.collector.stop();
+    wait_until_unmounted(&plug.image);
+    let honest = plug.launch.clone();
+    let trace = plug.collector.scratch().join("trace");
+    let lie = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:retval=0"];
+    let lying = honest.traced(&trace, &lie);
+    plug.collector.restart_as(lying).unwrap_or_else(|end| panic!("{end}"));
+    plug.load.moved_to(plug.collector.address());
+    plug.pull(seed, &mut random);
+    plug.collector.restart_as(honest).unwrap_or_else(|end| panic!("{end}"));
+    let stored = plug.load.stored(&plug.collector).ids;
+    let ledger = plug.load.ledger();
+    let lost = ledger.acknowledged.iter().filter(|id| !stored.contains_key(*id)).count();
+    assert!(lost > 0, "all {} are there without a sync", ledger.acknowledged.len());
+}
+
+/// A collector on a disk whose power can be cut, and a load for it.
+struct Plug {
+    collector: TestCollector,
+    load: Load,
+    image: PathBuf,
+    launch: Launch,
+    shutdown: PathBuf,
+}
+
+impl Plug {
+    fn new() -> Plug {
+        let mut collector = TestCollector::start_with(&SMALL);
+        let project = collector.project("power");
+        collector.stop();
+        let folder = collector.scratch().to_owned();
+        let (content, image) = (folder.join("content"), folder.join("disk"));
+        std::fs::create_dir(&content).expect("a folder can be made");
+        std::fs::rename(collector.data(), content.join("data")).expect("a folder can be moved");
+        make_image(&image, 1024, &content);
+        let launch = Launch::with(&SMALL).on_image(&folder, &image);
+        collector.restart_as(launch.clone()).unwrap_or_else(|end| panic!("{end}"));
+        let load = Load::new(&collector, &project);
+        let shutdown = compile("shutdown.c", &folder, &[]);
+        Plug { collector, load, image, launch, shutdown }
+    }
+
+    /// Write for a moment, then lose power; the disk is what was on the device.
+    fn pull(&mut self, seed: u64, random: &mut StdRng) {
+        let Plug { collector, load, image, shutdown, .. } = self;
+        let shape = Shape { end: End::Leave, ..Shape::default() };
+        load.run(seed, &shape, || {
+            let least = load.acknowledged() + 1;
+            load.wait_until("a first answer", Duration::from_secs(20), |ledger| {
+                ledger.acknowledged.len() >= least
+            });
+            thread::sleep(Duration::from_millis(random.random_range(0..=600)));
+            let disk = collector.data_inside();
+            let disk = disk.parent().expect("the data folder is on the disk");
+            let pulled = Command::new(&*shutdown).arg(disk).status();
+            assert!(pulled.expect("the helper starts").success(), "ext4 takes no shutdown");
+            // For a moment the collector meets a disk that fails; then it is gone too.
+            thread::sleep(Duration::from_millis(random.random_range(0..=30)));
+            collector.kill();
+        });
+        wait_until_unmounted(image);
+    }
+}
