@@ -24,7 +24,7 @@ pub enum Field {
     User,
     /// On which device: likewise.
     Device,
-    /// A UUID.
+    /// A UUID, or any text or number that is unique to the session.
     Session,
     /// The device's own counter.
     Seq,

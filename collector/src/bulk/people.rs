@@ -17,6 +17,7 @@ pub struct People<'a> {
     hasher: &'a ServerHasher,
     realm: String,
     ids: Ids,
+    session_seed: u64,
     users: HashMap<Box<str>, u64>,
     devices: HashMap<Box<str>, u64>,
     last_moved: Option<(u64, u64)>,
@@ -38,7 +39,9 @@ impl<'a> People<'a> {
     /// People of the project with this salt and key.
     pub fn new(salt: &'a str, hasher: &'a ServerHasher, ids: Ids) -> Self {
         let (users, devices) = (HashMap::new(), HashMap::new());
-        Self { salt, hasher, realm: realm(hasher), ids, users, devices, last_moved: None }
+        let session_seed = hasher.person(&tagged(Purpose::Session, 0, 0));
+        let realm = realm(hasher);
+        Self { salt, hasher, realm, ids, session_seed, users, devices, last_moved: None }
     }
 
     /// See [`realm`].
@@ -87,6 +90,14 @@ impl<'a> People<'a> {
         Ok(person)
     }
 
+    /// The UUID of a session that has another id: version 8 (RFC 9562), 62 bits of a hash. The upper
+    /// half is the same for all, so that it costs nothing on disk.
+    pub fn session(&self, id: &str) -> u128 {
+        const HEAD: u128 = 0x8000 << 64 | 0x2 << 62;
+        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(id.as_bytes(), self.session_seed);
+        HEAD | u128::from(hash >> 2)
+    }
+
     /// The random part of the id of an event that has none.
     pub fn event_random(&self, content: u128, occurrence: u32) -> [u8; 10] {
         let [a, b, c, d, e, f, g, h, i, j, ..] =
@@ -106,6 +117,7 @@ enum Purpose {
     Realm = 1,
     Moved = 2,
     EventId = 3,
+    Session = 4,
 }
 
 /// The text to be keyed. First-stage hashes are 32 random bytes; these begin with twelve equal ones.

@@ -82,6 +82,9 @@ pub mod flags {
     pub const SERVER: u8 = 4;
     /// `person` comes from a user id, not from the device.
     pub const IDENTIFIED: u8 = 8;
+    /// The row came from an import: without a session id it belongs to the session around it, which
+    /// a server's row does not.
+    pub const IMPORTED: u8 = 16;
 }
 
 macro_rules! dims {
