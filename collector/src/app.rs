@@ -175,8 +175,9 @@ impl App {
             // The permits live as long as the work does, even when nobody waits for it any more.
             let _permits = (admitted, running);
             let mut rows_scanned = 0;
+            let snapshot = store.snapshot();
             let answer = question.ask(&facts, |analysis| {
-                let asked = store.ask(project_id, analysis)?;
+                let asked = snapshot.ask(project_id, analysis)?;
                 rows_scanned += asked.rows_scanned;
                 Ok::<_, ApiError>(asked.partial)
             })?;

@@ -30,8 +30,9 @@ pub trait Analysis: Send + Sync {
     fn scan(&self) -> &ScanPlan;
     /// A fresh kernel for one thread.
     fn kernel(&self) -> Box<dyn Kernel>;
-    /// A second question that the first one's table makes necessary, to be asked in its place; its
-    /// table answers by itself. [`Compiled::ask`](crate::question::Compiled::ask) takes care of it.
+    /// A second question that the first one's table makes necessary. It is asked of the same
+    /// snapshot, its table is added to the first one's, and it reads the answer.
+    /// [`Compiled::ask`](crate::question::Compiled::ask) takes care of it.
     fn refine(&self, _partial: &Partial) -> Option<Box<dyn Analysis>> {
         None
     }

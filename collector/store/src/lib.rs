@@ -36,4 +36,4 @@ pub use options::{Durability, StoreOptions};
 pub use row::{Dim, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};
-pub use store::{Append, Appended, Asked, RowRange, Store};
+pub use store::{Append, Appended, Asked, RowRange, Snapshot, Store};

@@ -56,6 +56,22 @@ pub struct Asked {
     pub rows_scanned: u64,
 }
 
+/// A store as it was at one moment. It keeps files from being deleted as long as it lives.
+pub struct Snapshot<'a> {
+    shared: &'a Shared,
+    sources: Vec<driver::Source>,
+}
+
+impl Snapshot<'_> {
+    /// Ask a question about one project.
+    ///
+    /// # Errors
+    /// [`ScanError`] when a segment cannot be read.
+    pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
+        driver::ask(project, analysis, &self.sources, self.shared.options.query_threads)
+    }
+}
+
 /// Which rows [`Store::rows`] gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowRange {
@@ -97,14 +113,18 @@ impl Store {
         }
     }
 
+    /// Everything stored, at this moment: for questions that belong together.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let mut view = self.shared.view();
+        Snapshot { shared: &self.shared, sources: self.shared.sources(&mut view) }
+    }
+
     /// Ask a question about one project, on one snapshot of it.
     ///
     /// # Errors
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
-        let mut view = self.shared.view();
-        let sources = self.shared.sources(&mut view);
-        driver::ask(project, analysis, &sources, self.shared.options.query_threads)
+        self.snapshot().ask(project, analysis)
     }
 
     /// Give full rows, one after the other, until `each` breaks: persons in order, and each

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Filter;
-use crate::columns::Block;
+use crate::columns::{Block, Coded};
 use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, Run};
 
@@ -134,6 +134,15 @@ impl Masks {
         }
     }
 
+    /// Keep of each row's bits those that the table has for the row's code in a column.
+    pub fn restrict(&mut self, block: &Block, column: &Coded, by_code: &[u64]) {
+        let table = column.table(by_code);
+        match self {
+            Self::Small(masks) => restrict(masks, block, column, &table),
+            Self::Large(masks) => restrict(masks, block, column, &table),
+        }
+    }
+
     /// Take bits away from a row.
     pub fn clear_bits(&mut self, row: usize, bits: u64) {
         match self {
@@ -157,6 +166,16 @@ impl Masks {
         let Self::Large(masks) = self else { unreachable!("made above") };
         masks
     }
+}
+
+fn restrict<M: Mask>(masks: &mut [M], block: &Block, column: &Coded, table: &[u64]) {
+    let table: Vec<M> = table.iter().map(|bits| M::of(*bits)).collect();
+    each_width!(&*column.codes, codes => {
+        let rows = masks[block.rows.clone()].iter_mut().zip(&codes[block.rows.clone()]);
+        for (mask, code) in rows {
+            *mask = *mask & table[*code as usize];
+        }
+    });
 }
 
 /// An integer with a bit per pattern.

@@ -41,8 +41,8 @@ pub struct Compiled {
 impl Compiled {
     /// Ask a store, a second time where the question needs it, and read the answer.
     ///
-    /// `scan` runs an analysis over a project's events. Between two scans events may arrive: the
-    /// second one alone makes the answer.
+    /// `scan` runs an analysis over a project's events: over one snapshot of them, however often
+    /// it is called.
     ///
     /// # Errors
     /// Whatever `scan` fails with.
@@ -51,12 +51,12 @@ impl Compiled {
         facts: &Facts,
         mut scan: impl FnMut(&dyn Analysis) -> Result<Partial, E>,
     ) -> Result<Answer, E> {
-        let partial = scan(&*self.analysis)?;
+        let mut partial = scan(&*self.analysis)?;
         match self.analysis.refine(&partial) {
             None => Ok(self.analysis.answer(&partial, facts)),
             Some(refined) => {
-                drop(partial);
-                Ok(refined.answer(&scan(&*refined)?, facts))
+                partial.merge(scan(&*refined)?);
+                Ok(refined.answer(&partial, facts))
             }
         }
     }

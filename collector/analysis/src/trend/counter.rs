@@ -3,12 +3,13 @@
 //! Table: `(0, series, group, chunk)` → cells of [`CHUNK`] columns, each `events, persons` and, for
 //! measures of sums, the digits of an exact sum. Columns are buckets and totals of all periods in
 //! a row. Bags: `(1, series, group, column)` → values, for extremes and quantiles. A group is a
-//! value of the breakdown; in the second pass `other` is [`OTHER`].
+//! value of the breakdown. A second pass counts the events of values that are not listed, and only
+//! those, as one group: [`OTHER`].
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{Measure, Shape};
 use crate::columns::{Block, Span};
@@ -29,9 +30,10 @@ pub(super) struct Counter {
     matcher: Matcher,
     /// By slot: which series the block's rows belong to.
     masks: Vec<Masks>,
-    listed: Option<Arc<Vec<Vec<Key>>>>,
-    /// In the second pass: group by breakdown code, per series.
-    groups: Vec<Vec<u32>>,
+    /// In the second pass: the listed values, by series.
+    listed: Option<Arc<Vec<HashSet<Key>>>>,
+    /// In the second pass: by breakdown code, the series that do not list the value, as bits.
+    beyond: Vec<u64>,
     width: usize,
     cells: Vec<Cells>,
     /// Number of the person, from 1.
@@ -130,13 +132,13 @@ impl Counter {
         shape: Arc<Shape>,
         matcher: Matcher,
         times: Range<i64>,
-        listed: Option<Arc<Vec<Vec<Key>>>>,
+        listed: Option<Arc<Vec<HashSet<Key>>>>,
     ) -> Self {
         let series = shape.lines.len();
         Self {
             width: shape.width(),
             cells: (0..series).map(|_| Cells::default()).collect(),
-            groups: vec![Vec::new(); series],
+            beyond: Vec::new(),
             person: 0,
             masks: Vec::new(),
             shape,
@@ -146,31 +148,24 @@ impl Counter {
         }
     }
 
-    /// In the second pass: extend the map from codes to groups. Group 0 is "absent", then the
-    /// listed values in order, then the rest.
-    fn learn_groups(&mut self, dictionaries: &Dictionaries) {
+    /// In the second pass: leave rows alone whose value is absent or listed.
+    fn keep_beyond(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
         let (Some(listed), Some(column)) = (&self.listed, self.shape.breakdown) else { return };
         let dictionary = column.dictionary(dictionaries);
-        for (groups, listed) in self.groups.iter_mut().zip(listed.iter()) {
-            for code in groups.len()..dictionary.len() {
-                let group = match dictionary.text(code as u32) {
-                    None => 0,
-                    Some(text) => listed
-                        .iter()
-                        .position(|key| key.text() == Some(text))
-                        .map_or(listed.len() + 1, |position| position + 1),
-                };
-                groups.push(group as u32);
-            }
+        for code in self.beyond.len()..dictionary.len() {
+            let value = Key::from_text(dictionary.text(code as u32));
+            let is_beyond = |listed: &HashSet<Key>| value != Key::None && !listed.contains(&value);
+            let bits = listed.iter().enumerate().map(|(at, set)| u64::from(is_beyond(set)) << at);
+            self.beyond.push(bits.sum());
         }
+        self.masks[slot].restrict(block, column.of_block(block), &self.beyond);
     }
 
-    fn group_key(&self, series: usize, group: u64, dictionaries: &Dictionaries) -> Key {
-        let Some(column) = self.shape.breakdown else { return Key::None };
-        match &self.listed {
-            None => Key::from_text(column.dictionary(dictionaries).text(group as u32)),
-            Some(_) if group == 0 => Key::None,
-            Some(listed) => listed[series].get(group as usize - 1).cloned().unwrap_or(OTHER),
+    fn group_key(&self, group: u64, dictionaries: &Dictionaries) -> Key {
+        match self.shape.breakdown {
+            None => Key::None,
+            Some(_) if self.listed.is_some() => OTHER,
+            Some(column) => Key::from_text(column.dictionary(dictionaries).text(group as u32)),
         }
     }
 }
@@ -180,7 +175,8 @@ impl Counter {
     fn count<M: Mask>(&mut self, span: &Span<'_>, masks: &[M], period: &mut usize) {
         let shape = &*self.shape;
         let block = span.block;
-        let codes = shape.breakdown.map(|column| column.of_block(block));
+        let codes = shape.breakdown.filter(|_| self.listed.is_none());
+        let codes = codes.map(|column| column.of_block(block));
         let masks = &masks[..span.rows.end];
         let (mut bucket, mut bucket_end_ms) = (0, i64::MIN);
         let mut next = span.rows.start;
@@ -211,9 +207,7 @@ impl Counter {
                 if value.is_nan() {
                     continue;
                 }
-                let group =
-                    if self.listed.is_some() { self.groups[series][code as usize] } else { code };
-                let key = u64::from(group) * self.width as u64;
+                let key = u64::from(code) * self.width as u64;
                 let cells = &mut self.cells[series];
                 let cell = cells.at(key + (base + bucket) as u64);
                 cells.events[cell] += 1;
@@ -235,7 +229,7 @@ impl Kernel for Counter {
             self.masks.resize_with(slot + 1, Masks::default);
         }
         self.matcher.look(block, dictionaries, &self.times, &mut self.masks[slot]);
-        self.learn_groups(dictionaries);
+        self.keep_beyond(slot, block, dictionaries);
     }
 
     fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
@@ -265,7 +259,7 @@ impl Kernel for Counter {
             };
             for row in order.chunk_by(|a, b| row_of(cells.keys[*a]) == row_of(cells.keys[*b])) {
                 let (group, chunk) = row_of(cells.keys[row[0]]);
-                let group = self.group_key(series, group, dictionaries);
+                let group = self.group_key(group, dictionaries);
                 let mut values = vec![0.0; fields * CHUNK];
                 for cell in row {
                     let column = (cells.keys[*cell] % self.width as u64) as usize;

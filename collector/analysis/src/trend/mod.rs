@@ -18,6 +18,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -163,7 +164,7 @@ struct Trend {
     matcher: Matcher,
     shape: Arc<Shape>,
     /// In the second pass: the listed values, by series.
-    listed: Option<Arc<Vec<Vec<Key>>>>,
+    listed: Option<Arc<Vec<HashSet<Key>>>>,
 }
 
 /// Understand the question.

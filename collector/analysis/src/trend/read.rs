@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashSet;
+
 use super::answer::{Previous, TrendAnswer, TrendSeries};
 use super::counter::{CHUNK, OTHER, fields};
 use super::{Line, Measure, Shape};
@@ -118,7 +120,7 @@ fn order(rows: &BTreeMap<Key, Row>, shape: &Shape, line: &Line) -> (Vec<Key>, bo
 }
 
 /// The listed values by series, and whether any series has more.
-pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<Vec<Key>>, bool) {
+pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<HashSet<Key>>, bool) {
     let mut any_beyond = false;
     let listed = shape
         .lines
@@ -127,7 +129,7 @@ pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<Vec<Key>>, bool) 
         .map(|(series, line)| {
             let (keys, beyond) = order(&rows(partial, shape, series), shape, line);
             any_beyond |= beyond;
-            keys
+            keys.into_iter().collect()
         })
         .collect();
     (listed, any_beyond)
