@@ -6,38 +6,33 @@
 //! days before the range. They count people, they are never sums of days. Days count whole: a range
 //! that begins at noon includes the morning.
 //!
+//! People whose id is made anew every day cannot be counted over several days: where one of them is
+//! in a figure, the figure is `null`, and `reason` says so. Daily figures stay.
+//!
 //! Invariant: `dau ≤ wau ≤ mau` on every day, and `active_days` adds up to `persons`.
 //!
-//! Deliberately elsewhere: days (`time_bucket`). People whose anonymous id changes daily: weekly
-//! and monthly figures are not defined for them and will be left out once a run says who they are.
+//! Deliberately elsewhere: days (`time_bucket`), finding a person's days (`presence`).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
-use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
-use crate::filter::{Columns, Filter};
-use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
+use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, Reason, ratio};
+use crate::events::{EventSet, ScanPlan};
+use crate::filter::{Columns, Matcher};
+use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::presence::bits::{BitCounts, range_mask, smear, smear_word};
+use crate::presence::{
+    DayBlock, DayKernel, IDENTITY, Presence, PresencePlan, RowDays, RowSets, active_events,
+};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit, date_of, start_of};
-
-/// Events that happen without the person doing anything: they make nobody active.
-pub const PASSIVE: &[&str] = &[
-    "$heartbeat",
-    "heartbeat",
-    "$exposure",
-    "experiment_exposure",
-    "$delivery",
-    "$error",
-    "error",
-];
 
 /// A person is active in the week of a day when active on it or the six days before.
 const WEEK: usize = 7;
 /// The same for the month: the 29 days before.
-const MONTH: usize = 30;
+pub(crate) const MONTH: usize = 30;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,24 +47,33 @@ pub struct ActiveAnswer {
     pub days: Vec<String>,
     /// People active on the day.
     pub dau: Vec<u64>,
-    /// People active on the day or the six before.
-    pub wau: Vec<u64>,
-    /// People active on the day or the 29 before.
-    pub mau: Vec<u64>,
-    /// `dau / mau` of the day; `null` when nobody was active in the month.
+    /// People active on the day or the six before; `null` where it is not defined.
+    pub wau: Vec<Option<u64>>,
+    /// People active on the day or the 29 before; `null` where it is not defined.
+    pub mau: Vec<Option<u64>>,
+    /// `dau / mau` of the day; `null` when nobody was active in the month, or it is not defined.
     pub stickiness: Vec<Option<f64>>,
     /// Mean of the days' ratios, days without one left out (not mean DAU over mean MAU).
     pub stickiness_mean: Option<f64>,
-    /// People active on exactly `index + 1` days of the range.
-    pub active_days: Vec<u64>,
-    /// People active at least once in the range.
-    pub persons: u64,
+    /// People active on exactly `index + 1` days of the range; `null` where it is not defined.
+    pub active_days: Option<Vec<u64>>,
+    /// People active at least once in the range; `null` where it is not defined.
+    pub persons: Option<u64>,
+    /// Why a figure is not defined; `null` when all are.
+    pub reason: Option<Reason>,
 }
 
 struct Active {
     plan: ScanPlan,
-    filter: Filter,
-    to_ms: i64,
+    rows: RowSets,
+    shape: Shape,
+    presence: PresencePlan,
+    /// Every row of the events counts, so that days are all there is to know.
+    is_unfiltered: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Shape {
     /// The lead-in and the range.
     days: Arc<Buckets>,
     lead_in: usize,
@@ -85,24 +89,48 @@ pub(crate) fn compile(
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Question = parse(body)?;
-    let beyond =
-        || QuestionError::Time { field: "from".into(), value: common.rfc3339(common.from_ms) };
-    let first = date_of(common.from_ms, &common.tz)
-        .and_then(|date| date.checked_sub(jiff::Span::new().days(MONTH as i64 - 1)).ok())
-        .and_then(|date| start_of(date, &common.tz))
-        .ok_or_else(beyond)?;
-    let days = Buckets::new(Unit::Day, &common.tz, first, common.to_ms, 0)?;
-    let lead_in = days.index(common.from_ms);
+    let first = month_before(&common)?;
+    let days = Arc::new(Buckets::new(Unit::Day, &common.tz, first, common.to_ms, 0)?);
+    let shape = Shape { lead_in: days.index(common.from_ms), days };
+    let events = events_of(question.event.as_deref());
     let mut columns = Columns::default();
     let filter = common.filter.bind(&mut columns);
-    let events = match &question.event {
-        Some(event) => EventSet::Only(vec![event.clone()]),
-        None => EventSet::Except(PASSIVE.iter().map(|name| (*name).into()).collect()),
+    let is_unfiltered = filter.is_always();
+    let rows = RowSets {
+        matcher: Matcher::new(vec![(None, filter)]),
+        times: std::iter::once(first..common.to_ms).collect(),
+        identity: Some(columns.text(IDENTITY)),
+    };
+    let presence = PresencePlan {
+        tz: common.tz_name.clone(),
+        days: Arc::clone(&shape.days),
+        to_ms: common.to_ms,
+        before: false,
+        sets: vec![events.clone()],
     };
     let plan = ScanPlan::with(columns, first, common.to_ms, events);
     let definition = definition(&common, &question);
-    let analysis = Active { plan, filter, to_ms: common.to_ms, days: Arc::new(days), lead_in };
+    let analysis = Active { plan, rows, shape, presence, is_unfiltered };
     Ok(Compiled { analysis: Box::new(analysis), definition })
+}
+
+/// The event of the question, or any active one.
+pub(crate) fn events_of(event: Option<&str>) -> EventSet {
+    event.map_or_else(
+        || active_events(std::iter::empty()),
+        |event| EventSet::Only(vec![event.into()]),
+    )
+}
+
+/// Start of the first day that is in the month of the range's first day.
+pub(crate) fn month_before(common: &Common) -> Result<i64, QuestionError> {
+    date_of(common.from_ms, &common.tz)
+        .and_then(|date| date.checked_sub(jiff::Span::new().days(MONTH as i64 - 1)).ok())
+        .and_then(|date| start_of(date, &common.tz))
+        .ok_or_else(|| QuestionError::Time {
+            field: "from".into(),
+            value: common.rfc3339(common.from_ms),
+        })
 }
 
 impl Analysis for Active {
@@ -111,113 +139,198 @@ impl Analysis for Active {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        let days = self.days.len();
-        let counter = Counter {
-            filter: self.filter.clone(),
-            days: Arc::clone(&self.days),
-            lead_in: self.lead_in,
-            spans: [vec![0; days + 1], vec![0; days + 1], vec![0; days + 1]],
-            active_days: vec![0; days - self.lead_in + 1],
-        };
-        Box::new(ByRun::new(&self.plan, counter))
+        let days = Arc::clone(&self.shape.days);
+        Box::new(RowDays::new(&self.plan, Presence::kernel(self), days, self.rows.clone()))
+    }
+
+    fn presence(&self) -> Option<&dyn Presence> {
+        self.is_unfiltered.then_some(self)
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
-        let range = self.lead_in..self.days.len();
-        let column = |column: usize| -> Vec<u64> {
-            range.clone().map(|day| partial.count(&[Key::Int(0), day.into()], column)).collect()
+        let Shape { days, lead_in } = &self.shape;
+        let range = *lead_in..days.len();
+        let cell = |day: usize, column| partial.count(&[Key::Int(0), day.into()], column);
+        let dau: Vec<u64> = range.clone().map(|day| cell(day, DAY)).collect();
+        // A span of days with somebody of a daily id in it has no figure.
+        let over_days = |column: usize, daily: usize| -> Vec<Option<u64>> {
+            range.clone().map(|day| (cell(day, daily) == 0).then(|| cell(day, column))).collect()
         };
-        let (dau, wau, mau) = (column(0), column(1), column(2));
+        let wau = over_days(IN_WEEK, DAILY_IN_WEEK);
+        let mau = over_days(IN_MONTH, DAILY_IN_MONTH);
         let stickiness: Vec<Option<f64>> =
-            dau.iter().zip(&mau).map(|(day, month)| ratio(*day, *month)).collect();
+            dau.iter().zip(&mau).map(|(day, month)| ratio(*day, (*month)?)).collect();
         let known: Vec<f64> = stickiness.iter().flatten().copied().collect();
-        let active_days: Vec<u64> =
-            (1..=range.len()).map(|days| partial.count(&[Key::Int(1), days.into()], 0)).collect();
+        let is_defined = range.len() == 1 || partial.count(&[Key::Int(2)], 0) == 0;
+        let active_days: Option<Vec<u64>> = is_defined.then(|| {
+            (1..=range.len()).map(|days| partial.count(&[Key::Int(1), days.into()], 0)).collect()
+        });
+        let is_known = is_defined && wau.iter().chain(&mau).all(Option::is_some);
         let body = ActiveAnswer {
-            days: self.days.labels[range].to_vec(),
+            days: days.labels[range].to_vec(),
             dau,
             wau,
-            mau,
-            stickiness_mean: (!known.is_empty())
+            stickiness_mean: (!known.is_empty() && mau.iter().all(Option::is_some))
                 .then(|| known.iter().sum::<f64>() / known.len() as f64),
+            mau,
             stickiness,
-            persons: active_days.iter().sum(),
+            persons: active_days.as_ref().map(|counts| counts.iter().sum()),
             active_days,
+            reason: (!is_known).then_some(Reason::DAILY_IDS),
         };
         Answer {
-            complete: facts.now_ms >= self.to_ms + LATENESS_MS,
+            complete: facts.now_ms >= self.presence.to_ms + LATENESS_MS,
             body: AnswerBody::Active(body),
         }
     }
 }
 
-/// Keys: `(0, day)` → active on the day, in its week, in its month; `(1, days)` → persons with
-/// that many active days.
-///
-/// A person active on day `a` is active in the week of the days `a ..= a + 6`. The union of those
-/// spans is written as +1 where one opens and −1 where it closes; summing up gives the counts.
-/// So a person costs as much as they have active days, however long the range.
-struct Counter {
-    filter: Filter,
-    days: Arc<Buckets>,
-    lead_in: usize,
-    /// Day, week and month: opened minus closed, by day.
-    spans: [Vec<i64>; 3],
-    active_days: Vec<u64>,
-}
-
-impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.filter.learn(dictionaries);
-        let end = self.days.len();
-        let mut day = 0;
-        // Where the spans written so far end; days before are taken.
-        let mut taken = [0; 3];
-        let mut in_range = 0;
-        for row in 0..run.len() {
-            let at = run.ts[row];
-            // Most events fall on the day of the event before: nothing new.
-            if taken[0] == day + 1 && at < self.days.end_ms(day) {
-                continue;
-            }
-            if !self.filter.passes(run, row) {
-                continue;
-            }
-            day = self.days.index(at);
-            if taken[0] > day {
-                continue;
-            }
-            for (span, (length, taken)) in
-                self.spans.iter_mut().zip([1, WEEK, MONTH].into_iter().zip(&mut taken))
-            {
-                let until = (day + length).min(end);
-                let from = day.max(*taken);
-                if from < until {
-                    span[from] += 1;
-                    span[until] -= 1;
-                    *taken = until;
-                }
-            }
-            in_range += usize::from(day >= self.lead_in);
-        }
-        self.active_days[in_range] += 1;
+impl Presence for Active {
+    fn plan(&self) -> &PresencePlan {
+        &self.presence
     }
 
-    fn finish(self: Box<Self>, _: &Dictionaries) -> Partial {
-        let mut partial = Partial::default();
-        let mut active = [0i64; 3];
-        for day in 0..self.days.len() {
-            for (count, span) in active.iter_mut().zip(&self.spans) {
-                *count += span[day];
+    fn kernel(&self) -> Box<dyn DayKernel> {
+        Box::new(Counter::new(&self.shape))
+    }
+}
+
+/// Columns of a day's row: people active on it, in its week, in its month, and those with a daily id
+/// among the latter two.
+const DAY: usize = 0;
+const IN_WEEK: usize = 1;
+const IN_MONTH: usize = 2;
+const DAILY_IN_WEEK: usize = 3;
+const DAILY_IN_MONTH: usize = 4;
+
+/// Keys: `(0, day)` → the columns above; `(1, days)` → persons with that many active days; `(2)` →
+/// persons with a daily id in the range.
+///
+/// A person active on a day is active in the week of that day and of the six after it: so bits are
+/// smeared upwards, and counted by position.
+struct Counter {
+    /// Bit of the first day of the range.
+    first: usize,
+    days: usize,
+    /// The range's bits.
+    range: Vec<u64>,
+    /// By bit, from the first day of the range when all fits into a word.
+    counts: [BitCounts; 5],
+    active_days: Vec<u64>,
+    daily_persons: u64,
+    row: Vec<u64>,
+}
+
+impl Counter {
+    fn new(shape: &Shape) -> Self {
+        let days = shape.days.len();
+        let first = shape.lead_in + 1;
+        let range = range_mask(days + 2, first..days + 1);
+        Self {
+            first,
+            days,
+            counts: std::array::from_fn(|_| BitCounts::new(range.len())),
+            active_days: vec![0; days - shape.lead_in + 1],
+            daily_persons: 0,
+            row: vec![0; range.len()],
+            range,
+        }
+    }
+
+    fn add(&mut self, persons: &[u64]) {
+        let [range] = self.range[..] else { return self.add_rows(persons) };
+        let range = range >> self.first;
+        let bytes = (self.days + 1 - self.first).div_ceil(8);
+        // Bits before the first day and after the last one have no place here.
+        let is_day = (range << self.first) | ((1 << self.first) - 2);
+        let [day, week, month, ..] = &mut self.counts;
+        for &word in persons {
+            let word = word & is_day;
+            if word == 0 {
+                continue;
             }
-            if active != [0; 3] {
-                partial.add(vec![Key::Int(0), day.into()], &active.map(|count| count as f64));
+            let own = word >> self.first;
+            day.add_low(own, bytes);
+            week.add_low(smear_word(word, WEEK) >> self.first & range, bytes);
+            month.add_low(smear_word(word, MONTH) >> self.first & range, bytes);
+            self.active_days[own.count_ones() as usize] += 1;
+        }
+    }
+
+    /// The same for longer ranges.
+    fn add_rows(&mut self, persons: &[u64]) {
+        for person in persons.chunks_exact(self.range.len()) {
+            self.take_row(person);
+            let days: u32 = self
+                .row
+                .iter()
+                .zip(&self.range)
+                .map(|(word, range)| (word & range).count_ones())
+                .sum();
+            self.active_days[days as usize] += 1;
+            self.counts[DAY].add(&self.row);
+            smear(&mut self.row, WEEK);
+            self.counts[IN_WEEK].add(&self.row);
+            self.take_row(person);
+            smear(&mut self.row, MONTH);
+            self.counts[IN_MONTH].add(&self.row);
+        }
+    }
+
+    fn add_daily(&mut self, persons: &[u64]) {
+        for person in persons.chunks_exact(self.range.len()) {
+            if person.iter().all(|word| *word == 0) {
+                continue;
+            }
+            self.take_row(person);
+            let in_range = self.row.iter().zip(&self.range).any(|(word, range)| word & range != 0);
+            self.daily_persons += u64::from(in_range);
+            for (width, column) in [(WEEK, DAILY_IN_WEEK), (MONTH, DAILY_IN_MONTH)] {
+                self.take_row(person);
+                smear(&mut self.row, width);
+                self.counts[column].add(&self.row);
             }
         }
-        for (days, persons) in self.active_days.iter().enumerate().skip(1) {
+    }
+
+    /// A person's days, without what is before and after them.
+    fn take_row(&mut self, person: &[u64]) {
+        self.row.copy_from_slice(person);
+        let last = self.days + 1;
+        self.row[0] &= !1;
+        self.row[last / 64] &= !(1 << (last % 64));
+    }
+}
+
+impl DayKernel for Counter {
+    fn days(&mut self, block: &DayBlock<'_>) {
+        self.add(block.sets[0]);
+        if let Some(daily) = block.daily.first() {
+            self.add_daily(daily);
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Partial {
+        let mut partial = Partial::default();
+        let Self { first, days, range, counts, active_days, daily_persons, .. } = *self;
+        let shifted = if range.len() == 1 { first } else { 0 };
+        let counts = counts.map(BitCounts::finish);
+        for bit in first..=days {
+            // Daily ids are rare, and counted where they are.
+            let columns: [u64; 5] = std::array::from_fn(|column| {
+                counts[column][if column < DAILY_IN_WEEK { bit - shifted } else { bit }]
+            });
+            if columns != [0; 5] {
+                partial.add(vec![Key::Int(0), (bit - 1).into()], &columns.map(|n| n as f64));
+            }
+        }
+        for (days, persons) in active_days.iter().enumerate().skip(1) {
             if *persons > 0 {
                 partial.add(vec![Key::Int(1), days.into()], &[*persons as f64]);
             }
+        }
+        if daily_persons > 0 {
+            partial.add(vec![Key::Int(2)], &[daily_persons as f64]);
         }
         partial
     }
@@ -253,9 +366,9 @@ mod tests {
     fn who_was_active_on_the_first_day_is_in_the_month_of_day_30_and_not_of_day_31() {
         let question = json!({ "from": "2026-09-01", "to": "2026-10-02" });
         let answer = ask(vec![Event::new(1, T0 + DAY_MS - 1, "a")], question);
-        assert_eq!(answer.mau[29], 1);
-        assert_eq!(answer.mau[30], 0);
-        assert_eq!((answer.wau[6], answer.wau[7]), (1, 0));
+        assert_eq!(answer.mau[29], Some(1));
+        assert_eq!(answer.mau[30], Some(0));
+        assert_eq!((answer.wau[6], answer.wau[7]), (Some(1), Some(0)));
         assert_eq!((answer.dau[0], answer.dau[1]), (1, 0));
         assert_eq!(answer.stickiness[0], Some(1.0));
         assert_eq!(answer.stickiness[30], None);
@@ -266,8 +379,8 @@ mod tests {
         let events = [0, 10, 10, 29].map(|day| Event::new(1, T0 + day * DAY_MS, "a"));
         let question = json!({ "from": "2026-09-01", "to": "2026-10-01" });
         let answer = ask(events.to_vec(), question);
-        assert_eq!(answer.active_days[2], 1);
-        assert_eq!(answer.persons, 1);
+        assert_eq!(answer.active_days.unwrap()[2], 1);
+        assert_eq!(answer.persons, Some(1));
     }
 
     #[test]
@@ -277,9 +390,9 @@ mod tests {
         let answer = ask(events, json!({ "from": "2026-09-01", "to": "2026-09-02" }));
         assert_eq!(
             (&answer.dau[..], &answer.wau[..], &answer.mau[..]),
-            (&[0][..], &[1][..], &[2][..])
+            (&[0][..], &[Some(1)][..], &[Some(2)][..])
         );
-        assert_eq!(answer.persons, 0);
+        assert_eq!(answer.persons, Some(0));
     }
 
     #[rstest]
@@ -301,8 +414,54 @@ mod tests {
         assert_eq!(answer.dau, [0, 1]);
     }
 
+    #[test]
+    fn a_figure_over_days_with_a_daily_id_in_it_is_null_and_the_daily_one_stays() {
+        let question = json!({ "from": "2026-09-01", "to": "2026-10-03" });
+        let mut events = vec![Event::new(1, T0, "a"), Event::new(1, T0 + 31 * DAY_MS, "a")];
+        let answer = ask(events.clone(), question.clone());
+        assert_eq!((answer.reason, answer.persons), (None, Some(1)));
+        events.push(Event::new(9, T0 + DAY_MS, "a").with("identity", "day"));
+        let answer = ask(events.clone(), question.clone());
+        assert_eq!(answer.dau[..3], [1, 1, 0]);
+        assert_eq!(answer.wau[..2], [Some(1), None]);
+        assert_eq!((answer.wau[7], answer.wau[8]), (None, Some(0)));
+        assert_eq!((answer.mau[30], answer.mau[31]), (None, Some(1)));
+        assert_eq!((answer.stickiness[0], answer.stickiness[1]), (Some(1.0), None));
+        assert_eq!((answer.stickiness_mean, answer.persons), (None, None));
+        assert_eq!((answer.active_days, answer.reason), (None, Some(Reason::DAILY_IDS)));
+        let mut without = question;
+        without["where"] = json!([{ "prop": "identity", "op": "ne", "value": "day" }]);
+        let answer = ask(events, without);
+        assert_eq!((answer.persons, answer.reason), (Some(1), None));
+    }
+
+    #[test]
+    fn one_day_alone_may_have_daily_ids() {
+        let events = vec![Event::new(9, T0, "a").with("identity", "day")];
+        let answer = ask(events, json!({ "from": "2026-09-01", "to": "2026-09-02" }));
+        assert_eq!((answer.persons, answer.active_days), (Some(1), Some(vec![1])));
+        assert_eq!((answer.wau, answer.mau), (vec![None], vec![None]));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+        #[test]
+        fn long_ranges_count_as_short_ones_do(
+            events in prop::collection::vec((0u64..6, -35i64..200), 0..80),
+        ) {
+            let stored = events.iter().map(|(person, day)| {
+                let event = Event::new(*person, T0 + day * DAY_MS + 5, "a");
+                if *person == 5 { event.with("identity", "day") } else { event }
+            });
+            let stored: Vec<Event> = stored.collect();
+            let whole = ask(stored.clone(), json!({ "from": "2026-09-01", "to": "2027-03-01" }));
+            let part = ask(stored, json!({ "from": "2026-11-30", "to": "2026-12-30" }));
+            let range = 90..120;
+            prop_assert_eq!(&whole.dau[range.clone()], &part.dau[..]);
+            prop_assert_eq!(&whole.wau[range.clone()], &part.wau[..]);
+            prop_assert_eq!(&whole.mau[range], &part.mau[..]);
+        }
 
         #[test]
         fn active_people_are_what_sets_of_people_hold(
@@ -320,10 +479,10 @@ mod tests {
                     people.len() as u64
                 };
                 let at = day as usize;
-                prop_assert_eq!((answer.dau[at], answer.wau[at], answer.mau[at]), (active(1), active(7), active(30)));
+                prop_assert_eq!((answer.dau[at], answer.wau[at], answer.mau[at]), (active(1), Some(active(7)), Some(active(30))));
             }
             let in_range: BTreeSet<u64> = events.iter().filter(|event| event.1 >= 0).map(|event| event.0).collect();
-            prop_assert_eq!(answer.persons, in_range.len() as u64);
+            prop_assert_eq!(answer.persons, Some(in_range.len() as u64));
         }
     }
 }

@@ -16,8 +16,11 @@ pub use crate::experiment::answer::{
     Srm, SrmStatus, Verdict,
 };
 pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
+pub use crate::lifecycle::LifecycleAnswer;
+pub use crate::presence::answer::Reason;
 pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};
 pub use crate::retention::{RetentionAnswer, RetentionCohort};
+pub use crate::stickiness::StickinessAnswer;
 pub use crate::trend::answer::{TrendAnswer, TrendSeries};
 
 /// How long late events may change a figure: 72 hours. Before that an answer is not complete.
@@ -48,6 +51,8 @@ pub enum AnswerBody {
     Active(ActiveAnswer),
     Funnel(FunnelAnswer),
     Retention(RetentionAnswer),
+    Lifecycle(LifecycleAnswer),
+    Stickiness(StickinessAnswer),
     Experiment(ExperimentAnswer),
     Content(ContentAnswer),
     Pwa(PwaAnswer),

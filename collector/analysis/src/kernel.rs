@@ -21,6 +21,7 @@ use std::ops::Bound;
 use crate::answer::{Answer, Facts};
 use crate::columns::{Block, Span};
 use crate::events::{Dictionaries, Run, ScanPlan};
+use crate::presence::Presence;
 
 pub use crate::by_run::ByRun;
 
@@ -30,6 +31,11 @@ pub trait Analysis: Send + Sync {
     fn scan(&self) -> &ScanPlan;
     /// A fresh kernel for one thread.
     fn kernel(&self) -> Box<dyn Kernel>;
+    /// The form of this question that needs nothing but days, if it has one: a store that keeps
+    /// [presence](crate::presence) may take it in place of the scan, and gets the same table.
+    fn presence(&self) -> Option<&dyn Presence> {
+        None
+    }
     /// A second question that the first one's table makes necessary. It is asked of the same
     /// snapshot, its table is added to the first one's, and it reads the answer.
     /// [`Compiled::ask`](crate::question::Compiled::ask) takes care of it.

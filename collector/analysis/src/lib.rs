@@ -11,12 +11,15 @@ pub mod experiment;
 pub mod filter;
 pub mod funnel;
 pub mod kernel;
+pub mod lifecycle;
+pub mod presence;
 pub mod pwa;
 pub mod quantile;
 pub mod question;
 pub mod registry;
 pub mod retention;
 pub mod stats;
+pub mod stickiness;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time_bucket;

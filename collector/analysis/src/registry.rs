@@ -15,6 +15,8 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("active", crate::active::compile),
     ("funnel", crate::funnel::compile),
     ("retention", crate::retention::compile),
+    ("lifecycle", crate::lifecycle::compile),
+    ("stickiness", crate::stickiness::compile),
     ("experiment", crate::experiment::compile),
     ("content", crate::content::compile),
     ("pwa", crate::pwa::compile),

@@ -116,7 +116,8 @@ impl ExportArgs {
 /// Arguments of `query`.
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The kind of question: trend, active, funnel, retention, experiment, content or pwa.
+    /// The kind of question: trend, active, funnel, retention, lifecycle, stickiness, experiment,
+    /// content or pwa.
     kind: String,
     /// About which project: its slug.
     #[arg(long)]

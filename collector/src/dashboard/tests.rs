@@ -164,12 +164,13 @@ fn replies(name: &str) -> (Vec<Reply>, Vec<Reply>) {
         known(AnswerBody::Active(ActiveAnswer {
             days: days(),
             dau: vec![4, 0, 7],
-            wau: vec![9, 9, 9],
-            mau: vec![9, 9, 9],
+            wau: vec![Some(9), Some(9), Some(9)],
+            mau: vec![Some(9), None, Some(9)],
             stickiness: vec![Some(0.4), None, Some(0.7)],
             stickiness_mean: Some(0.55),
-            active_days: vec![5, 3, 1],
-            persons: 9,
+            active_days: Some(vec![5, 3, 1]),
+            persons: Some(9),
+            reason: None,
         })),
         known(AnswerBody::Retention(RetentionAnswer {
             cohorts: vec![

@@ -41,8 +41,9 @@ impl From<Schema> for SchemaView {
     fn from(schema: Schema) -> Self {
         let mut events: Vec<_> = schema.events.into_iter().map(event_view).collect();
         events.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
-        let built_in =
-            ["event", "session"].into_iter().chain(Dim::ALL.iter().map(|dim| dim.name()));
+        let built_in = ["event", "session", "identity"]
+            .into_iter()
+            .chain(Dim::ALL.iter().map(|dim| dim.name()));
         Self { events, built_in: built_in.collect() }
     }
 }

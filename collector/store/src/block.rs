@@ -43,6 +43,8 @@ pub(crate) enum Property {
     Event,
     /// `session`, as the hyphenated text of the id.
     Session,
+    /// `identity`: whose id the person is.
+    Identity,
     /// A built-in dimension.
     Dim(Dim),
     /// A key of the caller's properties.
@@ -55,6 +57,7 @@ impl Property {
         match (name, Dim::find(name)) {
             ("event", _) => Self::Event,
             ("session", _) => Self::Session,
+            ("identity", _) => Self::Identity,
             (_, Some(dim)) => Self::Dim(dim),
             _ => Self::Key(name.into()),
         }

@@ -20,7 +20,7 @@ use crate::block::{Block, Bounds, Column, ColumnKey, Property, Runs, Texts, Text
 use crate::catalog::RefusedRow;
 use crate::error::ScanError;
 use crate::props;
-use crate::row::{Dim, Row};
+use crate::row::{Dim, IDENTITIES, Row, identity_code};
 use crate::schema::SchemaCounter;
 
 /// Rows at which a tail is sorted for good: sorting stays a matter of milliseconds.
@@ -349,7 +349,10 @@ impl MemRun {
                     .collect(),
             ),
             ColumnKey::Text(Property::Session) => Column::of_texts(session_texts(&self.session)),
-            ColumnKey::Number(Property::Session) => Column::of_numbers(vec![f64::NAN; self.len()]),
+            ColumnKey::Text(Property::Identity) => Column::of_texts(identity_texts(&self.flags)),
+            ColumnKey::Number(Property::Session | Property::Identity) => {
+                Column::of_numbers(vec![f64::NAN; self.len()])
+            }
             ColumnKey::Number(Property::Dim(dim)) => {
                 Column::of_numbers(self.dims[*dim as usize].texts().numbers())
             }
@@ -374,6 +377,14 @@ pub(crate) fn session_texts(sessions: &[u128]) -> Texts {
         texts.push((session != 0).then_some(&*last.1));
     }
     texts.finish()
+}
+
+/// Whose ids the persons of rows are, by the rows' flags.
+pub(crate) fn identity_texts(flags: &[u8]) -> Texts {
+    Texts {
+        codes: flags.iter().map(|&flags| identity_code(flags).into()).collect(),
+        values: IDENTITIES.map(Into::into).into(),
+    }
 }
 
 impl Block for MemRun {

@@ -53,6 +53,7 @@ impl Properties for Row {
             Property::Session => {
                 (self.session != 0).then(|| Cow::Owned(uuid7::format(self.session)))
             }
+            Property::Identity => Some(Cow::Borrowed(identity(self.flags))),
             Property::Dim(dim) => self.dims[dim as usize].as_deref().map(Cow::Borrowed),
             Property::Key(key) => props::find(&self.props, &key)?.text(),
         }
@@ -61,7 +62,7 @@ impl Properties for Row {
     fn number(&self, prop: &str) -> f64 {
         match Property::of_name(prop) {
             Property::Event => props::number_of_text(&self.event),
-            Property::Session => f64::NAN,
+            Property::Session | Property::Identity => f64::NAN,
             Property::Dim(dim) => {
                 self.dims[dim as usize].as_deref().map_or(f64::NAN, props::number_of_text)
             }
@@ -86,6 +87,23 @@ pub mod flags {
     /// a server's row does not.
     pub const IMPORTED: u8 = 16;
 }
+
+/// Whose id the person of a row is: `user`, `device`, or `day` for one that is made anew every day.
+pub fn identity(flags: u8) -> &'static str {
+    IDENTITIES[usize::from(identity_code(flags)) - 1]
+}
+
+/// The same as the code of a text column with the values [`IDENTITIES`].
+pub(crate) fn identity_code(flags: u8) -> u8 {
+    match flags {
+        _ if flags & flags::IDENTIFIED != 0 => 1,
+        _ if flags & flags::DAILY_ACTOR != 0 => 3,
+        _ => 2,
+    }
+}
+
+/// What [`identity`] can say.
+pub(crate) const IDENTITIES: [&str; 3] = ["user", "device", "day"];
 
 macro_rules! dims {
     ($($variant:ident $name:literal),* $(,)?) => {
@@ -142,7 +160,7 @@ mod tests {
             rows[0].dims[Dim::UtmTerm as usize] = Some(digits.into());
             let run = MemRun::sort(&[Arc::new(rows)]);
             let dims = Dim::ALL.iter().map(|dim| dim.name());
-            for prop in dims.chain(["event", "session", "plan", "seats", "ok", "é", "a.b", "none"]) {
+            for prop in dims.chain(["event", "session", "identity", "plan", "seats", "ok", "é", "a.b", "none"]) {
                 let texts = run.column(&ColumnKey::Text(Property::of_name(prop))).unwrap();
                 let numbers = run.column(&ColumnKey::Number(Property::of_name(prop))).unwrap();
                 for at in 0..run.len() {

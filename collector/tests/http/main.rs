@@ -3,6 +3,7 @@
 //!
 //! Connections, time-outs, kills and restarts are tested against the binary (`tests/`).
 
+mod activity;
 mod events;
 
 use axum::body::Body;

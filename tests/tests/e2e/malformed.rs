@@ -291,7 +291,17 @@ fn post_routes(collector: &TestCollector, project: &TestProject) -> Vec<String> 
     {
         debug_assert!(operations.is_object());
         if path.contains("{kind}") {
-            let kinds = ["trend", "active", "funnel", "retention", "experiment", "content", "pwa"];
+            let kinds = [
+                "trend",
+                "active",
+                "funnel",
+                "retention",
+                "lifecycle",
+                "stickiness",
+                "experiment",
+                "content",
+                "pwa",
+            ];
             routes.extend(kinds.map(|kind| path.replace("{kind}", kind)));
         } else {
             routes.push(path.replace(['{', '}'], ""));

@@ -15,21 +15,26 @@
 //!
 //! Invariant: with `on_or_after`, `returned` never rises from period to period.
 //!
-//! Deliberately elsewhere: buckets (`time_bucket`); the first-seen table that will spare
-//! `first_ever` the look at all history.
+//! Deliberately elsewhere: buckets (`time_bucket`), finding a person's days (`presence`).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::active;
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
-use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
+use crate::events::{EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher};
-use crate::kernel::{Analysis, ByRun, Kernel, Partial, RunKernel};
+use crate::kernel::{Analysis, ByRun, Kernel, Partial};
+use crate::presence::{
+    Bucketer, DayKernel, PASSIVE, Presence, PresencePlan, RowDays, RowSets, active_events,
+};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, DAY_MS, Unit};
 
+mod calendar;
+mod rolling;
 #[cfg(test)]
 mod tests;
 
@@ -134,6 +139,24 @@ struct Retention {
     /// Pattern 0 starts, pattern 1 returns.
     matcher: Matcher,
     shape: Arc<Shape>,
+    counting: Counting,
+}
+
+enum Counting {
+    Calendar(Calendar),
+    /// With the length of a period.
+    Rolling(i64),
+}
+
+/// What counting by the calendar needs.
+struct Calendar {
+    shape: Arc<Shape>,
+    presence: PresencePlan,
+    bucketer: Bucketer,
+    /// Bits on which a start counts: "before", and the days of the range.
+    start_bits: usize,
+    /// Whether days are all there is to know: every row of the events counts, and whole days.
+    is_plain: bool,
 }
 
 /// Understand the question.
@@ -168,20 +191,24 @@ pub(crate) fn compile(
         });
     }
     let mut columns = Columns::default();
+    let named = || [&question.start.event, &question.back.event].into_iter().flatten();
+    let any_passive = named().any(|name| PASSIVE.contains(&name.as_str()));
+    let mut is_plain = true;
     let mut pattern = |pattern: &Pattern| -> Result<_, QuestionError> {
-        let condition = Condition::parse(&pattern.filter)?.and(common.filter.clone());
+        let mut condition = Condition::parse(&pattern.filter)?.and(common.filter.clone());
+        is_plain &= condition.bind(&mut Columns::default()).is_always();
+        // An event that is named counts, whatever it is; "any" means any active one, also where
+        // the other pattern brings a passive event into the scan.
+        if any_passive && pattern.event.is_none() {
+            let is_active = json!({ "prop": "event", "op": "not_in", "value": PASSIVE });
+            condition = condition.and(Condition::parse(&is_active)?);
+        }
         Ok((pattern.event.clone(), condition.bind(&mut columns)))
     };
     let patterns = vec![pattern(&question.start)?, pattern(&question.back)?];
-    // An event that is named counts, whatever it is; "any" means any active one.
-    let named: Vec<String> =
-        [&question.start.event, &question.back.event].into_iter().flatten().cloned().collect();
-    let events = match named.len() {
-        2 => EventSet::Only(named),
-        _ => {
-            let passive = crate::active::PASSIVE.iter().map(|name| String::from(*name));
-            EventSet::Except(passive.filter(|name| !named.contains(name)).collect())
-        }
+    let events = match named().count() {
+        2 => EventSet::Only(named().cloned().collect()),
+        _ => active_events(named().map(String::as_str)),
     };
     let (from_ms, to_ms) = (common.from_ms, common.to_ms);
     let cohorts = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, 0)?.len();
@@ -198,7 +225,7 @@ pub(crate) fn compile(
         CohortBy::FirstEver => i64::MIN,
         CohortBy::Recurring => from_ms,
     };
-    let shape = Shape {
+    let shape = Arc::new(Shape {
         from_ms,
         to_ms,
         buckets,
@@ -207,11 +234,20 @@ pub(crate) fn compile(
         mode: question.mode,
         cohort_by: question.cohort_by,
         rolling_ms,
+    });
+    let counting = match rolling_ms {
+        Some(period_ms) => Counting::Rolling(period_ms),
+        None => {
+            let sets = [&question.start.event, &question.back.event];
+            let sets = sets.map(|event| active::events_of(event.as_deref())).into();
+            Counting::Calendar(Calendar::new(&shape, &common, returns_to_ms, sets, is_plain)?)
+        }
     };
     let analysis = Retention {
         plan: ScanPlan::with(columns, scan_from_ms, returns_to_ms, events),
         matcher: Matcher::new(patterns),
-        shape: Arc::new(shape),
+        shape,
+        counting,
     };
     Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
 }
@@ -233,15 +269,28 @@ impl Analysis for Retention {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        let shape = Arc::clone(&self.shape);
-        let counter = Counter {
-            matcher: self.matcher.clone(),
-            starts: Vec::new(),
-            returns: Vec::new(),
-            counts: vec![0; shape.cohorts * (shape.periods + 1)],
-            shape,
-        };
-        Box::new(ByRun::new(&self.plan, counter))
+        match &self.counting {
+            Counting::Calendar(calendar) => {
+                let sets = RowSets {
+                    matcher: self.matcher.clone(),
+                    times: vec![self.shape.from_ms..self.shape.to_ms, i64::MIN..i64::MAX],
+                    identity: None,
+                };
+                let days = Arc::clone(&calendar.presence.days);
+                Box::new(RowDays::new(&self.plan, calendar.kernel(), days, sets))
+            }
+            Counting::Rolling(period_ms) => {
+                let counter = rolling::Counter::new(&self.shape, *period_ms, &self.matcher);
+                Box::new(ByRun::new(&self.plan, counter))
+            }
+        }
+    }
+
+    fn presence(&self) -> Option<&dyn Presence> {
+        match &self.counting {
+            Counting::Calendar(calendar) if calendar.is_plain => Some(calendar),
+            _ => None,
+        }
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -277,85 +326,52 @@ impl Analysis for Retention {
     }
 }
 
-/// Table: cohort → people in period 0, 1, 2 …
-struct Counter {
-    shape: Arc<Shape>,
-    matcher: Matcher,
-    /// The person's cohorts, and when they started in each.
-    starts: Vec<(usize, i64)>,
-    /// When the person returned, and in which bucket; with a calendar only the first per bucket.
-    returns: Vec<(usize, i64)>,
-    /// `cohort × (periods + 1) + period`.
-    counts: Vec<u64>,
+impl Calendar {
+    fn new(
+        shape: &Arc<Shape>,
+        common: &Common,
+        returns_to_ms: i64,
+        sets: Vec<EventSet>,
+        is_plain: bool,
+    ) -> Result<Self, QuestionError> {
+        let Shape { from_ms, to_ms, buckets, .. } = &**shape;
+        let end_ms = buckets.end_ms(buckets.len() - 1);
+        let days = Buckets::new(Unit::Day, &common.tz, *from_ms, end_ms, 0)?;
+        let is_whole = days.bounds_ms[0] == *from_ms && days.bounds_ms.contains(to_ms);
+        Ok(Self {
+            shape: Arc::clone(shape),
+            bucketer: Bucketer::new(&days, buckets),
+            start_bits: days.index(to_ms - 1) + 2,
+            presence: PresencePlan {
+                tz: common.tz_name.clone(),
+                days: Arc::new(days),
+                to_ms: returns_to_ms,
+                before: shape.cohort_by == CohortBy::FirstEver,
+                sets,
+            },
+            is_plain: is_plain && is_whole,
+        })
+    }
 }
 
-impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.matcher.learn(dictionaries);
-        self.starts.clear();
-        self.returns.clear();
-        let shape = &*self.shape;
-        let mut started = false;
-        for row in 0..run.len() {
-            let at_ms = run.ts[row];
-            let mask = self.matcher.mask(run, row);
-            if mask & 1 == 1 && !(started && shape.cohort_by == CohortBy::FirstEver) {
-                if (shape.from_ms..shape.to_ms).contains(&at_ms) {
-                    let bucket = shape.buckets.index(at_ms);
-                    if self.starts.last().is_none_or(|(last, _)| *last < bucket) {
-                        self.starts.push((bucket, at_ms));
-                    }
-                } else if !started && shape.cohort_by == CohortBy::FirstEver {
-                    // The first time ever was before the range, or comes after it.
-                    return;
-                }
-                started = true;
-            }
-            if mask & 2 == 2 && started {
-                let bucket = shape.buckets.index(at_ms);
-                let new = self.returns.last().is_none_or(|(last, _)| *last < bucket);
-                if new || shape.rolling_ms.is_some() {
-                    self.returns.push((bucket, at_ms));
-                }
-            }
-        }
-        for (cohort, start_ms) in &self.starts {
-            let counts = &mut self.counts[cohort * (shape.periods + 1)..][..=shape.periods];
-            counts[0] += 1;
-            let first = self.returns.partition_point(|(_, at_ms)| at_ms <= start_ms);
-            let mut counted = 0;
-            for (bucket, at_ms) in &self.returns[first..] {
-                let period = match shape.rolling_ms {
-                    Some(period_ms) => ((at_ms - start_ms) / period_ms) as usize,
-                    None => bucket - cohort,
-                };
-                if period <= counted {
-                    continue;
-                }
-                match shape.mode {
-                    Mode::On if period > shape.periods => break,
-                    Mode::On => counts[period] += 1,
-                    Mode::OnOrAfter => {
-                        let reached = period.min(shape.periods);
-                        counts[counted + 1..=reached].iter_mut().for_each(|count| *count += 1);
-                    }
-                }
-                counted = period.min(shape.periods);
-                if counted == shape.periods {
-                    break;
-                }
-            }
-        }
+impl Presence for Calendar {
+    fn plan(&self) -> &PresencePlan {
+        &self.presence
     }
 
-    fn finish(self: Box<Self>, _: &Dictionaries) -> Partial {
-        let mut partial = Partial::default();
-        for (cohort, counts) in self.counts.chunks_exact(self.shape.periods + 1).enumerate() {
-            if counts[0] > 0 {
-                let row: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
-                partial.add(vec![cohort.into()], &row);
-            }
-        }
-        partial
+    fn kernel(&self) -> Box<dyn DayKernel> {
+        Box::new(calendar::Counter::new(&self.shape, &self.bucketer, self.start_bits))
     }
+}
+
+/// A table: cohort → people in period 0, 1, 2 …, from the counts of all cohorts in order.
+fn table(counts: &[u64], periods: usize) -> Partial {
+    let mut partial = Partial::default();
+    for (cohort, counts) in counts.chunks_exact(periods + 1).enumerate() {
+        if counts[0] > 0 {
+            let row: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
+            partial.add(vec![cohort.into()], &row);
+        }
+    }
+    partial
 }

@@ -111,6 +111,64 @@ fn overall_weighs_cohorts_by_their_people_and_leaves_unknown_cells_out() {
     assert_eq!(answer.overall, [Some(1.0), Some(2.0 / 4.0)]);
 }
 
+#[test]
+fn anything_active_does_not_start_with_a_passive_event_that_only_the_return_names() {
+    let events = vec![
+        Event::new(1, T0, "$error"),
+        Event::new(2, T0, "a"),
+        Event::new(2, T0 + DAY_MS, "$error"),
+    ];
+    let question = json!({ "return": { "event": "$error" }, "periods": 1,
+        "from": "2026-09-01", "to": "2026-09-02" });
+    assert_eq!(ask(events, question).cohorts[0].returned, [1, 1]);
+}
+
+#[test]
+fn whether_a_cell_of_the_last_cohorts_is_known_is_never_guessed() {
+    // Vector 16: on day 2 of a cohort its day 3 is unknown, though nobody came.
+    let events = vec![Event::new(1, T0, "a")];
+    let question = json!({ "start": { "event": "a" }, "return": { "event": "a" },
+        "from": "2026-09-01", "to": "2026-09-02", "periods": 3 });
+    let answer = ask_at(events, question, T0 + 2 * DAY_MS, Scan::default());
+    assert_eq!(answer.cohorts[0].ratio[3], None);
+}
+
+#[rstest]
+#[case::month_of_days("day", "2026-09-30", 30)]
+#[case::more_than_a_word("day", "2027-03-01", 40)]
+#[case::weeks("week", "2026-10-01", 6)]
+#[case::weeks_of_a_year("week", "2027-09-01", 6)]
+#[case::months("month", "2027-09-01", 3)]
+fn buckets_of_any_length_and_number_count_alike(
+    #[case] bucket: &str,
+    #[case] to: &str,
+    #[case] periods: usize,
+    #[values("on", "on_or_after")] mode: &str,
+    #[values("first_ever", "recurring")] cohort_by: &str,
+) {
+    // Every third day for 100 days, and once long after.
+    let days = (0..100).step_by(3).chain([700]);
+    let events: Vec<Event> = days.map(|day| Event::new(1, T0 + day * DAY_MS, "a")).collect();
+    let question = json!({ "bucket": bucket, "mode": mode, "cohort_by": cohort_by,
+        "from": "2026-09-01", "to": to, "periods": periods });
+    let answer = ask_at(events.clone(), question, T0 + 900 * DAY_MS, Scan::default());
+    let tz = crate::time_bucket::time_zone("UTC").unwrap();
+    let unit: Unit = serde_json::from_value(json!(bucket)).unwrap();
+    let all = Buckets::new(unit, &tz, T0, T0 + 800 * DAY_MS, 0).unwrap();
+    let active: Vec<usize> = events.iter().map(|event| all.index(event.ts_ms)).collect();
+    for (cohort, line) in answer.cohorts.iter().enumerate() {
+        let is_in = active.contains(&cohort) && (cohort == 0 || cohort_by == "recurring");
+        assert_eq!(line.size, u64::from(is_in), "{cohort}");
+        for period in 1..=periods {
+            let returned = match mode {
+                "on" => active.contains(&(cohort + period)),
+                _ => active.iter().any(|at| *at >= cohort + period),
+            };
+            assert_eq!(line.returned[period], u64::from(is_in && returned), "{cohort} {period}");
+        }
+    }
+}
+
 #[rstest]
 #[case(json!({ "bucket": "hour" }), "field_invalid")]
 #[case(json!({ "periods": 0 }), "count_invalid")]

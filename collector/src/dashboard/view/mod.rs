@@ -72,6 +72,8 @@ pub struct Chart {
     pub legend: Vec<Legend>,
     /// The same figures as text.
     pub table: Table,
+    /// What keeps figures from being drawn.
+    pub remark: Option<&'static str>,
 }
 
 /// What a colour means.

@@ -108,26 +108,34 @@ pub fn active(reply: &Reply, today: Date) -> Section<Chart> {
         Ok(answer) => answer,
         Err(why) => return Section::failed(&why),
     };
-    if answer.persons == 0 {
+    if answer.dau.iter().all(|people| *people == 0) {
         return Section::empty(
             "Nobody was active in this time",
             "Choose a longer range, or wait for the first events to arrive.",
         );
     }
-    let figures = |counts: &[u64]| counts.iter().map(|n| Some(*n as f64)).collect::<Vec<_>>();
+    let figures = |counts: &[Option<u64>]| -> Vec<Option<f64>> {
+        counts.iter().map(|count| count.map(|n| n as f64)).collect()
+    };
+    let daily: Vec<Option<u64>> = answer.dau.iter().copied().map(Some).collect();
     let svg = line::draw(&LineChart {
         title: "Daily, weekly and monthly active people; the table below has the figures".into(),
         points: points(&answer.days),
         lines: vec![
             Line { name: "Month".into(), class: "c", values: figures(&answer.mau), area: false },
             Line { name: "Week".into(), class: "b", values: figures(&answer.wau), area: false },
-            Line { name: "Day".into(), class: "a", values: figures(&answer.dau), area: true },
+            Line { name: "Day".into(), class: "a", values: figures(&daily), area: true },
         ],
         unfinished: answer.days.last().and_then(|day| date_of(day)) == Some(today),
         format: format::figure,
     });
-    Section::Ready(Chart { svg, legend: legend(), table: active_table(answer) })
+    let remark = answer.reason.map(|_| OVER_DAYS_UNKNOWN);
+    Section::Ready(Chart { svg, legend: legend(), table: active_table(answer), remark })
 }
+
+/// Said where weekly and monthly figures have gaps.
+const OVER_DAYS_UNKNOWN: &str = "Cookieless visitors get a new id every day, so nobody can know how many \
+    there are in a week or a month: days with one of them have no such figure.";
 
 fn legend() -> Vec<Legend> {
     let entry = |class, name| Legend { class, name };
@@ -136,13 +144,13 @@ fn legend() -> Vec<Legend> {
 
 fn active_table(answer: &ActiveAnswer) -> Table {
     let rows = (0..answer.days.len()).map(|i| {
-        let count =
-            |counts: &[u64]| counts.get(i).map_or(format::UNKNOWN.into(), |n| format::count(*n));
+        let count = |count: Option<u64>| count.map_or(format::UNKNOWN.into(), format::count);
+        let over_days = |counts: &[Option<u64>]| count(counts.get(i).copied().flatten());
         vec![
             answer.days[i].clone(),
-            count(&answer.dau),
-            count(&answer.wau),
-            count(&answer.mau),
+            count(answer.dau.get(i).copied()),
+            over_days(&answer.wau),
+            over_days(&answer.mau),
             format::maybe_percent(answer.stickiness.get(i).copied().flatten()),
         ]
     });
@@ -203,7 +211,7 @@ fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart 
         vec![day.clone(), figure(&now), figure(&then)]
     });
     let head = ["Day", "Views", "Period before"].map(str::to_owned).into();
-    Chart { svg, legend, table: Table { head, rows: rows.collect() } }
+    Chart { svg, legend, table: Table { head, rows: rows.collect() }, remark: None }
 }
 
 /// Points with a label under about seven of them, on Mondays when there are weeks.
@@ -225,9 +233,10 @@ fn points(days: &[String]) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use tallymark_analysis::answer::{Figure, Group};
+    use tallymark_analysis::answer::{AnswerBody, Figure, Group, Reason};
     use tallymark_analysis::trend::answer::Previous;
 
+    use super::super::Completeness;
     use super::*;
 
     #[rstest]
@@ -259,6 +268,33 @@ mod tests {
         let card = card("People".into(), &series, 30);
         assert_eq!(card.change.map(|change| change.text).as_deref(), change);
         assert_eq!(card.note, note);
+    }
+
+    #[test]
+    fn days_without_a_monthly_figure_are_gaps_and_the_chart_says_why() {
+        let answer = |reason: Option<Reason>| ActiveAnswer {
+            days: vec!["2026-11-20".into(), "2026-11-21".into()],
+            dau: vec![3, 4],
+            wau: vec![Some(5), reason.map_or(Some(6), |_| None)],
+            mau: vec![Some(7), reason.map_or(Some(8), |_| None)],
+            stickiness: vec![Some(3.0 / 7.0), None],
+            stickiness_mean: None,
+            active_days: None,
+            persons: None,
+            reason,
+        };
+        let chart = |reason| {
+            let reply = Ok((AnswerBody::Active(answer(reason)), Completeness::Complete));
+            match active(&reply, jiff::civil::date(2026, 11, 22)) {
+                Section::Ready(chart) => chart,
+                other => panic!("{other:?}"),
+            }
+        };
+        let gaps = chart(Some(Reason::DAILY_IDS));
+        assert_eq!(gaps.table.rows[1][1..4], ["4", format::UNKNOWN, format::UNKNOWN]);
+        assert_eq!(gaps.table.rows[0][1..4], ["3", "5", "7"]);
+        assert_eq!(gaps.remark, Some(OVER_DAYS_UNKNOWN));
+        assert_eq!(chart(None).remark, None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, Weak};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float64Type, Int32Type, TimestampMillisecondType, UInt32Type, UInt64Type,
+    Float64Type, Int32Type, TimestampMillisecondType, UInt8Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use crate::block::{
 };
 use crate::disk::DiskFile;
 use crate::error::ScanError;
-use crate::memtable::session_texts;
+use crate::memtable::{identity_texts, session_texts};
 use crate::props;
 use crate::row::Dim;
 
@@ -113,7 +113,7 @@ impl Segment {
             ColumnKey::Number(Property::Key(name)) => {
                 Column::of_numbers(self.key_numbers(group, name)?)
             }
-            ColumnKey::Number(Property::Session) => {
+            ColumnKey::Number(Property::Session | Property::Identity) => {
                 Column::of_numbers(vec![f64::NAN; self.group_rows(group)])
             }
             ColumnKey::Number(property) => {
@@ -130,6 +130,10 @@ impl Segment {
                 let column = self.column(group, "session")?;
                 let sessions: Vec<u128> = self.fixed(&column)?.iter().map(id).collect();
                 Ok(session_texts(&sessions))
+            }
+            Property::Identity => {
+                let column = self.column(group, "flags")?;
+                Ok(identity_texts(self.primitive::<UInt8Type>(&column)?))
             }
             Property::Dim(dim) => self.dim_texts(group, *dim),
             Property::Key(name) => self.key_texts(group, name),

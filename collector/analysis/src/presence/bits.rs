@@ -1,0 +1,179 @@
+//! Arithmetic on bits: many persons' days, counted by day.
+//!
+//! A row of bits is a slice of words, bit 0 being the lowest bit of the first word.
+
+/// For every byte, its bits as eight counters of one byte each.
+const SPREAD: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            table[byte] |= ((byte as u64 >> bit) & 1) << (8 * bit);
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// How many rows had each bit set.
+///
+/// Eight counters of a byte each are added at once; they are emptied before one can overflow.
+#[derive(Debug, Clone)]
+pub(crate) struct BitCounts {
+    lanes: Vec<[u64; 8]>,
+    rows: u8,
+    totals: Vec<u64>,
+}
+
+impl BitCounts {
+    /// Counters for rows of so many words.
+    pub(crate) fn new(words: usize) -> Self {
+        Self { lanes: vec![[0; 8]; words], rows: 0, totals: vec![0; words * 64] }
+    }
+
+    /// Count a row.
+    #[inline]
+    pub(crate) fn add(&mut self, row: &[u64]) {
+        for (lanes, word) in self.lanes.iter_mut().zip(row) {
+            if *word != 0 {
+                for (lane, byte) in lanes.iter_mut().zip(word.to_le_bytes()) {
+                    *lane += SPREAD[usize::from(byte)];
+                }
+            }
+        }
+        self.rows += 1;
+        if self.rows == u8::MAX {
+            self.empty();
+        }
+    }
+
+    /// Count a row of one word whose bits from `bytes * 8` on are clear.
+    #[inline]
+    pub(crate) fn add_low(&mut self, word: u64, bytes: usize) {
+        let Some(lanes) = self.lanes.first_mut() else { return };
+        for (lane, byte) in lanes.iter_mut().zip(word.to_le_bytes()).take(bytes) {
+            *lane += SPREAD[usize::from(byte)];
+        }
+        self.rows += 1;
+        if self.rows == u8::MAX {
+            self.empty();
+        }
+    }
+
+    #[cold]
+    fn empty(&mut self) {
+        for (lane, totals) in
+            self.lanes.as_flattened_mut().iter_mut().zip(self.totals.chunks_mut(8))
+        {
+            for (total, count) in totals.iter_mut().zip(lane.to_le_bytes()) {
+                *total += u64::from(count);
+            }
+            *lane = 0;
+        }
+        self.rows = 0;
+    }
+
+    /// By bit.
+    pub(crate) fn finish(mut self) -> Vec<u64> {
+        self.empty();
+        self.totals
+    }
+}
+
+/// Set each bit that has a set bit among the `width - 1` before it.
+#[inline]
+pub(crate) fn smear_word(mut word: u64, width: usize) -> u64 {
+    let mut done = 1;
+    while done < width {
+        let step = done.min(width - done);
+        word |= word << step;
+        done += step;
+    }
+    word
+}
+
+/// The same for a row.
+pub(crate) fn smear(row: &mut [u64], width: usize) {
+    let mut done = 1;
+    while done < width {
+        let step = done.min(width - done).min(63);
+        for at in (0..row.len()).rev() {
+            let carried = if at > 0 { row[at - 1] >> (64 - step) } else { 0 };
+            row[at] |= row[at] << step | carried;
+        }
+        done += step;
+    }
+}
+
+/// Words of a row of `len` bits with those of a range set.
+pub(crate) fn range_mask(len: usize, range: std::ops::Range<usize>) -> Vec<u64> {
+    let mut row = vec![0; len.div_ceil(64)];
+    range.for_each(|bit| set(&mut row, bit));
+    row
+}
+
+#[inline]
+pub(crate) fn set(row: &mut [u64], bit: usize) {
+    row[bit / 64] |= 1 << (bit % 64);
+}
+
+/// The bits that are set, rising.
+pub(crate) fn ones(row: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    row.iter().enumerate().flat_map(|(at, &word)| {
+        let mut left = word;
+        std::iter::from_fn(move || {
+            (left != 0).then(|| {
+                let bit = left.trailing_zeros() as usize;
+                left &= left - 1;
+                at * 64 + bit
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_are_counted_one_by_one(
+            words in 1usize..4,
+            rows in prop::collection::vec(prop::array::uniform3(any::<u64>()), 0..700),
+        ) {
+            let mut counts = BitCounts::new(words);
+            let mut low = BitCounts::new(1);
+            for row in &rows {
+                counts.add(&row[..words]);
+                low.add_low(row[0] & 0xff_ffff, 3);
+            }
+            let of = |bit: usize| rows.iter().filter(|row| row[bit / 64] >> (bit % 64) & 1 == 1).count() as u64;
+            prop_assert_eq!(counts.finish(), (0..words * 64).map(of).collect::<Vec<_>>());
+            prop_assert_eq!(&low.finish()[..24], &(0..24).map(of).collect::<Vec<_>>()[..]);
+        }
+
+        #[test]
+        fn a_smeared_bit_is_set_when_one_of_the_last_few_was(
+            row in prop::collection::vec(prop::num::u64::ANY, 1..4),
+            sparse: u64,
+            width in 1usize..80,
+        ) {
+            let row: Vec<u64> = row.iter().map(|word| word & sparse & sparse.rotate_left(7)).collect();
+            let mut smeared = row.clone();
+            smear(&mut smeared, width);
+            let is_set = |row: &[u64], bit: usize| row[bit / 64] >> (bit % 64) & 1 == 1;
+            for bit in 0..row.len() * 64 {
+                let want = (bit.saturating_sub(width - 1)..=bit).any(|bit| is_set(&row, bit));
+                prop_assert_eq!(is_set(&smeared, bit), want);
+            }
+            prop_assume!(width < 64);
+            let mut first = [row[0]];
+            smear(&mut first, width);
+            prop_assert_eq!(smear_word(row[0], width), first[0]);
+            prop_assert_eq!(ones(&row).collect::<Vec<_>>(), (0..row.len() * 64).filter(|bit| is_set(&row, *bit)).collect::<Vec<_>>());
+        }
+    }
+}

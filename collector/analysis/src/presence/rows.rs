@@ -1,0 +1,168 @@
+//! The row form: the bits of a person's days, found in their rows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{DayBlock, DayKernel, IDENTITY_DAY};
+use crate::columns::{Block, Span};
+use crate::events::{ABSENT, Dictionaries, ScanPlan};
+use crate::filter::{Mask, Masks, Matcher, TextColumn};
+use crate::kernel::{Kernel, Partial};
+use crate::time_bucket::Buckets;
+
+/// Persons handed to the kernel at a time.
+const PERSONS: usize = 64;
+
+/// What a set of the plan is made of, in rows.
+#[derive(Debug, Clone)]
+pub(crate) struct RowSets {
+    /// Pattern `i` says which rows belong to set `i`.
+    pub matcher: Matcher,
+    /// One per set: its times of interest. What lies outside is before or after the days.
+    pub times: Vec<Range<i64>>,
+    /// Where a row says whose id its person is, if the analysis wants to know.
+    pub identity: Option<TextColumn>,
+}
+
+/// Feeds a [`DayKernel`] with rows.
+pub(crate) struct RowDays {
+    kernel: Box<dyn DayKernel>,
+    days: Arc<Buckets>,
+    sets: RowSets,
+    /// The times of the scan.
+    scanned: Range<i64>,
+    /// By slot: the sets of each row, and the block's own code of a daily id, if it has one.
+    blocks: Vec<(Masks, Option<u32>)>,
+    words: usize,
+    persons: usize,
+    /// One per set: the words of the persons that wait.
+    bits: Vec<Vec<u64>>,
+    daily: Vec<Vec<u64>>,
+    has_daily: bool,
+}
+
+impl RowDays {
+    /// For a scan by this plan.
+    pub(crate) fn new(
+        plan: &ScanPlan,
+        kernel: Box<dyn DayKernel>,
+        days: Arc<Buckets>,
+        sets: RowSets,
+    ) -> Self {
+        let words = (days.len() + 2).div_ceil(64);
+        let bits = vec![vec![0; words * PERSONS]; sets.times.len()];
+        Self {
+            kernel,
+            days,
+            sets,
+            scanned: plan.from_ms..plan.to_ms,
+            blocks: Vec::new(),
+            words,
+            persons: 0,
+            daily: bits.clone(),
+            bits,
+            has_daily: false,
+        }
+    }
+
+    /// The day of an instant, and until when it is the same day and every set wants it alike.
+    fn place(&self, at_ms: i64) -> (usize, i64) {
+        let bounds = &self.days.bounds_ms;
+        let (bit, end) = if at_ms < bounds[0] {
+            (0, bounds[0])
+        } else if at_ms >= bounds[self.days.len()] {
+            (self.days.len() + 1, i64::MAX)
+        } else {
+            let day = self.days.index(at_ms);
+            (day + 1, self.days.end_ms(day))
+        };
+        let edges = self.sets.times.iter().flat_map(|times| [times.start, times.end]);
+        (bit, edges.filter(|edge| *edge > at_ms).fold(end, i64::min))
+    }
+
+    fn feed(&mut self) {
+        let used = self.persons * self.words;
+        let bits: Vec<&[u64]> = self.bits.iter().map(|row| &row[..used]).collect();
+        let daily: Vec<&[u64]> = match self.has_daily {
+            true => self.daily.iter().map(|row| &row[..used]).collect(),
+            false => Vec::new(),
+        };
+        self.kernel.days(&DayBlock { words: self.words, sets: &bits, daily: &daily });
+        for row in self.bits.iter_mut().chain(&mut self.daily) {
+            row[..used].fill(0);
+        }
+        self.persons = 0;
+        self.has_daily = false;
+    }
+}
+
+impl Kernel for RowDays {
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.blocks.len() <= slot {
+            self.blocks.resize_with(slot + 1, Default::default);
+        }
+        let (masks, daily) = &mut self.blocks[slot];
+        self.sets.matcher.look(block, dictionaries, &self.scanned, masks);
+        *daily = self.sets.identity.and_then(|column| {
+            let wanted = column.dictionary(dictionaries).find(IDENTITY_DAY)?;
+            let codes = &column.of_block(block).global;
+            let own = codes.iter().position(|code| *code == wanted && wanted != ABSENT)?;
+            Some(own as u32)
+        });
+    }
+
+    fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
+        let word_of = self.persons * self.words;
+        let everything = (1 << self.bits.len()) - 1;
+        let last = self.days.len() + 1;
+        let (mut bit, mut until) = (0, i64::MIN);
+        // The sets that have the bit already: most events fall on the day of the event before.
+        let (mut done, mut daily_done) = (0, 0);
+        for span in spans {
+            let (masks, daily) = &self.blocks[span.slot];
+            let masks = &u8::all(masks)[..span.rows.end];
+            let daily = daily.zip(self.sets.identity.map(|column| column.of_block(span.block)));
+            let mut next = span.rows.start;
+            while let Some(row) = u8::find(masks, next, u64::MAX) {
+                next = row + 1;
+                let at_ms = span.block.ts.get(row);
+                if at_ms >= until {
+                    (bit, until) = self.place(at_ms);
+                    (done, daily_done) = (0, 0);
+                }
+                let is_daily = daily.is_some_and(|(code, column)| column.codes.get(row) == code);
+                if (if is_daily { daily_done } else { done }) == everything {
+                    continue;
+                }
+                let sets = masks[row];
+                for (set, times) in self.sets.times.iter().enumerate() {
+                    if sets >> set & 1 == 1 {
+                        let bit = match at_ms {
+                            _ if at_ms < times.start => 0,
+                            _ if at_ms >= times.end => last,
+                            _ => bit,
+                        };
+                        self.bits[set][word_of + bit / 64] |= 1 << (bit % 64);
+                        if is_daily {
+                            self.daily[set][word_of + bit / 64] |= 1 << (bit % 64);
+                        }
+                    }
+                }
+                done |= sets;
+                if is_daily {
+                    daily_done |= sets;
+                    self.has_daily = true;
+                }
+            }
+        }
+        self.persons += 1;
+        if self.persons == PERSONS {
+            self.feed();
+        }
+    }
+
+    fn finish(mut self: Box<Self>, _: &Dictionaries) -> Partial {
+        self.feed();
+        self.kernel.finish()
+    }
+}
