@@ -174,8 +174,9 @@ async fn write_segments(tx: &mut Tx, change: &CatalogChange) -> Result<(), sqlx:
     for segment in &change.add {
         sqlx::query(
             "INSERT INTO segment (id, week, level, rows, bytes, project_min, project_max, ts_min_ms, \
-             ts_max_ms, person_min, person_max, id_day_min, id_day_max, odd_ids, has_ids, link_epoch) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             ts_max_ms, person_min, person_max, id_day_min, id_day_max, odd_ids, has_ids, link_epoch, \
+             sums) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind(segment.id.0.cast_signed())
         .bind(&segment.week)
@@ -193,6 +194,7 @@ async fn write_segments(tx: &mut Tx, change: &CatalogChange) -> Result<(), sqlx:
         .bind(segment.odd_ids.cast_signed())
         .bind(i64::from(segment.has_ids))
         .bind(segment.link_epoch.cast_signed())
+        .bind(&segment.sums[..])
         .execute(&mut **tx)
         .await?;
     }
@@ -293,6 +295,7 @@ fn read_segment(row: &SqliteRow) -> Result<SegmentMeta, sqlx::Error> {
         odd_ids: unsigned(row, "odd_ids")?,
         has_ids: row.try_get::<i64, _>("has_ids")? != 0,
         link_epoch: unsigned(row, "link_epoch")?,
+        sums: row.try_get::<&[u8], _>("sums")?.into(),
     })
 }
 
@@ -323,6 +326,7 @@ mod tests {
             odd_ids: 0,
             has_ids: true,
             link_epoch: 0,
+            sums: [7, 0, 0, 255].into(),
         }
     }
 

@@ -10,7 +10,7 @@
 //! is for tests of this crate and for programs that keep nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::error::CatalogError;
 use crate::schema::{Schema, SchemaDelta};
@@ -111,6 +111,9 @@ pub struct SegmentMeta {
     pub has_ids: bool,
     /// Identity links up to this epoch are applied to the person column.
     pub link_epoch: u64,
+    /// CRC-32 of every 16 KiB of the file, little-endian, four bytes each. Empty when the file was
+    /// written before there were any: then a changed bit in it may go unnoticed.
+    pub sums: Arc<[u8]>,
 }
 
 impl SegmentMeta {

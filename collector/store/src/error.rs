@@ -45,7 +45,10 @@ pub enum OpenError {
         what: &'static str,
     },
     /// A segment is missing or cannot be read.
-    #[error("segment {} cannot be read: {what}. Restore it from a backup", file.display())]
+    #[error(
+        "segment {} cannot be read: {what}. Restore it from a backup; or, to go on without its \
+         rows, give it this name with `.aside` at its end", file.display()
+    )]
     CorruptSegment {
         /// The file.
         file: PathBuf,
@@ -116,7 +119,10 @@ pub enum FlushError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ScanError {
     /// A segment could not be read.
-    #[error("segment {} cannot be read: {what}. Restore it from a backup", file.display())]
+    #[error(
+        "segment {} cannot be read: {what}. Restore it from a backup; or, to go on without its \
+         rows, give it this name with `.aside` at its end and restart", file.display()
+    )]
     Segment {
         /// Which.
         file: PathBuf,

@@ -23,6 +23,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod testing;
+mod verify;
 mod wal;
 mod week;
 mod writer;
@@ -37,3 +38,4 @@ pub use row::{Dim, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};
 pub use store::{Append, Appended, Asked, RowRange, Snapshot, Store};
+pub use verify::{Problem, Verified};

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use hashbrown::HashSet;
 
-use crate::catalog::{Catalog, CatalogState};
+use crate::catalog::{Catalog, CatalogState, SegmentMeta};
 use crate::dedupe::Dedupe;
 use crate::disk::{Disk, Lock, RealDisk};
 use crate::error::OpenError;
@@ -78,10 +78,16 @@ pub(crate) fn open_on(
     )?;
     let cache = Arc::new(ColumnCache::new(options.cache_bytes));
     let next_segment = segments.iter().map(|meta| meta.id.0 + 1).max().unwrap_or(1);
-    let segments = segments
-        .into_iter()
-        .map(|meta| Segment::open(&folders, meta, &cache).map(Arc::new))
-        .collect::<Result<Vec<_>, OpenError>>()?;
+    let (mut opened, mut aside) = (Vec::new(), Vec::new());
+    for meta in segments {
+        if is_aside(&folders, &meta) {
+            let (file, rows) = (meta.path(), meta.rows);
+            tracing::warn!(file, rows, "a segment was set aside; its rows are in no answer");
+            aside.push(meta);
+        } else {
+            opened.push(Arc::new(Segment::open(&folders, meta, &cache)?));
+        }
+    }
 
     let mut replay = Replay::default();
     let recovered = wal::recover(&folders, flushed_seq, &mut |_, entry| replay.apply(entry))?;
@@ -93,7 +99,8 @@ pub(crate) fn open_on(
     }
     let active = replay.memtable;
     let live = Live {
-        segments: Arc::new(segments),
+        segments: Arc::new(opened),
+        aside,
         active_since: (!active.is_empty()).then(Instant::now),
         // What was replayed is flushed at once, so that no start replays it again: the next one is
         // quick, and a collector that is killed over and over does not get slower each time.
@@ -128,7 +135,7 @@ impl Stopped {
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
             spawn("store-merge", &folders, move || merger.run_merges())?,
         ];
-        Ok(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
+        Ok(Store { folders, shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
     }
 }
 
@@ -170,7 +177,7 @@ impl Replay {
 }
 
 /// Take the lock file.
-fn lock(folders: &Folders) -> Result<Lock, OpenError> {
+pub(crate) fn lock(folders: &Folders) -> Result<Lock, OpenError> {
     let path = folders.data.join("lock");
     let disk = &folders.disk;
     let lock = disk.lock(&path).map_err(|source| at(&path, source))?;
@@ -179,6 +186,13 @@ fn lock(folders: &Folders) -> Result<Lock, OpenError> {
         let pid = String::from_utf8_lossy(&owner).trim().parse().unwrap_or(0);
         OpenError::Locked { dir: folders.data.clone(), pid }
     })
+}
+
+/// Whether the operator gave a damaged segment another name, to go on without it. The catalog keeps
+/// it, so that a good copy under the old name brings its rows back.
+pub(crate) fn is_aside(folders: &Folders, meta: &SegmentMeta) -> bool {
+    let is_there = |path: String| folders.disk.open(&folders.data.join(path)).is_ok();
+    !is_there(meta.path()) && is_there(format!("{}.aside", meta.path()))
 }
 
 /// Remove what is left of files that were being written.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::catalog::{Catalog, RefusedRow};
+use crate::catalog::{Catalog, RefusedRow, SegmentMeta};
 use crate::driver::Source;
 use crate::error::FlushError;
 use crate::memtable::{MemView, Memtable};
@@ -44,8 +44,10 @@ pub(crate) struct Live {
     pub applied_seq: u64,
     /// Closed log files that still hold frames which are not in segments.
     pub wal_files: Vec<SealedFile>,
-    /// Bytes used in the log file that is being written.
-    pub wal_open_bytes: u64,
+    /// The log file that is being written, up to its last good group.
+    pub wal_open: Option<SealedFile>,
+    /// Segments that the operator set aside: the catalog names them, and they are not read.
+    pub aside: Vec<SegmentMeta>,
     /// The writer should begin a new log file, so that the old one can go.
     pub want_roll: bool,
     pub write_state: WriteState,

@@ -41,6 +41,10 @@ pub struct StoreStats {
     pub merges: u64,
     /// Bytes of a torn tail that were cut off the log when the store opened.
     pub wal_cut_bytes: u64,
+    /// Segments that were set aside: the catalog names them, and their rows are in no answer.
+    pub segments_aside: u64,
+    /// Rows in them.
+    pub rows_aside: u64,
     /// Why the last flush, merge or write failed, if it did.
     pub last_error: Option<String>,
     /// Whether the store takes events.

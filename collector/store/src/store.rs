@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, RefusedRow};
 use crate::disk::Lock;
 use crate::driver;
 use crate::error::{AppendError, FlushError, OpenError, ScanError};
-use crate::open;
+use crate::open::{self, Folders};
 use crate::options::StoreOptions;
 use crate::row::Row;
 use crate::schema::{Schema, SchemaCounter};
@@ -26,6 +26,7 @@ use crate::stats::StoreStats;
 /// An open event store. Methods may be called from any thread; share it by `Arc`. Dropping it
 /// closes it.
 pub struct Store {
+    pub(crate) folders: Folders,
     pub(crate) shared: Arc<Shared>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) lock: Mutex<Option<Lock>>,
@@ -250,8 +251,10 @@ impl Store {
             segments: live.segments.len() as u64,
             memtable_rows,
             memtable_bytes: live.active.bytes() as u64,
-            wal_files: live.wal_files.len() as u64 + u64::from(live.wal_open_bytes > 0),
-            wal_bytes: closed_bytes + live.wal_open_bytes,
+            wal_files: live.wal_files.len() as u64 + u64::from(live.wal_open.is_some()),
+            wal_bytes: closed_bytes + live.wal_open.as_ref().map_or(0, |file| file.bytes),
+            segments_aside: live.aside.len() as u64,
+            rows_aside: live.aside.iter().map(|meta| meta.rows).sum(),
             queue_bytes,
             dedupe_ids: count(&counters.dedupe_ids),
             cache_bytes: shared.cache.bytes(),

@@ -162,7 +162,7 @@ impl Writer {
         let written = rolled.and_then(|()| self.log.write_group(&frames));
         let mut live = self.shared.live();
         live.wal_files.extend(self.log.take_sealed());
-        live.wal_open_bytes = self.log.file_used_bytes();
+        live.wal_open = self.log.open_file();
         match written {
             Ok(()) => {
                 live.write_state = WriteState::Open;

@@ -9,9 +9,14 @@
 //! soak: power-loss seeds=100000 from=0 result=ok events=2431337 ms=412345
 //! ```
 
+mod damage;
 mod errors;
 mod points;
 mod power_loss;
 mod random;
+mod resend;
 mod sim_disk;
+mod simulation;
 mod world;
+
+pub(crate) use sim_disk::SimDisk;

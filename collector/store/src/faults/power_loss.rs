@@ -52,6 +52,8 @@ fn lose(world: &mut World, random: &mut Random) {
         } else {
             world.cut_power(random)
         }
+        let verified = world.verify();
+        assert_eq!(verified.problems, [], "after a loss of power nothing is damaged");
         let is_cut_short = random.percent(40);
         if is_cut_short {
             world.disk.stop_at_call(world.disk.calls() + random.within(1..12));

@@ -1,8 +1,8 @@
 //! Chance from a seed, and how a proof is told which seeds to run.
 //!
-//! `TALLYMARK_TEST_SEED` runs one seed, the one a failure printed. `TALLYMARK_TEST_SEEDS` says how
-//! many to run from `TALLYMARK_TEST_FROM` (default 0); without it a short number is run, the one
-//! that CI has time for.
+//! `TALLYMARK_TEST_SEED` alone runs one seed, the one a failure printed. `TALLYMARK_TEST_SEEDS` says
+//! how many to run, from that one or from 0; without it a short number is run, the one that CI has
+//! time for. `TALLYMARK_TEST_MINUTES` ends a run early; what was run is what is printed.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -53,19 +53,17 @@ impl Random {
 /// `run` gives how many events it dealt with. A failure names the seed.
 pub(crate) fn each_seed(proof: &str, short: u64, mut run: impl FnMut(u64) -> u64) {
     let var = |name| std::env::var(name).ok().map(|text| whole_number(name, &text));
-    let (from, seeds) = match var("TALLYMARK_TEST_SEED") {
-        Some(seed) => (seed, 1),
-        None => {
-            let seeds = var("TALLYMARK_TEST_SEEDS").unwrap_or(short);
-            (var("TALLYMARK_TEST_FROM").unwrap_or(0), seeds)
-        }
-    };
+    let (from, wanted) = (var("TALLYMARK_TEST_SEED"), var("TALLYMARK_TEST_SEEDS"));
+    let wanted = wanted.unwrap_or(if from.is_some() { 1 } else { short });
+    let from = from.unwrap_or(0);
+    let minutes = var("TALLYMARK_TEST_MINUTES").unwrap_or(u64::MAX / 60);
     let started = Instant::now();
-    let mut events = 0;
-    for seed in from..from + seeds {
-        let naming = NameSeed { proof, seed };
-        events += run(seed);
+    let (mut seeds, mut events) = (0, 0);
+    while seeds < wanted && started.elapsed().as_secs() < minutes * 60 {
+        let naming = NameSeed { proof, seed: from + seeds };
+        events += run(from + seeds);
         std::mem::forget(naming);
+        seeds += 1;
     }
     let ms = started.elapsed().as_millis();
     println!("soak: {proof} seeds={seeds} from={from} result=ok events={events} ms={ms}");

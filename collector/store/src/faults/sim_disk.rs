@@ -213,6 +213,26 @@ impl SimDisk {
         });
         Self::of(state)
     }
+
+    /// The bytes of a file, to be damaged.
+    pub(crate) fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.state();
+        let at = state.find(path).ok()?;
+        Some(state.files[at].seen.clone())
+    }
+
+    /// Put a file there, durably, as somebody else would.
+    pub(crate) fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.state();
+        let file = File { seen: bytes.clone(), certain: bytes, uncertain: Vec::new() };
+        state.files.push(file);
+        let entry = Entry::File(state.files.len() - 1);
+        let dir = state.dirs.get_mut(path.parent().expect("a file is in a folder"));
+        let dir = dir.expect("the folder is there");
+        let name = path.file_name().expect("a file has a name");
+        dir.seen.insert(name.to_owned(), entry);
+        dir.certain.insert(name.to_owned(), entry);
+    }
 }
 
 impl State {

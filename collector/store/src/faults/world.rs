@@ -13,15 +13,19 @@ use tallymark_protocol::uuid7;
 
 use super::random::Random;
 use super::sim_disk::SimDisk;
-use crate::catalog::{Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, UsageKind};
+use crate::catalog::{
+    Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, SegmentMeta, UsageKind,
+};
 use crate::error::{AppendError, CatalogError, FlushError, OpenError};
 use crate::keeper::Keeper;
 use crate::open::{Folders, Stopped, open_on};
 use crate::options::StoreOptions;
 use crate::row::{Dim, Row};
 use crate::schema::Schema;
+use crate::shared::Shared;
 use crate::store::{Append, Appended, RowRange, Store};
-use crate::wal::{self, Entry, Recovered};
+use crate::verify::Verified;
+use crate::wal::{self, End, Entry, Recovered};
 use crate::writer::Writer;
 
 /// Where the store is on the simulated disk.
@@ -124,12 +128,26 @@ impl World {
         Self { disk, catalog, ledger: Arc::default(), options, running: None }
     }
 
+    pub(crate) fn folders(&self) -> Folders {
+        Folders::new(&self.options.dir, Arc::new(self.disk.clone()))
+    }
+
+    /// What verifying says while no store has the folder.
+    pub(crate) fn verify(&self) -> Verified {
+        crate::verify::closed(&self.folders(), &*self.catalog).expect("the catalog is in memory")
+    }
+
     pub(crate) fn start(&mut self) -> Result<(), OpenError> {
         let disk = Arc::new(self.disk.clone());
         let catalog = Arc::clone(&self.catalog) as Arc<dyn Catalog>;
         let Stopped { shared, writer, keeper, lock } =
             open_on(disk, self.options.clone(), catalog)?;
-        let store = Store { shared, threads: Mutex::default(), lock: Mutex::new(Some(lock)) };
+        let store = Store {
+            folders: keeper.folders.clone(),
+            shared,
+            threads: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+        };
         self.running = Some(Running { store, writer: Arc::new(Mutex::new(writer)), keeper });
         Ok(())
     }
@@ -167,6 +185,13 @@ impl World {
         append(&store.shared, &mut writer, &self.ledger, rows)
     }
 
+    /// Append without keeping a copy of what was sent.
+    pub(crate) fn append_unnoted(&self, rows: Vec<Row>) -> Appended {
+        let Running { store, writer, .. } = self.running();
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        send(&store.shared, &mut writer, rows).expect("nothing fails")
+    }
+
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
         self.running().keeper.flush()
     }
@@ -194,10 +219,29 @@ impl World {
         })));
     }
 
+    /// The segments the catalog names.
+    pub(crate) fn segments(&self) -> Vec<SegmentMeta> {
+        self.catalog.tables.load().expect("it is in memory").segments
+    }
+
+    /// Read the only log file and change nothing; `each` gets the number of rows of a frame.
+    pub(crate) fn read_log(&self, each: &mut dyn FnMut(usize)) -> Result<End, OpenError> {
+        let mut each = |_, entry| {
+            if let Entry::Rows(rows) = entry {
+                each(rows.len());
+            }
+        };
+        let mut last = None;
+        wal::walk(&self.folders(), 0, &mut each, &mut |_, end| {
+            last = Some(end?);
+            Ok(())
+        })?;
+        Ok(last.expect("there is one"))
+    }
+
     /// Read the log as a start does, without starting.
     pub(crate) fn recover_log(&self, each: &mut dyn FnMut(u64, Entry)) -> Recovered {
-        let folders = Folders::new(&self.options.dir, Arc::new(self.disk.clone()));
-        wal::recover(&folders, 0, each).expect("the log is whole")
+        wal::recover(&self.folders(), 0, each).expect("the log is whole")
     }
 
     /// Everything stored, by id.
@@ -250,6 +294,7 @@ impl World {
         self.merge(true).expect("nothing fails any more");
         self.check();
         assert_eq!(self.stored().len(), sent.len());
+        assert_eq!(self.store().verify().problems, []);
         for project in PROJECTS {
             let rows = sent.iter().filter(|row| row.project == project).count() as u64;
             let (count, _) = self.catalog.tables.usage(project, UsageKind::Events);
@@ -263,7 +308,7 @@ impl World {
 }
 
 fn append(
-    shared: &crate::shared::Shared,
+    shared: &Shared,
     writer: &mut Writer,
     ledger: &Mutex<Ledger>,
     rows: Vec<Row>,
@@ -273,19 +318,22 @@ fn append(
     for row in &rows {
         ledger().sent.entry((row.project, row.event_id)).or_insert_with(|| normal(row.clone()));
     }
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let done = Box::new(move |result| sender.send(result).expect("the world waits"));
-    let batch = Append { rows, refused: Vec::new() };
-    if let Err((_, error)) = shared.queue.push(batch, done) {
-        return Err(error);
-    }
-    let group = shared.queue.next_group().expect("a batch waits");
-    writer.take(group);
-    let result = receiver.try_recv().expect("the writer answers what it takes");
+    let result = send(shared, writer, rows);
     if result.is_ok() {
         ledger().acknowledged.extend(ids);
     }
     result
+}
+
+/// What the threads do with a batch.
+fn send(shared: &Shared, writer: &mut Writer, rows: Vec<Row>) -> Result<Appended, AppendError> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let done = Box::new(move |result| sender.send(result).expect("the world waits"));
+    if let Err((_, error)) = shared.queue.push(Append { rows, refused: Vec::new() }, done) {
+        return Err(error);
+    }
+    writer.take(shared.queue.next_group().expect("a batch waits"));
+    receiver.try_recv().expect("the writer answers what it takes")
 }
 
 /// Keys of the properties may come back in another order.

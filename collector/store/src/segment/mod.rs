@@ -9,6 +9,8 @@
 //! Deliberately elsewhere: which files are real (`catalog`), when they are made (`keeper`).
 
 mod cache;
+mod check;
+mod file;
 mod info;
 mod read;
 mod rows;
@@ -24,9 +26,10 @@ use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 pub(crate) use cache::ColumnCache;
+pub(crate) use check::Checked;
+use file::SharedFile;
 pub(crate) use info::promote;
 use info::{INFO_KEY, Info, SEGMENT_VERSION};
-use read::SharedFile;
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
@@ -66,7 +69,9 @@ impl Segment {
         let path = folders.data.join(meta.path());
         let disk = Arc::clone(&folders.disk);
         let damaged = |what: String| OpenError::CorruptSegment { file: path.clone(), what };
-        let file = disk.open(&path).and_then(SharedFile::new);
+        let file = disk
+            .open(&path)
+            .and_then(|file| SharedFile::new(file, meta.bytes, Arc::clone(&meta.sums)));
         let file = file.map_err(|error| damaged(error.to_string()))?;
         let arrow = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|error| damaged(error.to_string()))?;
@@ -95,6 +100,10 @@ impl Segment {
         let cache = Arc::clone(cache);
         let (values, is_doomed) = (Mutex::default(), AtomicBool::new(false));
         Ok(Self { meta, info, path, disk, file, arrow, cache, values, is_doomed })
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
     }
 
     pub(crate) fn meta(&self) -> &SegmentMeta {

@@ -1,6 +1,5 @@
 //! Reading columns of a segment file.
 
-use std::io::{self, Read};
 use std::sync::{Arc, PoisonError, Weak};
 
 use arrow_array::cast::AsArray;
@@ -8,12 +7,10 @@ use arrow_array::types::{
     Float64Type, Int32Type, TimestampMillisecondType, UInt8Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray};
-use bytes::Bytes;
 use hashbrown::HashMap;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::reader::{ChunkReader, Length};
 use tallymark_analysis::columns::Codes;
 
 use super::Segment;
@@ -21,64 +18,10 @@ use super::info::PromotedKind;
 use crate::block::{
     Column, ColumnKey, Property, Runs, SharedValues, TextColumn, Texts, TextsBuilder, Values,
 };
-use crate::disk::DiskFile;
 use crate::error::ScanError;
 use crate::memtable::{identity_texts, session_texts};
 use crate::props;
 use crate::row::Dim;
-
-/// A file that several threads read at once: every read names its place.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedFile {
-    file: Arc<dyn DiskFile>,
-    len: u64,
-}
-
-impl SharedFile {
-    pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
-        Ok(Self { len: file.len()?, file })
-    }
-}
-
-impl Length for SharedFile {
-    fn len(&self) -> u64 {
-        self.len
-    }
-}
-
-impl ChunkReader for SharedFile {
-    type T = io::BufReader<From>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(io::BufReader::new(From { file: self.clone(), at: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        if start.saturating_add(length as u64) > self.len {
-            return Err(ParquetError::EOF("the file is shorter than its metadata says".into()));
-        }
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.into())
-    }
-}
-
-/// Reads on from a place.
-#[derive(Debug)]
-pub(crate) struct From {
-    file: SharedFile,
-    at: u64,
-}
-
-impl Read for From {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = usize::try_from(self.file.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let read = buffer.len().min(rest);
-        self.file.file.read_exact_at(&mut buffer[..read], self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
 
 impl Segment {
     /// Decode one column of one row group in the driver's form.
@@ -271,10 +214,12 @@ impl Segment {
         let index =
             |name: &&str| schema.index_of(name).map_err(|_| self.damaged("a column is missing"));
         let indexes = names.iter().map(index).collect::<Result<Vec<_>, _>>()?;
-        let mask = ProjectionMask::leaves(self.arrow.parquet_schema(), indexes);
+        let chunks = self.arrow.metadata().row_group(group as usize);
+        let ranges = indexes.iter().map(|&index| chunks.column(index).byte_range());
+        let mask = ProjectionMask::leaves(self.arrow.parquet_schema(), indexes.iter().copied());
         let read = || -> ParquetResult<_> {
             let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
-                self.file.clone(),
+                self.file.fetch(ranges)?,
                 self.arrow.clone(),
             )
             .with_row_groups(vec![group as usize])
@@ -292,7 +237,7 @@ impl Segment {
         names.iter().map(column).collect()
     }
 
-    fn primitive<'a, T: arrow_array::ArrowPrimitiveType>(
+    pub(super) fn primitive<'a, T: arrow_array::ArrowPrimitiveType>(
         &self,
         column: &'a ArrayRef,
     ) -> Result<&'a [T::Native], ScanError> {
@@ -300,7 +245,10 @@ impl Segment {
         Ok(column.values())
     }
 
-    fn fixed<'a>(&self, column: &'a ArrayRef) -> Result<&'a FixedSizeBinaryArray, ScanError> {
+    pub(super) fn fixed<'a>(
+        &self,
+        column: &'a ArrayRef,
+    ) -> Result<&'a FixedSizeBinaryArray, ScanError> {
         let column = column.as_fixed_size_binary_opt().ok_or_else(|| self.wrong_type())?;
         if column.value_length() == 16 { Ok(column) } else { Err(self.wrong_type()) }
     }

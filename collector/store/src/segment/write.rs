@@ -20,11 +20,11 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use super::file::Summing;
 use super::info::{Group, INFO_KEY, Info, PromotedKind};
 use crate::block::{Texts, TextsBuilder};
 use crate::catalog::{SegmentId, SegmentMeta};
 use crate::dedupe::Bucket;
-use crate::disk::Appender;
 use crate::error::FlushError;
 use crate::memtable::RowRef;
 use crate::open::Folders;
@@ -34,7 +34,7 @@ use crate::schema::TypeCounts;
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
-    writer: ArrowWriter<Appender>,
+    writer: ArrowWriter<Summing>,
     schema: Arc<Schema>,
     unfinished: PathBuf,
     info: Info,
@@ -64,7 +64,7 @@ impl SegmentWriter {
         let info = Info::new(promoted);
         let schema = Arc::new(schema(&info));
         let writer =
-            ArrowWriter::try_new(Appender::new(file), Arc::clone(&schema), Some(properties()))
+            ArrowWriter::try_new(Summing::new(file), Arc::clone(&schema), Some(properties()))
                 .map_err(|error| parquet_error(&unfinished, &error))?;
         let group = GroupBuilder::new(&info);
         let meta = SegmentMeta {
@@ -84,6 +84,7 @@ impl SegmentWriter {
             odd_ids: 0,
             has_ids: true,
             link_epoch: 0,
+            sums: Arc::default(),
         };
         Ok(Self { writer, schema, unfinished, info, meta, group, group_rows, last: None })
     }
@@ -123,9 +124,9 @@ impl SegmentWriter {
             .map_err(|error| FlushError::Segment { file: path.clone(), what: error.to_string() })?;
         self.writer.append_key_value_metadata(KeyValue::new(INFO_KEY.to_owned(), info));
         let file = self.writer.into_inner().map_err(|error| parquet_error(path, &error))?;
-        let Appender { file, at } = file;
+        let (file, bytes, sums) = file.finish();
         file.sync_all().map_err(io_error(path))?;
-        self.meta.bytes = at;
+        (self.meta.bytes, self.meta.sums) = (bytes, sums);
         let disk = &folders.disk;
         disk.reached("segment: written");
         let target = folders.data.join(self.meta.path());

@@ -77,7 +77,12 @@ impl OpenFile {
             let first_seq = self.header.first_seq;
             tracing::warn!(first_seq, %error, "cannot cut a log file");
         }
-        let first_seq = self.header.first_seq;
-        SealedFile { path: self.path, first_seq, last_seq, bytes: self.good }
+        self.as_sealed(last_seq)
+    }
+
+    /// The file as it is now, its last good frame being this one.
+    pub(super) fn as_sealed(&self, last_seq: u64) -> SealedFile {
+        let (path, first_seq) = (self.path.clone(), self.header.first_seq);
+        SealedFile { path, first_seq, last_seq, bytes: self.good }
     }
 }

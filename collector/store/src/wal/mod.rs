@@ -26,8 +26,8 @@ use frame::{FILE_HEADER_LEN, FileHeader, Place};
 pub(crate) use frame::{Frame, Kind};
 pub(crate) use payload::{encode_refused, encode_rows};
 #[cfg(test)]
-pub(crate) use recover::Recovered;
-pub(crate) use recover::{Entry, SealedFile, recover};
+pub(crate) use recover::{End, Recovered};
+pub(crate) use recover::{Entry, Extent, SealedFile, read_file, recover, walk};
 
 use crate::open::Folders;
 use crate::options::{Durability, StoreOptions};
@@ -82,9 +82,9 @@ impl Log {
         self.next_seq - 1
     }
 
-    /// Bytes used in the file that is being written.
-    pub(crate) fn file_used_bytes(&self) -> u64 {
-        self.file.as_ref().map_or(0, |file| file.good)
+    /// The file that is being written, as far as it is good.
+    pub(crate) fn open_file(&self) -> Option<SealedFile> {
+        self.file.as_ref().map(|file| file.as_sealed(self.last_seq()))
     }
 
     /// Files that have been sealed since the last call.

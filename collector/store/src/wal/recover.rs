@@ -58,39 +58,95 @@ pub(crate) fn recover(
     flushed_seq: u64,
     each: &mut dyn FnMut(u64, Entry),
 ) -> Result<Recovered, OpenError> {
-    let (dir, disk) = (&folders.wal, &*folders.disk);
-    let mut names = list(disk, dir)?;
-    names.sort_unstable();
+    let disk = &folders.disk;
     let mut out = Recovered { next_seq: flushed_seq + 1, ..Recovered::default() };
-    let mut expected = None;
-    for (i, &first_seq) in names.iter().enumerate() {
-        let path = dir.join(file_name(first_seq));
-        let stop = names.get(i + 1).copied();
-        let start = expected.unwrap_or(flushed_seq + 1);
-        if first_seq > start {
-            return Err(corrupt(&path, 0, "the frames before its first one are missing"));
-        }
-        let bytes = disk.read(&path).map_err(|source| io_error(&path, source))?;
-        let mut reader = FileReader { path: &path, bytes: &bytes, flushed_seq, each };
-        let end = reader.read(first_seq, stop)?;
-        if stop.is_none() {
+    walk(folders, flushed_seq, each, &mut |extent, end| {
+        let (path, end) = (&extent.path, end?);
+        if extent.stop.is_none() {
             out.cut_bytes = end.torn_bytes;
             // What was replayed may have been only in the page cache. It must be on disk before
             // a resend of it is called a duplicate.
-            disk.cut(&path, end.offset).map_err(|source| io_error(&path, source))?;
+            disk.cut(path, end.offset).map_err(|source| io_error(path, source))?;
             disk.reached("start: log cut");
         }
-        expected = Some(end.next_seq);
         out.next_seq = out.next_seq.max(end.next_seq);
-        let file = SealedFile { path, first_seq, last_seq: end.next_seq - 1, bytes: end.offset };
-        if end.next_seq <= flushed_seq + 1 || end.next_seq == first_seq {
-            disk.remove(&file.path).map_err(|source| io_error(&file.path, source))?;
+        if end.next_seq <= flushed_seq + 1 || end.next_seq == extent.first_seq {
+            disk.remove(path).map_err(|source| io_error(path, source))?;
         } else {
-            out.files.push(file);
+            let (first_seq, last_seq) = (extent.first_seq, end.next_seq - 1);
+            let path = path.clone();
+            out.files.push(SealedFile { path, first_seq, last_seq, bytes: end.offset });
         }
-    }
-    disk.sync_dir(dir).map_err(|source| io_error(dir, source))?;
+        Ok(())
+    })?;
+    disk.sync_dir(&folders.wal).map_err(|source| io_error(&folders.wal, source))?;
     Ok(out)
+}
+
+/// A log file, and where the next one says that it ends.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    pub path: PathBuf,
+    pub first_seq: u64,
+    /// The first frame of the next file; `None` for the last file.
+    pub stop: Option<u64>,
+}
+
+/// What became of a file: where its frames end, or why they cannot be read.
+pub(crate) type Read<'a> = dyn FnMut(&Extent, Result<End, OpenError>) -> Result<(), OpenError> + 'a;
+
+/// Read all files in order and change nothing. `each` gets the frames after `flushed_seq`; `done`
+/// gets each file, and ends the walk with an error of its own.
+pub(crate) fn walk(
+    folders: &Folders,
+    flushed_seq: u64,
+    each: &mut dyn FnMut(u64, Entry),
+    done: &mut Read<'_>,
+) -> Result<(), OpenError> {
+    let (dir, disk) = (&folders.wal, &*folders.disk);
+    let mut names = list(disk, dir)?;
+    names.sort_unstable();
+    // Frames before this one are not needed.
+    let mut expected = flushed_seq + 1;
+    for (i, &first_seq) in names.iter().enumerate() {
+        let extent = Extent {
+            path: dir.join(file_name(first_seq)),
+            first_seq,
+            stop: names.get(i + 1).copied(),
+        };
+        let end = match extent.stop {
+            // All of it is in segments. It was about to be deleted, and so may its neighbours have
+            // been, in any order.
+            Some(stop) if stop <= flushed_seq + 1 => {
+                Ok(End { next_seq: stop, offset: 0, torn_bytes: 0 })
+            }
+            _ if first_seq > expected => {
+                Err(corrupt(&extent.path, 0, "the frames before its first one are missing"))
+            }
+            _ => read_file(disk, &extent, None, flushed_seq, each),
+        };
+        expected = match &end {
+            Ok(end) => expected.max(end.next_seq),
+            Err(_) => extent.stop.unwrap_or(expected),
+        };
+        done(&extent, end)?;
+    }
+    Ok(())
+}
+
+/// Read the frames of one file, of which only `len` bytes count.
+pub(crate) fn read_file(
+    disk: &dyn Disk,
+    extent: &Extent,
+    len: Option<u64>,
+    flushed_seq: u64,
+    each: &mut dyn FnMut(u64, Entry),
+) -> Result<End, OpenError> {
+    let path = &extent.path;
+    let mut bytes = disk.read(path).map_err(|source| io_error(path, source))?;
+    bytes.truncate(len.and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX));
+    let mut reader = FileReader { path, bytes: &bytes, flushed_seq, each };
+    reader.read(extent.first_seq, extent.stop)
 }
 
 struct FileReader<'a> {
@@ -100,10 +156,15 @@ struct FileReader<'a> {
     each: &'a mut dyn FnMut(u64, Entry),
 }
 
-struct End {
-    next_seq: u64,
-    offset: u64,
-    torn_bytes: u64,
+/// Where the frames of a file end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// The number after the last one.
+    pub next_seq: u64,
+    /// In bytes.
+    pub offset: u64,
+    /// Bytes behind that which are no frame: a write that was not finished.
+    pub torn_bytes: u64,
 }
 
 impl FileReader<'_> {

@@ -7,12 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rstest::rstest;
 use tallymark_protocol::uuid7;
 use tallymark_store::{
-    Append, Catalog, CatalogChange, Dim, MemoryCatalog, RefusedRow, Row, SegmentId, SegmentMeta,
+    Append, Catalog, CatalogChange, Dim, MemoryCatalog, OpenError, RefusedRow, Row, SegmentId,
+    SegmentMeta, Store,
 };
 
-use crate::support::{all_rows, append, open, sorted, temp_dir};
+use crate::support::{all_rows, append, open, options, sorted, temp_dir};
 
 fn golden(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden").join(version)
@@ -72,6 +74,7 @@ fn segment_v1() -> SegmentMeta {
         odd_ids: 0,
         has_ids: true,
         link_epoch: 0,
+        sums: Arc::default(),
     }
 }
 
@@ -101,6 +104,39 @@ fn version_1_opens_and_gives_its_rows() {
     assert_eq!(store.refused(1, 9).unwrap(), [refused()]);
     let again = append(&store, Append { rows: golden_rows(), refused: Vec::new() }).unwrap();
     assert_eq!(again.duplicate, [true; 4]);
+}
+
+/// The version of a file, changed in place to a later one, and the sentence that comes of it.
+#[rstest]
+#[case::segment("seg/2026-W47/1.parquet", b"\"format\":1,", 9, b'9')]
+#[case::log("wal/00000000000000000002.wal", b"TMWAL\0\0\0", 8, 9)]
+fn a_file_of_a_later_version_is_refused_with_what_to_do(
+    #[case] file: &str,
+    #[case] before: &[u8],
+    #[case] at: usize,
+    #[case] version: u8,
+) {
+    let dir = temp_dir();
+    copy_dir(&golden("v1"), dir.path());
+    let path = dir.path().join(file);
+    let mut bytes = fs::read(&path).unwrap();
+    let place = bytes.windows(before.len()).position(|window| window == before).unwrap() + at;
+    bytes[place] = version;
+    if file.starts_with("wal") {
+        // The header's own checksum, behind the version, over the rest of its 32 bytes.
+        let header: Vec<u8> = bytes[..12].iter().chain(&bytes[16..32]).copied().collect();
+        bytes[12..16].copy_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    }
+    fs::write(&path, bytes).unwrap();
+    let catalog = MemoryCatalog::new();
+    let change =
+        CatalogChange { add: vec![segment_v1()], flushed_seq: 1, ..CatalogChange::default() };
+    catalog.commit(&change).unwrap();
+    let error = Store::open(options(dir.path()), Arc::new(catalog)).unwrap_err();
+    let is_newer = matches!(&error, OpenError::NewerVersion { file, .. } if *file == path);
+    assert!(is_newer, "{error}");
+    let sentence = "has format version 9, this program reads up to 1: use a newer tallymark";
+    assert!(error.to_string().contains(sentence), "{error}");
 }
 
 #[test]

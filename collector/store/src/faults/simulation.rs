@@ -1,0 +1,167 @@
+//! A store's whole life against a plain list: events, resends, questions, flushes, merges, kills and
+//! losses of power, in any order. After each step, the store answers as the list does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tallymark_analysis::answer::{Answer, Facts};
+use tallymark_analysis::events::{Actors, Dictionaries, EventSet, Run, ScanPlan};
+use tallymark_analysis::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
+
+use super::random::{Random, each_seed};
+use super::world::{Source, World};
+use crate::row::Row;
+
+#[test]
+fn any_life_of_a_store_answers_like_a_plain_list() {
+    each_seed("simulation", 40, |seed| {
+        let mut random = Random::new(seed);
+        let source = Source::default();
+        let mut world = World::new();
+        for _ in 0..random.within(5..30) {
+            step(&mut world, &mut random, &source);
+            if random.percent(60) {
+                ask(&world, &mut random);
+            }
+        }
+        world.check();
+        ask(&world, &mut random);
+        assert_eq!(world.store().verify().problems, []);
+        world.ledger().sent.len() as u64
+    });
+}
+
+fn step(world: &mut World, random: &mut Random, source: &Source) {
+    match random.below(20) {
+        0..=8 => send(world, source.rows(random, 20)),
+        9..=11 => {
+            let mut rows: Vec<Row> = world.ledger().sent.values().cloned().collect();
+            random.shuffle(&mut rows);
+            rows.truncate(random.below(20) as usize);
+            // A resend may come with another time and another person: only the id counts.
+            for row in &mut rows {
+                if random.percent(30) {
+                    row.ts_ms += 86_400_000;
+                    row.person += 1;
+                }
+            }
+            send(world, rows);
+        }
+        12..=14 => world.flush().expect("nothing fails"),
+        15 | 16 => world.merge(random.percent(50)).expect("nothing fails"),
+        17 => world.append_at_points(Random::new(random.next()), source.clone()),
+        18 => {
+            world.kill();
+            world.start().expect("a killed store starts");
+        }
+        _ => {
+            world.cut_power(random);
+            world.start().expect("a store starts after a loss of power");
+        }
+    }
+}
+
+/// Send, and see that what is called a duplicate was stored before.
+fn send(world: &mut World, rows: Vec<Row>) {
+    let mut known: BTreeSet<_> = world.ledger().acknowledged.clone();
+    let want: Vec<bool> =
+        rows.iter().map(|row| !known.insert((row.project, row.event_id))).collect();
+    let appended = world.append(rows).expect("nothing fails");
+    assert_eq!(appended.duplicate, want);
+}
+
+/// One question, as the store answers it and as the list does.
+fn ask(world: &World, random: &mut Random) {
+    let names = ["view", "add", "buy"];
+    let from_ms = *random.pick(&[i64::MIN, 1_700_000_000_002, 1_700_604_800_001]);
+    let to_ms = *random.pick(&[i64::MAX, 1_700_604_800_003]);
+    let events = match random.below(3) {
+        0 => EventSet::All,
+        1 => EventSet::Only(vec![(*random.pick(&names)).to_owned()]),
+        _ => EventSet::Except(vec![(*random.pick(&names)).to_owned()]),
+    };
+    let texts = vec!["path".to_owned(), "plan".to_owned()];
+    let numbers = vec!["seats".to_owned()];
+    let question =
+        Count(ScanPlan { from_ms, to_ms, events, texts, numbers, actors: Actors::Always });
+    for project in [1, 2] {
+        let asked = world.store().ask(project, &question).expect("nothing is damaged");
+        assert_eq!(asked.partial, question.of_list(project, &world.ledger().sent));
+    }
+}
+
+/// Per event, path and plan: rows and the sum of seats; and persons who did anything.
+struct Count(ScanPlan);
+
+impl Count {
+    fn of_list(&self, project: u32, sent: &BTreeMap<(u32, u128), Row>) -> Partial {
+        let plan = &self.0;
+        let mut partial = Partial::default();
+        let mut persons = BTreeSet::new();
+        for row in sent.values() {
+            let is_in_time = plan.from_ms <= row.ts_ms && row.ts_ms < plan.to_ms;
+            if row.project != project || !is_in_time || !plan.events.contains(&row.event) {
+                continue;
+            }
+            persons.insert(row.person);
+            let props: BTreeMap<String, serde_json::Value> =
+                serde_json::from_str(&row.props).expect("properties are an object");
+            let plan = props.get("plan").map(|plan| match plan {
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            let seats = props.get("seats").and_then(|seats| seats.as_f64());
+            let path = row.dims[0].as_deref();
+            add(&mut partial, &row.event, path, plan.as_deref(), seats.unwrap_or(f64::NAN));
+        }
+        add_persons(&mut partial, persons.len() as f64);
+        partial
+    }
+}
+
+fn add(partial: &mut Partial, event: &str, path: Option<&str>, plan: Option<&str>, seats: f64) {
+    let text = |text: &str| Key::Text(text.into());
+    let key = vec![text(event), text(path.unwrap_or("-")), text(plan.unwrap_or("-"))];
+    partial.add(key, &[1.0, if seats.is_nan() { 0.0 } else { seats }]);
+}
+
+fn add_persons(partial: &mut Partial, count: f64) {
+    if count > 0.0 {
+        partial.add(vec![Key::Text("persons".into())], &[count, 0.0]);
+    }
+}
+
+impl Analysis for Count {
+    fn scan(&self) -> &ScanPlan {
+        &self.0
+    }
+
+    fn kernel(&self) -> Box<dyn Kernel> {
+        Box::new(ByRun::new(&self.0, Counting::default()))
+    }
+
+    fn answer(&self, _: &Partial, _: &Facts) -> Answer {
+        unreachable!("the store never reads answers")
+    }
+}
+
+#[derive(Default)]
+struct Counting {
+    partial: Partial,
+    persons: u64,
+}
+
+impl RunKernel for Counting {
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+        self.persons += 1;
+        for at in 0..run.len() {
+            let event = dictionaries.events.text(run.event[at]).unwrap_or("-");
+            let text = |i: usize| dictionaries.texts[i].text(run.texts[i][at]);
+            add(&mut self.partial, event, text(0), text(1), run.numbers[0][at]);
+        }
+    }
+
+    fn finish(mut self: Box<Self>, _: &Dictionaries) -> Partial {
+        add_persons(&mut self.partial, self.persons as f64);
+        self.partial
+    }
+}
