@@ -122,6 +122,8 @@ impl App {
             wal_file_bytes: config.log_file_bytes,
             min_free_bytes: config.min_free_bytes,
             query_threads: config.query_threads as usize,
+            question_bytes: usize::try_from(config.question_bytes).unwrap_or(usize::MAX),
+            cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
             ..StoreOptions::new(folder.root())
         };
         // Replay reads files and asks the catalog, which blocks: not on a thread of the runtime.

@@ -119,6 +119,12 @@ pub enum ApiError {
     /// A question that makes no sense.
     #[error(transparent)]
     Question(#[from] QuestionError),
+    /// A question that is too much for one.
+    #[error(
+        "the question needs more memory than one may have (`question_bytes`): ask for a shorter time, \
+         filter, or break it down by a property with fewer values"
+    )]
+    QuestionTooLarge,
     /// A statistic that cannot be computed.
     #[error(transparent)]
     Statistic(#[from] StatsError),
@@ -137,6 +143,7 @@ impl ApiError {
     pub fn status_and_code(&self) -> (u16, &'static str) {
         match self {
             Self::NotFound => (404, "not_found"),
+            Self::QuestionTooLarge => (422, "question_too_large"),
             Self::MethodNotAllowed => (405, "method_not_allowed"),
             Self::KeyMissing => (401, "key_missing"),
             Self::KeyMalformed => (401, "key_malformed"),
@@ -226,7 +233,10 @@ impl From<AppendError> for ApiError {
 
 impl From<ScanError> for ApiError {
     fn from(error: ScanError) -> Self {
-        Self::Internal(error.into())
+        match error {
+            ScanError::TooLarge => Self::QuestionTooLarge,
+            error => Self::Internal(error.into()),
+        }
     }
 }
 

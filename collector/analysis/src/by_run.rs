@@ -99,6 +99,10 @@ impl<K: RunKernel> Kernel for ByRun<K> {
         self.kernel.person(&run, dictionaries);
     }
 
+    fn bytes(&self) -> usize {
+        self.kernel.bytes()
+    }
+
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
         Box::new(self.kernel).finish(dictionaries)
     }

@@ -113,6 +113,11 @@ impl Dictionaries {
     pub fn new(plan: &ScanPlan) -> Self {
         Self { events: Dictionary::new(), texts: vec![Dictionary::new(); plan.texts.len()] }
     }
+
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        self.texts.iter().chain([&self.events]).map(Dictionary::bytes).sum()
+    }
 }
 
 /// Texts with small dense codes. Code 0 is "absent"; the first text gets code 1.
@@ -120,6 +125,7 @@ impl Dictionaries {
 pub struct Dictionary {
     values: Vec<Box<str>>,
     codes: HashMap<Box<str>, u32>,
+    text_bytes: usize,
 }
 
 impl Default for Dictionary {
@@ -131,7 +137,7 @@ impl Default for Dictionary {
 impl Dictionary {
     /// A dictionary that knows only "absent".
     pub fn new() -> Self {
-        Self { values: vec!["".into()], codes: HashMap::new() }
+        Self { values: vec!["".into()], codes: HashMap::new(), text_bytes: 0 }
     }
 
     /// The code of a text, made on first sight.
@@ -143,7 +149,13 @@ impl Dictionary {
             .expect("four thousand million distinct texts do not fit in memory");
         self.values.push(text.into());
         self.codes.insert(text.into(), code);
+        self.text_bytes += text.len();
         code
+    }
+
+    /// Bytes held, about: every text twice, with its place.
+    pub fn bytes(&self) -> usize {
+        2 * self.text_bytes + 64 * self.values.len()
     }
 
     /// The code of a text if it was seen.

@@ -54,6 +54,11 @@ pub trait Kernel: Send {
     /// millisecond. Called once per person. Rows that the plan does not want are among them:
     /// [`Matcher::look`](crate::filter::Matcher::look) tells them apart.
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries);
+    /// Bytes held, about, and those its table will need: a store gives up a question that needs
+    /// too many. Leave it out where they do not grow with what is counted.
+    fn bytes(&self) -> usize {
+        0
+    }
     /// The partial table. Codes become texts here, so tables of different threads can merge.
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial;
 }
@@ -62,6 +67,11 @@ pub trait Kernel: Send {
 pub trait RunKernel: Send {
     /// Everything one person did in the scan. Called once per person.
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries);
+    /// Bytes held, about, and those its table will need: a store gives up a question that needs
+    /// too many. Leave it out where they do not grow with what is counted.
+    fn bytes(&self) -> usize {
+        0
+    }
     /// The partial table. Codes become texts here, so tables of different threads can merge.
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial;
 }

@@ -124,6 +124,10 @@ settings! {
     ingest_burst: u32 = "100000", 1 ..= 10_000_000;
     /// Threads of one question.
     query_threads: u32 = "2", 1 ..= 256;
+    /// Memory of one question beside the cache, in bytes; one that needs more is answered 422.
+    question_bytes: u64 = "268435456", 16_777_216 ..= 1_099_511_627_776;
+    /// Columns kept in memory between questions, in bytes; 0 keeps none.
+    cache_bytes: u64 = "805306368", 0 ..= 1_099_511_627_776;
     /// Questions worked on at one time.
     query_concurrency: u32 = "2", 1 ..= 256;
     /// Questions waiting; more are answered 503 with Retry-After.

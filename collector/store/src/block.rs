@@ -392,3 +392,38 @@ impl Column {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::two_devices_in_one_millisecond(&[(1, 5, 7), (1, 5, 8)], true)]
+    #[case::one_device(&[(1, 5, 7), (1, 5, 7)], false)]
+    #[case::a_millisecond_apart(&[(1, 5, 7), (1, 6, 8)], false)]
+    #[case::two_persons(&[(1, 5, 7), (2, 5, 8)], false)]
+    fn devices_are_kept_for_ties_where_they_decide(
+        #[case] rows: &[(u64, i64, u64)],
+        #[case] want: bool,
+    ) {
+        let runs = Runs::collect(rows.iter().map(|(person, ..)| (1, *person)));
+        let ts = Times::new(&rows.iter().map(|(_, ts, _)| *ts).collect::<Vec<_>>());
+        let actors = Arc::new(rows.iter().map(|(.., actor)| *actor).collect());
+        let column = Column::of_ties(&runs, &ts, Some(&actors));
+        assert_eq!(column.actors().is_some(), want);
+    }
+
+    #[test]
+    fn blocks_share_codes_until_there_are_too_many_values() {
+        let shared = SharedValues::default();
+        let values = |range: std::ops::Range<usize>| -> Vec<Box<str>> {
+            range.map(|n| n.to_string().into()).collect()
+        };
+        assert_eq!(shared.codes_of(&values(0..3)).unwrap(), [1, 2, 3]);
+        assert_eq!(shared.codes_of(&values(2..4)).unwrap(), [3, 4]);
+        assert!(shared.codes_of(&values(0..SHARED_MAX)).is_some());
+        assert!(shared.codes_of(&values(0..SHARED_MAX + 1)).is_none());
+        assert_eq!(Values::Shared(shared).len(), SHARED_MAX);
+    }
+}

@@ -129,6 +129,12 @@ pub enum ScanError {
         /// What is wrong with it.
         what: String,
     },
+    /// Answering would take more memory than a question may have.
+    #[error(
+        "the question needs more memory than one may have: ask for a shorter time, filter, or break \
+         it down by a property with fewer values"
+    )]
+    TooLarge,
     /// The catalog could not be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

@@ -40,6 +40,9 @@ pub struct StoreOptions {
     pub dedupe_ids: usize,
     /// Bytes of decoded columns kept between questions; 0 keeps nothing.
     pub cache_bytes: usize,
+    /// Bytes that one question may hold beside the cache: values of a breakdown, figures, lists for
+    /// medians. One that needs more is given up.
+    pub question_bytes: usize,
     /// Threads that work on one question.
     pub query_threads: usize,
 }
@@ -69,7 +72,8 @@ impl StoreOptions {
             merge_fan_in: 8,
             merge_idle_ms: 10 * 60 * 1000,
             dedupe_ids: 14_000_000,
-            cache_bytes: 512 << 20,
+            cache_bytes: 768 << 20,
+            question_bytes: 256 << 20,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
     }

@@ -14,7 +14,7 @@ use tallymark_analysis::kernel::{Analysis, Partial};
 
 use crate::catalog::{Catalog, RefusedRow};
 use crate::disk::Lock;
-use crate::driver;
+use crate::driver::{self, Limits};
 use crate::error::{AppendError, FlushError, OpenError, ScanError};
 use crate::open::{self, Folders};
 use crate::options::StoreOptions;
@@ -69,7 +69,9 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
-        driver::ask(project, analysis, &self.sources, self.shared.options.query_threads)
+        let options = &self.shared.options;
+        let limits = Limits { threads: options.query_threads, bytes: options.question_bytes };
+        driver::ask(project, analysis, &self.sources, limits)
     }
 }
 

@@ -311,6 +311,11 @@ impl Kernel for Counter {
         (self.masks, self.shifts) = (masks, shifts);
     }
 
+    fn bytes(&self) -> usize {
+        let times = self.groups.iter().flatten().flat_map(|counts| &counts.times_ms);
+        times.map(|times| size_of_val(&times[..])).sum()
+    }
+
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
         let mut partial = Partial::default();
         for (code, counts) in self.groups.into_iter().enumerate() {

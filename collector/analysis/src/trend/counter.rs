@@ -18,8 +18,11 @@ use crate::exact_sum::{DIGITS, ExactSum};
 use crate::filter::{Mask, Masks, Matcher};
 use crate::kernel::{Kernel, Key, Partial};
 
-/// Columns of one row of the table: a value seen on one day should not cost a year of columns.
+/// Columns of one row of the table at most: a value seen on one day should not cost a year of
+/// columns.
 pub(super) const CHUNK: usize = 32;
+/// What a row of the table takes beside its columns, about.
+const ROW_BYTES: usize = 200;
 
 /// The group of all values that are not listed.
 pub(super) const OTHER: Key = Key::Int(0);
@@ -81,6 +84,15 @@ impl Cells {
         self.sparse.insert(key, cell as u32);
         self.grow();
         cell
+    }
+
+    fn bytes(&self) -> usize {
+        let bags: usize = self.bags.iter().map(|bag| size_of_val(&bag[..])).sum();
+        self.dense.len() * size_of::<u32>()
+            + self.sparse.len() * 24
+            + self.keys.len() * (size_of::<u64>() * 2 + size_of::<(u64, u64)>())
+            + self.sums.len() * size_of::<ExactSum>()
+            + bags
     }
 
     fn grow(&mut self) {
@@ -245,6 +257,17 @@ impl Kernel for Counter {
         self.masks = masks;
     }
 
+    fn bytes(&self) -> usize {
+        let chunks = self.width.div_ceil(CHUNK);
+        let bytes = self.cells.iter().zip(&self.shape.lines).map(|(cells, line)| {
+            let columns = fields(line.sums()) * CHUNK.min(self.width);
+            let groups = cells.dense.len() / self.width + 1 + cells.sparse.len();
+            let rows = cells.keys.len().min(groups * chunks);
+            cells.bytes() + rows * (columns * size_of::<f64>() + ROW_BYTES)
+        });
+        bytes.sum()
+    }
+
     fn finish(mut self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
         let mut partial = Partial::default();
         for (series, mut cells) in std::mem::take(&mut self.cells).into_iter().enumerate() {
@@ -260,7 +283,7 @@ impl Kernel for Counter {
             for row in order.chunk_by(|a, b| row_of(cells.keys[*a]) == row_of(cells.keys[*b])) {
                 let (group, chunk) = row_of(cells.keys[row[0]]);
                 let group = self.group_key(group, dictionaries);
-                let mut values = vec![0.0; fields * CHUNK];
+                let mut values = vec![0.0; fields * CHUNK.min(self.width)];
                 for cell in row {
                     let column = (cells.keys[*cell] % self.width as u64) as usize;
                     let place = &mut values[column % CHUNK * fields..][..fields];

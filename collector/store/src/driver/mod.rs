@@ -37,6 +37,14 @@ pub(crate) struct Source {
     pub blocks: Vec<Arc<dyn Block>>,
 }
 
+/// What one question may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub threads: usize,
+    /// Memory beside the cache.
+    pub bytes: usize,
+}
+
 /// Ask one question.
 ///
 /// # Errors
@@ -45,20 +53,21 @@ pub(crate) fn ask(
     project: u32,
     analysis: &dyn Analysis,
     sources: &[Source],
-    threads: usize,
+    limits: Limits,
 ) -> Result<Asked, ScanError> {
     let question = Question::new(project, analysis.scan());
-    let ranges = split::ranges(project, sources, &question.times, threads);
+    let ranges = split::ranges(project, sources, &question.times, limits.threads);
     let next = AtomicUsize::new(0);
+    let workers = limits.threads.clamp(1, ranges.len().max(1));
     let results: Vec<Result<Asked, ScanError>> = std::thread::scope(|scope| {
         let work = || {
             let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
+            worker.bytes_max = limits.bytes / workers;
             while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
                 worker.range(sources, range)?;
             }
             Ok(worker.finish())
         };
-        let workers = threads.clamp(1, ranges.len().max(1));
         let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         handles
             .into_iter()
@@ -105,6 +114,8 @@ struct Worker<'a> {
     scratch: Scratch,
     /// The slot of persons put together; the others are those of the sources.
     scratch_slot: usize,
+    /// Memory for dictionaries and the kernel.
+    bytes_max: usize,
 }
 
 impl<'a> Worker<'a> {
@@ -115,6 +126,7 @@ impl<'a> Worker<'a> {
             loader: Loader::new(question),
             scratch: Scratch::new(question),
             scratch_slot: sources,
+            bytes_max: usize::MAX,
         }
     }
 
@@ -166,6 +178,9 @@ impl<'a> Worker<'a> {
         persons: &RangeInclusive<u64>,
     ) -> Result<Option<Cursor<'s>>, ScanError> {
         for stored in blocks.by_ref() {
+            if self.loader.dictionaries.bytes() + self.kernel.bytes() > self.bytes_max {
+                return Err(ScanError::TooLarge);
+            }
             if let Some(loaded) = self.loader.load(self.question, stored, persons)? {
                 self.kernel.block(slot, &loaded.block, &self.loader.dictionaries);
                 let run = loaded.within.start;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rstest::rstest;
 use tallymark_analysis::events::EventSet;
-use tallymark_store::{Append, Catalog, MemoryCatalog, Row, RowRange, Store, StoreOptions};
+use tallymark_store::{
+    Append, Catalog, MemoryCatalog, Row, RowRange, ScanError, Store, StoreOptions,
+};
 
 use crate::support::{ShowAll, append, append_rows, open, options, row, temp_dir};
 
@@ -140,4 +142,21 @@ fn an_empty_batch_is_fine() {
     assert!(append(&store, Append::default()).unwrap().duplicate.is_empty());
     store.flush().unwrap();
     assert_eq!(store.stats().wal_bytes, 0);
+}
+
+#[test]
+fn a_question_that_needs_too_much_memory_is_given_up_and_others_are_answered() {
+    let dir = temp_dir();
+    let options = StoreOptions { question_bytes: 64 << 10, ..options(dir.path()) };
+    let store = Store::open(options, Arc::new(MemoryCatalog::new())).unwrap();
+    let mut all = rows(900);
+    for (n, row) in all.iter_mut().enumerate() {
+        row.props = format!("{{\"plan\":\"{n:0>200}\"}}").into();
+    }
+    append_rows(&store, all.clone());
+    store.flush().unwrap();
+    let greedy = store.ask(1, &ShowAll::everything());
+    assert!(matches!(greedy, Err(ScanError::TooLarge)), "{greedy:?}");
+    let modest = ShowAll::new(EventSet::Only(vec![]), i64::MIN, i64::MAX);
+    assert!(store.ask(1, &modest).is_ok());
 }
