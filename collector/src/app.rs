@@ -16,7 +16,7 @@ use serde_json::Value;
 use tallymark_analysis::answer::{AnswerBody, Facts};
 use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
-use tallymark_store::{OpenError, Store, StoreOptions};
+use tallymark_store::{OpenError, Store, StoreOptions, Zones};
 use tokio::sync::Semaphore;
 
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
@@ -116,7 +116,14 @@ impl App {
         let pepper = folder.pepper()?;
         let meta = Meta::open(&folder.meta_db()).await?;
         let catalog = Arc::new(SqliteCatalog::open(&folder.catalog_db()).await?);
+        let zones = {
+            let meta = meta.clone();
+            // A project that nobody knows any more has no days that anybody asks for.
+            let zone = move |id| meta.directory().zone(id).unwrap_or("UTC").to_owned();
+            Zones::new(zone)
+        };
         let options = StoreOptions {
+            zones,
             memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
             flush_after_ms: config.flush_interval_ms,
             wal_file_bytes: config.log_file_bytes,

@@ -62,6 +62,11 @@ impl Directory {
         all
     }
 
+    /// The time zone of a project.
+    pub fn zone(&self, project: u32) -> Option<&str> {
+        self.projects.get(&project).map(|project| project.tz.as_str())
+    }
+
     /// Whether a project has a key that works.
     pub fn has_key(&self, project: u32) -> bool {
         self.keys.values().any(|key| key.project == project)

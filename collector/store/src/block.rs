@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use tallymark_analysis::columns::{Codes, Numbers, Times};
 
 use crate::error::ScanError;
+use crate::presence::DayList;
 use crate::row::Dim;
 
 /// A column of a block, by what a question wants to see.
@@ -34,6 +35,8 @@ pub(crate) enum ColumnKey {
     Text(Property),
     /// A property as number.
     Number(Property),
+    /// A list of the segment's presence, by its number there; the group is the number of the part.
+    Presence(u32),
 }
 
 /// A property by its name in questions.
@@ -74,6 +77,7 @@ pub(crate) enum Column {
     /// `None`: every actor is equal to its person.
     Actors(Option<Arc<Vec<u64>>>),
     Order(Vec<(u32, u128)>),
+    Days(Arc<DayList>),
 }
 
 impl Column {
@@ -370,6 +374,7 @@ getters! {
     numbers Numbers Arc<Numbers>;
     actors Actors Option<Arc<Vec<u64>>>;
     order Order [(u32, u128)];
+    days Days Arc<DayList>;
 }
 
 impl Column {
@@ -389,6 +394,7 @@ impl Column {
             Self::Numbers(numbers) => numbers.bytes(),
             Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
+            Self::Days(list) => list.bytes(),
         }
     }
 }

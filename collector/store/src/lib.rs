@@ -12,6 +12,7 @@ mod keeper;
 mod memtable;
 mod open;
 mod options;
+mod presence;
 mod props;
 mod queue;
 pub mod row;
@@ -33,7 +34,7 @@ pub use catalog::{
     UsageDelta, UsageKind,
 };
 pub use error::{AppendError, CatalogError, FlushError, OpenError, ScanError};
-pub use options::{Durability, StoreOptions};
+pub use options::{Durability, StoreOptions, Zones};
 pub use row::{Dim, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};

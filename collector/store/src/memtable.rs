@@ -19,6 +19,8 @@ use tallymark_protocol::uuid7;
 use crate::block::{Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder};
 use crate::catalog::RefusedRow;
 use crate::error::ScanError;
+use crate::options::Zones;
+use crate::presence::{self, Stored};
 use crate::props;
 use crate::row::{Dim, IDENTITIES, Row, identity_code};
 use crate::schema::SchemaCounter;
@@ -211,6 +213,7 @@ pub(crate) struct MemRun {
     /// Columns made from the properties, when a question asked for them.
     made: Mutex<HashMap<ColumnKey, Arc<Column>>>,
     schema: OnceLock<SchemaCounter>,
+    presence: OnceLock<Arc<Stored>>,
 }
 
 impl MemRun {
@@ -261,6 +264,7 @@ impl MemRun {
             dims: (0..Dim::ALL.len()).map(|i| texts(&|row| row.dims[i].as_deref())).collect(),
             made: Mutex::default(),
             schema: OnceLock::new(),
+            presence: OnceLock::new(),
         }
     }
 
@@ -309,6 +313,29 @@ impl MemRun {
             dims,
             props: self.props(row),
         }
+    }
+
+    /// Who did what on which days, found once.
+    pub(crate) fn presence(&self, zones: &Zones) -> Arc<Stored> {
+        let find = || {
+            let events = self.event.texts();
+            let mut names = Vec::new();
+            events.values.each(0, |name| names.push(name.to_owned()));
+            let codes: Vec<u32> = (0..self.len()).map(|row| events.codes.get(row) - 1).collect();
+            let ts_ms: Vec<i64> = (0..self.len()).map(|row| self.ts_ms(row)).collect();
+            let Bounds { ts_min_ms, ts_max_ms, .. } = self.bounds;
+            let mut builder = presence::Builder::new((ts_min_ms, ts_max_ms), zones);
+            builder.add(&presence::Rows {
+                projects: &self.project,
+                persons: &self.person,
+                ts_ms: &ts_ms,
+                events: &codes,
+                names: &names.iter().map(|name| &**name).collect::<Vec<_>>(),
+                flags: &self.flags,
+            });
+            Arc::new(Stored::Memory(builder.finish()))
+        };
+        Arc::clone(self.presence.get_or_init(find))
     }
 
     /// Names and properties of these rows, counted once.

@@ -216,8 +216,9 @@ fn remove_unknown(folders: &Folders, known: &HashSet<PathBuf>) -> Result<(), Ope
         let week = week.path;
         for file in disk.list(&week).map_err(|source| at(&week, source))? {
             let file = file.path;
-            let is_segment = file.extension().is_some_and(|extension| extension == "parquet");
-            if is_segment && !known.contains(&file) {
+            let is_ours =
+                file.extension().is_some_and(|kind| kind == "parquet" || kind == "presence");
+            if is_ours && !known.contains(&file.with_extension("parquet")) {
                 tracing::info!(file = %file.display(), "removing a segment that was never finished");
                 disk.remove(&file).map_err(|source| at(&file, source))?;
                 disk.reached("start: leftover removed");

@@ -1,9 +1,11 @@
 //! Every bound of the store, with its default and why.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How and where a store keeps its data, and how much of the machine it may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The data folder. `wal/`, `seg/`, `tmp/` and `lock` are made inside it.
     pub dir: PathBuf,
@@ -45,6 +47,30 @@ pub struct StoreOptions {
     pub question_bytes: usize,
     /// Threads that work on one question.
     pub query_threads: usize,
+    /// The time zones of projects: whose days are kept beside the rows.
+    pub zones: Zones,
+}
+
+/// Tells the IANA time zone of a project.
+#[derive(Clone)]
+pub struct Zones(Arc<dyn Fn(u32) -> String + Send + Sync>);
+
+impl Zones {
+    /// Ask this for a project's zone. Called now and then, from any thread; must not block.
+    pub fn new(zone: impl Fn(u32) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(zone))
+    }
+
+    /// The zone of a project.
+    pub(crate) fn of(&self, project: u32) -> String {
+        (self.0)(project)
+    }
+}
+
+impl fmt::Debug for Zones {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Zones").finish_non_exhaustive()
+    }
 }
 
 /// What must have happened to a batch before it is acknowledged.
@@ -74,6 +100,7 @@ impl StoreOptions {
             dedupe_ids: 14_000_000,
             cache_bytes: 768 << 20,
             question_bytes: 256 << 20,
+            zones: Zones::new(|_| "UTC".into()),
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
     }

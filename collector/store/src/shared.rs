@@ -11,8 +11,9 @@ use std::time::Instant;
 use crate::catalog::{Catalog, RefusedRow, SegmentMeta};
 use crate::driver::Source;
 use crate::error::FlushError;
-use crate::memtable::{MemView, Memtable};
+use crate::memtable::{MemRun, MemView, Memtable};
 use crate::options::StoreOptions;
+use crate::presence::Rosters;
 use crate::queue::Queue;
 use crate::segment::{ColumnCache, Segment};
 use crate::stats::WriteState;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub catalog: Arc<dyn Catalog>,
     pub queue: Queue,
     pub cache: Arc<ColumnCache>,
+    pub rosters: Rosters,
     pub counters: Counters,
     live: Mutex<Live>,
     /// Signalled when a flush is wanted, done or failed, and on closing.
@@ -125,6 +127,7 @@ impl Shared {
     ) -> Self {
         Self {
             queue: Queue::new(options.queue_bytes),
+            rosters: Rosters::new(options.cache_bytes / 4),
             cache,
             options,
             catalog,
@@ -162,8 +165,8 @@ impl Shared {
         }
     }
 
-    /// A view's parts as the driver reads them.
-    pub(crate) fn sources(&self, view: &mut View) -> Vec<Source> {
+    /// What a view has in memory, sorted.
+    pub(crate) fn runs(&self, view: &mut View) -> Vec<Arc<MemRun>> {
         let unsorted = view.active.sorted.is_none();
         let tail = view.active.sorted_tail();
         if let (Some(run), true) = (&tail, unsorted) {
@@ -175,8 +178,12 @@ impl Shared {
         let mut frozen = view.frozen.as_ref().map(|frozen| frozen.rows.clone()).unwrap_or_default();
         let frozen_tail = frozen.sorted_tail();
         let frozen = frozen.runs.iter().chain(&frozen_tail);
-        let in_memory = frozen.chain(&view.active.runs).chain(&tail);
-        let in_memory = in_memory.map(|run| Source { blocks: vec![Arc::clone(run) as _] });
+        frozen.chain(&view.active.runs).chain(&tail).cloned().collect()
+    }
+
+    /// A view's parts as the driver reads them.
+    pub(crate) fn sources(&self, view: &View, runs: &[Arc<MemRun>]) -> Vec<Source> {
+        let in_memory = runs.iter().map(|run| Source { blocks: vec![Arc::clone(run) as _] });
         let in_segments = view.segments.iter().map(|segment| segment.source());
         in_segments.chain(in_memory).collect()
     }

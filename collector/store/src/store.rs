@@ -16,10 +16,13 @@ use crate::catalog::{Catalog, RefusedRow};
 use crate::disk::Lock;
 use crate::driver::{self, Limits};
 use crate::error::{AppendError, FlushError, OpenError, ScanError};
+use crate::memtable::MemRun;
 use crate::open::{self, Folders};
 use crate::options::StoreOptions;
+use crate::presence;
 use crate::row::Row;
 use crate::schema::{Schema, SchemaCounter};
+use crate::segment::Segment;
 use crate::shared::{Counters, Live, Shared};
 use crate::stats::StoreStats;
 
@@ -53,13 +56,16 @@ pub struct Appended {
 pub struct Asked {
     /// The merged table.
     pub partial: Partial,
-    /// Rows looked at, before any filter.
+    /// Rows looked at, before any filter; where days were enough, the persons' entries in lists of
+    /// days.
     pub rows_scanned: u64,
 }
 
 /// A store as it was at one moment. It keeps files from being deleted as long as it lives.
 pub struct Snapshot<'a> {
     shared: &'a Shared,
+    segments: Arc<Vec<Arc<Segment>>>,
+    runs: Vec<Arc<MemRun>>,
     sources: Vec<driver::Source>,
 }
 
@@ -69,6 +75,12 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
+        if let Some(presence) = analysis.presence()
+            && let Some(asked) =
+                presence::ask(self.shared, &self.segments, &self.runs, project, presence, &[])?
+        {
+            return Ok(asked);
+        }
         let options = &self.shared.options;
         let limits = Limits { threads: options.query_threads, bytes: options.question_bytes };
         driver::ask(project, analysis, &self.sources, limits)
@@ -119,7 +131,9 @@ impl Store {
     /// Everything stored, at this moment: for questions that belong together.
     pub fn snapshot(&self) -> Snapshot<'_> {
         let mut view = self.shared.view();
-        Snapshot { shared: &self.shared, sources: self.shared.sources(&mut view) }
+        let runs = self.shared.runs(&mut view);
+        let sources = self.shared.sources(&view, &runs);
+        Snapshot { shared: &self.shared, segments: view.segments, runs, sources }
     }
 
     /// Ask a question about one project, on one snapshot of it.

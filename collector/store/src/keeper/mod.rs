@@ -60,6 +60,7 @@ impl Keeper {
     pub(crate) fn run_merges(self) {
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
         let mut settling = Settling::default();
+        self.prepare_presence();
         loop {
             let mut live = self.shared.live();
             let mut settled;
@@ -91,6 +92,25 @@ impl Keeper {
             }
             live.merge_result = result.err();
             self.shared.signal();
+            drop(live);
+            self.prepare_presence();
+        }
+    }
+
+    /// Make what is missing of presence, so that no question waits for it.
+    fn prepare_presence(&self) {
+        let segments = Arc::clone(&self.shared.live().segments);
+        let lack = |segment: &&Arc<Segment>| !segment.has_presence();
+        let lacking: Vec<Arc<Segment>> = segments.iter().filter(lack).cloned().collect();
+        drop(segments);
+        for segment in lacking {
+            if self.shared.live().closing {
+                return;
+            }
+            if let Err(error) = segment.presence(&self.shared.options.zones) {
+                // A question that needs the segment says so to whoever asks.
+                tracing::error!(%error, "cannot read a segment for its presence");
+            }
         }
     }
 

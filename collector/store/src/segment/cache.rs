@@ -12,7 +12,6 @@ use hashbrown::HashMap;
 
 use crate::block::{Column, ColumnKey};
 use crate::catalog::SegmentId;
-use crate::error::ScanError;
 
 /// A column of a row group of a segment.
 type Key = (SegmentId, u32, ColumnKey);
@@ -52,13 +51,13 @@ impl ColumnCache {
     ///
     /// # Errors
     /// Those of `decode`; then nothing is kept.
-    pub(crate) fn get(
+    pub(crate) fn get<E>(
         &self,
         segment: SegmentId,
         group: u32,
         key: &ColumnKey,
-        decode: impl FnOnce() -> Result<Column, ScanError>,
-    ) -> Result<Arc<Column>, ScanError> {
+        decode: impl FnOnce() -> Result<Column, E>,
+    ) -> Result<Arc<Column>, E> {
         if self.bytes_max == 0 {
             return decode().map(Arc::new);
         }

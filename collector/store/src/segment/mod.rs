@@ -12,6 +12,7 @@ mod cache;
 mod check;
 mod file;
 mod info;
+mod presence;
 mod read;
 mod rows;
 mod write;
@@ -52,6 +53,9 @@ pub(crate) struct Segment {
     cache: Arc<ColumnCache>,
     /// Values that decoded text columns share; gone when no column needs them.
     values: Mutex<HashMap<ColumnKey, Weak<Values>>>,
+    presence: presence::Slot,
+    /// Where a file of its presence is written before it has its name.
+    unfinished_presence: PathBuf,
     /// Replaced: the file goes with the last reader.
     is_doomed: AtomicBool,
 }
@@ -99,7 +103,21 @@ impl Segment {
         }
         let cache = Arc::clone(cache);
         let (values, is_doomed) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self { meta, info, path, disk, file, arrow, cache, values, is_doomed })
+        let unfinished_presence = folders.tmp.join(format!("{}.presence", meta.id.0));
+        let presence = presence::Slot::default();
+        Ok(Self {
+            meta,
+            info,
+            path,
+            disk,
+            file,
+            arrow,
+            cache,
+            values,
+            presence,
+            unfinished_presence,
+            is_doomed,
+        })
     }
 
     pub(crate) fn path(&self) -> &std::path::Path {
@@ -137,6 +155,10 @@ impl Segment {
         holding.map(|(at, _)| at).collect()
     }
 
+    pub(crate) fn cache(&self) -> &ColumnCache {
+        &self.cache
+    }
+
     /// Whether ids of one of these buckets can be inside.
     pub(crate) fn may_hold_ids(&self, buckets: &BTreeSet<Bucket>) -> bool {
         let days = &self.info.id_days;
@@ -161,6 +183,7 @@ impl Drop for Segment {
     fn drop(&mut self) {
         if self.is_doomed.load(Ordering::Relaxed) {
             self.cache.forget(self.meta.id);
+            self.remove_presence();
             if let Err(error) = self.disk.remove(&self.path) {
                 // The next start removes it.
                 tracing::warn!(file = %self.path.display(), %error, "cannot remove a segment");

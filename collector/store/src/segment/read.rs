@@ -56,6 +56,7 @@ impl Segment {
             ColumnKey::Number(Property::Key(name)) => {
                 Column::of_numbers(self.key_numbers(group, name)?)
             }
+            ColumnKey::Presence(_) => unreachable!("presence is decoded from its own file"),
             ColumnKey::Number(Property::Session | Property::Identity) => {
                 Column::of_numbers(vec![f64::NAN; self.group_rows(group)])
             }
@@ -268,7 +269,7 @@ impl Segment {
         Ok(())
     }
 
-    fn wrong_type(&self) -> ScanError {
+    pub(super) fn wrong_type(&self) -> ScanError {
         self.damaged("a column has another type than we write")
     }
 

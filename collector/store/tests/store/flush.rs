@@ -44,11 +44,16 @@ impl Catalog for Flaky {
     }
 }
 
+/// Files in a folder, without those that are made beside segments when there is time.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_none_or(|extension| extension != "presence") {
+            found.push(path);
+        }
     }
     found
 }

@@ -4,5 +4,6 @@ mod durability;
 mod flush;
 mod golden;
 mod model;
+mod presence;
 mod questions;
 mod support;

@@ -1,0 +1,101 @@
+//! A segment's presence: from the file beside it, else made from its rows.
+//!
+//! Invariant: what is wrong with the file never shows; only a segment that cannot be read does.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, TimestampMillisecondType, UInt8Type, UInt32Type, UInt64Type};
+
+use super::Segment;
+use crate::error::ScanError;
+use crate::options::Zones;
+use crate::presence::{Builder, Origin, Rows, Stored};
+
+/// What a segment knows of its presence.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    stored: Mutex<Option<Arc<Stored>>>,
+}
+
+impl Segment {
+    /// Its presence; a second thread that wants it waits for the first.
+    ///
+    /// # Errors
+    /// [`ScanError`] when the segment itself cannot be read.
+    pub(crate) fn presence(&self, zones: &Zones) -> Result<Arc<Stored>, ScanError> {
+        let mut slot = self.presence.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stored) = &*slot {
+            return Ok(Arc::clone(stored));
+        }
+        let path = self.path.with_extension("presence");
+        let origin = self.origin();
+        let stored = match Stored::open(&*self.disk, &path, &origin, zones) {
+            Some(stored) => stored,
+            None => {
+                let mut builder = Builder::new(origin.ts_ms, zones);
+                self.each_rows(&mut |rows| builder.add(rows))?;
+                let made = builder.finish();
+                Stored::keep(&*self.disk, made, &origin, &self.unfinished_presence, &path, zones)
+            }
+        };
+        let stored = Arc::new(stored);
+        *slot = Some(Arc::clone(&stored));
+        Ok(stored)
+    }
+
+    /// Whether it is there without work.
+    pub(crate) fn has_presence(&self) -> bool {
+        self.presence.stored.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// What was read is damaged: make it anew the next time.
+    pub(crate) fn forget_presence(&self) {
+        tracing::warn!(segment = self.meta.id.0, "a presence file is damaged; it is made anew");
+        let mut slot = self.presence.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = None;
+        self.remove_presence();
+        self.cache.forget(self.meta.id);
+    }
+
+    /// Remove the file, if there is one.
+    pub(super) fn remove_presence(&self) {
+        let path = self.path.with_extension("presence");
+        // What cannot be removed does not fit any other segment, and goes at the next start.
+        let _ = self.disk.remove(&path);
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            segment: self.meta.id.0,
+            rows: self.meta.rows,
+            bytes: self.meta.bytes,
+            ts_ms: (self.meta.ts_min_ms, self.meta.ts_max_ms),
+        }
+    }
+
+    /// The rows, one row group after the other.
+    fn each_rows(&self, each: &mut dyn FnMut(&Rows<'_>)) -> Result<(), ScanError> {
+        for group in 0..self.info.groups.len() as u32 {
+            let names = ["project", "person", "ts", "event", "flags"];
+            let columns = self.columns(group, &names)?;
+            let events = columns[3].as_dictionary_opt::<Int32Type>();
+            let events = events.ok_or_else(|| self.wrong_type())?;
+            let values = events.values().as_string_opt::<i32>().ok_or_else(|| self.wrong_type())?;
+            let codes: Vec<u32> = events.keys().values().iter().map(|key| *key as u32).collect();
+            if events.keys().null_count() > 0 {
+                return Err(self.damaged("an event has no name"));
+            }
+            each(&Rows {
+                projects: self.primitive::<UInt32Type>(&columns[0])?,
+                persons: self.primitive::<UInt64Type>(&columns[1])?,
+                ts_ms: self.primitive::<TimestampMillisecondType>(&columns[2])?,
+                events: &codes,
+                names: &values.iter().map(|name| name.unwrap_or("")).collect::<Vec<_>>(),
+                flags: self.primitive::<UInt8Type>(&columns[4])?,
+            });
+        }
+        Ok(())
+    }
+}
