@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::{Measure, Shape};
-use crate::columns::{Block, Span};
+use crate::columns::{Block, Span, Times};
 use crate::events::{ABSENT, Dictionaries};
 use crate::exact_sum::{DIGITS, ExactSum};
 use crate::filter::{Mask, Masks, Matcher};
@@ -39,6 +39,8 @@ pub(super) struct Counter {
     beyond: Vec<u64>,
     width: usize,
     cells: Vec<Cells>,
+    /// By series.
+    last: Vec<Last>,
     /// Number of the person, from 1.
     person: u64,
 }
@@ -50,12 +52,29 @@ struct Cells {
     dense: Vec<u32>,
     sparse: HashMap<u64, u32>,
     keys: Vec<u64>,
-    events: Vec<u64>,
-    /// Persons, and the last one counted.
-    persons: Vec<(u64, u64)>,
+    counts: Vec<Counts>,
     sums: Vec<ExactSum>,
     /// Extremes are one value, quantiles all of them.
     bags: Vec<Vec<f64>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    events: u64,
+    persons: u64,
+    /// The last person counted.
+    last: u64,
+}
+
+/// The cell of the row before: most rows of a person belong to the same one.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    key: u64,
+    cell: usize,
+}
+
+impl Last {
+    const NONE: Self = Self { key: u64::MAX, cell: 0 };
 }
 
 /// Above this an index lives in a map: 16 MiB of dense index.
@@ -72,7 +91,7 @@ impl Cells {
             if self.dense[place] == 0 {
                 self.keys.push(key);
                 self.dense[place] = self.keys.len() as u32;
-                self.grow();
+                self.counts.push(Counts::default());
             }
             return self.dense[place] as usize - 1;
         }
@@ -82,7 +101,7 @@ impl Cells {
         self.keys.push(key);
         let cell = self.keys.len() - 1;
         self.sparse.insert(key, cell as u32);
-        self.grow();
+        self.counts.push(Counts::default());
         cell
     }
 
@@ -90,23 +109,18 @@ impl Cells {
         let bags: usize = self.bags.iter().map(|bag| size_of_val(&bag[..])).sum();
         self.dense.len() * size_of::<u32>()
             + self.sparse.len() * 24
-            + self.keys.len() * (size_of::<u64>() * 2 + size_of::<(u64, u64)>())
+            + self.keys.len() * (size_of::<u64>() + size_of::<Counts>())
             + self.sums.len() * size_of::<ExactSum>()
             + bags
-    }
-
-    fn grow(&mut self) {
-        self.events.push(0);
-        self.persons.push((0, 0));
     }
 
     /// Count a person, once. Says whether they are new to the cell.
     #[inline]
     fn person(&mut self, cell: usize, person: u64) -> bool {
-        let (count, last) = &mut self.persons[cell];
-        let is_new = *last != person;
-        *count += u64::from(is_new);
-        *last = person;
+        let counts = &mut self.counts[cell];
+        let is_new = counts.last != person;
+        counts.persons += u64::from(is_new);
+        counts.last = person;
         is_new
     }
 
@@ -151,6 +165,7 @@ impl Counter {
             width: shape.width(),
             cells: (0..series).map(|_| Cells::default()).collect(),
             beyond: Vec::new(),
+            last: vec![Last::NONE; series],
             person: 0,
             masks: Vec::new(),
             shape,
@@ -184,32 +199,39 @@ impl Counter {
 
 impl Counter {
     /// Count the rows of one span. `period` is the range they are in, which only moves on.
-    fn count<M: Mask>(&mut self, span: &Span<'_>, masks: &[M], period: &mut usize) {
-        let shape = &*self.shape;
+    fn count<M: Mask>(
+        &mut self,
+        span: &Span<'_>,
+        masks: &[M],
+        at_ms: impl Fn(usize) -> i64,
+        period: &mut usize,
+    ) {
+        let Self { shape, cells, last, person, width, .. } = self;
         let block = span.block;
         let codes = shape.breakdown.filter(|_| self.listed.is_none());
         let codes = codes.map(|column| column.of_block(block));
         let masks = &masks[..span.rows.end];
-        let (mut bucket, mut bucket_end_ms) = (0, i64::MIN);
+        // The column of the bucket and that of the period's total.
+        let (mut bucket_end_ms, mut column, mut total) = (i64::MIN, 0, 0);
         let mut next = span.rows.start;
         while let Some(row) = M::find(masks, next, u64::MAX) {
             next = row + 1;
-            let at_ms = block.ts.get(row);
+            let at_ms = at_ms(row);
             if at_ms >= bucket_end_ms {
                 // The range before comes first in time.
                 if *period == 1 && at_ms >= shape.from_ms {
                     *period = 0;
                 }
                 let buckets = &shape.periods[*period];
-                bucket = buckets.index(at_ms);
+                let bucket = buckets.index(at_ms);
                 bucket_end_ms = buckets.end_ms(bucket);
                 if *period == 1 {
                     bucket_end_ms = bucket_end_ms.min(shape.from_ms);
                 }
+                let first = if *period == 0 { 0 } else { shape.periods[0].len() + 1 };
+                (column, total) = (first + bucket, first + buckets.len());
             }
-            let base = if *period == 0 { 0 } else { shape.periods[0].len() + 1 };
-            let total = base + shape.periods[*period].len();
-            let code = codes.map_or(ABSENT, |codes| codes.get(row));
+            let group = u64::from(codes.map_or(ABSENT, |codes| codes.get(row))) * *width as u64;
             let mut mask = masks[row].bits();
             while mask != 0 {
                 let series = mask.trailing_zeros() as usize;
@@ -219,18 +241,30 @@ impl Counter {
                 if value.is_nan() {
                     continue;
                 }
-                let key = u64::from(code) * self.width as u64;
-                let cells = &mut self.cells[series];
-                let cell = cells.at(key + (base + bucket) as u64);
-                cells.events[cell] += 1;
-                if line.measure.counts_persons() && cells.person(cell, self.person) {
-                    let total = cells.at(key + total as u64);
-                    cells.person(total, self.person);
+                let (cells, last) = (&mut cells[series], &mut last[series]);
+                let key = group + column as u64;
+                if last.key != key {
+                    let cell = cells.at(key);
+                    if line.measure.counts_persons() && cells.person(cell, *person) {
+                        let total = cells.at(group + total as u64);
+                        cells.person(total, *person);
+                    }
+                    *last = Last { key, cell };
                 }
+                cells.counts[last.cell].events += 1;
                 if line.number.is_some() {
-                    cells.value(cell, value, line.measure);
+                    cells.value(last.cell, value, line.measure);
                 }
             }
+        }
+    }
+
+    fn count_span<M: Mask>(&mut self, span: &Span<'_>, masks: &[M], period: &mut usize) {
+        match &*span.block.ts {
+            Times::Narrow { base_ms, offsets } => {
+                self.count(span, masks, |row| base_ms + i64::from(offsets[row]), period);
+            }
+            Times::Wide(times) => self.count(span, masks, |row| times[row], period),
         }
     }
 }
@@ -246,12 +280,13 @@ impl Kernel for Counter {
 
     fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
         self.person += 1;
+        self.last.fill(Last::NONE);
         let mut period = self.shape.periods.len() - 1;
         let masks = std::mem::take(&mut self.masks);
         for span in spans {
             match &masks[span.slot] {
-                Masks::Small(masks) => self.count(span, masks, &mut period),
-                Masks::Large(masks) => self.count(span, masks, &mut period),
+                Masks::Small(masks) => self.count_span(span, masks, &mut period),
+                Masks::Large(masks) => self.count_span(span, masks, &mut period),
             }
         }
         self.masks = masks;
@@ -287,8 +322,8 @@ impl Kernel for Counter {
                 for cell in row {
                     let column = (cells.keys[*cell] % self.width as u64) as usize;
                     let place = &mut values[column % CHUNK * fields..][..fields];
-                    place[0] = cells.events[*cell] as f64;
-                    place[1] = cells.persons[*cell].0 as f64;
+                    place[0] = cells.counts[*cell].events as f64;
+                    place[1] = cells.counts[*cell].persons as f64;
                     if let Some(sum) = cells.sums.get(*cell).filter(|_| sums) {
                         place[2..].copy_from_slice(&sum.columns());
                     }

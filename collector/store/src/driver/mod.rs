@@ -37,6 +37,24 @@ pub(crate) struct Source {
     pub blocks: Vec<Arc<dyn Block>>,
 }
 
+/// A source with the time its rows lie in, both ends included.
+struct Timed<'a> {
+    blocks: &'a [Arc<dyn Block>],
+    first_ms: i64,
+    last_ms: i64,
+}
+
+impl<'a> Timed<'a> {
+    fn new(source: &'a Source) -> Self {
+        let bounds = || source.blocks.iter().map(|block| block.bounds());
+        Self {
+            blocks: &source.blocks,
+            first_ms: bounds().map(|bounds| bounds.ts_min_ms).min().unwrap_or(i64::MAX),
+            last_ms: bounds().map(|bounds| bounds.ts_max_ms).max().unwrap_or(i64::MIN),
+        }
+    }
+}
+
 /// What one question may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -56,6 +74,9 @@ pub(crate) fn ask(
     limits: Limits,
 ) -> Result<Asked, ScanError> {
     let question = Question::new(project, analysis.scan());
+    let mut sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
+    sources.sort_by_key(|source| source.first_ms);
+    let sources = &sources[..];
     let ranges = split::ranges(project, sources, &question.times, limits.threads);
     let next = AtomicUsize::new(0);
     let workers = limits.threads.clamp(1, ranges.len().max(1));
@@ -116,6 +137,8 @@ struct Worker<'a> {
     scratch_slot: usize,
     /// Memory for dictionaries and the kernel.
     bytes_max: usize,
+    /// The cursors that stand at one person.
+    same: Vec<usize>,
 }
 
 impl<'a> Worker<'a> {
@@ -127,13 +150,14 @@ impl<'a> Worker<'a> {
             scratch: Scratch::new(question),
             scratch_slot: sources,
             bytes_max: usize::MAX,
+            same: Vec::new(),
         }
     }
 
-    /// All persons of a range.
+    /// All persons of a range. Sources are in the order of their first times.
     fn range(
         &mut self,
-        sources: &[Source],
+        sources: &[Timed<'_>],
         persons: &RangeInclusive<u64>,
     ) -> Result<(), ScanError> {
         let mut cursors = Vec::with_capacity(sources.len());
@@ -150,7 +174,7 @@ impl<'a> Worker<'a> {
                         break;
                     }
                 },
-                _ => self.feed(&cursors, person)?,
+                _ => self.feed(sources, &cursors, person)?,
             }
             let mut at = 0;
             while let Some(cursor) = cursors.get_mut(at) {
@@ -158,7 +182,7 @@ impl<'a> Worker<'a> {
                     match self.next_block(cursor.slot, cursor.blocks.clone(), persons)? {
                         Some(next) => *cursor = next,
                         None => {
-                            cursors.swap_remove(at);
+                            cursors.remove(at);
                             continue;
                         }
                     }
@@ -191,40 +215,45 @@ impl<'a> Worker<'a> {
     }
 
     /// One person, wherever their rows are.
-    fn feed(&mut self, cursors: &[Cursor<'_>], person: u64) -> Result<(), ScanError> {
-        let mut theirs = cursors.iter().filter(|cursor| cursor.person == person);
-        match (theirs.next(), theirs.next(), theirs.next()) {
-            (Some(only), None, _) => {
-                self.kernel.person(person, &[only.span()], &self.loader.dictionaries);
-                Ok(())
+    fn feed(
+        &mut self,
+        sources: &[Timed<'_>],
+        cursors: &[Cursor<'_>],
+        person: u64,
+    ) -> Result<(), ScanError> {
+        let mut same = std::mem::take(&mut self.same);
+        same.clear();
+        let theirs = cursors.iter().enumerate().filter(|(_, cursor)| cursor.person == person);
+        same.extend(theirs.map(|(at, _)| at));
+        let dictionaries = &self.loader.dictionaries;
+        let span = |at: &usize| cursors[*at].span();
+        // Weeks do not overlap, and segments of a week seldom do: then nobody is looked at closely.
+        let source = |at: usize| &sources[cursors[at].slot];
+        let in_order = same.windows(2).all(|at| source(at[0]).last_ms < source(at[1]).first_ms)
+            || {
+                same.sort_by_key(|at| cursors[*at].first_ms());
+                same.windows(2).all(|at| cursors[at[0]].last_ms() < cursors[at[1]].first_ms())
+            };
+        match &same[..] {
+            [only] => self.kernel.person(person, &[span(only)], dictionaries),
+            [first, second] if in_order => {
+                self.kernel.person(person, &[span(first), span(second)], dictionaries);
             }
-            (Some(first), Some(second), None) => self.feed_all(person, &mut [first, second]),
-            _ => {
-                let theirs = cursors.iter().filter(|cursor| cursor.person == person);
-                self.feed_all(person, &mut theirs.collect::<Vec<_>>())
-            }
-        }
-    }
-
-    /// One person who is in several sources.
-    fn feed_all(&mut self, person: u64, cursors: &mut [&Cursor<'_>]) -> Result<(), ScanError> {
-        cursors.sort_by_key(|cursor| cursor.first_ms());
-        if cursors.windows(2).all(|pair| pair[0].last_ms() < pair[1].first_ms()) {
-            let dictionaries = &self.loader.dictionaries;
-            if let [first, second] = cursors {
-                self.kernel.person(person, &[first.span(), second.span()], dictionaries);
-            } else {
-                let spans: Vec<Span<'_>> = cursors.iter().map(|cursor| cursor.span()).collect();
+            all if in_order => {
+                let spans: Vec<Span<'_>> = all.iter().map(span).collect();
                 self.kernel.person(person, &spans, dictionaries);
             }
-            return Ok(());
+            all => {
+                let spans: Vec<Span<'_>> = all.iter().map(span).collect();
+                let stored: Vec<&dyn Block> =
+                    all.iter().map(|at| &*cursors[*at].loaded.stored).collect();
+                self.scratch.add(self.question, person, &spans, &stored)?;
+                if self.scratch.is_full() {
+                    self.show();
+                }
+            }
         }
-        let spans: Vec<Span<'_>> = cursors.iter().map(|cursor| cursor.span()).collect();
-        let stored: Vec<&dyn Block> = cursors.iter().map(|cursor| &*cursor.loaded.stored).collect();
-        self.scratch.add(self.question, person, &spans, &stored)?;
-        if self.scratch.is_full() {
-            self.show();
-        }
+        self.same = same;
         Ok(())
     }
 

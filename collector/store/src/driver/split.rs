@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::Source;
+use super::Timed;
 
 /// More ranges than threads, so that a thread with light ones takes more of them.
 const RANGES_PER_THREAD: usize = 4;
@@ -10,12 +10,12 @@ const RANGES_PER_THREAD: usize = 4;
 /// that few blocks are looked at by two threads.
 pub(super) fn ranges(
     project: u32,
-    sources: &[Source],
+    sources: &[Timed<'_>],
     times: &Range<i64>,
     threads: usize,
 ) -> Vec<RangeInclusive<u64>> {
     let mut samples: Vec<(u64, u64)> = Vec::new();
-    for block in sources.iter().flat_map(|source| &source.blocks) {
+    for block in sources.iter().flat_map(|source| source.blocks) {
         if block.bounds().may_hold(project, 0..=u64::MAX, times) {
             block.sample_persons(project, &mut samples);
         }
@@ -40,6 +40,7 @@ pub(super) fn ranges(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::Source;
     use crate::memtable::MemRun;
     use crate::testing::any_row;
     use proptest::prelude::*;
@@ -52,7 +53,8 @@ mod tests {
             threads in 1usize..5,
         ) {
             let run = Arc::new(MemRun::sort(&[Arc::new(rows)]));
-            let ranges = ranges(1, &[Source { blocks: vec![run] }], &(i64::MIN..i64::MAX), threads);
+            let source = Source { blocks: vec![run] };
+            let ranges = ranges(1, &[Timed::new(&source)], &(i64::MIN..i64::MAX), threads);
             prop_assert_eq!(*ranges[0].start(), 0);
             prop_assert_eq!(*ranges[ranges.len() - 1].end(), u64::MAX);
             for pair in ranges.windows(2) {
