@@ -22,6 +22,26 @@ fn after_any_loss_of_power_the_store_holds_what_it_acknowledged_and_invents_noth
     });
 }
 
+/// The kernel had the bytes, the disk had not: the start after the kill must see to it, because it
+/// will call a resend a duplicate.
+#[test]
+fn what_a_kill_left_unsynced_is_durable_before_a_resend_of_it_is_a_duplicate() {
+    for seed in 0..20 {
+        let mut random = Random::new(seed);
+        let mut world = World::new();
+        let rows = Source::default().rows(&mut random, 8);
+        world.disk.stop_at_point("log: group written", 1);
+        assert!(world.append(rows.clone()).is_err());
+        world.kill();
+        world.start().unwrap();
+        let appended = world.append(rows).unwrap();
+        assert!(appended.duplicate.iter().all(|duplicate| *duplicate), "it was there");
+        world.cut_power(&mut random);
+        world.start().unwrap();
+        world.check();
+    }
+}
+
 /// Some steps of a store's life, of which power or process may see the end or not.
 fn live_until_stopped(world: &mut World, random: &mut Random, source: &Source) {
     let calls = random.within(1..160);
@@ -52,8 +72,9 @@ fn lose(world: &mut World, random: &mut Random) {
         } else {
             world.cut_power(random)
         }
-        let verified = world.verify();
-        assert_eq!(verified.problems, [], "after a loss of power nothing is damaged");
+        if random.percent(20) {
+            assert_eq!(world.verify().problems, [], "a loss of power damages nothing");
+        }
         let is_cut_short = random.percent(40);
         if is_cut_short {
             world.disk.stop_at_call(world.disk.calls() + random.within(1..12));
