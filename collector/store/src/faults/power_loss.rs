@@ -4,7 +4,7 @@ use super::random::{Random, each_seed};
 use super::world::{Source, World};
 
 /// Seeds that CI has time for.
-const SHORT: u64 = 60;
+const SHORT: u64 = 30;
 
 #[test]
 fn after_any_loss_of_power_the_store_holds_what_it_acknowledged_and_invents_nothing() {

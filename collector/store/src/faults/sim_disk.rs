@@ -225,6 +225,10 @@ impl SimDisk {
     pub(crate) fn put(&self, path: &Path, bytes: Vec<u8>) {
         let mut state = self.state();
         let file = File { seen: bytes.clone(), certain: bytes, uncertain: Vec::new() };
+        if let Ok(at) = state.find(path) {
+            state.files[at] = file;
+            return;
+        }
         state.files.push(file);
         let entry = Entry::File(state.files.len() - 1);
         let dir = state.dirs.get_mut(path.parent().expect("a file is in a folder"));

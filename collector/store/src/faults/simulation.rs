@@ -13,7 +13,7 @@ use crate::row::Row;
 
 #[test]
 fn any_life_of_a_store_answers_like_a_plain_list() {
-    each_seed("simulation", 40, |seed| {
+    each_seed("simulation", 15, |seed| {
         let mut random = Random::new(seed);
         let source = Source::default();
         let mut world = World::new();
