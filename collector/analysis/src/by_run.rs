@@ -24,6 +24,7 @@ pub struct ByRun<K> {
     event: Vec<u32>,
     texts: Vec<Vec<u32>>,
     numbers: Vec<Vec<f64>>,
+    sessions: Vec<u64>,
 }
 
 impl<K: RunKernel> ByRun<K> {
@@ -40,6 +41,7 @@ impl<K: RunKernel> ByRun<K> {
             event: Vec::new(),
             texts: vec![Vec::new(); plan.texts.len()],
             numbers: vec![Vec::new(); plan.numbers.len()],
+            sessions: Vec::new(),
         }
     }
 
@@ -54,6 +56,9 @@ impl<K: RunKernel> ByRun<K> {
             if self.actors != Actors::Never {
                 let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
                 self.actor.push(actor);
+            }
+            if let Some(sessions) = &block.sessions {
+                self.sessions.push(sessions[row]);
             }
             for (to, from) in self.texts.iter_mut().zip(&block.texts) {
                 to.push(from.get(row));
@@ -80,6 +85,7 @@ impl<K: RunKernel> Kernel for ByRun<K> {
         self.ts.clear();
         self.actor.clear();
         self.event.clear();
+        self.sessions.clear();
         self.texts.iter_mut().for_each(Vec::clear);
         self.numbers.iter_mut().for_each(Vec::clear);
         spans.iter().for_each(|span| self.gather(person, span));
@@ -95,6 +101,7 @@ impl<K: RunKernel> Kernel for ByRun<K> {
             event: &self.event,
             texts: slices(&self.texts, &mut texts, &mut more_texts),
             numbers: slices(&self.numbers, &mut numbers, &mut more_numbers),
+            sessions: &self.sessions,
         };
         self.kernel.person(&run, dictionaries);
     }

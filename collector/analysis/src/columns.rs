@@ -224,6 +224,8 @@ pub struct Block {
     pub texts: Vec<Coded>,
     /// The number columns of the plan, in its order.
     pub numbers: Vec<Arc<Numbers>>,
+    /// As [`Run::sessions`](crate::events::Run::sessions), if the plan asks.
+    pub sessions: Option<Arc<Vec<u64>>>,
 }
 
 /// Rows of one person in one block.

@@ -17,6 +17,12 @@ use hashbrown::HashMap;
 /// The code of a property that an event does not carry.
 pub const ABSENT: u32 = 0;
 
+/// Of no session: the event of a server that names none.
+pub const NO_SESSION: u64 = 0;
+
+/// The session has no name: it is known by the silence before and after it.
+pub const UNNAMED_SESSION: u64 = 1;
+
 /// What a kernel wants to see. The store skips everything else.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanPlan {
@@ -32,6 +38,8 @@ pub struct ScanPlan {
     pub numbers: Vec<String>,
     /// When the kernel wants to know which device sent an event.
     pub actors: Actors,
+    /// Whether the kernel looks at [`Run::sessions`].
+    pub sessions: bool,
 }
 
 /// When the device of an event matters.
@@ -85,6 +93,9 @@ pub struct Run<'a> {
     pub texts: &'a [&'a [u32]],
     /// The number columns of the plan, in its order.
     pub numbers: &'a [&'a [f64]],
+    /// The session each event names, if the plan asks. Equal numbers are equal sessions of this
+    /// person; a number means nothing else. See [`NO_SESSION`] and [`UNNAMED_SESSION`].
+    pub sessions: &'a [u64],
 }
 
 impl Run<'_> {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::columns::{Block, Coded, Codes, Numbers, Span, Times};
-use crate::events::{ABSENT, Actors, Dictionaries, Dictionary, ScanPlan};
+use crate::events::{
+    ABSENT, Actors, Dictionaries, Dictionary, NO_SESSION, ScanPlan, UNNAMED_SESSION,
+};
 use crate::filter::Properties;
 use crate::kernel::{Analysis, Partial};
 use crate::question::{Context, QuestionError};
@@ -25,6 +27,7 @@ pub struct Event {
     pub actor: u64,
     pub ts_ms: i64,
     pub seq: u32,
+    pub is_server: bool,
     pub name: String,
     pub props: Map<String, Value>,
 }
@@ -32,7 +35,8 @@ pub struct Event {
 impl Event {
     /// An event of a person on their only device.
     pub fn new(person: u64, ts_ms: i64, name: &str) -> Self {
-        Self { person, actor: person, ts_ms, seq: 0, name: name.into(), props: Map::new() }
+        let (name, props) = (name.into(), Map::new());
+        Self { person, actor: person, ts_ms, seq: 0, is_server: false, name, props }
     }
 
     /// The same with a property.
@@ -45,6 +49,18 @@ impl Event {
     pub fn on(mut self, actor: u64) -> Self {
         self.actor = actor;
         self
+    }
+
+    /// The same from a server, which has no sessions of its own.
+    pub fn from_server(mut self) -> Self {
+        self.is_server = true;
+        self
+    }
+
+    /// The session as a kernel sees it. The property `session` names one, by a number from 2 on.
+    fn session(&self) -> u64 {
+        let named = self.props.get("session").and_then(Value::as_u64);
+        named.unwrap_or(if self.is_server { NO_SESSION } else { UNNAMED_SESSION })
     }
 
     /// The same with a place among the events of its millisecond.
@@ -216,6 +232,9 @@ fn block(rows: &[&Event], plan: &ScanPlan, dictionaries: &mut Dictionaries) -> B
         event,
         texts: texts.collect(),
         numbers: numbers.collect(),
+        sessions: plan
+            .sessions
+            .then(|| Arc::new(rows.iter().map(|event| event.session()).collect())),
     }
 }
 

@@ -10,10 +10,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 use tallymark_analysis::columns::{Codes, Numbers, Times};
+use tallymark_analysis::events::{NO_SESSION, UNNAMED_SESSION};
 
 use crate::error::ScanError;
 use crate::presence::DayList;
-use crate::row::Dim;
+use crate::row::{Dim, flags};
 
 /// A column of a block, by what a question wants to see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +38,8 @@ pub(crate) enum ColumnKey {
     Number(Property),
     /// A list of the segment's presence, by its number there; the group is the number of the part.
     Presence(u32),
+    /// The session as a kernel sees it: [`session_number`].
+    Session,
 }
 
 /// A property by its name in questions.
@@ -78,6 +81,23 @@ pub(crate) enum Column {
     Actors(Option<Arc<Vec<u64>>>),
     Order(Vec<(u32, u128)>),
     Days(Arc<DayList>),
+    Sessions(Arc<Vec<u64>>),
+}
+
+/// The session of a row as kernels know it: a name's number, or what it means to have none. Two
+/// names of one person give one number with a probability of 2⁻⁶⁴.
+pub(crate) fn session_number(id: u128, row_flags: u8) -> u64 {
+    /// Ids differ in one half or the other: odd numbers keep both, and small ids apart.
+    const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
+    match id {
+        0 if row_flags & (flags::SERVER | flags::IMPORTED) == flags::SERVER => NO_SESSION,
+        0 => UNNAMED_SESSION,
+        id => {
+            let halves = ((id >> 64) as u64, id as u64);
+            let mixed = halves.0.wrapping_mul(ODD[0]) ^ halves.1.wrapping_mul(ODD[1]);
+            mixed.max(UNNAMED_SESSION + 1)
+        }
+    }
 }
 
 impl Column {
@@ -375,6 +395,7 @@ getters! {
     actors Actors Option<Arc<Vec<u64>>>;
     order Order [(u32, u128)];
     days Days Arc<DayList>;
+    sessions Sessions Arc<Vec<u64>>;
 }
 
 impl Column {
@@ -395,6 +416,7 @@ impl Column {
             Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
             Self::Days(list) => list.bytes(),
+            Self::Sessions(sessions) => sessions.len() * 8,
         }
     }
 }

@@ -16,7 +16,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use hashbrown::HashMap;
 use tallymark_protocol::uuid7;
 
-use crate::block::{Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder};
+use crate::block::{
+    Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder, session_number,
+};
 use crate::catalog::RefusedRow;
 use crate::error::ScanError;
 use crate::options::Zones;
@@ -379,6 +381,11 @@ impl MemRun {
             ColumnKey::Text(Property::Identity) => Column::of_texts(identity_texts(&self.flags)),
             ColumnKey::Number(Property::Session | Property::Identity) => {
                 Column::of_numbers(vec![f64::NAN; self.len()])
+            }
+            ColumnKey::Session => {
+                let rows = self.session.iter().zip(&self.flags);
+                let numbers = rows.map(|(id, flags)| session_number(*id, *flags)).collect();
+                Column::Sessions(Arc::new(numbers))
             }
             ColumnKey::Number(Property::Dim(dim)) => {
                 Column::of_numbers(self.dims[*dim as usize].texts().numbers())

@@ -38,7 +38,8 @@ impl ScanPlan {
     /// A plan with these columns.
     pub(crate) fn with(columns: Columns, from_ms: i64, to_ms: i64, events: EventSet) -> Self {
         let Columns { texts, numbers } = columns;
-        Self { from_ms, to_ms, events, texts, numbers, actors: Actors::Never }
+        let actors = Actors::Never;
+        Self { from_ms, to_ms, events, texts, numbers, actors, sessions: false }
     }
 }
 

@@ -93,7 +93,11 @@ impl Loader {
             event,
             texts: Vec::with_capacity(question.texts.len()),
             numbers: Vec::with_capacity(question.numbers.len()),
+            sessions: None,
         };
+        if question.plan.sessions {
+            block.sessions = Some(Arc::clone(stored.column(&ColumnKey::Session)?.sessions()));
+        }
         for (at, key) in question.texts.iter().enumerate() {
             let column = stored.column(key)?;
             let coded = self.text(at, column.texts(), &block);

@@ -27,6 +27,7 @@ pub(super) struct Scratch {
     event: Vec<u32>,
     texts: Vec<Vec<u32>>,
     numbers: Vec<Vec<f64>>,
+    sessions: Vec<u64>,
     order: Vec<At>,
 }
 
@@ -89,6 +90,9 @@ impl Scratch {
                 let column = actors[at.span].actors().as_ref();
                 self.actor.push(column.map_or(person, |column| column[at.row]));
             }
+            if let Some(sessions) = &block.sessions {
+                self.sessions.push(sessions[at.row]);
+            }
             for (to, from) in self.texts.iter_mut().zip(&block.texts) {
                 to.push(from.get(at.row));
             }
@@ -126,6 +130,8 @@ impl Scratch {
             event: coded(&mut self.event, dictionaries.events.len()),
             texts: texts.map(|(codes, dictionary)| coded(codes, dictionary.len())).collect(),
             numbers: numbers.map(|numbers| Arc::new(Numbers::Dense(numbers))).collect(),
+            sessions: (!self.sessions.is_empty())
+                .then(|| Arc::new(std::mem::take(&mut self.sessions))),
         };
         self.ts.clear();
         kernel.block(slot, &block, dictionaries);

@@ -81,8 +81,15 @@ fn ask(world: &World, random: &mut Random) {
     };
     let texts = vec!["path".to_owned(), "plan".to_owned()];
     let numbers = vec!["seats".to_owned()];
-    let question =
-        Count(ScanPlan { from_ms, to_ms, events, texts, numbers, actors: Actors::Always });
+    let question = Count(ScanPlan {
+        from_ms,
+        to_ms,
+        events,
+        texts,
+        numbers,
+        actors: Actors::Always,
+        sessions: false,
+    });
     for project in [1, 2] {
         let asked = world.store().ask(project, &question).expect("nothing is damaged");
         assert_eq!(asked.partial, question.of_list(project, &world.ledger().sent));

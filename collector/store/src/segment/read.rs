@@ -17,6 +17,7 @@ use super::Segment;
 use super::info::PromotedKind;
 use crate::block::{
     Column, ColumnKey, Property, Runs, SharedValues, TextColumn, Texts, TextsBuilder, Values,
+    session_number,
 };
 use crate::error::ScanError;
 use crate::memtable::{identity_texts, session_texts};
@@ -50,6 +51,14 @@ impl Segment {
                 let seqs = self.primitive::<UInt32Type>(&columns[0])?;
                 let ids = self.fixed(&columns[1])?;
                 Column::Order(seqs.iter().copied().zip(ids.iter().map(id)).collect())
+            }
+            ColumnKey::Session => {
+                let columns = self.columns(group, &["session", "flags"])?;
+                let flags = self.primitive::<UInt8Type>(&columns[1])?;
+                let rows = self.fixed(&columns[0])?.iter().zip(flags);
+                let numbers =
+                    rows.map(|(bytes, flags)| session_number(id(bytes), *flags)).collect();
+                Column::Sessions(Arc::new(numbers))
             }
             ColumnKey::Event => self.shared(key, self.texts(group, "event")?),
             ColumnKey::Text(property) => self.shared(key, self.text_property(group, property)?),

@@ -6,9 +6,12 @@ use std::sync::{Arc, mpsc};
 
 use proptest::prelude::*;
 use tallymark_analysis::answer::{Answer, Facts};
-use tallymark_analysis::events::{ABSENT, Actors, Dictionaries, EventSet, Run, ScanPlan};
+use tallymark_analysis::events::{
+    ABSENT, Actors, Dictionaries, EventSet, NO_SESSION, Run, ScanPlan, UNNAMED_SESSION,
+};
 use tallymark_analysis::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use tallymark_protocol::uuid7;
+use tallymark_store::row::flags;
 use tallymark_store::{
     Append, AppendError, Appended, Catalog, Dim, Row, RowRange, Store, StoreOptions,
 };
@@ -26,6 +29,7 @@ impl ShowAll {
             texts: names(&["event", "session", "path", "plan", "seats", "ok", "nobody"]),
             numbers: names(&["seats", "plan", "country"]),
             actors: Actors::Always,
+            sessions: true,
         })
     }
 
@@ -47,7 +51,15 @@ impl ShowAll {
             for (at, row) in of_person.iter().enumerate() {
                 let texts = plan.texts.iter().map(|name| text(row, name));
                 let numbers = plan.numbers.iter().map(|name| number(row, name));
+                let session = match row.session {
+                    0 if row.flags & (flags::SERVER | flags::IMPORTED) == flags::SERVER => {
+                        Err("none")
+                    }
+                    0 => Err("unnamed"),
+                    id => Ok(of_person.iter().position(|row| row.session == id)),
+                };
                 let shown = show(row.ts_ms, row.actor, Some(&row.event), texts, numbers);
+                let shown = format!("{shown} {session:?}");
                 partial.add(key(row.person, at, shown), &[1.0]);
             }
         }
@@ -138,7 +150,13 @@ impl RunKernel for ShowKernel {
             });
             let numbers = run.numbers.iter().map(|column| column[at]);
             let event = dictionaries.events.text(run.event[at]);
+            let session = match run.sessions[at] {
+                NO_SESSION => Err("none"),
+                UNNAMED_SESSION => Err("unnamed"),
+                number => Ok(run.sessions.iter().position(|session| *session == number)),
+            };
             let shown = show(run.ts[at], run.actor[at], event, texts, numbers);
+            let shown = format!("{shown} {session:?}");
             self.0.add(key(run.person, at, shown), &[1.0]);
         }
     }
@@ -287,7 +305,7 @@ prop_compose! {
             event_id: if n == 0 { u128::from(id_day) } else { uuid7::make(id_day * 86_400_000, id_random(n)) },
             received_ms: ts_ms + 9,
             claimed_ms: ts_ms - 3,
-            flags: (n % 16) as u8,
+            flags: (n % 32) as u8,
             event: event.into(),
             props: props.into(),
         }
