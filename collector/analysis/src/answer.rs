@@ -17,9 +17,11 @@ pub use crate::experiment::answer::{
 };
 pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
 pub use crate::lifecycle::LifecycleAnswer;
+pub use crate::paths::{PathDepth, PathEdge, PathsAnswer};
 pub use crate::presence::answer::Reason;
 pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};
 pub use crate::retention::{RetentionAnswer, RetentionCohort};
+pub use crate::sessions::{EntryPage, ExitPage, SessionsAnswer, SessionsBucket};
 pub use crate::stickiness::StickinessAnswer;
 pub use crate::trend::answer::{TrendAnswer, TrendSeries};
 
@@ -56,6 +58,8 @@ pub enum AnswerBody {
     Experiment(ExperimentAnswer),
     Content(ContentAnswer),
     Pwa(PwaAnswer),
+    Paths(PathsAnswer),
+    Sessions(SessionsAnswer),
 }
 
 /// What a row of a breakdown stands for.

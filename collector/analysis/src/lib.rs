@@ -12,12 +12,14 @@ pub mod filter;
 pub mod funnel;
 pub mod kernel;
 pub mod lifecycle;
+pub mod paths;
 pub mod presence;
 pub mod pwa;
 pub mod quantile;
 pub mod question;
 pub mod registry;
 pub mod retention;
+pub mod sessions;
 pub mod stats;
 pub mod stickiness;
 #[cfg(any(test, feature = "testing"))]

@@ -20,6 +20,8 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("experiment", crate::experiment::compile),
     ("content", crate::content::compile),
     ("pwa", crate::pwa::compile),
+    ("paths", crate::paths::compile),
+    ("sessions", crate::sessions::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

@@ -18,3 +18,4 @@ mod order;
 mod power;
 mod restart;
 mod tenants;
+mod visits;

@@ -37,13 +37,12 @@ impl Sides {
         assert_eq!(summary["stored"].as_u64(), Some(events.len() as u64), "{summary}");
 
         let mut peer = Peer::start();
-        let columns =
-            "user String, at Int64, event String, plan String, variant String, n Nullable(Float64)";
+        let columns = "id String, user String, at Int64, event String, plan String, variant String, n Nullable(Float64)";
         peer.rows(&format!(
             "create table events ({columns}) engine = MergeTree order by (user, at)"
         ));
         peer.rows(&format!(
-            "insert into events select user, at, name, plan, variant, n from file('{path}', \
+            "insert into events select id, user, at, name, plan, variant, n from file('{path}', \
              JSONEachRow, '{}')",
             columns.replace("event", "name")
         ));

@@ -33,6 +33,7 @@ fn random_questions_over_random_events_have_equal_answers() {
         retention(&mut sides, &mut random);
         active(&mut sides, &mut random);
         experiment(&mut sides, &mut random);
+        paths(&mut sides, &mut random);
     }
 }
 
@@ -219,6 +220,33 @@ fn experiment(sides: &mut Sides, random: &mut impl Rng) {
     }
     let several = sides.peer.rows(several)[0][0].clone();
     assert_eq!(answer["excluded"]["multi_variant"], several, "{question}");
+}
+
+/// Steps of one kind from one event to the next within sessions that silence ends.
+fn paths(sides: &mut Sides, random: &mut impl Rng) {
+    const SILENCE_MS: u64 = 1_800_000;
+    let (filter, sql) = filters(random);
+    let question = json!({
+        "from": "2026-03-01", "to": "2026-04-15", "tz": "UTC", "by": "event", "limit": 1000,
+        "where": filter,
+    });
+    let before = "rows between 1 preceding and current row";
+    let sql = format!(
+        "with opens as (select *, at - lagInFrame(at, 1, at) over (partition by user order by at, id \
+           {before}) > {SILENCE_MS} as opens from events), \
+         cut as (select *, sum(opens) over (partition by user order by at, id) as session from opens), \
+         steps as (select user, event as b, lagInFrame(toNullable(event)) over (partition by user, \
+           session order by at, id {before}) as a from cut where event != '$exposure'{sql}) \
+         select a, b, count() as n, uniqExact(user) from steps where a is not null \
+         group by a, b order by n desc, a, b"
+    );
+
+    let answer = sides.collector.query(&sides.project, "paths", &question);
+    let edges = answer["edges"].as_array().expect("a list of edges");
+    let fields = ["from", "to", "count", "persons"];
+    let got: Vec<Vec<Value>> =
+        edges.iter().map(|edge| fields.map(|field| edge[field].clone()).to_vec()).collect();
+    assert_eq!(got, sides.peer.rows(&sql), "{question}\n{sql}");
 }
 
 /// Often none, at most two filters, and the same in SQL.

@@ -1,0 +1,147 @@
+//! The exact median of many durations in little memory.
+//!
+//! In: durations, one by one. Out: first a [`Histogram`], which tells in which [`Zone`] the median
+//! lies; then, from a second scan, what lies in the zone.
+//!
+//! A histogram has sixteen bins for every doubling, so a zone holds a few hundredths of the durations,
+//! and bins of one value for what is short: the many sessions of a single event cost no second scan.
+
+use std::ops::Range;
+
+use crate::kernel::{Key, Partial};
+
+/// Bins for each doubling, as a power of two; durations below are bins of their own.
+const FINE: u32 = 4;
+/// Durations at and above 2^32 ms, 49 days, share the last bin.
+const BINS: usize = ((32 - FINE as usize) + 1) << FINE;
+
+/// Key of histograms: `(HISTOGRAM, bucket)` → sessions by bin.
+pub(super) const HISTOGRAM: i64 = 3;
+
+/// Durations by bin.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Histogram(Vec<u32>);
+
+impl Histogram {
+    pub(super) fn add(&mut self, duration_ms: u64) {
+        if self.0.is_empty() {
+            self.0 = vec![0; BINS];
+        }
+        self.0[bin(duration_ms)] += 1;
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&self.0[..])
+    }
+
+    /// The additive columns, none for an empty histogram.
+    pub(super) fn columns(&self) -> Vec<f64> {
+        self.0.iter().map(|count| f64::from(*count)).collect()
+    }
+}
+
+fn bin(duration_ms: u64) -> usize {
+    let duration = duration_ms.min(u64::from(u32::MAX));
+    let doublings = (u64::BITS - (duration >> FINE).leading_zeros()).saturating_sub(1);
+    ((doublings as usize) << FINE) + (duration >> doublings) as usize
+}
+
+/// The durations of a bin.
+fn durations(bin: usize) -> Range<u64> {
+    let doublings = (bin >> FINE).saturating_sub(1);
+    let first = ((bin - (doublings << FINE)) as u64) << doublings;
+    first..first + (1 << doublings)
+}
+
+/// Where the one or two middle durations lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Zone {
+    from_ms: u64,
+    to_ms: u64,
+}
+
+impl Zone {
+    /// Of a bucket's durations.
+    pub(super) fn of_median(partial: &Partial, bucket: usize) -> Self {
+        let counts = counts(partial, bucket);
+        let Some([below, above]) = middle(total(counts)) else { return Self::default() };
+        let (from, to) = (durations(bin_of(counts, below)), durations(bin_of(counts, above)));
+        Self { from_ms: from.start, to_ms: to.end }
+    }
+
+    /// Whether the histogram says it all.
+    pub(super) fn is_known(self) -> bool {
+        self.to_ms - self.from_ms <= 1
+    }
+
+    /// Whether the second scan takes this duration.
+    pub(super) fn holds(self, duration_ms: u64) -> bool {
+        !self.is_known() && (self.from_ms..self.to_ms).contains(&duration_ms)
+    }
+}
+
+/// The median of a bucket. `zone` is what the second scan took; none where the first was enough.
+pub(super) fn median(partial: &Partial, bucket: usize, zone: Option<Zone>) -> Option<f64> {
+    let counts = counts(partial, bucket);
+    let [below, above] = middle(total(counts))?;
+    let zone = zone.unwrap_or_else(|| Zone::of_median(partial, bucket));
+    if zone.is_known() {
+        return Some(zone.from_ms as f64);
+    }
+    let key = [Key::Int(HISTOGRAM), bucket.into()];
+    let mut inside = partial.bags.get(&key[..]).cloned().unwrap_or_default();
+    inside.sort_unstable_by(f64::total_cmp);
+    let shorter: u64 = (0..)
+        .zip(counts)
+        .take_while(|(bin, _)| durations(*bin).end <= zone.from_ms)
+        .map(|(_, count)| *count as u64)
+        .sum();
+    let value = |rank: u64| inside.get((rank - shorter) as usize).copied();
+    Some((value(below)? + value(above)?) / 2.0)
+}
+
+fn counts(partial: &Partial, bucket: usize) -> &[f64] {
+    partial.rows.get(&[Key::Int(HISTOGRAM), bucket.into()][..]).map_or(&[], Vec::as_slice)
+}
+
+fn total(counts: &[f64]) -> u64 {
+    counts.iter().map(|count| *count as u64).sum()
+}
+
+/// The ranks of the middle one, twice, or of the middle two.
+fn middle(total: u64) -> Option<[u64; 2]> {
+    Some([total.checked_sub(1)? / 2, total / 2])
+}
+
+/// The bin of the duration of this rank.
+fn bin_of(counts: &[f64], rank: u64) -> usize {
+    let mut up_to = 0;
+    let is_reached = |count: &f64| {
+        up_to += *count as u64;
+        up_to > rank
+    };
+    counts.iter().position(is_reached).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_duration_is_in_the_range_of_its_bin(duration in 0u64..u64::from(u32::MAX), shift in 0u32..32) {
+            let duration = duration >> shift;
+            prop_assert!(durations(bin(duration)).contains(&duration));
+            prop_assert!(bin(duration) < BINS);
+        }
+    }
+
+    #[test]
+    fn bins_follow_each_other() {
+        for at in 1..BINS {
+            assert_eq!(durations(at - 1).end, durations(at).start, "{at}");
+        }
+    }
+}
