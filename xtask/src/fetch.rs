@@ -49,6 +49,6 @@ fn agent() -> ureq::Agent {
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(30)));
+        .timeout_global(Some(std::time::Duration::from_secs(300)));
     config.build().into()
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use crate::shell::{cargo, command, seconds};
-use crate::{build, check, demo, readme, root, setup};
+use crate::{bench, build, check, demo, readme, root, setup};
 
 /// A part: its name, what it shows, and how it is run.
 struct Part {
@@ -46,6 +46,7 @@ const PARTS: &[Part] = &[
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },
     Part { name: "crash", shows: "50 kills under load", run: e2e },
+    Part { name: "visits", shows: "sessions and paths over HTTP", run: e2e },
     Part { name: "exactly_once", shows: "sent three times, answers lost: counted once", run: e2e },
     Part { name: "clock", shows: "a wall clock that jumps under load", run: e2e },
     Part { name: "order", shows: "no answer before its bytes are synced", run: traced },
@@ -57,6 +58,11 @@ const PARTS: &[Part] = &[
         name: "differential",
         shows: "random questions against ClickHouse's engine",
         run: compared,
+    },
+    Part {
+        name: "bench",
+        shows: "the questions of the bench: ClickHouse's engine and DuckDB agree",
+        run: |_| one(bench::check()),
     },
     Part {
         name: "browser",

@@ -1,0 +1,65 @@
+//! Ingest: events a second into the collector, as a share of what a bare server takes.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::collector::{Collector, create_project, started};
+use super::tool;
+use crate::shell::{Running, quiet, step};
+
+/// The best of these many turns.
+const TURNS: usize = 3;
+
+/// Measure; the lines to print.
+///
+/// # Errors
+/// When a server does not start or refuses what it is sent.
+pub(super) fn ingest(binary: &Path, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut lines = vec![
+        "\nIngest, as a share of a bare server that reads and drops the same bodies".to_owned(),
+    ];
+    for (name, batch) in [("batches of 100", "100"), ("single events", "1")] {
+        let data = folder.join(format!("batch-{batch}"));
+        let project = create_project(binary, &data)?;
+        let collector = Collector::start(binary, &data)?;
+        let (bare, address) = bare_server()?;
+        // Turn by turn, so that a busy minute of the machine hurts both.
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        step(&format!("ingest, {name}"), || {
+            for _ in 0..TURNS {
+                ours.push(load(&collector.address, &project, batch)?);
+                theirs.push(load(&address, &project, batch)?);
+            }
+            Ok(())
+        })?;
+        let best = |runs: &[Value], field: &str| {
+            runs.iter().filter_map(|run| run[field].as_f64()).fold(0.0, f64::max)
+        };
+        let (ours_rate, theirs_rate) = (best(&ours, "events_per_s"), best(&theirs, "events_per_s"));
+        let wait = |runs: &[Value], field: &str| {
+            runs.iter().filter_map(|run| run[field].as_f64()).fold(f64::INFINITY, f64::min)
+        };
+        lines.push(format!(
+            "  {name:<16} {:>5.2}   ({ours_rate:.0} of {theirs_rate:.0} events/s; p50 {:.1} ms against {:.1}, p99 {:.1} against {:.1})",
+            ours_rate / theirs_rate,
+            wait(&ours, "p50_ms"), wait(&theirs, "p50_ms"), wait(&ours, "p99_ms"), wait(&theirs, "p99_ms"),
+        ));
+        drop(bare);
+    }
+    Ok(lines)
+}
+
+fn bare_server() -> anyhow::Result<(Running, String)> {
+    let (process, ready) = started(&mut tool("bare_server"))?;
+    let address = ready["address"].as_str().context("the bare server says where it listens")?;
+    Ok((process, address.to_owned()))
+}
+
+/// Five seconds of load; what the generator measured.
+fn load(address: &str, project: &Value, batch: &str) -> anyhow::Result<Value> {
+    let key = project["write_key"].as_str().context("a project has a write key")?;
+    let printed = quiet(tool("load").args([address, key, batch, "16", "5"]))?;
+    Ok(serde_json::from_str(&printed)?)
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask bench`: what is fast and what is not, as ratios measured in one run.
+//!
+//! Three parts, each with the other side in its best form: ingest against a bare server that drops
+//! the same bodies, the store against ClickHouse's engine and DuckDB on the same events with equal
+//! answers, and the SDK against nothing: bytes and microseconds. Absolute times of one machine say
+//! little; `bench/RESULTS.md` keeps ratios with their machine.
+
+mod collector;
+mod ingest;
+mod sdk;
+mod store;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::shell::{cargo, loud, step};
+use crate::{build, root};
+
+/// Events of the store's part, when none are named: enough for a first look.
+const EVENTS: u64 = 1_000_000;
+
+const PARTS: [&str; 3] = ["ingest", "store", "sdk"];
+
+/// Run all parts, or those that are named. `--events 1000000,10000000` are sizes of the store's part.
+///
+/// # Errors
+/// When something does not build or run, and when two engines disagree.
+pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    let (parts, sizes) = read(arguments)?;
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
+    let binary = if wanted("sdk") { build::build()? } else { build::collector()? };
+    tools()?;
+    let mut lines = Vec::new();
+    if wanted("ingest") {
+        lines.extend(ingest::ingest(&binary, &fresh_folder("ingest")?)?);
+    }
+    if wanted("store") {
+        lines.extend(store::store(&binary, &folder("store"), &sizes)?);
+    }
+    if wanted("sdk") {
+        lines.extend(sdk::sdk()?);
+    }
+    println!("\n{}", machine());
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+/// The store's part in its short form, for the tests: every answer of every engine, once.
+///
+/// # Errors
+/// When something does not run, and when two engines disagree.
+pub fn check() -> anyhow::Result<()> {
+    tools()?;
+    store::check(&build::binary(), &fresh_folder("check")?)
+}
+
+/// Names of parts, and sizes.
+fn read(arguments: &[String]) -> anyhow::Result<(Vec<String>, Vec<u64>)> {
+    let (mut parts, mut sizes) = (Vec::new(), Vec::new());
+    let mut left = arguments.iter();
+    while let Some(argument) = left.next() {
+        match argument.as_str() {
+            "--events" => {
+                let list =
+                    left.next().context("--events takes a number, or several with commas")?;
+                for size in list.split(',') {
+                    sizes.push(size.parse().with_context(|| format!("{size:?} is no number"))?);
+                }
+            }
+            "--only" => {}
+            part if PARTS.contains(&part) => parts.push(part.to_owned()),
+            other => bail!("the bench has no part {other:?}: take {}", PARTS.join(", ")),
+        }
+    }
+    if sizes.is_empty() {
+        sizes.push(EVENTS);
+    }
+    Ok((parts, sizes))
+}
+
+fn tools() -> anyhow::Result<()> {
+    step("building the load generator, the bare server and the event generator", || {
+        let build = ["build", "--quiet", "--profile", "fast", "-p", "tallymark-bench"];
+        loud(&mut cargo(&root(), &build))
+    })
+}
+
+fn tool(name: &str) -> Command {
+    Command::new(build::target().join("fast").join(name))
+}
+
+/// Where a part keeps its files, also between runs.
+fn folder(part: &str) -> PathBuf {
+    build::target().join("bench").join(part)
+}
+
+/// The same, empty.
+fn fresh_folder(part: &str) -> anyhow::Result<PathBuf> {
+    let path = folder(part);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("\t: unknown");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = model.trim_start_matches(['\t', ' ', ':']);
+    format!("On {cores} cores of {model}; other machines give other times, ratios less so.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_and_sizes_are_read_in_any_order() {
+        let read =
+            |text: &str| read(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(read("").unwrap(), (vec![], vec![EVENTS]));
+        let (parts, sizes) = read("store --events 10,20 --only ingest").unwrap();
+        assert_eq!((parts.join(" "), sizes), ("store ingest".to_owned(), vec![10, 20]));
+        assert!(read("stores").is_err());
+        assert!(read("--events many").is_err());
+    }
+}

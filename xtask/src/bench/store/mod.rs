@@ -1,0 +1,109 @@
+//! The store against ClickHouse's engine and DuckDB: the same events, the same questions, equal
+//! answers, in one run.
+//!
+//! Per size: events are generated, each side loads them, then is asked everything (`questions`), best
+//! of three with the page cache warm. ClickHouse keeps the events twice, in the order PostHog uses and
+//! by person; a question counts with the better one. A figure counts only when all sides agree: a
+//! disagreement ends the run.
+//!
+//! Events and peers' tables are kept under `target/bench/store` and used again while what they were
+//! made from is the same; ours is imported again when the binary has changed. So a run that was
+//! interrupted goes on where it was.
+//!
+//! Not here: what the figures were (`bench/RESULTS.md`), ingest over HTTP (`ingest`).
+
+mod kept;
+mod ours;
+mod questions;
+mod table;
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::setup;
+use crate::shell::step;
+use kept::{Events, Loaded, PEERS};
+use ours::Ours;
+use questions::QUESTIONS;
+
+/// The best of these many runs of each question.
+const REPEATS: usize = 3;
+/// Events of the short form.
+const CHECK_EVENTS: u64 = 1_000_000;
+
+/// What one size gave.
+struct Measured {
+    events: u64,
+    ours: Ours,
+    ours_loaded: Loaded,
+    peers: Vec<Peer>,
+}
+
+/// An engine's times.
+struct Peer {
+    name: &'static str,
+    loaded: Loaded,
+    /// Seconds by question, in the order of [`QUESTIONS`].
+    seconds: Vec<f64>,
+}
+
+/// Measure all sizes; the Markdown to print.
+///
+/// # Errors
+/// When something does not run, and when two engines disagree.
+pub(super) fn store(binary: &Path, folder: &Path, sizes: &[u64]) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for events in sizes {
+        println!("\n━━ {} events", table::count(*events));
+        all.push(measure(binary, &folder.join(events.to_string()), *events, REPEATS)?);
+    }
+    Ok(table::tables(&all))
+}
+
+/// Every question once, at one size: that all engines run and agree.
+///
+/// # Errors
+/// When something does not run, and when two engines disagree.
+pub(super) fn check(binary: &Path, folder: &Path) -> anyhow::Result<()> {
+    let measured = measure(binary, folder, CHECK_EVENTS, 1)?;
+    table::tables(&[measured]).iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+fn measure(binary: &Path, folder: &Path, events: u64, repeats: usize) -> anyhow::Result<Measured> {
+    let python = setup::python()?;
+    let data = Events::make(&folder.join("events"), events)?;
+    let (imported, ours_loaded) = kept::import(binary, &python, &data, &folder.join("ours"))?;
+    let mut peers = Vec::new();
+    let mut answers = Vec::new();
+    for name in PEERS {
+        let loaded = kept::load_peer(&python, name, &data, &folder.join(name))?;
+        let said = step(&format!("asking {name}"), || {
+            kept::ask_peer(&python, name, &folder.join(name), repeats)
+        })?;
+        let mut seconds = Vec::new();
+        for question in QUESTIONS {
+            let time = said[question.name]["seconds"].as_f64();
+            seconds.push(time.with_context(|| format!("{name} was asked {}", question.name))?);
+        }
+        peers.push(Peer { name, loaded, seconds });
+        answers.push((name, said));
+    }
+    let agrees = |at: usize, answer: &Value| {
+        for (name, said) in &answers {
+            let question = &QUESTIONS[at];
+            let theirs = &said[question.name]["answer"];
+            ensure!(
+                question.agrees(answer, theirs),
+                "{name} answers {} differently:\n{theirs}\nours:\n{}",
+                question.name,
+                question.figures(answer)
+            );
+        }
+        Ok(())
+    };
+    let ours = step("asking the collector", || Ours::ask(binary, &imported, repeats, agrees))?;
+    Ok(Measured { events, ours, ours_loaded, peers })
+}
