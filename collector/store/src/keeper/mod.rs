@@ -104,10 +104,11 @@ impl Keeper {
         let lacking: Vec<Arc<Segment>> = segments.iter().filter(lack).cloned().collect();
         drop(segments);
         for segment in lacking {
-            if self.shared.live().closing {
+            let closing = || self.shared.live().closing;
+            if closing() {
                 return;
             }
-            if let Err(error) = segment.presence(&self.shared.options.zones) {
+            if let Err(error) = segment.presence(&self.shared.options.zones, &closing) {
                 // A question that needs the segment says so to whoever asks.
                 tracing::error!(%error, "cannot read a segment for its presence");
             }

@@ -49,7 +49,10 @@ pub(crate) fn ask(
         if cuts_a_day(plan, (meta.ts_min_ms, meta.ts_max_ms)) {
             return Ok(None);
         }
-        let presence = segment.presence(&shared.options.zones)?;
+        let stop = || shared.live().closing;
+        let Some(presence) = segment.presence(&shared.options.zones, &stop)? else {
+            return Ok(None);
+        };
         match stored.add(plan, project, presence, Some(segment)) {
             Ok(true) => {}
             Ok(false) => return Ok(None),

@@ -20,14 +20,19 @@ pub(super) struct Slot {
 }
 
 impl Segment {
-    /// Its presence; a second thread that wants it waits for the first.
+    /// Its presence; a second thread that wants it waits for the first. `None` when it would have to
+    /// be made and `stop` says that there is no time for it.
     ///
     /// # Errors
     /// [`ScanError`] when the segment itself cannot be read.
-    pub(crate) fn presence(&self, zones: &Zones) -> Result<Arc<Stored>, ScanError> {
+    pub(crate) fn presence(
+        &self,
+        zones: &Zones,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Arc<Stored>>, ScanError> {
         let mut slot = self.presence.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stored) = &*slot {
-            return Ok(Arc::clone(stored));
+            return Ok(Some(Arc::clone(stored)));
         }
         let path = self.path.with_extension("presence");
         let origin = self.origin();
@@ -35,14 +40,19 @@ impl Segment {
             Some(stored) => stored,
             None => {
                 let mut builder = Builder::new(origin.ts_ms, zones);
-                self.each_rows(&mut |rows| builder.add(rows))?;
+                for group in 0..self.info.groups.len() as u32 {
+                    if stop() {
+                        return Ok(None);
+                    }
+                    self.with_rows(group, |rows| builder.add(rows))?;
+                }
                 let made = builder.finish();
                 Stored::keep(&*self.disk, made, &origin, &self.unfinished_presence, &path, zones)
             }
         };
         let stored = Arc::new(stored);
         *slot = Some(Arc::clone(&stored));
-        Ok(stored)
+        Ok(Some(stored))
     }
 
     /// Whether it is there without work.
@@ -75,27 +85,23 @@ impl Segment {
         }
     }
 
-    /// The rows, one row group after the other.
-    fn each_rows(&self, each: &mut dyn FnMut(&Rows<'_>)) -> Result<(), ScanError> {
-        for group in 0..self.info.groups.len() as u32 {
-            let names = ["project", "person", "ts", "event", "flags"];
-            let columns = self.columns(group, &names)?;
-            let events = columns[3].as_dictionary_opt::<Int32Type>();
-            let events = events.ok_or_else(|| self.wrong_type())?;
-            let values = events.values().as_string_opt::<i32>().ok_or_else(|| self.wrong_type())?;
-            let codes: Vec<u32> = events.keys().values().iter().map(|key| *key as u32).collect();
-            if events.keys().null_count() > 0 {
-                return Err(self.damaged("an event has no name"));
-            }
-            each(&Rows {
-                projects: self.primitive::<UInt32Type>(&columns[0])?,
-                persons: self.primitive::<UInt64Type>(&columns[1])?,
-                ts_ms: self.primitive::<TimestampMillisecondType>(&columns[2])?,
-                events: &codes,
-                names: &values.iter().map(|name| name.unwrap_or("")).collect::<Vec<_>>(),
-                flags: self.primitive::<UInt8Type>(&columns[4])?,
-            });
+    /// The rows of a row group.
+    fn with_rows(&self, group: u32, look: impl FnOnce(&Rows<'_>)) -> Result<(), ScanError> {
+        let columns = self.columns(group, &["project", "person", "ts", "event", "flags"])?;
+        let events =
+            columns[3].as_dictionary_opt::<Int32Type>().ok_or_else(|| self.wrong_type())?;
+        if events.keys().null_count() > 0 {
+            return Err(self.damaged("an event has no name"));
         }
+        let names = events.values().as_string_opt::<i32>().ok_or_else(|| self.wrong_type())?;
+        look(&Rows {
+            projects: self.primitive::<UInt32Type>(&columns[0])?,
+            persons: self.primitive::<UInt64Type>(&columns[1])?,
+            ts_ms: self.primitive::<TimestampMillisecondType>(&columns[2])?,
+            events: &events.keys().values().iter().map(|key| *key as u32).collect::<Vec<_>>(),
+            names: &names.iter().map(|name| name.unwrap_or("")).collect::<Vec<_>>(),
+            flags: self.primitive::<UInt8Type>(&columns[4])?,
+        });
         Ok(())
     }
 }
