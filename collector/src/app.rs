@@ -49,6 +49,8 @@ pub struct Parts {
     pub meta: Meta,
     /// The events.
     pub store: Arc<Store>,
+    /// Which segments there are.
+    pub(crate) catalog: Arc<SqliteCatalog>,
     /// Every metric.
     pub telemetry: Arc<Telemetry>,
     pub(crate) salts: DaySalts,
@@ -133,8 +135,9 @@ impl App {
             cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
             ..StoreOptions::new(folder.root())
         };
+        let of_store = Arc::clone(&catalog);
         // Replay reads files and asks the catalog, which blocks: not on a thread of the runtime.
-        let store = tokio::task::spawn_blocking(move || Store::open(options, catalog))
+        let store = tokio::task::spawn_blocking(move || Store::open(options, of_store))
             .await
             .map_err(|_| AppError::Interrupted)??;
         let running = config.query_concurrency as usize;
@@ -150,6 +153,7 @@ impl App {
             hashers: Mutex::default(),
             telemetry: Arc::default(),
             store: Arc::new(store),
+            catalog,
             clock,
             config,
             folder,

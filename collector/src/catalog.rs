@@ -24,6 +24,9 @@ use tokio::runtime::Handle;
 /// Refused events kept per project; the oldest go first. 10,000 of at most 4 KiB are 40 MB.
 pub const REFUSED_MAX: i64 = 10_000;
 
+/// What usage counts refused events as that had to go for newer ones.
+pub const DROPPED: &str = "refused_dropped";
+
 /// The catalog of a data folder.
 #[derive(Debug, Clone)]
 pub struct SqliteCatalog {
@@ -77,6 +80,21 @@ impl SqliteCatalog {
     pub async fn segments(&self) -> Result<Vec<SegmentMeta>, sqlx::Error> {
         let rows = sqlx::query("SELECT * FROM segment ORDER BY id").fetch_all(&self.pool).await?;
         rows.iter().map(read_segment).collect()
+    }
+
+    /// Its connections, for tables that only the collector knows.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Write a copy of the database to a new file. Only what no flush or merge changes meanwhile is
+    /// of one moment with the store's files.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), CatalogOpenError> {
+        sqlx::query("VACUUM INTO $1").bind(path.to_string_lossy()).execute(&self.pool).await?;
+        Ok(())
     }
 
     fn wait<T>(
@@ -221,7 +239,7 @@ async fn write_refused(tx: &mut Tx, refused: &[RefusedRow]) -> Result<(), sqlx::
     projects.sort_unstable();
     projects.dedup();
     for project in projects {
-        sqlx::query(
+        let gone = sqlx::query(
             "DELETE FROM refused WHERE project = $1 AND id <= \
              (SELECT id FROM refused WHERE project = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
         )
@@ -229,6 +247,20 @@ async fn write_refused(tx: &mut Tx, refused: &[RefusedRow]) -> Result<(), sqlx::
         .bind(REFUSED_MAX)
         .execute(&mut **tx)
         .await?;
+        if gone.rows_affected() > 0 {
+            let received = refused.iter().filter(|row| row.project == project);
+            let newest_ms = received.map(|row| row.received_ms).max().unwrap_or(0);
+            sqlx::query(
+                "INSERT INTO usage (project, hour_ms, kind, count, bytes) VALUES ($1, $2, $3, $4, 0) \
+                 ON CONFLICT (project, hour_ms, kind) DO UPDATE SET count = count + excluded.count",
+            )
+            .bind(project)
+            .bind(newest_ms.div_euclid(3_600_000) * 3_600_000)
+            .bind(DROPPED)
+            .bind(gone.rows_affected().cast_signed())
+            .execute(&mut **tx)
+            .await?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod app;
+pub mod backup;
 pub mod bulk;
 pub mod catalog;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod ingest;
 pub mod keys;
 pub mod meta;
 mod openapi;
+pub mod quarantine;
 pub mod query;
 pub mod router;
 pub mod server;

@@ -26,7 +26,7 @@ use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::telemetry::{Answered, Reason};
-use crate::{dashboard, ingest, openapi, query, service, session};
+use crate::{dashboard, ingest, openapi, quarantine, query, service, session};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -60,6 +60,8 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(ingest::handler::ingest_batch))
+        .routes(routes!(quarantine::handler::list_refused))
+        .routes(routes!(quarantine::handler::resubmit_refused))
         .routes(routes!(query::questions::ask_question))
         .routes(routes!(query::events::list_events))
         .routes(routes!(query::export::export_events))

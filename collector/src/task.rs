@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::app::App;
+use crate::backup::make::{BackupTask, backup};
+use crate::backup::verify::{VerifyTask, verify};
 use crate::bulk::demo::{DemoTask, fill};
 use crate::bulk::export::{ConsoleOut, ExportTask, export};
 use crate::bulk::import::{self, ImportTask, import};
@@ -33,6 +35,10 @@ pub enum Task {
     Query(QueryTask),
     /// A project with data made on the spot.
     Demo(DemoTask),
+    /// A copy of everything, of one moment.
+    Backup(BackupTask),
+    /// A look at everything that is stored.
+    Verify(VerifyTask),
 }
 
 /// One question.
@@ -73,6 +79,8 @@ impl Task {
                 Ok(console.out(line.as_bytes())?)
             }
             Self::Demo(task) => demo(app, handle, task, console),
+            Self::Backup(task) => backup(app, handle, task, console),
+            Self::Verify(task) => verify(app, handle, task, console),
         }
     }
 }

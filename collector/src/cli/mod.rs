@@ -7,6 +7,7 @@
 //!
 //! Deliberately elsewhere: what commands do. One file per command parses arguments and prints.
 
+mod backup;
 mod config;
 mod doctor;
 mod events;
@@ -75,6 +76,12 @@ enum Command {
     Query(events::QueryArgs),
     /// Fill a project with realistic data, made on the spot.
     Demo(events::DemoArgs),
+    /// Copy everything of one moment into a new folder, beside a running server too.
+    Backup(backup::BackupArgs),
+    /// Make a data folder of a backup.
+    Restore(backup::RestoreArgs),
+    /// Read everything that is stored and say what is not as it was written.
+    Verify(backup::VerifyArgs),
     /// Compute statistics: JSON lines {"id", "fn", "input"} in, {"id", "got"} out.
     Stats,
     /// Say what is wrong and what to do.
@@ -125,6 +132,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Export(args) => events::run(args.task(), folder, loaded.config).await,
             Command::Query(args) => events::run(args.task()?, folder, loaded.config).await,
             Command::Demo(args) => events::run(args.task(global.json), folder, loaded.config).await,
+            Command::Backup(args) => {
+                events::run(args.task(global.json)?, folder, loaded.config).await
+            }
+            Command::Restore(args) => backup::run_restore(&args, &folder, global.json),
+            Command::Verify(args) => {
+                backup::run_verify(args, folder, loaded.config, global.json).await
+            }
             Command::Doctor => doctor::run(&folder, &loaded.config, global.json).await,
             Command::Stats => stats::run(),
             Command::Config => config::print(&loaded, global.json),

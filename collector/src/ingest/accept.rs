@@ -16,7 +16,7 @@ use tallymark_store::{RefusedRow, Row};
 use super::agent::Agent;
 use super::dims::{Dims, dims};
 use super::identity::{Claims, Identity, Realm, Trust, identify};
-use super::quarantine::redact;
+use super::quarantine::{Known, keep};
 use super::time::{Readings, event_time};
 
 /// Who sent a batch, and when.
@@ -72,7 +72,7 @@ pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
                     project: sender.realm.project,
                     received_ms: sender.received_ms,
                     code: code.as_str().to_owned(),
-                    raw: redact(raw.get()),
+                    raw: keep(raw.get(), &known(raw, batch, sender, &shared_dims)),
                 });
                 let place = u32::try_from(place).unwrap_or(u32::MAX);
                 accepted.rejected.push(Rejected::new(place, code));
@@ -80,6 +80,40 @@ pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
         }
     }
     accepted
+}
+
+/// What a refused event's row would have had beside the event's own text.
+fn known(raw: &RawValue, batch: &Batch<'_>, sender: &Sender<'_>, dims: &Dims) -> Known {
+    let Ok(event) = WireEvent::parse(raw) else { return Known::new(None, 0, None, dims) };
+    let identity = identify(&claims(&event), sender.trust, &sender.realm, || sender.visitor).ok();
+    let time = event_time(&readings(&event, batch, sender)).ok();
+    let mut flags = 0;
+    if time.is_some_and(|time| time.suspect) {
+        flags |= flags::CLOCK_SUSPECT;
+    }
+    if sender.trust == Trust::Server {
+        flags |= flags::SERVER;
+    }
+    Known::new(identity, flags, time, dims)
+}
+
+fn claims<'a>(event: &'a WireEvent<'_>) -> Claims<'a> {
+    Claims {
+        user: event.user.as_deref(),
+        device: event.device.as_deref(),
+        user_id: event.user_id.as_deref(),
+        device_id: event.device_id.as_deref(),
+    }
+}
+
+fn readings(event: &WireEvent<'_>, batch: &Batch<'_>, sender: &Sender<'_>) -> Readings {
+    Readings {
+        received_ms: sender.received_ms,
+        sent_at: batch.sent_at,
+        sent_mono: batch.sent_mono,
+        at: event.at,
+        mono: event.mono,
+    }
 }
 
 fn row(
@@ -97,21 +131,9 @@ fn row(
         .and_then(uuid7::parse)
         .filter(|id| uuid7::unix_ms(*id).is_some())
         .ok_or(EventCode::EventIdInvalid)?;
-    let time = event_time(&Readings {
-        received_ms: sender.received_ms,
-        sent_at: batch.sent_at,
-        sent_mono: batch.sent_mono,
-        at: event.at,
-        mono: event.mono,
-    })?;
-    let claims = Claims {
-        user: event.user.as_deref(),
-        device: event.device.as_deref(),
-        user_id: event.user_id.as_deref(),
-        device_id: event.device_id.as_deref(),
-    };
+    let time = event_time(&readings(&event, batch, sender))?;
     let Identity { person, actor, flags: identity_flags } =
-        identify(&claims, sender.trust, &sender.realm, || sender.visitor)?;
+        identify(&claims(&event), sender.trust, &sender.realm, || sender.visitor)?;
     let session = match event.session.as_deref() {
         Some(text) => uuid7::parse(text).ok_or(EventCode::SessionInvalid)?,
         None => 0,

@@ -171,7 +171,7 @@ fn check(
 }
 
 /// Hand a batch to the store and wait until it is on disk.
-async fn store(app: &App, append: Append) -> Result<Appended, ApiError> {
+pub(crate) async fn store(app: &App, append: Append) -> Result<Appended, ApiError> {
     if append.rows.is_empty() && append.refused.is_empty() {
         return Ok(Appended { duplicate: Vec::new() });
     }

@@ -210,6 +210,15 @@ impl Meta {
         sessions::Sessions { pool: &self.pool }
     }
 
+    /// Write a copy of the database to a new file.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), MetaError> {
+        sqlx::query("VACUUM INTO $1").bind(path.to_string_lossy()).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Whether SQLite finds the database whole; what it complains about otherwise.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod driver;
 mod error;
 #[cfg(test)]
 mod faults;
+mod files;
 mod keeper;
 mod memtable;
 mod open;
@@ -34,6 +35,7 @@ pub use catalog::{
     UsageDelta, UsageKind,
 };
 pub use error::{AppendError, CatalogError, FlushError, OpenError, ScanError};
+pub use files::{HeldCatalog, StoreFile, StoreFiles};
 pub use options::{Durability, StoreOptions, Zones};
 pub use row::{Dim, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub rosters: Rosters,
     pub counters: Counters,
     live: Mutex<Live>,
+    /// Held while the catalog changes, and while a backup copies it.
+    catalog_gate: Mutex<()>,
     /// Signalled when a flush is wanted, done or failed, and on closing.
     changed: Condvar,
 }
@@ -133,12 +135,18 @@ impl Shared {
             catalog,
             counters: Counters::default(),
             live: Mutex::new(live),
+            catalog_gate: Mutex::default(),
             changed: Condvar::new(),
         }
     }
 
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this is held, the catalog and the list of segments stay as they are.
+    pub(crate) fn hold_catalog(&self) -> MutexGuard<'_, ()> {
+        self.catalog_gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wait until somebody calls [`Shared::signal`], or for at most so long.

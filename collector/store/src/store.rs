@@ -198,6 +198,18 @@ impl Store {
         Ok(rows)
     }
 
+    /// See to it that every refused row is in the catalog, where it has a number.
+    ///
+    /// # Errors
+    /// [`FlushError`]; nothing is lost, the log still holds the rows.
+    pub fn flush_refused(&self) -> Result<(), FlushError> {
+        let live = self.shared.live();
+        let in_memory = !live.active.refused().is_empty()
+            || live.frozen.as_ref().is_some_and(|frozen| !frozen.refused.is_empty());
+        drop(live);
+        if in_memory { self.flush() } else { Ok(()) }
+    }
+
     /// Write everything that is in memory to segments, and wait for it.
     ///
     /// # Errors

@@ -152,6 +152,7 @@ impl Keeper {
             change.add.iter().map(|meta| self.open(meta)).collect::<Result<Vec<_>, _>>()?;
         let disk = &self.folders.disk;
         disk.reached("keeper: before the catalog");
+        let held = self.shared.hold_catalog();
         if let Err(error) = self.shared.catalog.commit(&change) {
             // It may have happened all the same: only the catalog knows.
             let state = self.shared.catalog.load()?;
@@ -174,6 +175,7 @@ impl Keeper {
         live.segments = Arc::new(kept);
         also(&mut live);
         drop(live);
+        drop(held);
         gone.iter().for_each(|segment| segment.doom());
         disk.reached("keeper: shown to readers");
         Ok(())
