@@ -35,6 +35,8 @@ struct Proof {
 enum Tests {
     /// A filter of `tests/tests/e2e`, which runs the real binary.
     EndToEnd(&'static str),
+    /// A filter of the store's own tests, on a disk in memory. They count their seeds from 0.
+    Store(&'static str),
 }
 
 const PROOFS: &[Proof] = &[
@@ -48,6 +50,15 @@ const PROOFS: &[Proof] = &[
         needs: || Ok(()),
     },
     Proof {
+        name: "power_loss",
+        number: "2",
+        shows: "a disk in memory forgets, reorders and tears what was not synced",
+        tests: Tests::Store("faults::power_loss::"),
+        full: &[("TALLYMARK_TEST_SEEDS", "100000")],
+        minutes: 40,
+        needs: || Ok(()),
+    },
+    Proof {
         name: "power",
         number: "3",
         shows: "ext4 loses power under load",
@@ -55,6 +66,15 @@ const PROOFS: &[Proof] = &[
         full: &[("TALLYMARK_TEST_POWER_ROUNDS", "500")],
         minutes: 30,
         needs: setup::mounts,
+    },
+    Proof {
+        name: "damage",
+        number: "4, 5",
+        shows: "every changed bit and every torn end of a log and a segment of 64 KiB is found",
+        tests: Tests::Store("faults::damage::"),
+        full: &[("TALLYMARK_TEST_SEEDS", "700000")],
+        minutes: 30,
+        needs: || Ok(()),
     },
     Proof {
         name: "disk_full",
@@ -75,6 +95,15 @@ const PROOFS: &[Proof] = &[
         needs: setup::strace,
     },
     Proof {
+        name: "errors",
+        number: "7",
+        shows: "any call of a disk in memory fails once",
+        tests: Tests::Store("faults::errors::"),
+        full: &[("TALLYMARK_TEST_SEEDS", "200")],
+        minutes: 20,
+        needs: || Ok(()),
+    },
+    Proof {
         name: "order",
         number: "8",
         shows: "no answer before its bytes are synced, no name before its folder is",
@@ -82,6 +111,33 @@ const PROOFS: &[Proof] = &[
         full: &[("TALLYMARK_TEST_TRACED_ACKS", "10000")],
         minutes: 10,
         needs: setup::strace,
+    },
+    Proof {
+        name: "points",
+        number: "9",
+        shows: "a kill or a loss of power at every point of flush, merge and log",
+        tests: Tests::Store("faults::points::"),
+        full: &[("TALLYMARK_TEST_SEEDS", "20")],
+        minutes: 20,
+        needs: || Ok(()),
+    },
+    Proof {
+        name: "simulation",
+        number: "10",
+        shows: "any life of a store answers like a plain list",
+        tests: Tests::Store("faults::simulation::"),
+        full: &[("TALLYMARK_TEST_SEEDS", "1000000")],
+        minutes: 40,
+        needs: || Ok(()),
+    },
+    Proof {
+        name: "resend",
+        number: "12",
+        shows: "1,000,000 events sent three times, shuffled, across restarts, in the store's process",
+        tests: Tests::Store("faults::resend::"),
+        full: &[("TALLYMARK_TEST_SEEDS", "1"), ("TALLYMARK_TEST_EVENTS", "1000000")],
+        minutes: 20,
+        needs: || Ok(()),
     },
     Proof {
         name: "clock",
@@ -99,6 +155,33 @@ const PROOFS: &[Proof] = &[
         tests: Tests::EndToEnd("exactly_once::"),
         full: &[("TALLYMARK_TEST_DUPLICATES", "100000"), ("TALLYMARK_TEST_LOST_ANSWERS", "100000")],
         minutes: 15,
+        needs: || Ok(()),
+    },
+    Proof {
+        name: "quarantine",
+        number: "14",
+        shows: "10,000 invalid of 100,000 are listed, mended and sent again",
+        tests: Tests::EndToEnd("quarantine::"),
+        full: &[("TALLYMARK_TEST_QUARANTINE", "100000")],
+        minutes: 10,
+        needs: || Ok(()),
+    },
+    Proof {
+        name: "backup",
+        number: "15",
+        shows: "backups under load are one moment; damaged ones are refused",
+        tests: Tests::EndToEnd("backup::"),
+        full: &[("TALLYMARK_TEST_BACKUPS", "50")],
+        minutes: 20,
+        needs: || Ok(()),
+    },
+    Proof {
+        name: "endurance",
+        number: "16",
+        shows: "30 minutes of ingest, questions and merges; SIGTERM under load",
+        tests: Tests::EndToEnd("endurance::"),
+        full: &[("TALLYMARK_TEST_ENDURANCE_SECONDS", "1800"), ("TALLYMARK_TEST_STOPS", "100")],
+        minutes: 40,
         needs: || Ok(()),
     },
 ];
@@ -153,18 +236,22 @@ pub fn soak(arguments: &[String]) -> anyhow::Result<()> {
 /// Run one proof and keep what came of it; says whether it passed.
 fn run(proof: &Proof, is_short: bool, commit: &str) -> anyhow::Result<bool> {
     println!("\n━━ {} ({}): {}", proof.name, proof.number, proof.shows);
-    let seed = seed();
+    let seed = seed(proof);
     let from = Instant::now();
     let mut figures = Vec::new();
     let counts = (proof.needs)().and_then(|()| {
-        let mut command = tests(proof);
-        command.env("TALLYMARK_TEST_SEED", seed.to_string());
+        let mut command = tests(proof, is_short);
+        if let Some(seed) = seed {
+            command.env("TALLYMARK_TEST_SEED", seed.to_string());
+        }
         if !is_short {
             command.envs(proof.full.iter().copied());
             command.env("TALLYMARK_TEST_MINUTES", proof.minutes.to_string());
         }
         heard(&mut command, &mut |line| {
-            if let Some(figure) = line.strip_prefix("figure: ") {
+            if let Some(figure) =
+                line.strip_prefix("figure: ").or_else(|| line.strip_prefix("soak: "))
+            {
                 figures.push(figure.to_owned());
             }
         })
@@ -188,10 +275,20 @@ fn run(proof: &Proof, is_short: bool, commit: &str) -> anyhow::Result<bool> {
     Ok(is_passed)
 }
 
-fn tests(proof: &Proof) -> Command {
-    let Tests::EndToEnd(filter) = proof.tests;
-    let mut command =
-        cargo(&root(), &["test", "--quiet", "-p", "tallymark-tests", "--test", "e2e", filter]);
+fn tests(proof: &Proof, is_short: bool) -> Command {
+    let mut command = match proof.tests {
+        Tests::EndToEnd(filter) => {
+            cargo(&root(), &["test", "--quiet", "-p", "tallymark-tests", "--test", "e2e", filter])
+        }
+        // Millions of cases: they want an optimised build, which takes its time too.
+        Tests::Store(filter) => {
+            let profile = if is_short { "dev" } else { "fast" };
+            let of_store = ["-p", "tallymark-store", "--lib", filter];
+            let mut command = cargo(&root(), &["test", "--quiet", "--profile", profile]);
+            command.args(of_store);
+            command
+        }
+    };
     command.args(["--", "--nocapture", "--test-threads", "1"]);
     command.env("TALLYMARK_BIN", build::binary());
     command
@@ -223,7 +320,7 @@ fn publish() -> anyhow::Result<()> {
             proof.shows,
             word(record["passed"] == true),
             figures.join("; "),
-            record["seed"],
+            record["seed"].as_u64().map_or("from 0".to_owned(), |seed| seed.to_string()),
             record["commit"].as_str().unwrap_or_default(),
             seconds(std::time::Duration::from_secs(record["seconds"].as_u64().unwrap_or(0))),
         );
@@ -277,15 +374,19 @@ fn machine() -> String {
     )
 }
 
-/// The seed of one proof: the one that is to be played again, else the time.
+/// The seed of one proof: the one that is to be played again, else the time. The store's proofs run
+/// through many seeds, from 0.
 #[expect(clippy::disallowed_methods, reason = "a chore on a developer's machine")]
-fn seed() -> u32 {
+fn seed(proof: &Proof) -> Option<u32> {
     let given = std::env::var("TALLYMARK_TEST_SEED");
     if let Some(seed) = given.ok().and_then(|text| text.parse().ok()) {
-        return seed;
+        return Some(seed);
+    }
+    if matches!(proof.tests, Tests::Store(_)) {
+        return None;
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    now.as_secs() as u32 ^ now.subsec_nanos()
+    Some(now.as_secs() as u32 ^ now.subsec_nanos())
 }
 
 #[cfg(test)]

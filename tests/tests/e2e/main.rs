@@ -3,6 +3,7 @@
 //! One test binary, because each links the whole client side again. A file is a concept:
 //! `cargo xtask test crash` runs one of them.
 
+mod backup;
 mod cdnow;
 mod clock;
 mod crash;
@@ -10,12 +11,14 @@ mod delivery;
 mod differential;
 mod disk_errors;
 mod disk_full;
+mod endurance;
 mod exactly_once;
 mod identity;
 mod layers;
 mod malformed;
 mod order;
 mod power;
+mod quarantine;
 mod restart;
 mod tenants;
 mod visits;

@@ -1,0 +1,182 @@
+//! Working for long, and stopping: memory and files stay as they are, and a signal to stop under load
+//! loses nothing. Reliability test 16.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+use tallymark_tests::load::{Load, Shape};
+use tallymark_tests::rounds::{Rounds, figure, p99};
+use tallymark_tests::seed::{amount, seeded};
+use tallymark_tests::{TestCollector, TestProject};
+
+/// From the signal to the end of the process.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_signal_to_stop_under_load_loses_nothing_that_was_acknowledged() {
+    let (seed, mut random) = seeded("stop");
+    let mut stops = Rounds::of("stops", "TALLYMARK_TEST_STOPS", 5);
+    let mut collector = TestCollector::start();
+    let project = collector.project("stop");
+    let load = Load::new(&collector, &project);
+    let mut took = Vec::new();
+    load.run(seed, &Shape { pause: Duration::from_millis(2), ..Shape::default() }, || {
+        for _ in &mut stops {
+            thread::sleep(Duration::from_millis(random.random_range(50..=1_000)));
+            let from = Instant::now();
+            collector.stop();
+            took.push(from.elapsed());
+            collector.restart();
+            load.moved_to(collector.address());
+        }
+    });
+    let stored = load.assert_exact(&collector);
+    assert_eq!(stored, load.acknowledged(), "every batch was sent until it had a receipt");
+    assert!(took.iter().max() <= Some(&STOPPED_WITHIN), "{took:?}");
+    figure(&format!(
+        "{} by SIGTERM under load, {stored} events acknowledged, 0 events lost, drained in {:.2?} (p99)",
+        stops.made(),
+        p99(&mut took)
+    ));
+}
+
+/// How much memory may grow in the second half of the run, when all caches and pools are warm.
+const GROWTH_MAX_RATIO: f64 = 0.05;
+/// And in bytes, for a short run: an allocator keeps a few pages more or less.
+const GROWTH_ALLOWED_BYTES: u64 = 16 << 20;
+
+#[test]
+fn memory_and_open_files_stay_as_they_are_under_ingest_questions_and_merges() {
+    let (seed, _) = seeded("endurance");
+    let seconds = amount("TALLYMARK_TEST_ENDURANCE_SECONDS", 40);
+    // Small tables and a small cache: what a day does with the defaults happens in minutes.
+    let collector = TestCollector::start_with(&[
+        ("TALLYMARK_MEMTABLE_BYTES", "4194304"),
+        ("TALLYMARK_FLUSH_INTERVAL_MS", "2000"),
+        ("TALLYMARK_LOG_FILE_BYTES", "4194304"),
+        ("TALLYMARK_CACHE_BYTES", "33554432"),
+    ]);
+    let project = collector.project("endurance");
+    let load = Load::new(&collector, &project);
+    let shape =
+        Shape { writers: 4, batch: 1..=100, pause: Duration::from_millis(200), ..Shape::default() };
+    let (ended, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut samples: Vec<(u64, usize)> = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = StdRng::seed_from_u64(seed);
+            while !ended.load(Ordering::Relaxed) {
+                ask(&collector, &project, &mut random);
+                asked.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        let _end = SetOnDrop(&ended);
+        load.run(seed, &shape, || {
+            let from = Instant::now();
+            let mut said = from;
+            while from.elapsed() < Duration::from_secs(seconds as u64) {
+                thread::sleep(Duration::from_millis(500));
+                samples.push((collector.memory_bytes(), collector.open_files()));
+                if said.elapsed() > Duration::from_secs(60) {
+                    said = Instant::now();
+                    let (bytes, files) = samples[samples.len() - 1];
+                    println!(
+                        "… {} of {seconds} s, {} MiB, {files} files, {} events",
+                        from.elapsed().as_secs(),
+                        bytes >> 20,
+                        load.acknowledged()
+                    );
+                }
+            }
+        });
+    });
+    let flushes = metric(&collector, "flushes");
+    assert!(flushes > 2.0, "nothing was flushed: nothing was tested");
+    let stored = load.assert_exact(&collector);
+
+    // The third quarter against the last one: medians, so that one merge does not decide.
+    let quarter = samples.len() / 4;
+    let (before, after) = (&samples[quarter * 2..quarter * 3], &samples[quarter * 3..]);
+    let median = |part: &[(u64, usize)]| {
+        let (mut bytes, mut files): (Vec<_>, Vec<_>) = part.iter().copied().unzip();
+        bytes.sort_unstable();
+        files.sort_unstable();
+        (bytes[bytes.len() / 2], files[files.len() / 2])
+    };
+    let ((bytes_before, files_before), (bytes_after, files_after)) =
+        (median(before), median(after));
+    let growth = bytes_after.saturating_sub(bytes_before);
+    figure(&format!(
+        "{seconds} s, {stored} events, {} questions, {flushes} flushes: memory {} to {} \
+         MiB, open files {files_before} to {files_after}",
+        asked.into_inner(),
+        bytes_before >> 20,
+        bytes_after >> 20,
+    ));
+    let may_grow = ((bytes_before as f64 * GROWTH_MAX_RATIO) as u64).max(GROWTH_ALLOWED_BYTES);
+    assert!(growth <= may_grow, "memory grew by {growth} bytes: {samples:?}");
+    // Some segments more or less are open at any time; a leak is one file for every flush.
+    assert!(files_after <= files_before + 24, "files: {files_before} to {files_after}");
+}
+
+/// One question of some kind.
+fn ask(collector: &TestCollector, project: &TestProject, random: &mut StdRng) {
+    let range = json!({ "from": "2020-01-01", "to": "2035-01-01" });
+    let (kind, more) = match random.random_range(0..4) {
+        0 => (
+            "trend",
+            json!({ "bucket": "month", "series": [{ "event": "step_done", "measure": "persons" }],
+            "breakdown": { "prop": "plan", "limit": 5 } }),
+        ),
+        1 => (
+            "funnel",
+            json!({ "window": "1d", "steps": [{ "event": "step_done" }, { "event": "step_done" }] }),
+        ),
+        2 => (
+            "retention",
+            json!({ "bucket": "month", "periods": 2,
+            "start": { "event": "step_done" }, "return": { "event": "step_done" } }),
+        ),
+        _ => ("active", json!({})),
+    };
+    let mut question = range;
+    let fields = question.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    if kind == "active" {
+        // Days, of which there may not be fifteen years.
+        fields.insert("from".into(), json!("2026-11-01"));
+        fields.insert("to".into(), json!("2026-12-15"));
+    }
+    collector.query(project, kind, &question);
+}
+
+/// One metric of the service, by the end of its name.
+fn metric(collector: &TestCollector, name: &str) -> f64 {
+    let reply = collector.client().get(collector.address(), "/metrics?format=json", None);
+    let metrics: Value = reply.expect("the server answers").json();
+    let found = find(&metrics, name);
+    found.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+}
+
+fn find(value: &Value, name: &str) -> Option<f64> {
+    let fields = value.as_object()?;
+    fields.iter().find_map(|(key, value)| {
+        if key.contains(name) {
+            value.as_f64().or_else(|| find(value, "value"))
+        } else {
+            find(value, name)
+        }
+    })
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
