@@ -15,15 +15,14 @@ use tallymark_protocol::codes::EventCode;
 use tallymark_protocol::hashing::Namespace;
 use tallymark_protocol::limits::{EVENT_BYTES_MAX, EVENT_FUTURE_MS_MAX};
 use tallymark_protocol::{event_name, props, uuid7};
-use tallymark_store::Row;
 use tallymark_store::row::flags;
+use tallymark_store::{Dims, Row};
 
 use super::at::AtReader;
 use super::cell::{Cell, push_text};
 use super::mapping::{Field, Target};
 use super::people::People;
 use crate::extract::clip;
-use crate::ingest::dims::Dims;
 
 /// Of every row that is not an export's.
 const IMPORTED: u8 = flags::SERVER | flags::IMPORTED;
@@ -221,9 +220,9 @@ impl<'a> Drafter<'a> {
             received_ms: draft.received_ms.unwrap_or(self.now_ms),
             claimed_ms: draft.claimed_ms.unwrap_or(ts_ms),
             flags,
-            event: name.into_owned(),
+            event: name.into(),
             session,
-            dims: draft.dims,
+            dims: draft.dims.into(),
             props: draft.props.into(),
         })
     }

@@ -88,7 +88,7 @@ impl<W: Write + Send> ParquetOut<W> {
                 },
             }
         }
-        for (words, value) in self.dims.iter_mut().zip(&row.dims) {
+        for (words, value) in self.dims.iter_mut().zip(row.dims.iter()) {
             words.append_option(value.as_deref());
         }
         self.rows += 1;

@@ -42,7 +42,7 @@ pub fn push_csv(text: &mut String, row: &Row, realm: &str) {
             Value::Absent => {}
         }
     }
-    for dim in &row.dims {
+    for dim in row.dims.iter() {
         text.push(',');
         push_csv_text(text, dim.as_deref().unwrap_or_default());
     }
@@ -89,7 +89,7 @@ pub fn push_jsonl(text: &mut String, row: &Row, realm: &str) {
             }
         }
     }
-    for (dim, value) in Dim::ALL.iter().zip(&row.dims) {
+    for (dim, value) in Dim::ALL.iter().zip(row.dims.iter()) {
         if let Some(value) = value {
             key(text, dim.name());
             push_text(text, value);

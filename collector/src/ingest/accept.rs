@@ -3,18 +3,22 @@
 //! In: an envelope and who sent it. Out: [`Accepted`]: rows, refused rows for the quarantine, and
 //! the part of the receipt that is known before storing.
 //!
+//! What the events of a batch have in common, its rows share.
+//!
 //! Invariants: `rows + rejected = events`; pure but for the salt of the day, which the caller looks
 //! up only when an unnamed visitor needs it.
+
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use tallymark_protocol::batch::{Batch, BatchReceipt, Rejected, WireEvent};
 use tallymark_protocol::codes::EventCode;
 use tallymark_protocol::{event_name, props, uuid7};
 use tallymark_store::row::flags;
-use tallymark_store::{RefusedRow, Row};
+use tallymark_store::{Dims, RefusedRow, Row};
 
 use super::agent::Agent;
-use super::dims::{Dims, dims};
+use super::dims::dims;
 use super::identity::{Claims, Identity, Realm, Trust, identify};
 use super::quarantine::{Known, keep};
 use super::time::{Readings, event_time};
@@ -63,9 +67,12 @@ impl Accepted {
 pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
     let mut accepted = Accepted::default();
     accepted.rows.reserve(batch.events.len());
-    let shared_dims = dims(&batch.context, &sender.agent, batch.sdk.as_deref());
+    let mut shared = Shared {
+        dims: Arc::new(dims(&batch.context, &sender.agent, batch.sdk.as_deref())),
+        names: Vec::new(),
+    };
     for (place, raw) in batch.events.iter().enumerate() {
-        match row(raw, batch, sender, &shared_dims) {
+        match row(raw, batch, sender, &mut shared) {
             Ok(row) => accepted.rows.push(row),
             Err(code) => {
                 accepted.refused.push(RefusedRow {
@@ -120,7 +127,7 @@ fn row(
     raw: &RawValue,
     batch: &Batch<'_>,
     sender: &Sender<'_>,
-    shared_dims: &Dims,
+    shared: &mut Shared,
 ) -> Result<Row, EventCode> {
     let event = WireEvent::parse(raw)?;
     let name = event.name.as_deref().ok_or(EventCode::EventNameInvalid)?;
@@ -163,11 +170,34 @@ fn row(
         received_ms: sender.received_ms,
         claimed_ms: time.claimed_ms,
         flags,
-        event: name.to_owned(),
+        event: shared.name(name),
         session,
-        dims: shared_dims.clone(),
+        dims: Arc::clone(&shared.dims),
         props: props.into(),
     })
+}
+
+/// What rows of one batch have in common.
+struct Shared {
+    dims: Arc<Dims>,
+    /// Names met so far. A batch has few, so looking through them beats hashing.
+    names: Vec<Arc<str>>,
+}
+
+impl Shared {
+    /// A batch with more names than this has its rows keep their own.
+    const NAMES_MAX: usize = 16;
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = name.into();
+        if self.names.len() < Self::NAMES_MAX {
+            self.names.push(Arc::clone(&new));
+        }
+        new
+    }
 }
 
 /// The writer is not stored yet (it feeds the loss meter), but a wrong one shows a broken client.

@@ -6,15 +6,12 @@
 //! Deliberately elsewhere: country (needs the address, which is cut before it gets here).
 
 use tallymark_protocol::batch::Context;
-use tallymark_store::Dim;
+use tallymark_store::{Dim, Dims};
 use url::Url;
 
 use super::agent::Agent;
 use super::channel::{Arrival, channel};
 use crate::extract::clip;
-
-/// The dimensions of a row.
-pub type Dims = [Option<Box<str>>; Dim::ALL.len()];
 
 /// Bytes kept of a path; longer ones are cut.
 const PATH_BYTES_MAX: usize = 1024;

@@ -10,6 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -72,7 +73,7 @@ pub struct Page {
 #[derive(Debug, Serialize)]
 pub struct EventView {
     id: String,
-    name: String,
+    name: Arc<str>,
     /// RFC 3339.
     time: String,
     /// Unix milliseconds.
@@ -94,7 +95,7 @@ pub struct EventView {
 
 impl From<Row> for EventView {
     fn from(row: Row) -> Self {
-        let known = Dim::ALL.iter().zip(&row.dims);
+        let known = Dim::ALL.iter().zip(row.dims.iter());
         let context = known
             .filter_map(|(dim, value)| Some((dim.name().to_owned(), (**value.as_ref()?).into())))
             .collect();
@@ -168,7 +169,7 @@ pub async fn list_events(
             let wanted = before.is_none_or(|before| place < before)
                 && newest.takes(place)
                 && filter.source.is_none_or(|source| source == Source::of(&row))
-                && filter.event.as_deref().is_none_or(|name| name == row.event)
+                && filter.event.as_deref().is_none_or(|name| *name == *row.event)
                 && condition.holds(&row);
             if wanted {
                 newest.take(place, row);
@@ -272,7 +273,7 @@ mod tests {
             flags: 0,
             event: "a".into(),
             session: 0,
-            dims: std::array::from_fn(|_| None),
+            dims: Arc::default(),
             props: "{}".into(),
         }
     }

@@ -21,6 +21,7 @@ mod rows;
 pub mod schema;
 mod segment;
 mod shared;
+mod sorter;
 mod stats;
 mod store;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use catalog::{
 pub use error::{AppendError, CatalogError, FlushError, OpenError, ScanError};
 pub use files::{HeldCatalog, StoreFile, StoreFiles};
 pub use options::{Durability, StoreOptions, Zones};
-pub use row::{Dim, Row};
+pub use row::{Dim, Dims, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};
 pub use store::{Append, Appended, Asked, RowRange, Snapshot, Store};

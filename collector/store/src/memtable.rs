@@ -4,7 +4,7 @@
 //! flush.
 //!
 //! A table is a list of sorted runs and a short unsorted tail. When the tail reaches
-//! [`RUN_ROWS`] it becomes a run; a question that meets a tail gets it sorted, and the sorted form
+//! [`RUN_ROWS`] it becomes a run (`sorter`); a question that meets a tail gets it sorted, and the sorted form
 //! is kept until rows are added. Chunks of rows are shared, never changed, so a reader holds what
 //! it saw while the writer goes on.
 //!
@@ -24,7 +24,7 @@ use crate::error::ScanError;
 use crate::options::Zones;
 use crate::presence::{self, Stored};
 use crate::props;
-use crate::row::{Dim, IDENTITIES, Row, identity_code};
+use crate::row::{Dim, Dims, IDENTITIES, Row, identity_code};
 use crate::schema::SchemaCounter;
 
 /// Rows at which a tail is sorted for good: sorting stays a matter of milliseconds.
@@ -62,7 +62,7 @@ impl Memtable {
 
     /// Add a group.
     pub(crate) fn push(&mut self, rows: Vec<Row>, refused: Vec<RefusedRow>) {
-        self.bytes += rows.iter().map(row_bytes).sum::<usize>();
+        self.bytes += rows_bytes(&rows);
         self.bytes += refused.iter().map(refused_bytes).sum::<usize>();
         self.rows += rows.len();
         self.refused.extend(refused);
@@ -70,6 +70,11 @@ impl Memtable {
             self.tail_rows += rows.len();
             self.tail.push(Arc::new(rows));
         }
+    }
+
+    /// Rows that are not sorted yet.
+    pub(crate) fn tail_rows(&self) -> usize {
+        self.tail_rows
     }
 
     /// The tail, when it is long enough to be sorted for good.
@@ -137,10 +142,22 @@ impl MemView {
     }
 }
 
-/// Memory that a row takes, about: what bounds on memory are counted in.
-pub(crate) fn row_bytes(row: &Row) -> usize {
-    let dims: usize = row.dims.iter().flatten().map(|dim| dim.len()).sum();
-    160 + row.event.len() + dims + row.props.len()
+/// Memory that rows take, about: what bounds on memory are counted in. Dimensions that neighbours
+/// share count once.
+pub(crate) fn rows_bytes(rows: &[Row]) -> usize {
+    let each =
+        rows.iter().enumerate().map(|(i, row)| row_bytes(row, i.checked_sub(1).map(|i| &rows[i])));
+    each.sum()
+}
+
+/// Memory that a row takes in addition to what it shares with the one before it.
+pub(crate) fn row_bytes(row: &Row, before: Option<&Row>) -> usize {
+    /// A [`Row`] on its own, or its parts in the columns of a run.
+    const FIXED: usize = 200;
+    let shares = before.is_some_and(|before| Arc::ptr_eq(&before.dims, &row.dims));
+    let dims =
+        |dims: &Dims| size_of::<Dims>() + dims.iter().flatten().map(|dim| dim.len()).sum::<usize>();
+    FIXED + row.props.len() + if shares { 0 } else { dims(&row.dims) }
 }
 
 /// Memory that a refused row takes, about.
@@ -178,9 +195,9 @@ impl RowRef<'_> {
             received_ms: self.received_ms,
             claimed_ms: self.claimed_ms,
             flags: self.flags,
-            event: self.event.to_owned(),
+            event: self.event.into(),
             session: self.session,
-            dims: self.dims.map(|dim| dim.map(Into::into)),
+            dims: Arc::new(self.dims.map(|dim| dim.map(Into::into))),
             props: self.props.into(),
         }
     }
@@ -221,10 +238,7 @@ pub(crate) struct MemRun {
 impl MemRun {
     /// Sort rows.
     pub(crate) fn sort(chunks: &[Arc<Vec<Row>>]) -> Self {
-        let mut rows: Vec<&Row> = chunks.iter().flat_map(|chunk| chunk.iter()).collect();
-        rows.sort_unstable_by_key(|row| {
-            (row.project, row.person, row.ts_ms, row.seq, row.event_id)
-        });
+        let rows = in_order(chunks);
         let bounds = Bounds {
             rows: rows.len() as u32,
             first: rows.first().map_or((0, 0), |row| (row.project, row.person)),
@@ -263,7 +277,7 @@ impl MemRun {
             claimed: rows.iter().map(|row| row.claimed_ms).collect(),
             flags: rows.iter().map(|row| row.flags).collect(),
             session: rows.iter().map(|row| row.session).collect(),
-            dims: (0..Dim::ALL.len()).map(|i| texts(&|row| row.dims[i].as_deref())).collect(),
+            dims: dim_columns(&rows),
             made: Mutex::default(),
             schema: OnceLock::new(),
             presence: OnceLock::new(),
@@ -398,6 +412,37 @@ impl MemRun {
             other => unreachable!("{other:?} is kept as it is"),
         }
     }
+}
+
+/// The rows in the order of their [`SortKey`]. Its first parts are copied beside the reference:
+/// they nearly always decide, and rows lie scattered in memory.
+fn in_order(chunks: &[Arc<Vec<Row>>]) -> Vec<&Row> {
+    let rows = chunks.iter().flat_map(|chunk| chunk.iter());
+    let mut rows: Vec<_> = rows.map(|row| ((row.project, row.person, row.ts_ms), row)).collect();
+    rows.sort_unstable_by(|(a_key, a), (b_key, b)| {
+        a_key.cmp(b_key).then_with(|| (a.seq, a.event_id).cmp(&(b.seq, b.event_id)))
+    });
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// A column per dimension. Texts are looked up once per set of dimensions that rows share.
+fn dim_columns(rows: &[&Row]) -> Vec<Arc<Column>> {
+    let mut known: HashMap<*const Dims, usize> = HashMap::new();
+    let mut sets: Vec<&Dims> = Vec::new();
+    let set_of_row = rows.iter().map(|row| {
+        *known.entry(Arc::as_ptr(&row.dims)).or_insert_with(|| {
+            sets.push(&row.dims);
+            sets.len() - 1
+        })
+    });
+    let set_of_row: Vec<usize> = set_of_row.collect();
+    let column = |dim: usize| {
+        let mut texts = TextsBuilder::default();
+        let codes: Vec<u32> = sets.iter().map(|set| texts.code_of(set[dim].as_deref())).collect();
+        let codes = set_of_row.iter().map(|set| codes[*set]).collect();
+        Arc::new(Column::of_texts(Texts { codes, ..texts.finish() }))
+    };
+    (0..Dim::ALL.len()).map(column).collect()
 }
 
 /// Session ids as hyphenated texts; id 0 is absent.

@@ -21,6 +21,7 @@ use crate::memtable::{MemRun, Memtable};
 use crate::options::StoreOptions;
 use crate::segment::{ColumnCache, Segment};
 use crate::shared::{Live, Shared};
+use crate::sorter;
 use crate::store::Store;
 use crate::wal::{self, Entry, Log};
 use crate::writer::Writer;
@@ -130,8 +131,10 @@ impl Stopped {
         let Self { shared, writer, keeper, lock } = self;
         let folders = keeper.folders.clone();
         let merger = keeper.clone();
+        let sorted = Arc::clone(&shared);
         let threads = vec![
             spawn("store-writer", &folders, move || writer.run())?,
+            spawn("store-sort", &folders, move || sorter::run(&sorted))?,
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
             spawn("store-merge", &folders, move || merger.run_merges())?,
         ];

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::AppendError;
-use crate::memtable::{refused_bytes, row_bytes};
+use crate::memtable::{refused_bytes, rows_bytes};
 use crate::store::{Append, Appended};
 
 /// Called once with what became of a batch.
@@ -46,8 +46,8 @@ impl Queue {
     /// # Errors
     /// Gives the callback back with the reason.
     pub(crate) fn push(&self, batch: Append, done: Done) -> Result<(), (Done, AppendError)> {
-        let bytes = batch.rows.iter().map(row_bytes).sum::<usize>()
-            + batch.refused.iter().map(refused_bytes).sum::<usize>();
+        let bytes =
+            rows_bytes(&batch.rows) + batch.refused.iter().map(refused_bytes).sum::<usize>();
         let mut inner = self.lock();
         if inner.closed {
             return Err((done, AppendError::Closed));

@@ -7,6 +7,7 @@
 //! hashes made by the collector.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use tallymark_analysis::filter::Properties;
 use tallymark_protocol::uuid7;
@@ -14,7 +15,10 @@ use tallymark_protocol::uuid7;
 use crate::block::Property;
 use crate::props;
 
-/// An event, validated, hashed and stamped.
+/// Built-in dimensions, by [`Dim`].
+pub type Dims = [Option<Box<str>>; Dim::ALL.len()];
+
+/// An event, validated, hashed and stamped. What the events of a batch have in common they share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The tenant; from the credential, never from the body.
@@ -36,11 +40,11 @@ pub struct Row {
     /// See [`flags`].
     pub flags: u8,
     /// Event name.
-    pub event: String,
+    pub event: Arc<str>,
     /// Session id, 0 for none.
     pub session: u128,
-    /// Built-in dimensions, by [`Dim`].
-    pub dims: [Option<Box<str>>; Dim::ALL.len()],
+    /// Built-in dimensions.
+    pub dims: Arc<Dims>,
     /// The caller's properties: a JSON object as text, `{}` for none.
     pub props: Box<str>,
 }
@@ -140,8 +144,6 @@ impl Dim {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -157,7 +159,7 @@ mod tests {
             digits in "[0-9]{1,3}",
         ) {
             let mut rows = rows;
-            rows[0].dims[Dim::UtmTerm as usize] = Some(digits.into());
+            Arc::make_mut(&mut rows[0].dims)[Dim::UtmTerm as usize] = Some(digits.into());
             let run = MemRun::sort(&[Arc::new(rows)]);
             let dims = Dim::ALL.iter().map(|dim| dim.name());
             for prop in dims.chain(["event", "session", "identity", "plan", "seats", "ok", "é", "a.b", "none"]) {

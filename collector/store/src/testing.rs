@@ -1,5 +1,7 @@
 //! Rows for tests.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use tallymark_protocol::uuid7;
 
@@ -45,18 +47,14 @@ prop_compose! {
         dims in prop::collection::vec(prop::option::weighted(0.4, "[x-z/é]{0,3}"), Dim::ALL.len()),
         props in any_props(),
     ) -> Row {
-        let mut row = Row {
+        Row {
             project, person, actor, ts_ms, seq,
             event_id: if odd { u128::from_be_bytes([id_random[0]; 16]) } else { uuid7::make(id_day * 86_400_000, id_random) },
             received_ms, claimed_ms, flags,
-            event: event.to_owned(),
+            event: event.into(),
             session,
-            dims: [const { None }; Dim::ALL.len()],
+            dims: Arc::new(std::array::from_fn(|dim| dims[dim].as_deref().map(Into::into))),
             props: props.into(),
-        };
-        for (slot, dim) in row.dims.iter_mut().zip(dims) {
-            *slot = dim.map(Into::into);
         }
-        row
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::RefusedRow;
 use crate::dedupe::{Bucket, Dedupe, Staged};
 use crate::error::{AppendError, ScanError};
-use crate::memtable::{MemRun, row_bytes};
+use crate::memtable::{RUN_ROWS, row_bytes};
 use crate::queue::{Done, Waiting};
 use crate::row::Row;
 use crate::shared::{Counters, Shared};
@@ -79,7 +79,8 @@ impl Writer {
     fn write(&mut self, group: Vec<Waiting>) {
         let mut staged = Staged::default();
         let mut checked = Vec::with_capacity(group.len());
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<Row> =
+            Vec::with_capacity(group.iter().map(|waiting| waiting.batch.rows.len()).sum());
         let mut refused: Vec<RefusedRow> = Vec::new();
         for Waiting { batch, done, .. } in group {
             if let Err(error) = self.load_buckets(&batch.rows) {
@@ -87,14 +88,17 @@ impl Writer {
                 done(Err(error));
                 continue;
             }
-            let mut duplicate = Vec::with_capacity(batch.rows.len());
-            for row in batch.rows {
-                let is_new = self.dedupe.stage(&mut staged, row.project, row.event_id);
-                duplicate.push(!is_new);
-                if is_new {
-                    rows.push(row);
-                }
-            }
+            let is_duplicate =
+                |row: &Row| !self.dedupe.stage(&mut staged, row.project, row.event_id);
+            let duplicate: Vec<bool> = batch.rows.iter().map(is_duplicate).collect();
+            let is_new = duplicate.iter().map(|is_duplicate| !is_duplicate);
+            rows.extend(
+                batch
+                    .rows
+                    .into_iter()
+                    .zip(is_new)
+                    .filter_map(|(row, is_new)| is_new.then_some(row)),
+            );
             refused.extend(batch.refused);
             checked.push(Checked { done, duplicate });
         }
@@ -107,7 +111,6 @@ impl Writer {
                 for Checked { done, duplicate } in checked {
                     done(Ok(Appended { duplicate }));
                 }
-                self.sort_full_tail();
             }
             Err(error) => {
                 for Checked { done, .. } in checked {
@@ -139,20 +142,11 @@ impl Writer {
     /// Write and sync. A group that holds nothing new needs neither.
     fn log(&mut self, rows: &[Row], refused: &[RefusedRow]) -> Result<(), AppendError> {
         let mut frames = Vec::new();
-        let mut rest: Vec<&Row> = rows.iter().collect();
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let mut fits = |row: &&Row| {
-                bytes += row_bytes(row);
-                bytes <= FRAME_BYTES
-            };
-            let count = rest.iter().take_while(|row| fits(row)).count().max(1);
-            frames.push(Frame::new(Kind::Events, encode_rows(&rest[..count])));
-            rest.drain(..count);
+        for rows in frames_of(rows) {
+            frames.push(Frame::new(Kind::Events, encode_rows(rows)));
         }
         if !refused.is_empty() {
-            let refused: Vec<&RefusedRow> = refused.iter().collect();
-            frames.push(Frame::new(Kind::Bad, encode_refused(&refused)));
+            frames.push(Frame::new(Kind::Bad, encode_refused(refused)));
         }
         if frames.is_empty() {
             return Ok(());
@@ -200,24 +194,26 @@ impl Writer {
         live.applied_seq = self.log.last_seq();
         let is_full = live.active.bytes() >= options.memtable_bytes
             || live.active.rows() >= options.memtable_rows;
+        let has_full_tail = live.active.tail_rows() >= RUN_ROWS;
         drop(live);
-        if is_full {
+        if is_full || has_full_tail {
             self.shared.signal();
         }
     }
+}
 
-    /// Sort a long tail for good. Readers keep seeing the unsorted one until it is replaced.
-    fn sort_full_tail(&self) {
-        let live = self.shared.live();
-        let generation = live.generation;
-        let Some(chunks) = live.active.full_tail() else { return };
-        drop(live);
-        let run = Arc::new(MemRun::sort(&chunks));
-        let mut live = self.shared.live();
-        if live.generation == generation {
-            live.active.replace_tail(chunks.len(), run);
-        }
-    }
+/// The rows of a group, cut where a frame would get too large.
+fn frames_of(mut rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |&i: &usize| {
+            bytes += row_bytes(&rows[i], i.checked_sub(1).map(|before| &rows[before]));
+            i == 0 || bytes <= FRAME_BYTES
+        };
+        let (frame, rest) = rows.split_at((0..rows.len()).take_while(fits).count());
+        rows = rest;
+        (!frame.is_empty()).then_some(frame)
+    })
 }
 
 fn answer_all(group: Vec<Waiting>, error: &AppendError) {

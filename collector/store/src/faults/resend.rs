@@ -9,7 +9,7 @@ use tallymark_protocol::uuid7;
 use super::random::{Random, each_seed};
 use super::world::{World, small_options};
 use crate::options::StoreOptions;
-use crate::row::{Dim, Row};
+use crate::row::Row;
 
 const DAY_MS: i64 = 86_400_000;
 /// When the first event is received.
@@ -89,7 +89,7 @@ fn row(n: u64, events: u64, now_ms: i64) -> Row {
         flags: 0,
         event: "view".into(),
         session: 0,
-        dims: [const { None }; Dim::ALL.len()],
+        dims: Arc::default(),
         props: "{}".into(),
     }
 }

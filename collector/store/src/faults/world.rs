@@ -392,7 +392,7 @@ impl Source {
             flags: n as u8 & 15,
             event: (*random.pick(&["view", "add", "buy"])).into(),
             session: u128::from(random.below(3)),
-            dims,
+            dims: dims.into(),
             props: (*random.pick(&[
                 "{}",
                 "{\"plan\":\"team\",\"seats\":5}",

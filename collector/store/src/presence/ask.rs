@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::catalog::MemoryCatalog;
     use crate::options::StoreOptions;
-    use crate::row::{Dim, Row};
+    use crate::row::Row;
     use crate::store::{Append, Store};
 
     fn rows(persons: impl Iterator<Item = u64>) -> Vec<Row> {
@@ -258,7 +258,7 @@ mod tests {
             flags: (person % 2) as u8,
             event: "a".into(),
             session: 0,
-            dims: [const { None }; Dim::ALL.len()],
+            dims: Arc::default(),
             props: "{}".into(),
         };
         (0..).zip(persons).map(row).collect()

@@ -39,7 +39,7 @@ fn golden_rows() -> Vec<Row> {
             flags: n,
             event: "checkout_started".into(),
             session: u128::from(n % 3) << 100,
-            dims,
+            dims: dims.into(),
             props: props.into(),
         }
     };

@@ -84,7 +84,7 @@ fn show(
 
 fn text(row: &Row, name: &str) -> Option<String> {
     if name == "event" {
-        return Some(row.event.clone());
+        return Some(row.event.to_string());
     }
     if name == "session" {
         return (row.session != 0).then(|| uuid7::format(row.session));
@@ -248,7 +248,7 @@ pub fn row(project: u32, person: u64, ts_ms: i64, n: u64) -> Row {
         flags: 0,
         event: ["view", "add", "buy"][(n % 3) as usize].into(),
         session: u128::from(person) + 1,
-        dims: [const { None }; Dim::ALL.len()],
+        dims: Arc::default(),
         props: format!("{{\"plan\":\"p{}\",\"seats\":{}}}", n % 4, n % 7).into(),
     }
 }
@@ -300,7 +300,8 @@ prop_compose! {
         dims[Dim::Path as usize] = path.map(Into::into);
         dims[Dim::Country as usize] = country.map(Into::into);
         Row {
-            project, person, ts_ms, seq, session, dims,
+            project, person, ts_ms, seq, session,
+            dims: Arc::new(dims),
             actor: other_actor.unwrap_or(person),
             event_id: if n == 0 { u128::from(id_day) } else { uuid7::make(id_day * 86_400_000, id_random(n)) },
             received_ms: ts_ms + 9,
