@@ -1,7 +1,15 @@
 //! The bounded queue in front of the writer thread.
+//!
+//! In: batches, from any thread. Out: groups of them, each for one write and one sync.
+//!
+//! A sync costs the same for one batch and for fifty, and whoever was just answered often sends the
+//! next batch at once. So a group waits a little for them ([`Gather`]): for as many batches as came
+//! last time, and no longer than the last write took. Somebody who sends one batch after the other
+//! waits for nobody.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::AppendError;
 use crate::memtable::{refused_bytes, rows_bytes};
@@ -29,7 +37,19 @@ struct Inner {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     closed: bool,
+    /// Batches that must wait before the writer is told; it looks by itself when there are fewer.
+    wanted: usize,
 }
+
+/// What a group waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gather {
+    batches: usize,
+    until: Instant,
+}
+
+/// No group waits longer: a disk that takes a long time now may be quick next time.
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// A group is one write and one sync. It takes this much when little waits …
 const GROUP_BYTES: usize = 1 << 20;
@@ -57,19 +77,39 @@ impl Queue {
         }
         inner.bytes += bytes;
         inner.waiting.push_back(Waiting { batch, done, bytes });
+        let is_full_group = inner.is_full_group();
         drop(inner);
-        self.arrived.notify_one();
+        if is_full_group {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
+    /// What the next group waits for, when so many batches have just been answered after a write
+    /// that took so long.
+    pub(crate) fn gather(&self, answered: usize, took: Duration) -> Gather {
+        let batches = answered + self.lock().waiting.len();
+        Gather { batches, until: Instant::now() + took.min(GATHER_MAX) }
+    }
+
     /// The next group: at least one batch. `None` when the queue is closed and empty.
-    pub(crate) fn next_group(&self) -> Option<Vec<Waiting>> {
+    pub(crate) fn next_group(&self, gather: Gather) -> Option<Vec<Waiting>> {
         let mut inner = self.lock();
+        inner.wanted = 1;
         while inner.waiting.is_empty() {
             if inner.closed {
                 return None;
             }
             inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.wanted = gather.batches;
+        while !inner.is_full_group() {
+            let left = gather.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.arrived.wait_timeout(inner, left);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let limit = if inner.bytes > GROUP_BYTES { GROUP_BYTES_MAX } else { GROUP_BYTES };
         let mut group = Vec::new();
@@ -97,5 +137,80 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Whether nothing more is to be waited for.
+    fn is_full_group(&self) -> bool {
+        self.waiting.len() >= self.wanted || self.bytes >= GROUP_BYTES || self.closed
+    }
+}
+
+impl Gather {
+    /// Wait for nobody.
+    pub(crate) fn nothing() -> Self {
+        Self { batches: 1, until: Instant::now() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn push(queue: &Queue) {
+        let pushed = queue.push(Append::default(), Box::new(|_| ()));
+        assert!(pushed.is_ok());
+    }
+
+    fn gather(batches: usize, wait: Duration) -> Gather {
+        Gather { batches, until: Instant::now() + wait }
+    }
+
+    #[test]
+    fn a_group_waits_for_those_that_were_just_answered() {
+        const LONG: Duration = Duration::from_secs(60);
+        let queue = Arc::new(Queue::new(1 << 20));
+        push(&queue);
+        let sender = std::thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || (0..2).for_each(|_| push(&queue))
+        });
+        let group = queue.next_group(gather(3, LONG)).unwrap();
+        sender.join().unwrap();
+        assert_eq!(group.len(), 3, "and not until the time is over");
+    }
+
+    #[test]
+    fn a_group_does_not_wait_longer_than_it_was_told() {
+        let queue = Queue::new(1 << 20);
+        push(&queue);
+        let group = queue.next_group(gather(3, Duration::from_millis(5))).unwrap();
+        assert_eq!(group.len(), 1);
+    }
+
+    #[test]
+    fn what_waits_when_the_queue_closes_is_the_last_group() {
+        let queue = Queue::new(1 << 20);
+        push(&queue);
+        queue.close();
+        let group = queue.next_group(gather(3, Duration::from_secs(60))).unwrap();
+        assert_eq!(group.len(), 1);
+        assert!(queue.next_group(Gather::nothing()).is_none());
+    }
+
+    #[test]
+    fn what_is_waited_for_is_what_was_answered_and_what_came_meanwhile() {
+        let queue = Queue::new(1 << 20);
+        assert_eq!(
+            queue.gather(1, Duration::ZERO).batches,
+            1,
+            "one after the other waits for nobody"
+        );
+        push(&queue);
+        assert_eq!(queue.gather(3, Duration::ZERO).batches, 4);
+        let until = queue.gather(3, Duration::from_secs(9)).until;
+        assert!(until <= Instant::now() + GATHER_MAX);
     }
 }

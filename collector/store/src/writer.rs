@@ -15,7 +15,7 @@ use crate::catalog::RefusedRow;
 use crate::dedupe::{Bucket, Dedupe, Staged};
 use crate::error::{AppendError, ScanError};
 use crate::memtable::{RUN_ROWS, row_bytes};
-use crate::queue::{Done, Waiting};
+use crate::queue::{Done, Gather, Waiting};
 use crate::row::Row;
 use crate::shared::{Counters, Shared};
 use crate::stats::WriteState;
@@ -42,8 +42,11 @@ struct Checked {
 
 impl Writer {
     pub(crate) fn run(mut self) {
-        while let Some(group) = self.shared.queue.next_group() {
+        let mut gather = Gather::nothing();
+        while let Some(group) = self.shared.queue.next_group(gather) {
+            let (batches, began) = (group.len(), Instant::now());
             self.take(group);
+            gather = self.shared.queue.gather(batches, began.elapsed());
         }
         if let Err(error) = self.log.sync() {
             tracing::error!(?error, "the log could not be synced on closing");

@@ -22,6 +22,7 @@ use crate::error::{AppendError, CatalogError, FlushError, OpenError};
 use crate::keeper::Keeper;
 use crate::open::{Folders, Stopped, open_on};
 use crate::options::StoreOptions;
+use crate::queue::Gather;
 use crate::row::{Dim, Row};
 use crate::schema::Schema;
 use crate::shared::Shared;
@@ -340,7 +341,7 @@ fn send(shared: &Shared, writer: &mut Writer, rows: Vec<Row>) -> Result<Appended
     if let Err((_, error)) = shared.queue.push(Append { rows, refused: Vec::new() }, done) {
         return Err(error);
     }
-    writer.take(shared.queue.next_group().expect("a batch waits"));
+    writer.take(shared.queue.next_group(Gather::nothing()).expect("a batch waits"));
     receiver.try_recv().expect("the writer answers what it takes")
 }
 
