@@ -95,10 +95,14 @@ pub fn from_hex(text: &str) -> Option<[u8; 32]> {
     if pairs.len() != bytes.len() {
         return None;
     }
+    // Wrong digits are noticed at the end: a branch for each would take longer than the reading.
+    let mut seen = 0;
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+        let (high, low) = (HEX_VALUES[usize::from(*high)], HEX_VALUES[usize::from(*low)]);
+        seen |= high | low;
+        *byte = high << 4 | low & 0xF;
     }
-    Some(bytes)
+    (seen != NO_HEX_DIGIT).then_some(bytes)
 }
 
 /// Appends a byte as two lower-case hexadecimal digits, without the formatting machinery.
@@ -108,15 +112,21 @@ pub fn push_hex(text: &mut String, byte: u8) {
     text.push(DIGITS[usize::from(byte & 0xF)] as char);
 }
 
-/// The value of one hexadecimal digit of either case.
-pub(crate) const fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// What [`HEX_VALUES`] says of a byte that is no digit. All bits set, so that it survives `|`.
+pub(crate) const NO_HEX_DIGIT: u8 = 0xFF;
+
+/// The value of each hexadecimal digit of either case.
+pub(crate) static HEX_VALUES: [u8; 256] = {
+    let mut values = [NO_HEX_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value];
+        values[digit as usize] = value as u8;
+        values[digit.to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = keyed(key);

@@ -5,6 +5,8 @@
 //!
 //! The clock and the random bytes are arguments: the browser has both, this crate has neither.
 
+use crate::hashing::{HEX_VALUES, NO_HEX_DIGIT};
+
 /// Largest time that fits the 48 bits: the year 10889.
 const UNIX_MS_MAX: u64 = (1 << 48) - 1;
 
@@ -30,17 +32,20 @@ pub fn parse(text: &str) -> Option<u128> {
     if bytes.len() != 36 {
         return None;
     }
-    let mut id = 0u128;
-    for (place, byte) in bytes.iter().enumerate() {
-        if matches!(place, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-        } else {
-            id = id << 4 | u128::from(crate::hashing::hex_digit(*byte)?);
-        }
-    }
-    Some(id)
+    let dashes = [8, 13, 18, 23].iter().all(|place| bytes[*place] == b'-');
+    let mut seen = 0;
+    // Two halves of 16 digits: numbers of 64 bits are shifted in one step.
+    let mut half = |parts: &[&[u8]]| {
+        let digits = parts.iter().copied().flatten();
+        digits.fold(0u64, |half, digit| {
+            let value = HEX_VALUES[usize::from(*digit)];
+            seen |= value;
+            half << 4 | u64::from(value & 0xF)
+        })
+    };
+    let high = half(&[&bytes[..8], &bytes[9..13], &bytes[14..18]]);
+    let low = half(&[&bytes[19..23], &bytes[24..]]);
+    (dashes && seen != NO_HEX_DIGIT).then_some(u128::from(high) << 64 | u128::from(low))
 }
 
 /// The hyphenated form, lower case, 36 characters.
