@@ -5,14 +5,16 @@
 //!
 //! Deliberately elsewhere: what keys are (`keys`), how slowly a body may come (`server::paced`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::BoxError;
+use axum::body::Bytes;
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,17 +37,12 @@ pub struct Client {
     pub user_agent: String,
 }
 
-impl FromRequestParts<App> for Client {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-        let address = client_address(peer, &parts.headers, &app.config.trusted_proxies);
-        let user_agent = text_header(&parts.headers, header::USER_AGENT).unwrap_or_default();
-        Ok(Self { prefix: prefix(address), user_agent: clip(user_agent, 512).to_owned() })
+impl Client {
+    /// Whoever sent these headers from this address.
+    pub fn new(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &NetList) -> Self {
+        let address = client_address(peer, headers, trusted_proxies);
+        let user_agent = text_header(headers, header::USER_AGENT).unwrap_or_default();
+        Self { prefix: prefix(address), user_agent: clip(user_agent, 512).to_owned() }
     }
 }
 
@@ -112,13 +109,17 @@ pub struct Received {
 ///
 /// # Errors
 /// [`ApiError::BodyTooLarge`], [`ApiError::BodyTooSlow`] or [`ApiError::BodyBroken`].
-pub async fn read_body(
-    mut body: Body,
+pub async fn read_body<B>(
+    body: B,
     limit: usize,
     places: &Arc<Semaphore>,
-) -> Result<Received, ApiError> {
-    let announced =
-        usize::try_from(http_body::Body::size_hint(&body).lower()).unwrap_or(usize::MAX);
+) -> Result<Received, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut bytes = Vec::with_capacity(announced.min(limit).min(SMALL_BODY_BYTES));
     if announced > limit {
         // What is thrown away needs no place.
@@ -142,18 +143,21 @@ enum Read {
 }
 
 /// Read on until the body ends or there are more than `pause` bytes.
-async fn collect(
-    body: &mut Body,
+async fn collect<B>(
+    body: &mut Pin<&mut B>,
     bytes: &mut Vec<u8>,
     limit: usize,
     pause: usize,
-) -> Result<Read, ApiError> {
+) -> Result<Read, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let mut seen = bytes.len();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            let slow =
-                std::error::Error::source(&error).is_some_and(|source| source.is::<TooSlow>());
-            if slow { ApiError::BodyTooSlow } else { ApiError::BodyBroken }
+        let frame = frame.map_err(|error| match error.into() {
+            error if is_too_slow(&*error) => ApiError::BodyTooSlow,
+            _ => ApiError::BodyBroken,
         })?;
         let Some(data) = frame.data_ref() else { continue };
         seen = seen.saturating_add(data.len());
@@ -169,6 +173,11 @@ async fn collect(
     if seen > limit { Err(ApiError::BodyTooLarge { limit }) } else { Ok(Read::Whole) }
 }
 
+/// Whether it, or what it wraps, is [`TooSlow`].
+fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<TooSlow>() || error.source().is_some_and(is_too_slow)
+}
+
 /// The parameters of an address, with problems instead of axum's plain text.
 #[derive(Debug)]
 pub struct Params<T>(pub T);
@@ -177,7 +186,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        axum::extract::Query::<T>::try_from_uri(&parts.uri)
+        Self::of(&parts.uri)
+    }
+}
+
+impl<T: DeserializeOwned> Params<T> {
+    /// Those of this address.
+    ///
+    /// # Errors
+    /// [`ApiError::ParameterInvalid`] when one cannot be read.
+    pub fn of(address: &Uri) -> Result<Self, ApiError> {
+        axum::extract::Query::<T>::try_from_uri(address)
             .map(|query| Self(query.0))
             .map_err(|error| ApiError::parameter("address", error.body_text()))
     }
@@ -277,6 +296,7 @@ async fn readable_project(
 mod tests {
     use super::*;
     use crate::config::SettingValue;
+    use axum::body::Body;
     use rstest::rstest;
 
     #[rstest]

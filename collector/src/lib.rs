@@ -14,6 +14,7 @@ pub mod demo;
 pub mod error;
 pub mod extract;
 pub mod folder;
+pub mod front;
 pub mod ingest;
 pub mod keys;
 pub mod meta;

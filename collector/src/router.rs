@@ -3,12 +3,15 @@
 //! Invariants: every error is a problem document; every answer has the security headers and a
 //! request id; a panic is a counted 500.
 //!
-//! Deliberately elsewhere: connections and time-outs (`server`), what handlers decide.
+//! Deliberately elsewhere: connections and time-outs (`server`), the short way of batches (`front`),
+//! what handlers decide.
 
 use std::any::Any;
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,6 +28,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
+use crate::ingest::handler::BATCH_PATH;
 use crate::telemetry::{Answered, Reason};
 use crate::{dashboard, ingest, openapi, quarantine, query, service, session};
 
@@ -34,7 +38,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(documented)
         .route("/openapi.json", get(show_openapi))
-        .route("/v1/batch", axum::routing::options(preflight))
+        .route(BATCH_PATH, axum::routing::options(preflight))
         .route("/signin", get(session::sign_in))
         .route("/signout", post(session::sign_out))
         .merge(dashboard::router())
@@ -97,10 +101,22 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every answer gets, and what every answer is counted for.
 async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map(|path| Cow::Owned(path.as_str().to_owned()));
     let method = request.method().clone();
-    let request_id = request_id(request.headers().get(&REQUEST_ID));
-    let mut response = next.run(request).await;
+    let request_id = request_id(request.headers());
+    let response = next.run(request).await;
+    dressed(&app, &method, route, request_id, response)
+}
+
+/// A response with what every answer gets, counted.
+pub(crate) fn dressed(
+    app: &App,
+    method: &Method,
+    route: Option<Cow<'static, str>>,
+    request_id: String,
+    mut response: Response,
+) -> Response {
     if response.status().is_client_error() || response.status().is_server_error() {
         response = as_problem(response);
     }
@@ -113,32 +129,39 @@ async fn dress(State(app): State<App>, request: Request, next: Next) -> Response
     if let Some(ProblemCode(code)) = response.extensions().get() {
         app.telemetry.problems.get_or_create(&Reason { code }).inc();
     }
-    let is_ingest = route.as_deref() == Some("/v1/batch");
-    tracing::debug!(%method, route, status = response.status().as_u16(), request_id, "answered");
-    let route = route.unwrap_or_else(|| "other".to_owned());
+    let is_ingest = route.as_deref() == Some(BATCH_PATH);
+    tracing::debug!(%method, route = route.as_deref(), status = response.status().as_u16(), request_id, "answered");
+    let route = route.unwrap_or(Cow::Borrowed("other"));
     app.telemetry.answers.get_or_create(&Answered { route, class }).inc();
 
     let headers = response.headers_mut();
+    headers.reserve(SECURITY_HEADERS.len() + 4);
     if let Ok(id) = HeaderValue::try_from(request_id) {
         headers.insert(REQUEST_ID.clone(), id);
     }
-    for (name, value) in SECURITY_HEADERS {
-        if !headers.contains_key(*name) {
-            headers.insert(*name, HeaderValue::from_static(value));
-        }
+    for (name, value) in &*SECURITY_HEADERS {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     if is_ingest {
         // Any page may send, and nothing secret is in a receipt. No credentials: no cookies here.
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers
             .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
-        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        headers.insert(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        );
     }
     response
 }
 
 /// Pages may say something stricter or looser themselves.
-const SECURITY_HEADERS: &[(&str, &str)] = &[
+static SECURITY_HEADERS: LazyLock<Vec<(HeaderName, HeaderValue)>> = LazyLock::new(|| {
+    let parsed = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    HEADERS.iter().map(parsed).collect()
+});
+
+const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("x-frame-options", "DENY"),
@@ -153,7 +176,8 @@ const SECURITY_HEADERS: &[(&str, &str)] = &[
 ];
 
 /// The caller's id when it is a short plain word, else a new one.
-fn request_id(given: Option<&HeaderValue>) -> String {
+pub(crate) fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(&REQUEST_ID);
     let plain = |id: &&str| {
         (1..=64).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
@@ -203,12 +227,17 @@ impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
         &mut self,
         panic: Box<dyn Any + Send + 'static>,
     ) -> axum::http::Response<Self::ResponseBody> {
-        self.0.telemetry.panics.inc();
-        let text = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        ApiError::Internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
+        panicked(&self.0, &*panic)
     }
+}
+
+/// The answer when a handler panicked.
+pub(crate) fn panicked(app: &App, panic: &(dyn Any + Send)) -> Response {
+    app.telemetry.panics.inc();
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    ApiError::Internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
 }

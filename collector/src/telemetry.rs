@@ -7,6 +7,7 @@
 //!
 //! Deliberately elsewhere: figures per project (the store's usage, the dashboard).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 
@@ -31,7 +32,7 @@ pub struct Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Answered {
     /// The route as registered, `other` for paths that are none.
-    pub route: String,
+    pub route: Cow<'static, str>,
     /// `2xx`, `3xx`, `4xx` or `5xx`.
     pub class: &'static str,
 }

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::folder::Folder;
-use crate::router::router;
+use crate::front::Front;
 use crate::server;
 
 /// Run the collector until it is told to stop.
@@ -46,7 +46,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
         tracing::info!("stopping: open requests get {:?} to finish", limits.drain);
     };
     let telemetry = app.telemetry.clone();
-    let cut = server::serve(listener, router(app.clone()), limits, telemetry, stop).await;
+    let cut = server::serve(listener, Front::new(app.clone()), limits, telemetry, stop).await;
     if cut > 0 {
         tracing::warn!(connections = cut, "some requests did not finish in time");
     }

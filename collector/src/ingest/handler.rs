@@ -1,11 +1,12 @@
 //! `POST /v1/batch`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{self, HeaderMap, header};
+use axum::{BoxError, Json};
 use serde::Deserialize;
 use tallymark_protocol::batch::{Batch, BatchReceipt};
 use tallymark_protocol::limits::BATCH_EVENTS_MAX;
@@ -26,6 +27,9 @@ pub struct Packing {
     /// `gzip`: browsers cannot set Content-Encoding without a preflight.
     z: Option<String>,
 }
+
+/// Where batches go.
+pub const BATCH_PATH: &str = "/v1/batch";
 
 /// Store a batch of events. The receipt names every event that was refused.
 ///
@@ -48,29 +52,47 @@ pub struct Packing {
 )]
 pub async fn ingest_batch(
     State(app): State<App>,
-    client: Client,
-    Params(packing): Params<Packing>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<BatchReceipt>, ApiError> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    ingest(&app, peer, request).await.map(Json)
+}
+
+/// The same without axum's part of it.
+///
+/// # Errors
+/// When the batch as a whole is refused.
+pub async fn ingest<B>(
+    app: &App,
+    peer: IpAddr,
+    request: http::Request<B>,
+) -> Result<BatchReceipt, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (http::request::Parts { headers, uri, .. }, body) = request.into_parts();
+    let client = Client::new(peer, &headers, &app.config.trusted_proxies);
+    let Params(packing) = Params::of(&uri)?;
     let packed = is_gzip(&headers, &packing)?;
     let received = read_body(body, BODY_LIMIT, &app.large_bodies).await?;
     let began = Instant::now();
     app.telemetry.ingest_wire_bytes.inc_by(received.bytes.len() as u64);
     // Taken after the body is here: a slow sender must not hold a place.
     let _place = app.ingest_slots.try_acquire().map_err(|_| ApiError::Busy)?;
-    let (accepted, nonce) = accept_body(&app, &client, &headers, packed, received).await?;
+    let (accepted, nonce) = accept_body(app, &client, &headers, packed, received).await?;
     for rejected in &accepted.rejected {
         app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
     }
     let append = Append { rows: accepted.rows, refused: accepted.refused };
-    let Appended { duplicate } = store(&app, append).await?;
+    let Appended { duplicate } = store(app, append).await?;
     let receipt = Accepted::receipt(&nonce, &duplicate, accepted.rejected);
     app.telemetry.batches.inc();
     app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
     app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
     app.telemetry.ingest_seconds.observe(began.elapsed().as_secs_f64());
-    Ok(Json(receipt))
+    Ok(receipt)
 }
 
 /// Everything before storing. Takes the body with it: while the disk is waited for, only rows are

@@ -6,27 +6,25 @@
 //! and never holds more than one connection slot; after a signal to stop, no new connection is
 //! taken and open requests get [`Limits::drain`] to finish.
 //!
-//! Deliberately elsewhere: what a request means (`router`), how large a body may be (`extract`).
+//! Deliberately elsewhere: what a request means (`front`, `router`), how large a body may be (`extract`).
 
 mod paced;
 
 pub use paced::TooSlow;
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
 
 use crate::config::Config;
+use crate::front::Front;
 use crate::telemetry::Telemetry;
 use paced::{Pace, PacedBody};
 
@@ -60,11 +58,12 @@ impl From<&Config> for Limits {
 /// Serve until `stop` resolves, then drain. Returns how many connections had to be cut.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     limits: Limits,
     telemetry: Arc<Telemetry>,
     stop: impl Future<Output = ()>,
 ) -> usize {
+    let front = Arc::new(front);
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -91,13 +90,18 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let service = service_for(router.clone(), peer, limits.pace);
+        let front = Arc::clone(&front);
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let front = Arc::clone(&front);
+            let request = request.map(|body| PacedBody::new(body, limits.pace));
+            async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
             .max_header_size(MAX_HEADER_BYTES)
             .max_headers(MAX_HEADERS)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         let telemetry = Arc::clone(&telemetry);
         tokio::spawn(async move {
@@ -123,20 +127,3 @@ pub async fn serve(
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Header lines of a request.
 const MAX_HEADERS: usize = 100;
-
-fn service_for(
-    router: Router,
-    peer: SocketAddr,
-    pace: Pace,
-) -> impl tower::Service<
-    hyper::Request<hyper::body::Incoming>,
-    Response = axum::response::Response,
-    Error = std::convert::Infallible,
-    Future = impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send,
-> + Clone {
-    router.layer(Extension(ConnectInfo(peer))).into_service::<axum::body::Body>().map_request(
-        move |request: hyper::Request<hyper::body::Incoming>| {
-            request.map(|body| axum::body::Body::new(PacedBody::new(body, pace)))
-        },
-    )
-}

@@ -26,7 +26,7 @@ pub struct TooSlow;
 
 /// A body held to a pace.
 pub struct PacedBody<B> {
-    inner: Pin<Box<B>>,
+    inner: B,
     pace: Pace,
     started: Option<Instant>,
     received_bytes: u64,
@@ -36,7 +36,7 @@ pub struct PacedBody<B> {
 impl<B> PacedBody<B> {
     /// The time starts when the body is first asked for.
     pub fn new(inner: B, pace: Pace) -> Self {
-        Self { inner: Box::pin(inner), pace, started: None, received_bytes: 0, deadline: None }
+        Self { inner, pace, started: None, received_bytes: 0, deadline: None }
     }
 
     /// When the bytes so far would be too few.
@@ -50,7 +50,7 @@ impl<B> PacedBody<B> {
 
 impl<B> Body for PacedBody<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<axum::BoxError>,
 {
     type Data = Bytes;
@@ -60,7 +60,7 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Poll::Ready(frame) = self.inner.as_mut().poll_frame(cx) {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.deadline = None;
             return Poll::Ready(frame.map(|frame| {
                 let frame = frame.map_err(Into::into)?;

@@ -1,4 +1,4 @@
-//! The router over HTTP semantics, in process, on a manual clock: what the contract promises about
+//! The service over HTTP semantics, in process, on a manual clock: what the contract promises about
 //! receipts, refusals, keys, limits and problems.
 //!
 //! Connections, time-outs, kills and restarts are tested against the binary (`tests/`).
@@ -15,18 +15,17 @@ use tallymark::app::App;
 use tallymark::clock::Clock;
 use tallymark::config::Config;
 use tallymark::folder::Folder;
+use tallymark::front::Front;
 use tallymark::keys::{Key, KeyKind, Scope, Scopes};
 use tallymark::meta::projects::{NewProject, Project};
-use tallymark::router::router;
 use tallymark_store::RefusedRow;
-use tower::ServiceExt;
 
 /// 2026-11-22T12:30:00Z.
 const NOW: i64 = 1_795_350_600_000;
 
 struct Service {
     app: App,
-    router: axum::Router,
+    front: Front,
     project: Project,
     write_key: String,
     secret_key: String,
@@ -68,7 +67,7 @@ async fn service_with(config: Config) -> Service {
     let write_key =
         key(&app, &project, KeyKind::Public, [Scope::Ingest].into_iter().collect()).await;
     let secret_key = key(&app, &project, KeyKind::Secret, Scopes::all()).await;
-    Service { router: router(app.clone()), app, project, write_key, secret_key, _folder: folder }
+    Service { front: Front::new(app.clone()), app, project, write_key, secret_key, _folder: folder }
 }
 
 async fn key(app: &App, project: &Project, kind: KeyKind, scopes: Scopes) -> String {
@@ -79,7 +78,7 @@ async fn key(app: &App, project: &Project, kind: KeyKind, scopes: Scopes) -> Str
 
 impl Service {
     async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.front.answer(([127, 0, 0, 1], 1).into(), request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes().to_vec();
         Reply { status: parts.status, headers: parts.headers, bytes }
