@@ -1,69 +1,109 @@
-//! Load: keep-alive connections that send batches as fast as the answers come.
+//! Load: keep-alive connections that send batches, as fast as the answers come or at a given rate.
 //!
-//! usage: `load ADDRESS WRITE_KEY EVENTS_PER_BATCH CONNECTIONS SECONDS`; prints one JSON object.
-//! The body is rendered once; only event ids change between two sends, written in place, so that
-//! the generator takes little of the machine it shares with the server.
+//! usage: `load ADDRESS WRITE_KEY EVENTS_PER_BATCH CONNECTIONS SECONDS [EVENTS_PER_SECOND]`; prints
+//! one JSON object.
+//!
+//! Without a rate every connection sends its next batch when the last one is answered: this finds
+//! the most that a server takes. With a rate the loop is open: a batch has a moment at which it is
+//! due, whatever became of the ones before, and its wait is counted from then, so a server that
+//! stands still for a second shows it in every batch that was due in that second.
+//!
+//! The body is rendered once; only event ids change between two sends, written in place, and all
+//! connections share one thread: the generator runs on the machine it measures, and says itself how
+//! much of it it took (`cpu_s`).
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::io;
+use std::pin::pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 
 const NAMES: [&str; 3] = ["page_viewed", "added_to_cart", "purchased"];
 
-fn main() -> anyhow::Result<()> {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [address, key, batch, connections, seconds] = arguments.as_slice() else {
-        bail!("usage: load ADDRESS WRITE_KEY EVENTS_PER_BATCH CONNECTIONS SECONDS");
+    let (address, key, batch, connections, seconds, rate) = match arguments.as_slice() {
+        [address, key, batch, connections, seconds] => {
+            (address, key, batch, connections, seconds, None)
+        }
+        [address, key, batch, connections, seconds, rate] => {
+            (address, key, batch, connections, seconds, Some(rate.parse::<f64>()?))
+        }
+        _ => bail!(
+            "usage: load ADDRESS WRITE_KEY EVENTS_PER_BATCH CONNECTIONS SECONDS [EVENTS_PER_SECOND]"
+        ),
     };
-    let (batch, connections) = (batch.parse::<usize>()?, connections.parse::<u64>()?);
-    let until = Instant::now() + Duration::from_secs(seconds.parse()?);
+    let (batch, connections) = (batch.parse::<usize>()?, connections.parse::<u32>()?);
     let from = Instant::now();
-    let runs = std::thread::scope(|scope| {
-        let start =
-            |connection| scope.spawn(move || send_until(address, key, batch, connection, until));
-        let senders: Vec<_> = (0..connections).map(start).collect();
-        let ends =
-            senders.into_iter().map(|sender| sender.join().expect("a sender does not panic"));
-        ends.collect::<anyhow::Result<Vec<_>>>()
-    })?;
+    let until = from + Duration::from_secs(seconds.parse()?);
+    let senders: Vec<_> = (0..connections)
+        .map(|connection| {
+            let request = Request::new(address, key, batch, connection.into());
+            // Connections take turns: together they have the rate.
+            let pace = rate.map(|rate| {
+                let every = Duration::from_secs_f64(batch as f64 / rate);
+                Pace { due: from + every * connection, every: every * connections }
+            });
+            tokio::spawn(send_until(address.clone(), request, pace, until))
+        })
+        .collect();
+    let mut waits = Vec::new();
+    for sender in senders {
+        waits.extend(sender.await??);
+    }
     let took = from.elapsed().as_secs_f64();
-    let mut waits: Vec<_> = runs.into_iter().flatten().collect();
     ensure!(!waits.is_empty(), "no answer came in time");
     waits.sort();
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     let report = json!({
         "requests": waits.len(),
         "events_per_s": (waits.len() * batch) as f64 / took,
-        "p50_ms": at(0.5), "p99_ms": at(0.99),
+        "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0),
+        "cpu_s": cpu_seconds()?,
     });
     println!("{report}");
     Ok(())
 }
 
+/// When an open loop sends.
+struct Pace {
+    due: Instant,
+    every: Duration,
+}
+
 /// One connection's work; how long each answer took.
-fn send_until(
-    address: &str,
-    key: &str,
-    batch: usize,
-    connection: u64,
+async fn send_until(
+    address: String,
+    mut request: Request,
+    mut pace: Option<Pace>,
     until: Instant,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut request = Request::new(address, key, batch, connection);
-    let mut stream = TcpStream::connect(address)?;
+    let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut answers = BufReader::new(stream.try_clone()?);
+    let mut answer = Answer::default();
     let mut waits = Vec::new();
-    while Instant::now() < until {
-        let bytes = request.next();
-        let from = Instant::now();
-        stream.write_all(bytes)?;
-        read_answer(&mut answers)?;
+    loop {
+        let from = match &mut pace {
+            None => Instant::now(),
+            Some(pace) => {
+                let due = pace.due;
+                pace.due += pace.every;
+                sleep_until(due).await;
+                due
+            }
+        };
+        if from >= until {
+            return Ok(waits);
+        }
+        stream.write_all(request.next()).await?;
+        answer.read(&mut stream).await?;
         waits.push(from.elapsed());
     }
-    Ok(waits)
 }
 
 /// A rendered request whose event ids are renewed before each send.
@@ -110,43 +150,65 @@ impl Request {
     /// The 48 bits of time are the same for the whole run; what follows counts.
     fn stamp(&mut self, now_ms: u64) {
         let time = format!("{now_ms:012x}");
-        for at in &self.ids {
+        for (index, at) in self.ids.iter().enumerate() {
             self.bytes[*at..at + 8].copy_from_slice(&time.as_bytes()[..8]);
             self.bytes[at + 9..at + 13].copy_from_slice(&time.as_bytes()[8..]);
+            let place = format!("{:03x}{:03x}", self.connection & 0xfff, index);
+            self.bytes[at + 15..at + 18].copy_from_slice(&place.as_bytes()[..3]);
+            self.bytes[at + 20..at + 23].copy_from_slice(&place.as_bytes()[3..6]);
         }
     }
 
     fn next(&mut self) -> &[u8] {
         self.sent += 1;
-        for (index, at) in self.ids.iter().enumerate() {
-            let rest = format!("{:03x}{:03x}{:012x}", self.connection & 0xfff, index, self.sent);
-            self.bytes[at + 15..at + 18].copy_from_slice(&rest.as_bytes()[..3]);
-            self.bytes[at + 20..at + 23].copy_from_slice(&rest.as_bytes()[3..6]);
-            self.bytes[at + 24..at + 36].copy_from_slice(&rest.as_bytes()[6..]);
+        let count = format!("{:012x}", self.sent);
+        for at in &self.ids {
+            self.bytes[at + 24..at + 36].copy_from_slice(count.as_bytes());
         }
         &self.bytes
     }
 }
 
-/// Read one answer to its end; anything but 200 is an error.
-fn read_answer(answers: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
-    let (mut line, mut length, mut status) = (String::new(), 0, String::new());
-    loop {
-        line.clear();
-        ensure!(answers.read_line(&mut line)? > 0, "the server closed the connection");
-        let header = line.trim_end().to_ascii_lowercase();
-        if status.is_empty() {
-            status = header;
-        } else if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().context("a length is a number")?;
-        } else if header.is_empty() {
-            break;
+/// The bytes of an answer, as far as they have come.
+#[derive(Default)]
+struct Answer {
+    bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// Read one answer to its end; anything but 200, and any refused event, is an error.
+    async fn read(&mut self, stream: &mut TcpStream) -> anyhow::Result<()> {
+        const LENGTH: &[u8] = b"content-length: ";
+        self.bytes.clear();
+        let mut whole = None;
+        while whole.is_none_or(|whole| self.bytes.len() < whole) {
+            let count = pin!(stream.read_buf(&mut self.bytes)).await?;
+            ensure!(count > 0, io::Error::from(io::ErrorKind::UnexpectedEof));
+            if let (None, Some(end)) = (whole, find(&self.bytes, b"\r\n\r\n")) {
+                let head = &self.bytes[..end];
+                let at = find(head, LENGTH).context("an answer says its length")? + LENGTH.len();
+                let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
+                let length =
+                    digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
+                whole = Some(end + 4 + length);
+            }
         }
+        let ok = self.bytes.starts_with(b"HTTP/1.1 200") && find(&self.bytes, br#""i":"#).is_none();
+        ensure!(ok, "the server refused: {}", String::from_utf8_lossy(&self.bytes));
+        Ok(())
     }
-    let mut body = vec![0; length];
-    answers.read_exact(&mut body)?;
-    let text = String::from_utf8_lossy(&body);
-    ensure!(status.contains(" 200"), "the server answered {status}: {text}");
-    ensure!(!text.contains(r#""i":"#), "the server refused events: {text}");
-    Ok(())
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+/// What this process has used of the machine, user and system together.
+fn cpu_seconds() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Behind the name, which may hold anything: `utime` and `stime` are fields 14 and 15 of all, in
+    // ticks of 1/100 s.
+    let (_, fields) = stat.rsplit_once(')').context("the name is in parentheses")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }

@@ -1,4 +1,5 @@
-//! Ingest: events a second into the collector, as a share of what a bare server takes.
+//! Ingest: events a second into the collector, as a share of what a bare server takes, and how long
+//! answers take at half of it, with batches sent when they are due whatever became of those before.
 
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::shell::{Running, quiet, step};
 
 /// The best of these many turns.
 const TURNS: usize = 3;
+/// The length of one load.
+const LOAD_SECONDS: u32 = 5;
 
 /// Measure; the lines to print.
 ///
@@ -29,8 +32,8 @@ pub(super) fn ingest(binary: &Path, folder: &Path) -> anyhow::Result<Vec<String>
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         step(&format!("ingest, {name}"), || {
             for _ in 0..TURNS {
-                ours.push(load(&collector.address, &project, batch)?);
-                theirs.push(load(&address, &project, batch)?);
+                ours.push(load(&collector.address, &project, batch, None)?);
+                theirs.push(load(&address, &project, batch, None)?);
             }
             Ok(())
         })?;
@@ -47,6 +50,14 @@ pub(super) fn ingest(binary: &Path, folder: &Path) -> anyhow::Result<Vec<String>
             wait(&ours, "p50_ms"), wait(&theirs, "p50_ms"), wait(&ours, "p99_ms"), wait(&theirs, "p99_ms"),
         ));
         drop(bare);
+        let half = step(&format!("ingest, {name}, at half of the most"), || {
+            load(&collector.address, &project, batch, Some(ours_rate / 2.0))
+        })?;
+        let number = |field: &str| half[field].as_f64().unwrap_or(f64::NAN);
+        lines.push(format!(
+            "  {:<16}         (at {:.0} events/s: p50 {:.1} ms, p99 {:.1}, slowest {:.1}; the generator took {:.1} of {LOAD_SECONDS} CPU seconds)",
+            "", number("events_per_s"), number("p50_ms"), number("p99_ms"), number("max_ms"), number("cpu_s"),
+        ));
     }
     Ok(lines)
 }
@@ -57,9 +68,11 @@ fn bare_server() -> anyhow::Result<(Running, String)> {
     Ok((process, address.to_owned()))
 }
 
-/// Five seconds of load; what the generator measured.
-fn load(address: &str, project: &Value, batch: &str) -> anyhow::Result<Value> {
+/// Some seconds of load, as much as is answered or at a rate; what the generator measured.
+fn load(address: &str, project: &Value, batch: &str, rate: Option<f64>) -> anyhow::Result<Value> {
     let key = project["write_key"].as_str().context("a project has a write key")?;
-    let printed = quiet(tool("load").args([address, key, batch, "16", "5"]))?;
-    Ok(serde_json::from_str(&printed)?)
+    let mut load = tool("load");
+    load.args([address, key, batch, "16"]).arg(LOAD_SECONDS.to_string());
+    load.args(rate.map(|rate| rate.to_string()));
+    Ok(serde_json::from_str(&quiet(&mut load)?)?)
 }
