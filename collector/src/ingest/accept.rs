@@ -289,6 +289,16 @@ mod tests {
         assert!(!accepted.refused[0].raw.contains("ann@"), "{}", accepted.refused[0].raw);
     }
 
+    /// Clocks are corrected, ids are not: one made by a wrong clock says nothing about the event.
+    #[rstest]
+    #[case::of_1997("00c9b1a5-4000-7da0-9d12-b3f82d8397c8")]
+    #[case::of_the_year_10889("ffffffff-ffff-7da0-9d12-b3f82d8397c8")]
+    fn the_day_inside_an_id_is_no_reason_to_refuse(#[case] id: &str) {
+        let fields = format!(r#"{{"id":"{id}","name":"opened","at":{NOW}}}"#);
+        let accepted = accept_events(&fields, Trust::Page);
+        assert_eq!(accepted.rows.len(), 1, "{:?}", accepted.rejected);
+    }
+
     #[test]
     fn a_server_may_send_raw_ids_and_they_end_here() {
         let accepted = accept_events(&event(r#","user_id":"ann@example.org""#), Trust::Server);

@@ -157,7 +157,7 @@ fn an_event_may_be_a_month_late(#[case] shift_ms: i64, #[case] code: Option<&str
 }
 
 #[test]
-fn an_event_that_claims_to_be_from_the_future_counts_as_now() {
+fn an_event_from_the_future_is_refused_and_kept_in_the_quarantine() {
     let collector = TestCollector::start();
     let project = collector.project("shop");
     let (_, mut random) = seeded("delivery");
@@ -165,8 +165,11 @@ fn an_event_that_claims_to_be_from_the_future_counts_as_now() {
 
     let receipt = collector.send(&project, &[event]).json();
 
-    assert_eq!(counts(&receipt), (1, 0, 0), "{receipt}");
-    assert_eq!(total(&collector, &project, "viewed"), 1, "before 2035, so at its arrival");
+    assert_eq!(counts(&receipt), (0, 0, 1), "{receipt}");
+    assert_eq!(receipt["rejected"][0]["code"], "in_future");
+    let metrics = collector.get(&project, "/metrics").text;
+    let counted = "tallymark_events_refused_total{code=\"in_future\"} 1";
+    assert!(metrics.contains(counted), "every loss is counted: {metrics}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod backup;
 mod cdnow;
+mod client_clocks;
 mod clock;
 mod crash;
 mod delivery;
