@@ -94,6 +94,10 @@ pub struct Answered {
     pub definition: Value,
     /// Whether late events may no longer change it.
     pub complete: bool,
+    /// Days (UTC) of the range that got events more than 72 hours after they had ended: what was
+    /// said of them before may have been less.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restated: Vec<String>,
     /// Rows looked at, before any filter.
     pub rows_scanned: u64,
     /// From the question to the answer, waiting included.
@@ -184,17 +188,18 @@ impl App {
         let store = Arc::clone(&self.store);
         let project_id = project.id;
         let facts = Facts { now_ms: context.now_ms };
-        let (answer, rows_scanned, definition) = tokio::task::spawn_blocking(move || {
+        let (answer, restated, rows_scanned, definition) = tokio::task::spawn_blocking(move || {
             // The permits live as long as the work does, even when nobody waits for it any more.
             let _permits = (admitted, running);
             let mut rows_scanned = 0;
             let snapshot = store.snapshot();
+            let restated = restated(&store, project_id, &question.definition)?;
             let answer = question.ask(&facts, |analysis| {
                 let asked = snapshot.ask(project_id, analysis)?;
                 rows_scanned += asked.rows_scanned;
                 Ok::<_, ApiError>(asked.partial)
             })?;
-            Ok::<_, ApiError>((answer, rows_scanned, question.definition))
+            Ok::<_, ApiError>((answer, restated, rows_scanned, question.definition))
         })
         .await??;
         let elapsed = began.elapsed();
@@ -203,6 +208,7 @@ impl App {
         Ok(Answered {
             definition,
             complete: answer.complete,
+            restated,
             rows_scanned,
             elapsed_ms: elapsed.as_secs_f64() * 1e3,
             body: answer.body,
@@ -235,6 +241,16 @@ impl App {
         let make = || Arc::new(ServerHasher::new(self.pepper.bytes(), project));
         Arc::clone(hashers.entry(project).or_insert_with(make))
     }
+}
+
+/// The restated days of a question's range, as its definition says it.
+fn restated(store: &Store, project: u32, definition: &Value) -> Result<Vec<String>, ApiError> {
+    let instant = |field: &str| definition[field].as_str()?.parse::<jiff::Timestamp>().ok();
+    let (Some(from), Some(to)) = (instant("from"), instant("to")) else { return Ok(Vec::new()) };
+    let days = store.restated(project, from.as_millisecond(), to.as_millisecond())?;
+    let epoch = jiff::civil::date(1970, 1, 1);
+    let date = |day: i32| epoch.checked_add(jiff::Span::new().try_days(day).ok()?).ok();
+    Ok(days.into_iter().filter_map(date).map(|date| date.to_string()).collect())
 }
 
 impl Deref for App {

@@ -8,6 +8,8 @@
 //! Deliberately elsewhere: projects and keys (`meta`), so that the event store can be moved or
 //! restored without them.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 use tallymark_store::{
-    Catalog, CatalogChange, CatalogError, CatalogState, RefusedRow, Schema, SchemaDelta, SegmentId,
-    SegmentMeta, TypeCounts,
+    Catalog, CatalogChange, CatalogError, CatalogState, RefusedRow, RestatedDay, Schema,
+    SchemaDelta, SegmentId, SegmentMeta, TypeCounts,
 };
 use tokio::runtime::Handle;
 
@@ -126,6 +128,7 @@ impl Catalog for SqliteCatalog {
             write_refused(&mut tx, &change.refused).await?;
             write_schema(&mut tx, &change.schema).await?;
             write_usage(&mut tx, change).await?;
+            write_restated(&mut tx, &change.restated).await?;
             tx.commit().await
         })
     }
@@ -150,6 +153,20 @@ impl Catalog for SqliteCatalog {
                 })
             };
             rows.into_iter().map(refused).collect()
+        })
+    }
+
+    fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
+        self.wait(async {
+            let days: Vec<i32> = sqlx::query_scalar(
+                "SELECT day FROM restated WHERE project = $1 AND day >= $2 AND day < $3",
+            )
+            .bind(project)
+            .bind(days.start)
+            .bind(days.end)
+            .fetch_all(&self.pool)
+            .await?;
+            Ok(days.into_iter().collect())
         })
     }
 
@@ -309,6 +326,17 @@ async fn write_usage(tx: &mut Tx, change: &CatalogChange) -> Result<(), sqlx::Er
     Ok(())
 }
 
+async fn write_restated(tx: &mut Tx, days: &[RestatedDay]) -> Result<(), sqlx::Error> {
+    for day in days {
+        sqlx::query("INSERT INTO restated (project, day) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(day.project)
+            .bind(day.day)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
 fn read_segment(row: &SqliteRow) -> Result<SegmentMeta, sqlx::Error> {
     Ok(SegmentMeta {
         id: SegmentId(unsigned(row, "id")?),
@@ -435,6 +463,20 @@ mod tests {
             assert_eq!(schema.events["a"].count, 6);
             assert_eq!(schema.events["a"].properties["plan"].types.texts, 4);
             assert!(catalog.schema(2).unwrap().events.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_restated_day_is_kept_once_and_per_project() {
+        with_catalog(|catalog| {
+            let day = |project, day| RestatedDay { project, day };
+            let restated = vec![day(1, 20_000), day(1, 20_002), day(2, 20_001)];
+            let change = CatalogChange { restated, ..CatalogChange::default() };
+            catalog.commit(&change).unwrap();
+            catalog.commit(&change).unwrap();
+            let found = |days| catalog.restated(1, days).unwrap();
+            assert_eq!(found(i32::MIN..i32::MAX), BTreeSet::from([20_000, 20_002]));
+            assert_eq!(found(20_000..20_002), BTreeSet::from([20_000]));
         });
     }
 

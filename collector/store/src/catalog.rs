@@ -9,10 +9,14 @@
 //! Deliberately elsewhere: SQL. The collector implements [`Catalog`] on SQLite; [`MemoryCatalog`]
 //! is for tests of this crate and for programs that keep nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use tallymark_analysis::answer::LATENESS_MS;
+
 use crate::error::CatalogError;
+use crate::row::Row;
 use crate::schema::{Schema, SchemaDelta};
 
 /// Where the truth about segments is kept. Called from the store's own threads, and blocking.
@@ -44,6 +48,13 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// [`CatalogError`] with what the database said.
     fn schema(&self, project: u32) -> Result<Schema, CatalogError>;
+
+    /// Which of these days (since 1970-01-01, end excluded) of a project were changed after they
+    /// were closed.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with what the database said.
+    fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError>;
 }
 
 /// What the catalog knows at start.
@@ -70,6 +81,8 @@ pub struct CatalogChange {
     pub schema: Vec<SchemaDelta>,
     /// Counters of those frames.
     pub usage: Vec<UsageDelta>,
+    /// Days that those frames changed after they were closed.
+    pub restated: Vec<RestatedDay>,
 }
 
 /// Number of a segment; never used twice while its file exists.
@@ -136,6 +149,38 @@ pub struct RefusedRow {
     pub raw: Box<str>,
 }
 
+/// A day that got events after it was closed: see [`RestatedDay::of`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RestatedDay {
+    /// The tenant.
+    pub project: u32,
+    /// Days since 1970-01-01, UTC.
+    pub day: i32,
+}
+
+impl RestatedDay {
+    /// The day that this row changes after figures of it were called complete: it arrived more than
+    /// [`LATENESS_MS`] after the day's end.
+    pub(crate) fn of(row: &Row) -> Option<Self> {
+        // Nearly always decided by this.
+        if row.received_ms.saturating_sub(row.ts_ms) <= LATENESS_MS {
+            return None;
+        }
+        let day = day_of(row.ts_ms);
+        let end_ms = (i64::from(day) + 1).saturating_mul(DAY_MS);
+        let is_late = row.received_ms.saturating_sub(end_ms) > LATENESS_MS;
+        is_late.then_some(Self { project: row.project, day })
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The day of a time, since 1970-01-01, UTC.
+pub(crate) fn day_of(ts_ms: i64) -> i32 {
+    let day = ts_ms.div_euclid(DAY_MS);
+    i32::try_from(day).unwrap_or(if day < 0 { i32::MIN } else { i32::MAX })
+}
+
 /// What a project stored in one hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageDelta {
@@ -182,6 +227,7 @@ struct Tables {
     refused: Vec<RefusedRow>,
     schema: BTreeMap<u32, Schema>,
     usage: BTreeMap<(u32, i64, UsageKind), (u64, u64)>,
+    restated: BTreeSet<RestatedDay>,
 }
 
 impl MemoryCatalog {
@@ -227,6 +273,7 @@ impl Catalog for MemoryCatalog {
             let sum = tables.usage.entry(key).or_default();
             *sum = (sum.0 + delta.count, sum.1 + delta.bytes);
         }
+        tables.restated.extend(&change.restated);
         Ok(())
     }
 
@@ -236,7 +283,36 @@ impl Catalog for MemoryCatalog {
         Ok(newest_first.take(limit).cloned().collect())
     }
 
+    fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
+        let day = |day| RestatedDay { project, day };
+        let tables = self.lock();
+        Ok(tables.restated.range(day(days.start)..day(days.end)).map(|day| day.day).collect())
+    }
+
     fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
         Ok(self.lock().schema.get(&project).cloned().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::any_row;
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::at_once(0, 0, None)]
+    #[case::as_late_as_a_day_stays_open(0, DAY_MS + LATENESS_MS, None)]
+    #[case::a_millisecond_later(0, DAY_MS + LATENESS_MS + 1, Some(0))]
+    #[case::the_last_moment_of_a_day(DAY_MS - 1, DAY_MS + LATENESS_MS + 1, Some(0))]
+    #[case::the_first_of_the_next(DAY_MS, DAY_MS + LATENESS_MS + 1, None)]
+    #[case::before_1970(-1, LATENESS_MS + 1, Some(-1))]
+    #[case::a_clock_beyond_all_calendars(i64::MIN, i64::MAX, Some(i32::MIN))]
+    fn a_row_restates(#[case] ts_ms: i64, #[case] received_ms: i64, #[case] day: Option<i32>) {
+        let row = any_row().new_tree(&mut TestRunner::deterministic()).unwrap().current();
+        let row = Row { project: 7, ts_ms, received_ms, ..row };
+        assert_eq!(RestatedDay::of(&row), day.map(|day| RestatedDay { project: 7, day }));
     }
 }

@@ -32,8 +32,8 @@ mod week;
 mod writer;
 
 pub use catalog::{
-    Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, SegmentId, SegmentMeta,
-    UsageDelta, UsageKind,
+    Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, RestatedDay, SegmentId,
+    SegmentMeta, UsageDelta, UsageKind,
 };
 pub use error::{AppendError, CatalogError, FlushError, OpenError, ScanError};
 pub use files::{HeldCatalog, StoreFile, StoreFiles};

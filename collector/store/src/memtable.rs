@@ -10,7 +10,7 @@
 //!
 //! Invariant: a reader sees whole groups, and all groups up to one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
@@ -19,7 +19,7 @@ use tallymark_protocol::uuid7;
 use crate::block::{
     Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder, session_number,
 };
-use crate::catalog::RefusedRow;
+use crate::catalog::{RefusedRow, RestatedDay};
 use crate::error::ScanError;
 use crate::options::Zones;
 use crate::presence::{self, Stored};
@@ -39,6 +39,7 @@ pub(crate) struct Memtable {
     /// The first so many chunks of the tail, sorted for a question.
     tail_sorted: Option<(usize, Arc<MemRun>)>,
     refused: Vec<RefusedRow>,
+    restated: Arc<BTreeSet<RestatedDay>>,
     rows: usize,
     bytes: usize,
 }
@@ -65,6 +66,12 @@ impl Memtable {
         self.bytes += rows_bytes(&rows);
         self.bytes += refused.iter().map(refused_bytes).sum::<usize>();
         self.rows += rows.len();
+        let restated = rows.iter().filter_map(RestatedDay::of);
+        restated.for_each(|day| {
+            if !self.restated.contains(&day) {
+                Arc::make_mut(&mut self.restated).insert(day);
+            }
+        });
         self.refused.extend(refused);
         if !rows.is_empty() {
             self.tail_rows += rows.len();
@@ -97,6 +104,7 @@ impl Memtable {
             runs: self.runs.clone(),
             tail: self.tail.clone(),
             sorted: sorted.map(|(_, run)| run),
+            restated: Arc::clone(&self.restated),
         }
     }
 
@@ -115,6 +123,8 @@ pub(crate) struct MemView {
     pub tail: Vec<Arc<Vec<Row>>>,
     /// The tail as a run, if somebody made it before.
     pub sorted: Option<Arc<MemRun>>,
+    /// Days that its rows change after they were closed.
+    pub restated: Arc<BTreeSet<RestatedDay>>,
 }
 
 impl MemView {

@@ -4,6 +4,7 @@
 //!
 //! Deliberately elsewhere: opening (`open`), the threads (`writer`, `keeper`), reading (`driver`).
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tallymark_analysis::kernel::{Analysis, Partial};
 
-use crate::catalog::{Catalog, RefusedRow};
+use crate::catalog::{Catalog, RefusedRow, day_of};
 use crate::disk::Lock;
 use crate::driver::{self, Limits};
 use crate::error::{AppendError, FlushError, OpenError, ScanError};
@@ -179,6 +180,31 @@ impl Store {
         let deltas = counter.deltas();
         deltas.iter().filter(|delta| delta.project == project).for_each(|delta| schema.add(delta));
         Ok(schema)
+    }
+
+    /// The days (since 1970-01-01, UTC) that overlap a range of event times, `to_ms` excluded, and
+    /// got events more than 72 hours after they had ended.
+    ///
+    /// # Errors
+    /// [`ScanError`] when the catalog cannot be read.
+    pub fn restated(
+        &self,
+        project: u32,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<BTreeSet<i32>, ScanError> {
+        if from_ms >= to_ms {
+            return Ok(BTreeSet::new());
+        }
+        let days = day_of(from_ms)..day_of(to_ms - 1).saturating_add(1);
+        // What is in memory first: it can only move to the catalog meanwhile.
+        let view = self.shared.view();
+        let frozen = view.frozen.as_ref().map(|frozen| &*frozen.rows.restated);
+        let in_memory = frozen.into_iter().chain([&*view.active.restated]).flatten();
+        let in_memory = in_memory.filter(|day| day.project == project && days.contains(&day.day));
+        let mut restated: BTreeSet<i32> = in_memory.map(|day| day.day).collect();
+        restated.extend(self.shared.catalog.restated(project, days)?);
+        Ok(restated)
     }
 
     /// The newest refused rows of a project, newest first.

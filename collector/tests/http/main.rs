@@ -547,3 +547,31 @@ async fn metrics_count_events_and_name_no_tenant() {
     let json = service.get("/metrics?format=json", None).await.json();
     assert_eq!(json["tallymark_store_rows"], 1.0);
 }
+
+#[tokio::test]
+async fn an_answer_names_the_days_that_late_events_changed() {
+    const DAY_MS: i64 = 86_400_000;
+    let service = service().await;
+    let event = |n: u32, at: i64| json!({ "id": format!("01a20217-218f-7da0-9d12-{n:012x}"), "name": "late", "at": at });
+    let ask = async || {
+        let bearer = format!("Bearer {}", service.secret_key);
+        let question =
+            json!({ "from": "2026-11-01", "to": "2026-11-20", "series": [{ "event": "late" }] });
+        let headers = [("authorization", bearer.as_str())];
+        service.post("/v1/query/trend", &headers, question.to_string()).await.json()
+    };
+    // 2026-11-17 ended two and a half days ago and is open; 2026-11-12 is closed.
+    let receipt = service.batch(json!([event(1, NOW - 3 * DAY_MS - DAY_MS / 2)])).await.json();
+    assert_eq!(receipt["ok"], 1, "{receipt}");
+    let answer = ask().await;
+    assert_eq!(
+        (&answer["restated"], &answer["complete"]),
+        (&Value::Null, &json!(false)),
+        "{answer}"
+    );
+
+    service.batch(json!([event(2, NOW - 10 * DAY_MS)])).await;
+    assert_eq!(ask().await["restated"], json!(["2026-11-12"]));
+    service.app.blocking(|app| Ok(app.store.flush())).await.unwrap().unwrap();
+    assert_eq!(ask().await["restated"], json!(["2026-11-12"]), "and from the catalog");
+}

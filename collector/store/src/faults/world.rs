@@ -5,7 +5,7 @@
 //! keeper's work.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +72,10 @@ impl Catalog for SimCatalog {
 
     fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
         self.tables.schema(project)
+    }
+
+    fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
+        self.tables.restated(project, days)
     }
 }
 

@@ -30,6 +30,7 @@ impl Keeper {
             refused: frozen.refused.clone(),
             schema: schema.deltas(),
             usage: usage(&frozen),
+            restated: frozen.rows.restated.iter().copied().collect(),
         };
         let mut gone = Vec::new();
         self.commit(change, |live| {
@@ -72,7 +73,7 @@ impl Keeper {
 
         // Sort the tail outside the lock, then show the sorted form to questions.
         if let Some(tail) = rows.sorted_tail() {
-            rows = MemView { runs: rows.runs, tail: Vec::new(), sorted: None };
+            rows = MemView { tail: Vec::new(), sorted: None, ..rows };
             rows.runs.push(tail);
         }
         let frozen = Arc::new(Frozen { rows, refused, seq });

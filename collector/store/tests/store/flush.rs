@@ -1,13 +1,15 @@
 //! Flushes and merges: what is on disk, and what a failure in between leaves.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tallymark_store::{
     Append, Catalog, CatalogChange, CatalogError, CatalogState, MemoryCatalog, OpenError,
-    RefusedRow, Schema, Store, StoreOptions, UsageKind,
+    RefusedRow, Row, Schema, Store, StoreOptions, UsageKind,
 };
 
 use crate::support::{all_rows, append, append_rows, open, options, row, sorted, temp_dir};
@@ -41,6 +43,9 @@ impl Catalog for Flaky {
     }
     fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
         self.inner.schema(project)
+    }
+    fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
+        self.inner.restated(project, days)
     }
 }
 
@@ -211,6 +216,32 @@ fn a_segment_that_is_missing_or_changed_is_named() {
     }
     fs::write(&file, bytes).unwrap();
     assert_eq!(open(dir.path(), &catalog).stats().rows, 1);
+}
+
+/// Rows that come after their day was closed name it, from memory and from the catalog alike.
+#[test]
+fn a_day_that_gets_rows_after_it_was_closed_is_restated() {
+    const DAY_MS: i64 = 86_400_000;
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let late = |day: i64, n| Row { received_ms: (day + 5) * DAY_MS, ..row(1, 1, day * DAY_MS, n) };
+    let store = open(dir.path(), &catalog);
+    append_rows(&store, vec![late(20_000, 1), row(1, 1, 20_001 * DAY_MS, 2), late(20_003, 3)]);
+    let restated = |store: &Store, from: i64, to: i64| store.restated(1, from, to).unwrap();
+    let all = BTreeSet::from([20_000, 20_003]);
+    assert_eq!(restated(&store, 0, i64::MAX), all);
+    assert!(store.restated(2, 0, i64::MAX).unwrap().is_empty(), "another project");
+    store.flush().unwrap();
+    append_rows(&store, vec![late(20_000, 4)]);
+    assert_eq!(restated(&store, 0, i64::MAX), all);
+    // The end of a range is not in it, and one that ends within a day has the day.
+    assert!(restated(&store, 20_001 * DAY_MS, 20_003 * DAY_MS).is_empty());
+    assert_eq!(
+        restated(&store, 20_003 * DAY_MS - 1, 20_003 * DAY_MS + 1),
+        BTreeSet::from([20_003])
+    );
+    drop(store);
+    assert_eq!(restated(&open(dir.path(), &catalog), 0, i64::MAX), all, "replayed");
 }
 
 #[test]
