@@ -107,6 +107,8 @@ pub struct Answered {
     pub body: AnswerBody,
 }
 
+/// What a known event id takes in memory, about: 9 bytes in a table that is between half and full.
+const DEDUPE_ID_BYTES: u64 = 20;
 /// With 1 MiB on the wire and 1 MiB unpacked each: 64 MiB.
 const LARGE_BODIES_MAX: usize = 32;
 /// Exports over HTTP at one time: each holds a thread as long as its reader likes.
@@ -130,6 +132,9 @@ impl App {
         };
         let options = StoreOptions {
             zones,
+            queue_bytes: usize::try_from(config.queue_bytes).unwrap_or(usize::MAX),
+            dedupe_ids: usize::try_from(config.dedupe_bytes / DEDUPE_ID_BYTES)
+                .unwrap_or(usize::MAX),
             memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
             flush_after_ms: config.flush_interval_ms,
             wal_file_bytes: config.log_file_bytes,

@@ -132,6 +132,10 @@ settings! {
     query_concurrency: u32 = "2", 1 ..= 256;
     /// Questions waiting; more are answered 503 with Retry-After.
     query_waiting: u32 = "16", 0 ..= 10_000;
+    /// Events that wait to be written, in bytes; more are answered 503 with Retry-After.
+    queue_bytes: u64 = "33554432", 1_048_576 ..= 17_179_869_184;
+    /// Memory for the ids of known events, in bytes; beyond it duplicates are found on the disk.
+    dedupe_bytes: u64 = "150000000", 1_000_000 ..= 1_099_511_627_776;
     /// Events in memory before they are written as a segment, in bytes.
     memtable_bytes: u64 = "134217728", 1_048_576 ..= 17_179_869_184;
     /// Length of a log file in bytes, set aside when it is made, so that a full disk shows early.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use hashbrown::HashSet;
 
 use crate::catalog::{Catalog, CatalogState, SegmentMeta};
-use crate::dedupe::Dedupe;
+use crate::dedupe::{Dedupe, Room};
 use crate::disk::{Disk, Lock, RealDisk};
 use crate::error::OpenError;
 use crate::keeper::Keeper;
@@ -112,7 +112,11 @@ pub(crate) fn open_on(
         ..Live::default()
     };
     let log = Log::new(folders.clone(), &options, recovered.next_seq);
-    let dedupe = Dedupe::new(options.dedupe_ids);
+    let dedupe = Dedupe::new(Room {
+        ids_max: options.dedupe_ids,
+        disk: Arc::clone(&folders.disk),
+        tmp: folders.tmp.clone(),
+    });
     let shared = Arc::new(Shared::new(options, catalog, cache, live));
     shared.counters.wal_cut_bytes.store(recovered.cut_bytes, Ordering::Relaxed);
 

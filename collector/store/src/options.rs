@@ -37,8 +37,9 @@ pub struct StoreOptions {
     /// segments of different size classes are merged too, because every segment that a person is in
     /// costs each question a little.
     pub merge_idle_ms: u64,
-    /// Event ids (as 8-byte fingerprints, about 18 bytes each in memory) kept for finding
-    /// duplicates. Days that do not fit are read from the segments again when they are needed.
+    /// Event ids (as 8-byte fingerprints, about 20 bytes each in memory) kept for finding
+    /// duplicates. Days that are not in use and do not fit are read from the segments again when
+    /// they are needed; of a day in use, what does not fit goes to a file, 8 bytes each.
     pub dedupe_ids: usize,
     /// Bytes of decoded columns kept between questions; 0 keeps nothing.
     pub cache_bytes: usize,
@@ -97,7 +98,7 @@ impl StoreOptions {
             group_rows: 128 << 10,
             merge_fan_in: 8,
             merge_idle_ms: 10 * 60 * 1000,
-            dedupe_ids: 14_000_000,
+            dedupe_ids: 7_500_000,
             cache_bytes: 768 << 20,
             question_bytes: 256 << 20,
             zones: Zones::new(|_| "UTC".into()),

@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing of a group that could not be written is applied, known or answered `Ok`.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -86,14 +87,13 @@ impl Writer {
             Vec::with_capacity(group.iter().map(|waiting| waiting.batch.rows.len()).sum());
         let mut refused: Vec<RefusedRow> = Vec::new();
         for Waiting { batch, done, .. } in group {
-            if let Err(error) = self.load_buckets(&batch.rows) {
-                let error = AppendError::Io(Arc::new(std::io::Error::other(error)));
-                done(Err(error));
-                continue;
-            }
-            let is_duplicate =
-                |row: &Row| !self.dedupe.stage(&mut staged, row.project, row.event_id);
-            let duplicate: Vec<bool> = batch.rows.iter().map(is_duplicate).collect();
+            let duplicate = match self.duplicates(&mut staged, &batch.rows) {
+                Ok(duplicate) => duplicate,
+                Err(error) => {
+                    done(Err(error));
+                    continue;
+                }
+            };
             let is_new = duplicate.iter().map(|is_duplicate| !is_duplicate);
             rows.extend(
                 batch
@@ -121,6 +121,19 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Which rows of a batch were stored before, or are in this group already. The others are staged.
+    fn duplicates(&mut self, staged: &mut Staged, rows: &[Row]) -> Result<Vec<bool>, AppendError> {
+        let failed = |error: io::Error| AppendError::Io(Arc::new(error));
+        self.load_buckets(rows).map_err(|error| failed(io::Error::other(error)))?;
+        let known = rows.iter().map(|row| self.dedupe.knows(row.project, row.event_id));
+        let mut duplicate = known.collect::<io::Result<Vec<_>>>().map_err(failed)?;
+        // From here on nothing fails: what is staged is in the group.
+        for (row, duplicate) in rows.iter().zip(&mut duplicate) {
+            *duplicate = *duplicate || !staged.add(row.project, row.event_id);
+        }
+        Ok(duplicate)
     }
 
     /// See to it that the ids of every day in the batch are in memory.

@@ -218,6 +218,32 @@ fn a_segment_that_is_missing_or_changed_is_named() {
     assert_eq!(open(dir.path(), &catalog).stats().rows, 1);
 }
 
+/// A day that alone is larger than the bound on ids: the bound holds, and every resend is found.
+#[test]
+fn a_day_of_more_ids_than_fit_is_exact_and_bounded() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let all: Vec<_> = (0..600).map(|n| row(1, n % 3, 20_000 * 86_400_000, n)).collect();
+    let mut store = open(dir.path(), &catalog);
+    let bound = options(dir.path()).dedupe_ids as u64;
+    for (i, chunk) in all.chunks(7).enumerate() {
+        assert_eq!(append_rows(&store, chunk.to_vec()), vec![false; chunk.len()]);
+        assert!(store.stats().dedupe_ids <= bound);
+        if i % 20 == 19 {
+            store.flush().unwrap();
+        }
+    }
+    for _ in 0..2 {
+        for chunk in all.rchunks(9) {
+            assert_eq!(append_rows(&store, chunk.to_vec()), vec![true; chunk.len()]);
+            assert!(store.stats().dedupe_ids <= bound);
+        }
+        drop(store);
+        store = open(dir.path(), &catalog);
+    }
+    assert_eq!(store.stats().rows, 600);
+}
+
 /// Rows that come after their day was closed name it, from memory and from the catalog alike.
 #[test]
 fn a_day_that_gets_rows_after_it_was_closed_is_restated() {

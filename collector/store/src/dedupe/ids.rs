@@ -1,0 +1,119 @@
+//! The fingerprints of one bucket: the newest in memory, more of them on disk (`spill`).
+//!
+//! A bucket has [`PARTS`] parts by the highest bits of the fingerprint. They grow and are spilled one
+//! by one, so that nobody who waits for an answer waits for a whole day's ids to be moved.
+
+use std::io;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::Room;
+use super::spill::{Range, Run, Spill};
+
+const PART_BITS: u32 = 8;
+const PARTS: usize = 1 << PART_BITS;
+
+/// A set of fingerprints.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    parts: Vec<Part>,
+    spill: Option<Spill>,
+    in_memory: usize,
+    /// Fingerprints on disk whose runs have a filter.
+    filtered: usize,
+    /// The group that last used it.
+    pub used: u64,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    hot: HashTable<u64>,
+    runs: Vec<Run>,
+}
+
+impl Ids {
+    /// An empty set.
+    pub(super) fn new(used: u64) -> Self {
+        let parts = std::iter::repeat_with(Part::default).take(PARTS).collect();
+        Self { parts, used, ..Self::default() }
+    }
+
+    /// Fingerprints in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        self.in_memory
+    }
+
+    /// Fingerprints on disk whose runs have a filter.
+    pub(super) fn filtered(&self) -> usize {
+        self.filtered
+    }
+
+    /// Whether it is known.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn contains(&self, print: u64) -> io::Result<bool> {
+        let part = &self.parts[part_of(print)];
+        if part.hot.find(hash(print), |&other| other == print).is_some() {
+            return Ok(true);
+        }
+        let Some(spill) = &self.spill else { return Ok(false) };
+        for run in part.runs.iter().rev() {
+            if spill.contains(run, Range { bits: PART_BITS }, print)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Add one that is not known.
+    pub(super) fn insert(&mut self, print: u64) {
+        let hot = &mut self.parts[part_of(print)].hot;
+        if let Entry::Vacant(slot) =
+            hot.entry(hash(print), |&other| other == print, |&other| hash(other))
+        {
+            slot.insert(print);
+            self.in_memory += 1;
+        }
+    }
+
+    /// Move the fullest part to the disk.
+    ///
+    /// # Errors
+    /// Those of the disk; nothing is moved then.
+    pub(super) fn spill_fullest(&mut self, room: &Room) -> io::Result<()> {
+        let Some(part) = self.parts.iter_mut().max_by_key(|part| part.hot.len()) else {
+            return Ok(());
+        };
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(room.spill()?),
+        };
+        let run = spill.append(part.hot.iter().copied().collect())?;
+        self.in_memory -= run.len();
+        self.filtered += run.len();
+        part.hot.clear();
+        part.runs.push(run);
+        Ok(())
+    }
+
+    /// Give up the filter of the oldest run that has one, in every part.
+    pub(super) fn drop_filters(&mut self) {
+        for part in &mut self.parts {
+            if let Some(run) = part.runs.iter_mut().find(|run| run.has_filter()) {
+                self.filtered -= run.len();
+                run.drop_filter();
+            }
+        }
+    }
+}
+
+fn part_of(print: u64) -> usize {
+    (print >> (64 - PART_BITS)) as usize
+}
+
+/// The table looks at the highest and the lowest bits of a hash; the highest are the same in a part.
+pub(super) fn hash(print: u64) -> u64 {
+    print.rotate_left(32)
+}
