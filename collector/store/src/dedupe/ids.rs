@@ -13,6 +13,8 @@ use super::spill::{Range, Run, Spill};
 
 const PART_BITS: u32 = 8;
 const PARTS: usize = 1 << PART_BITS;
+/// Runs of a part at which small ones are merged: each costs every new id a look at its filter.
+const RUNS_MAX: usize = 8;
 
 /// A set of fingerprints.
 #[derive(Debug, Default)]
@@ -81,7 +83,7 @@ impl Ids {
     /// Move the fullest part to the disk.
     ///
     /// # Errors
-    /// Those of the disk; nothing is moved then.
+    /// Those of the disk; every fingerprint is still found.
     pub(super) fn spill_fullest(&mut self, room: &Room) -> io::Result<()> {
         let Some(part) = self.parts.iter_mut().max_by_key(|part| part.hot.len()) else {
             return Ok(());
@@ -95,17 +97,44 @@ impl Ids {
         self.filtered += run.len();
         part.hot.clear();
         part.runs.push(run);
+        if part.runs.len() < RUNS_MAX {
+            return Ok(());
+        }
+        let small = part.small_runs();
+        let mut prints = Vec::with_capacity(small.iter().map(|&i| part.runs[i].len()).sum());
+        for &i in &small {
+            prints.extend(spill.read(&part.runs[i])?);
+        }
+        let merged = spill.append(prints)?;
+        self.filtered += merged.len();
+        for i in small.into_iter().rev() {
+            let gone = part.runs.remove(i);
+            self.filtered -= if gone.has_filter() { gone.len() } else { 0 };
+        }
+        part.runs.push(merged);
         Ok(())
     }
 
-    /// Give up the filter of the oldest run that has one, in every part.
+    /// Give up the filter of the largest run that has one, in every part.
     pub(super) fn drop_filters(&mut self) {
         for part in &mut self.parts {
-            if let Some(run) = part.runs.iter_mut().find(|run| run.has_filter()) {
+            let filtered = part.runs.iter_mut().filter(|run| run.has_filter());
+            if let Some(run) = filtered.max_by_key(|run| run.len()) {
                 self.filtered -= run.len();
                 run.drop_filter();
             }
         }
+    }
+}
+
+impl Part {
+    /// The runs that are worth a merge: those of less than half the largest one's size, or all. So a
+    /// fingerprint is written a number of times that grows with the logarithm of the part.
+    fn small_runs(&self) -> Vec<usize> {
+        let largest = self.runs.iter().map(Run::len).max().unwrap_or(0);
+        let small: Vec<_> =
+            (0..self.runs.len()).filter(|&i| self.runs[i].len() < largest / 2).collect();
+        if small.len() < 2 { (0..self.runs.len()).collect() } else { small }
     }
 }
 

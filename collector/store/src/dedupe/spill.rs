@@ -8,7 +8,8 @@
 //! oldest are dropped; then each look-up reads, and stays exact.
 //!
 //! The file is not durable and needs not be: what is in it can be read again from the segments. Its
-//! name is removed as soon as it is made, so that it is gone with the process.
+//! name is removed as soon as it is made, so that it is gone with the process. Runs that were merged
+//! stay in it unused; with the merges of `ids` it is seldom longer than three times what it holds.
 
 use std::io;
 use std::path::Path;
@@ -57,6 +58,17 @@ impl Spill {
         let run = Run { offset: self.end, len: prints.len(), filter: Some(Filter::new(&prints)) };
         self.end += bytes.len() as u64;
         Ok(run)
+    }
+
+    /// All fingerprints of a run.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn read(&self, run: &Run) -> io::Result<Vec<u64>> {
+        let mut bytes = vec![0; run.len * PRINT_BYTES];
+        self.file.read_exact_at(&mut bytes, run.offset)?;
+        let (prints, _) = bytes.as_chunks::<PRINT_BYTES>();
+        Ok(prints.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect())
     }
 
     /// Whether a run holds the fingerprint.
