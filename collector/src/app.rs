@@ -142,6 +142,12 @@ impl App {
             query_threads: config.query_threads as usize,
             question_bytes: usize::try_from(config.question_bytes).unwrap_or(usize::MAX),
             cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
+            dedupe_days: config.dedupe_days,
+            month_after_days: config.month_after_days,
+            now_ms: {
+                let clock = clock.clone();
+                Arc::new(move || clock.now_ms())
+            },
             ..StoreOptions::new(folder.root())
         };
         let of_store = Arc::clone(&catalog);

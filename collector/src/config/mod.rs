@@ -128,6 +128,11 @@ settings! {
     question_bytes: u64 = "268435456", 16_777_216 ..= 1_099_511_627_776;
     /// Columns kept in memory between questions, in bytes; 0 keeps none.
     cache_bytes: u64 = "805306368", 0 ..= 1_099_511_627_776;
+    /// Days after its receipt in which a resend of an event is recognised for certain; then its id, the
+    /// largest part of a stored event, is dropped. 0 drops ids with the next merge.
+    dedupe_days: u32 = "31", 0 ..= 36_500;
+    /// Days after the end of a month in which its weeks stay files of their own.
+    month_after_days: u32 = "35", 1 ..= 36_500;
     /// Questions worked on at one time.
     query_concurrency: u32 = "2", 1 ..= 256;
     /// Questions waiting; more are answered 503 with Retry-After.

@@ -290,11 +290,6 @@ impl TextsBuilder {
         Self { texts: Texts { codes: Vec::new(), values }, codes, last: 0 }
     }
 
-    /// Rows pushed.
-    pub(crate) fn len(&self) -> usize {
-        self.texts.codes.len()
-    }
-
     pub(crate) fn push(&mut self, text: Option<&str>) {
         let code = self.code_of(text);
         self.texts.codes.push(code);

@@ -2,6 +2,7 @@
 
 mod block;
 pub mod catalog;
+mod columns;
 mod dedupe;
 mod disk;
 mod driver;
@@ -37,7 +38,7 @@ pub use catalog::{
 };
 pub use error::{AppendError, CatalogError, FlushError, OpenError, ScanError};
 pub use files::{HeldCatalog, StoreFile, StoreFiles};
-pub use options::{Durability, StoreOptions, Zones};
+pub use options::{Durability, NowMs, StoreOptions, Zones};
 pub use row::{Dim, Dims, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};

@@ -20,6 +20,7 @@ use crate::block::{
     Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder, session_number,
 };
 use crate::catalog::{RefusedRow, RestatedDay};
+use crate::columns::{Coded, Columns, Dictionary, Rest};
 use crate::error::ScanError;
 use crate::options::Zones;
 use crate::presence::{self, Stored};
@@ -307,12 +308,6 @@ impl MemRun {
         &self.props[start..self.props_ends[row]]
     }
 
-    /// What the row is sorted by.
-    pub(crate) fn sort_key(&self, row: usize) -> SortKey {
-        let (seq, event_id) = self.order()[row];
-        (self.project[row], self.person[row], self.ts.times().get(row), seq, event_id)
-    }
-
     pub(crate) fn ts_ms(&self, row: usize) -> i64 {
         self.ts.times().get(row)
     }
@@ -362,6 +357,60 @@ impl MemRun {
             Arc::new(Stored::Memory(builder.finish()))
         };
         Arc::clone(self.presence.get_or_init(find))
+    }
+
+    /// Some of the rows, for a flush. `dictionaries` are [`MemRun::dictionaries`] of this run.
+    pub(crate) fn columns(&self, rows: &[u32], dictionaries: &[Dictionary]) -> Columns {
+        fn pick<T: Copy>(column: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&row| column[row as usize]).collect()
+        }
+        let person = pick(&self.person, rows);
+        let actor = match self.actor.actors() {
+            Some(actors) => pick(actors, rows),
+            None => person.clone(),
+        };
+        let coded = |column: &Column, values: &Dictionary| {
+            if values.is_empty() {
+                return Coded::default();
+            }
+            let texts = column.texts();
+            let codes = rows.iter().map(|&row| texts.codes.get(row as usize)).collect();
+            Coded { codes, values: Arc::clone(values) }
+        };
+        let mut rest = Rest::default();
+        for (at, &row) in rows.iter().enumerate() {
+            let props = self.props(row as usize);
+            if props != "{}" {
+                rest.set(at, |out| out.push_str(props));
+            }
+        }
+        Columns {
+            project: pick(&self.project, rows),
+            person,
+            actor,
+            ts: rows.iter().map(|&row| self.ts_ms(row as usize)).collect(),
+            seq: rows.iter().map(|&row| self.order()[row as usize].0).collect(),
+            event_id: rows.iter().map(|&row| self.order()[row as usize].1).collect(),
+            received: pick(&self.received, rows),
+            claimed: pick(&self.claimed, rows),
+            flags: pick(&self.flags, rows),
+            event: coded(&self.event, &dictionaries[0]),
+            session: pick(&self.session, rows),
+            dims: self.dims.iter().zip(&dictionaries[1..]).map(|(d, v)| coded(d, v)).collect(),
+            properties: Vec::new(),
+            rest,
+        }
+    }
+
+    /// The values of the event column and of each dimension.
+    pub(crate) fn dictionaries(&self) -> Vec<Dictionary> {
+        let columns = std::iter::once(&self.event).chain(&self.dims);
+        let values = |column: &Arc<Column>| -> Dictionary {
+            let mut values = Vec::new();
+            column.texts().values.each(0, |value| values.push(Box::from(value)));
+            values.into()
+        };
+        columns.map(values).collect()
     }
 
     /// Names and properties of these rows, counted once.

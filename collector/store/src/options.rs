@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How and where a store keeps its data, and how much of the machine it may use.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// The data folder. `wal/`, `seg/`, `tmp/` and `lock` are made inside it.
     pub dir: PathBuf,
@@ -50,6 +51,29 @@ pub struct StoreOptions {
     pub query_threads: usize,
     /// The time zones of projects: whose days are kept beside the rows.
     pub zones: Zones,
+    /// Days after its receipt in which a resend of an event is found for certain. A merge of segments
+    /// whose rows are all older drops their ids.
+    pub dedupe_days: u32,
+    /// Days after which the weeks of a month are merged into one.
+    pub month_after_days: u32,
+    /// The clock, in Unix milliseconds. It decides when ids and old rows go, and never anything
+    /// in a replay.
+    pub now_ms: NowMs,
+}
+
+/// Gives Unix milliseconds.
+pub type NowMs = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the default of an argument")]
+fn system_now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Tells the IANA time zone of a project.
@@ -103,6 +127,9 @@ impl StoreOptions {
             question_bytes: 256 << 20,
             zones: Zones::new(|_| "UTC".into()),
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            dedupe_days: 31,
+            month_after_days: 35,
+            now_ms: Arc::new(system_now_ms),
         }
     }
 }

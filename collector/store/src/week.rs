@@ -9,6 +9,22 @@ pub(crate) fn name(ts_ms: i64) -> String {
     format!("{year:04}-W{:02}", day_of_year / 7 + 1)
 }
 
+/// The month a week belongs to, that of its Thursday, as in `2026-11`. Weeks are never split.
+pub(crate) fn month(ts_ms: i64) -> String {
+    let thursday = number(ts_ms) * 7;
+    let (year, day_of_year) = year_of(thursday);
+    let start = |month: usize| DAYS_BEFORE[month] + i64::from(month > 1 && is_leap(year));
+    let month = (0..12).rev().find(|&month| start(month) <= day_of_year).unwrap_or(0);
+    format!("{year:04}-{:02}", month + 1)
+}
+
+/// Days of a year before each month; one more from March on in a leap year.
+const DAYS_BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+
+fn is_leap(year: i64) -> bool {
+    first_day(year + 1) - first_day(year) == 366
+}
+
 /// A number that orders weeks and is equal within one.
 pub(crate) fn number(ts_ms: i64) -> i64 {
     (ts_ms.div_euclid(86_400_000) + 3).div_euclid(7)
@@ -52,6 +68,25 @@ mod tests {
     #[case::today(1_795_353_600_000, "2026-W47")] // 2026-11-22, a Sunday
     fn a_moment_is_in_week(#[case] ts_ms: i64, #[case] want: &str) {
         assert_eq!(name(ts_ms), want);
+    }
+
+    #[rstest]
+    #[case::the_epoch(0, "1970-01")]
+    #[case::a_week_of_two_months(1_788_134_400_000, "2026-09")] // 2026-08-31, a Monday
+    #[case::the_sunday_before(1_788_134_399_999, "2026-08")]
+    #[case::the_last_of_february(1_709_164_800_000, "2024-02")] // 2024-02-29, a Thursday
+    #[case::end_of_2024(1_735_516_800_000, "2025-01")] // 2024-12-30, a Monday
+    #[case::december(1_798_675_200_000, "2026-12")] // 2026-12-31, a Thursday
+    fn a_moment_is_in_the_month_of_its_thursday(#[case] ts_ms: i64, #[case] want: &str) {
+        assert_eq!(month(ts_ms), want);
+    }
+
+    #[test]
+    fn a_week_has_one_month() {
+        for day in -800..800 {
+            let (a, b) = (day * 86_400_000, (day + 1) * 86_400_000);
+            assert!(name(a) != name(b) || month(a) == month(b), "day {day}");
+        }
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub(crate) fn small_options() -> StoreOptions {
         cache_bytes: 0,
         dedupe_ids: 30,
         query_threads: 1,
+        // Long ago: no row is old enough to lose its id or to be moved to a month.
+        now_ms: std::sync::Arc::new(|| i64::MIN),
         ..StoreOptions::new(DATA)
     }
 }

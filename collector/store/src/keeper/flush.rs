@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Keeper;
+use super::ordered::Cursor;
+use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
 use crate::error::FlushError;
 use crate::memtable::{MemRun, MemView};
 use crate::schema::SchemaCounter;
-use crate::segment::{NewSegment, SegmentWriter, io_error, promote};
+use crate::segment::{io_error, promote};
 use crate::shared::Frozen;
 use crate::wal::SealedFile;
 use crate::week;
@@ -89,34 +91,31 @@ impl Keeper {
         add: &mut Vec<SegmentMeta>,
     ) -> Result<(), FlushError> {
         let runs = &frozen.rows.runs;
-        let mut order: Vec<(i64, usize, usize)> = runs
-            .iter()
-            .enumerate()
-            .flat_map(|(i, run)| {
-                (0..run.len()).map(move |row| (week::number(run.ts_ms(row)), i, row))
-            })
-            .collect();
-        order.sort_by_cached_key(|&(week, run, row)| (week, runs[run].sort_key(row)));
+        let mut weeks: BTreeMap<i64, Vec<Vec<u32>>> = BTreeMap::new();
+        for (i, run) in runs.iter().enumerate() {
+            for row in 0..run.len() {
+                let week = week::number(run.ts_ms(row));
+                let rows = weeks.entry(week).or_insert_with(|| vec![Vec::new(); runs.len()]);
+                rows[i].push(row as u32);
+            }
+        }
         let counts = schema.property_counts();
         let counts = counts
             .iter()
             .map(|(key, types)| (&**key, [types.texts, types.numbers, types.bools, types.others]));
-        let promoted = promote(counts, order.len() as u64);
-        for of_week in order.chunk_by(|a, b| a.0 == b.0) {
-            let (_, run, row) = of_week[0];
-            let name = week::name(runs[run].ts_ms(row));
-            let new = NewSegment {
-                id: self.new_segment_id(),
-                week: &name,
-                level: 0,
-                promoted: promoted.clone(),
-                group_rows: self.shared.options.group_rows,
-            };
-            let mut writer = SegmentWriter::create(&self.folders, new)?;
-            for &(_, run, row) in of_week {
-                writer.push(&runs[run].row(row))?;
-            }
-            add.push(writer.finish(&self.folders)?);
+        let promoted = promote(counts, frozen.rows.rows() as u64);
+        let rewrite = self.rewrite();
+        for rows in weeks.into_values() {
+            let first = runs
+                .iter()
+                .zip(&rows)
+                .find_map(|(run, rows)| rows.first().map(|&row| run.ts_ms(row as usize)));
+            let name = week::name(first.unwrap_or_default());
+            let cursors = runs.iter().zip(rows).filter(|(_, rows)| !rows.is_empty());
+            let cursors = cursors.map(|(run, rows)| Cursor::of_run(run, rows)).collect();
+            let output =
+                Output { week: &name, level: 0, promoted: promoted.clone(), has_ids: true };
+            add.extend(self.write_segment(output, cursors, &rewrite, &|| Ok(()))?);
         }
         Ok(())
     }

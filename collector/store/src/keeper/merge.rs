@@ -1,66 +1,128 @@
-//! Many small segments of a week to one larger one.
+//! Many small segments to few larger ones.
 //!
 //! While a week grows, size-tiered: when it has `merge_fan_in` segments of one level, they become
 //! one segment of the next level, so a row is rewritten once per level. When it has settled, whatever
 //! is worth a rewrite: the smallest segments, as long as the largest of them is not much larger than
-//! the others together. So a few late events never rewrite a whole week.
+//! the others together. So a few late events never rewrite a whole week. When a month is over for
+//! `month_after_days`, its weeks are merged in the same way into segments of the month.
+//!
+//! Ids go with the merge that finds all its rows received more than `dedupe_days` ago; segments with
+//! ids that are still needed and segments without are never merged with each other.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Keeper;
+use super::ordered::Cursor;
+use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentId};
-use crate::error::{FlushError, ScanError};
-use crate::segment::{NewSegment, Segment, SegmentRows, SegmentWriter, promote};
+use crate::error::FlushError;
+use crate::segment::{Segment, SegmentBatches, promote};
+use crate::week;
 
 /// A segment joins smaller ones when it is at most this many times as large as they are together:
 /// then a row is rewritten a number of times that grows with the logarithm of the week.
 const LARGEST_TO_REST: u64 = 4;
-/// Rows after which a merge looks whether the store is closing.
-const LOOK_EVERY_ROWS: u32 = 16 * 1024;
+/// Inputs of one merge, at most: each holds a batch of rows in memory.
+const INPUTS_MAX: usize = 16;
+/// Rows of one file, at most.
+const ROWS_MAX: u64 = 64 << 20;
+const DAY_MS: i64 = 86_400_000;
+
+/// What to merge into what.
+struct Plan {
+    inputs: Vec<Arc<Segment>>,
+    week: String,
+}
 
 impl Keeper {
     /// Merge until no week has too many segments of one level, and no settled week has segments that
     /// are worth a rewrite.
     pub(crate) fn merge_all(&self, settled: &BTreeSet<String>) -> Result<(), FlushError> {
-        while let Some(inputs) = self.next_merge(settled) {
-            self.merge(&inputs)?;
+        while let Some(plan) = self.next_merge(settled) {
+            self.merge(&plan)?;
         }
         Ok(())
     }
 
-    fn next_merge(&self, settled: &BTreeSet<String>) -> Option<Vec<Arc<Segment>>> {
-        let live = self.shared.live();
-        if live.closing {
-            return None;
+    fn next_merge(&self, settled: &BTreeSet<String>) -> Option<Plan> {
+        let segments = {
+            let live = self.shared.live();
+            if live.closing {
+                return None;
+            }
+            live.segments.to_vec()
+        };
+        let options = &self.shared.options;
+        let now_ms = (options.now_ms)();
+        let month_end_ms = now_ms.saturating_sub(i64::from(options.month_after_days) * DAY_MS);
+        let mut months: BTreeMap<String, Vec<&Arc<Segment>>> = BTreeMap::new();
+        for segment in &segments {
+            months.entry(week::month(segment.meta().ts_min_ms)).or_default().push(segment);
         }
-        let fan_in = self.shared.options.merge_fan_in.max(2);
-        let mut tiers: BTreeMap<(&str, u8), Vec<&Arc<Segment>>> = BTreeMap::new();
-        let mut weeks: BTreeMap<&str, Vec<&Arc<Segment>>> = BTreeMap::new();
-        for segment in live.segments.iter() {
-            let meta = segment.meta();
-            tiers.entry((&meta.week, meta.level)).or_default().push(segment);
-            if settled.contains(&meta.week) {
-                weeks.entry(&meta.week).or_default().push(segment);
+        for (month, segments) in months {
+            let newest_ms = segments.iter().map(|segment| segment.meta().ts_max_ms).max();
+            let is_over = newest_ms.is_some_and(|newest_ms| newest_ms < month_end_ms);
+            let are_settled = |segment: &&Arc<Segment>| {
+                let week = &segment.meta().week;
+                settled.contains(week) || *week == month
+            };
+            let (shed, needed): (Vec<_>, Vec<_>) =
+                segments.iter().copied().partition(|segment| self.sheds_ids(segment, now_ms));
+            for class in [shed, needed] {
+                let chosen = if is_over && class.iter().all(are_settled) {
+                    let chosen =
+                        worth_merging(&class).or_else(|| with_ids_to_shed(&class, now_ms, self));
+                    chosen.map(|inputs| (inputs, month.clone()))
+                } else {
+                    self.of_one_week(&class, settled)
+                };
+                if let Some((inputs, week)) = chosen {
+                    return Some(Plan { inputs, week });
+                }
             }
         }
-        let full = tiers.into_values().find(|segments| segments.len() >= fan_in);
-        let chosen = full.or_else(|| {
-            weeks.into_values().find_map(|mut segments| {
-                segments.sort_by_key(|segment| segment.meta().rows);
-                let rows: Vec<u64> = segments.iter().map(|segment| segment.meta().rows).collect();
-                segments.truncate(worth_a_rewrite(&rows).min(fan_in));
-                (segments.len() >= 2).then_some(segments)
-            })
-        })?;
-        Some(chosen.into_iter().cloned().collect())
+        None
     }
 
-    fn merge(&self, inputs: &[Arc<Segment>]) -> Result<(), FlushError> {
-        let week = inputs[0].meta().week.clone();
+    /// A full tier of a week, or what is worth a rewrite in a settled one.
+    fn of_one_week(
+        &self,
+        segments: &[&Arc<Segment>],
+        settled: &BTreeSet<String>,
+    ) -> Option<(Vec<Arc<Segment>>, String)> {
+        let fan_in = self.shared.options.merge_fan_in.max(2);
+        let mut weeks: BTreeMap<&str, Vec<&Arc<Segment>>> = BTreeMap::new();
+        for segment in segments {
+            weeks.entry(&segment.meta().week).or_default().push(segment);
+        }
+        for (week, segments) in weeks {
+            let mut tiers: BTreeMap<u8, Vec<Arc<Segment>>> = BTreeMap::new();
+            for segment in &segments {
+                tiers.entry(segment.meta().level).or_default().push(Arc::clone(segment));
+            }
+            let full = tiers.into_values().find(|tier| tier.len() >= fan_in);
+            let full = full.map(|mut tier| {
+                tier.truncate(INPUTS_MAX.max(fan_in));
+                tier
+            });
+            let worth = || settled.contains(week).then(|| worth_merging(&segments)).flatten();
+            if let Some(inputs) = full.or_else(worth) {
+                return Some((inputs, week.to_owned()));
+            }
+        }
+        None
+    }
+
+    /// Whether nobody needs the ids of a segment any more, or they are gone.
+    fn sheds_ids(&self, segment: &Segment, now_ms: i64) -> bool {
+        let window_ms = i64::from(self.shared.options.dedupe_days) * DAY_MS;
+        !segment.meta().has_ids || segment.received_max_ms() < now_ms.saturating_sub(window_ms)
+    }
+
+    fn merge(&self, plan: &Plan) -> Result<(), FlushError> {
+        let Plan { inputs, week } = plan;
         let level = inputs.iter().map(|segment| segment.meta().level).max().unwrap_or(0);
-        let level = level.saturating_add(1);
         let mut counts: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
         for (key, of_input) in inputs.iter().flat_map(|segment| segment.keys()) {
             let sums = counts.entry(key).or_default();
@@ -68,44 +130,20 @@ impl Keeper {
         }
         let rows = inputs.iter().map(|segment| segment.meta().rows).sum();
         let promoted = promote(counts.into_iter(), rows);
-        let new = NewSegment {
-            id: self.new_segment_id(),
-            week: &week,
-            level,
+        let now_ms = (self.shared.options.now_ms)();
+        let rewrite = self.rewrite();
+        let aside = self.set_aside(inputs, &promoted, &rewrite)?;
+        let in_place = inputs.iter().map(|input| Cursor::of_segment(SegmentBatches::all(input)));
+        let output = Output {
+            week,
+            level: level.saturating_add(1),
             promoted,
-            group_rows: self.shared.options.group_rows,
+            has_ids: !inputs.iter().all(|input| self.sheds_ids(input, now_ms)),
         };
-        let mut writer = SegmentWriter::create(&self.folders, new)?;
-
-        let mut cursors =
-            inputs.iter().map(SegmentRows::all).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
-        let key = |cursor: &SegmentRows| cursor.row().map(|row| row.sort_key());
-        let mut heap: BinaryHeap<_> = cursors
-            .iter()
-            .enumerate()
-            .filter_map(|(i, cursor)| Some(Reverse((key(cursor)?, i))))
-            .collect();
-        let mut rows_until_look = LOOK_EVERY_ROWS;
-        while let Some(Reverse((_, i))) = heap.pop() {
-            rows_until_look -= 1;
-            if rows_until_look == 0 {
-                rows_until_look = LOOK_EVERY_ROWS;
-                if self.shared.live().closing {
-                    return Err(FlushError::Closed); // What is in `tmp/` goes at the next start.
-                }
-            }
-            let cursor = &mut cursors[i];
-            if let Some(row) = cursor.row() {
-                writer.push(&row)?;
-            }
-            cursor.advance().map_err(damaged)?;
-            if let Some(key) = key(cursor) {
-                heap.push(Reverse((key, i)));
-            }
-        }
-        let meta = writer.finish(&self.folders)?;
+        let cursors = in_place.chain(aside).collect();
+        let meta = self.write_segment(output, cursors, &rewrite, &|| self.give_way())?;
         let change = CatalogChange {
-            add: vec![meta],
+            add: meta.into_iter().collect(),
             remove: inputs.iter().map(|segment| segment.meta().id).collect::<Vec<SegmentId>>(),
             ..CatalogChange::default()
         };
@@ -115,21 +153,36 @@ impl Keeper {
     }
 }
 
+/// The smallest of these segments, if they are worth one rewrite; in the order of their numbers, so
+/// that rows with equal keys keep theirs.
+fn worth_merging(segments: &[&Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
+    let mut by_size: Vec<&Arc<Segment>> = segments.to_vec();
+    by_size.sort_by_key(|segment| segment.meta().rows);
+    let rows: Vec<u64> = by_size.iter().map(|segment| segment.meta().rows).collect();
+    let mut chosen: Vec<_> = by_size.into_iter().take(worth_a_rewrite(&rows)).cloned().collect();
+    chosen.sort_by_key(|segment| segment.meta().id);
+    (chosen.len() >= 2).then_some(chosen)
+}
+
+/// One segment whose ids are the only reason to write it again.
+fn with_ids_to_shed(
+    segments: &[&Arc<Segment>],
+    now_ms: i64,
+    keeper: &Keeper,
+) -> Option<Vec<Arc<Segment>>> {
+    let has_some =
+        |segment: &&&Arc<Segment>| segment.meta().has_ids && keeper.sheds_ids(segment, now_ms);
+    segments.iter().find(has_some).map(|segment| vec![Arc::clone(segment)])
+}
+
 /// How many segments, of sizes in rising order, are worth one rewrite: 0 or at least 2.
 fn worth_a_rewrite(rows: &[u64]) -> usize {
     let fits = |&count: &usize| {
         let (rest, largest) = rows[..count].split_at(count - 1);
-        largest[0] <= LARGEST_TO_REST.saturating_mul(rest.iter().sum())
+        let rest: u64 = rest.iter().sum();
+        largest[0] <= LARGEST_TO_REST.saturating_mul(rest) && rest + largest[0] <= ROWS_MAX
     };
-    (2..=rows.len()).rev().find(fits).unwrap_or(0)
-}
-
-fn damaged(error: ScanError) -> FlushError {
-    let what = error.to_string();
-    match error {
-        ScanError::Segment { file, what } => FlushError::Segment { file, what },
-        _ => FlushError::Segment { file: Default::default(), what },
-    }
+    (2..=rows.len().min(INPUTS_MAX)).rev().find(fits).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -144,6 +197,7 @@ mod tests {
     #[case::as_large_as_allowed(&[10, 40], 2)]
     #[case::one_row_too_large(&[10, 41], 0)]
     #[case::late_events_leave_the_week_alone(&[1, 2, 1_000], 2)]
+    #[case::more_than_a_file_holds(&[40 << 20, 40 << 20], 0)]
     #[case::a_small_one_goes_with_two_large_ones(&[1, 1_000, 1_000], 3)]
     fn segments_of_a_settled_week(#[case] rows: &[u64], #[case] want: usize) {
         assert_eq!(worth_a_rewrite(rows), want);

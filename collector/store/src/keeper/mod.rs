@@ -12,21 +12,27 @@
 
 mod flush;
 mod merge;
+mod ordered;
+mod rewrite;
 mod settling;
+mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::catalog::{CatalogChange, SegmentId, SegmentMeta};
 use crate::error::{FlushError, OpenError};
 use crate::open::Folders;
 use crate::segment::Segment;
 use crate::shared::{Counters, Shared};
+use rewrite::Rewrite;
 use settling::Settling;
 
 /// How long to wait before a flush that failed is tried again by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How often time alone is looked at: months end, and ids are needed no longer.
+const LOOK_FOR_OLD_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the age of the memtable is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -61,6 +67,7 @@ impl Keeper {
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
         let mut settling = Settling::default();
         self.prepare_presence();
+        let mut looked_for_old = Instant::now();
         loop {
             let mut live = self.shared.live();
             let mut settled;
@@ -69,7 +76,12 @@ impl Keeper {
                     return;
                 }
                 settling.look(&live.segments);
-                settled = settling.settled(idle);
+                settled = if looked_for_old.elapsed() < LOOK_FOR_OLD_EVERY {
+                    settling.settled(idle)
+                } else {
+                    looked_for_old = Instant::now();
+                    settling.idle(idle)
+                };
                 if live.merge_wanted > live.merge_finished || !settled.is_empty() {
                     break;
                 }
@@ -135,7 +147,7 @@ impl Keeper {
             if is_asked || is_due && wait.is_zero() {
                 return Some(live.flush_wanted);
             }
-            let before = std::time::Instant::now();
+            let before = Instant::now();
             live = self.shared.wait(live, if wait.is_zero() { LOOK_EVERY } else { wait });
             wait = wait.saturating_sub(before.elapsed());
         }
@@ -193,6 +205,11 @@ impl Keeper {
     #[cfg(test)]
     pub(crate) fn weeks(&self) -> std::collections::BTreeSet<String> {
         self.shared.live().segments.iter().map(|segment| segment.meta().week.clone()).collect()
+    }
+
+    /// The rules for rows that hold now.
+    fn rewrite(&self) -> Rewrite {
+        Rewrite::default()
     }
 
     fn new_segment_id(&self) -> SegmentId {

@@ -60,6 +60,12 @@ impl Settling {
             .collect()
     }
 
+    /// The same, those that were merged since included: time alone may have made work in them.
+    pub(super) fn idle(&self, idle: Duration) -> BTreeSet<String> {
+        let is_idle = |week: &Week| week.since.elapsed() >= idle;
+        self.weeks.iter().filter(|(_, week)| is_idle(week)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Every week.
     pub(super) fn all(&self) -> BTreeSet<String> {
         self.weeks.keys().cloned().collect()

@@ -15,7 +15,7 @@ use crate::schema::TypeCounts;
 /// Where the text is.
 pub(crate) const INFO_KEY: &str = "tallymark";
 /// The version we write, and the newest we read.
-pub(crate) const SEGMENT_VERSION: u32 = 1;
+pub(crate) const SEGMENT_VERSION: u32 = 2;
 /// Keys counted, and days listed, at most; beyond that the lists say that they are not complete.
 const LIST_MAX: usize = 4096;
 
@@ -72,6 +72,11 @@ impl Info {
             id_days_complete: true,
             ..Self::default()
         }
+    }
+
+    /// The place of a property's column; columns are sorted by key while a file is written.
+    pub(super) fn column(&self, key: &str) -> Option<usize> {
+        self.promoted.binary_search_by(|promoted| (*promoted.key).cmp(key)).ok()
     }
 
     /// The column of a property.

@@ -8,10 +8,13 @@
 //!
 //! Deliberately elsewhere: which files are real (`catalog`), when they are made (`keeper`).
 
+mod batches;
 mod cache;
 mod check;
 mod file;
+mod group;
 mod info;
+mod layout;
 mod presence;
 mod read;
 mod rows;
@@ -25,12 +28,16 @@ use std::sync::{Arc, Mutex, Weak};
 use hashbrown::HashMap;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 
+pub(crate) use batches::SegmentBatches;
 pub(crate) use cache::ColumnCache;
 pub(crate) use check::Checked;
 use file::SharedFile;
-pub(crate) use info::promote;
-use info::{INFO_KEY, Info, SEGMENT_VERSION};
+pub(crate) use group::GroupBuilder;
+use info::{INFO_KEY, SEGMENT_VERSION};
+pub(crate) use info::{Info, PromotedKind, promote};
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
@@ -131,6 +138,19 @@ impl Segment {
     /// Property names and counts of texts, numbers, bools and others, for a merge.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, [u64; 4])> {
         self.info.keys.iter().map(|(key, counts)| (&**key, *counts))
+    }
+
+    /// When its newest row was received, Unix milliseconds; `i64::MAX` when the file does not say.
+    pub(crate) fn received_max_ms(&self) -> i64 {
+        let metadata = self.arrow.metadata();
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let at = columns.iter().position(|column| column.name() == "received");
+        let of_group = |group: &RowGroupMetaData| match group.column(at?).statistics()? {
+            Statistics::Int64(of_group) => of_group.max_opt().copied(),
+            _ => None,
+        };
+        let newest = metadata.row_groups().iter().map(|group| of_group(group).unwrap_or(i64::MAX));
+        newest.max().unwrap_or(i64::MAX)
     }
 
     /// Its row groups, for the driver.

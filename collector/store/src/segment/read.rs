@@ -43,14 +43,21 @@ impl Segment {
             ColumnKey::Actor | ColumnKey::Ties => {
                 let columns = self.columns(group, &["person", "actor"])?;
                 let persons = self.primitive::<UInt64Type>(&columns[0])?;
-                let actors = self.primitive::<UInt64Type>(&columns[1])?;
-                Column::Actors((persons != actors).then(|| Arc::new(actors.to_vec())))
+                let mut actors = self.primitive::<UInt64Type>(&columns[1])?.to_vec();
+                if let Some(nulls) = columns[1].nulls() {
+                    let missing = nulls.iter().enumerate().filter(|(_, is_there)| !is_there);
+                    missing.for_each(|(row, _)| actors[row] = persons[row]);
+                }
+                Column::Actors((persons != actors).then(|| Arc::new(actors)))
             }
             ColumnKey::Order => {
-                let columns = self.columns(group, &["seq", "event_id"])?;
-                let seqs = self.primitive::<UInt32Type>(&columns[0])?;
-                let ids = self.fixed(&columns[1])?;
-                Column::Order(seqs.iter().copied().zip(ids.iter().map(id)).collect())
+                let names = &["seq", "event_id"][..if self.meta.has_ids { 2 } else { 1 }];
+                let columns = self.columns(group, names)?;
+                let seqs = self.primitive::<UInt32Type>(&columns[0])?.iter().copied();
+                Column::Order(match columns.get(1) {
+                    Some(ids) => seqs.zip(self.fixed(ids)?.iter().map(id)).collect(),
+                    None => seqs.map(|seq| (seq, 0)).collect(),
+                })
             }
             ColumnKey::Session => {
                 let columns = self.columns(group, &["session", "flags"])?;
@@ -263,11 +270,14 @@ impl Segment {
         if column.value_length() == 16 { Ok(column) } else { Err(self.wrong_type()) }
     }
 
-    /// Project and event id of every row.
+    /// Project and event id of every row; nothing when the ids were dropped.
     ///
     /// # Errors
     /// [`ScanError::Segment`] when the file cannot be read.
     pub(crate) fn ids(&self, each: &mut dyn FnMut(u32, u128)) -> Result<(), ScanError> {
+        if !self.meta.has_ids {
+            return Ok(());
+        }
         for group in 0..self.info.groups.len() as u32 {
             let columns = self.columns(group, &["project", "event_id"])?;
             let projects = self.primitive::<UInt32Type>(&columns[0])?;

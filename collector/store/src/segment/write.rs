@@ -6,31 +6,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::types::Int32Type;
-use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array,
-    RecordBatch, StringArray, TimestampMillisecondArray, UInt8Array, UInt32Array, UInt64Array,
-};
-use arrow_buffer::NullBuffer;
-use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::schema::types::ColumnPath;
+use parquet::file::metadata::KeyValue;
 
 use super::file::Summing;
-use super::info::{Group, INFO_KEY, Info, PromotedKind};
-use crate::block::{Texts, TextsBuilder};
+use super::group::GroupBuilder;
+use super::info::{INFO_KEY, Info, PromotedKind};
+use super::layout;
 use crate::catalog::{SegmentId, SegmentMeta};
+use crate::columns::Columns;
 use crate::dedupe::Bucket;
 use crate::error::FlushError;
-use crate::memtable::RowRef;
 use crate::open::Folders;
-use crate::props::{self, Entry, ValueType};
-use crate::row::Dim;
-use crate::schema::TypeCounts;
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
@@ -53,19 +42,21 @@ pub(crate) struct NewSegment<'a> {
     pub promoted: Vec<(String, PromotedKind)>,
     /// Rows after which a row group ends, at the next person.
     pub group_rows: usize,
+    /// Whether event ids are written.
+    pub has_ids: bool,
 }
 
 impl SegmentWriter {
     /// Begin a file in `tmp/`.
     pub(crate) fn create(folders: &Folders, new: NewSegment<'_>) -> Result<Self, FlushError> {
-        let NewSegment { id, week, level, promoted, group_rows } = new;
+        let NewSegment { id, week, level, promoted, group_rows, has_ids } = new;
         let unfinished = folders.tmp.join(format!("{}.parquet", id.0));
         let file = folders.disk.create(&unfinished).map_err(io_error(&unfinished))?;
         let info = Info::new(promoted);
-        let schema = Arc::new(schema(&info));
-        let writer =
-            ArrowWriter::try_new(Summing::new(file), Arc::clone(&schema), Some(properties()))
-                .map_err(|error| parquet_error(&unfinished, &error))?;
+        let schema = Arc::new(layout::schema(&info, has_ids));
+        let properties = Some(layout::properties(has_ids));
+        let writer = ArrowWriter::try_new(Summing::new(file), Arc::clone(&schema), properties)
+            .map_err(|error| parquet_error(&unfinished, &error))?;
         let group = GroupBuilder::new(&info);
         let meta = SegmentMeta {
             id,
@@ -82,38 +73,70 @@ impl SegmentWriter {
             id_day_min: i32::MAX,
             id_day_max: i32::MIN,
             odd_ids: 0,
-            has_ids: true,
+            has_ids,
             link_epoch: 0,
             sums: Arc::default(),
         };
         Ok(Self { writer, schema, unfinished, info, meta, group, group_rows, last: None })
     }
 
-    /// Add a row. Rows come in order of [`RowRef::sort_key`].
-    pub(crate) fn push(&mut self, row: &RowRef<'_>) -> Result<(), FlushError> {
-        let who = (row.project, row.person);
-        if self.group.rows() >= self.group_rows && self.last != Some(who) {
-            self.end_group()?;
+    /// Add rows, each by its source and its row there, in order of [`Columns::sort_key`].
+    pub(crate) fn push(
+        &mut self,
+        order: &[(u32, u32)],
+        sources: &[&Columns],
+    ) -> Result<(), FlushError> {
+        let who = |&(from, row): &(u32, u32)| {
+            let source = sources[from as usize];
+            (source.project[row as usize], source.person[row as usize])
+        };
+        let mut rest = order;
+        while let Some(first) = rest.first() {
+            if self.group.rows() >= self.group_rows && self.last != Some(who(first)) {
+                self.end_group()?;
+            }
+            // Up to the size of a group any rows fit; from there on those of the same person.
+            let free = self.group_rows.saturating_sub(self.group.rows()).min(rest.len());
+            let last = if free > 0 { who(&rest[free - 1]) } else { who(first) };
+            let more = rest[free..].iter().take_while(|row| who(row) == last).count();
+            let (fits, behind) = rest.split_at(free + more);
+            self.last = Some(last);
+            self.take(fits, sources);
+            rest = behind;
         }
-        self.last = Some(who);
-        let meta = &mut self.meta;
-        meta.rows += 1;
-        meta.project_min = meta.project_min.min(row.project);
-        meta.project_max = meta.project_max.max(row.project);
-        meta.person_min = meta.person_min.min(row.person);
-        meta.person_max = meta.person_max.max(row.person);
-        meta.ts_min_ms = meta.ts_min_ms.min(row.ts_ms);
-        meta.ts_max_ms = meta.ts_max_ms.max(row.ts_ms);
-        match Bucket::of(row.event_id) {
-            Bucket::ODD => meta.odd_ids += 1,
-            Bucket(day) => {
-                meta.id_day_min = meta.id_day_min.min(day);
-                meta.id_day_max = meta.id_day_max.max(day);
-                self.info.add_id_day(day);
+        Ok(())
+    }
+
+    fn take(&mut self, order: &[(u32, u32)], sources: &[&Columns]) {
+        let before = self.group.rows();
+        self.group.gather(order, sources, &mut self.info);
+        let (meta, columns) = (&mut self.meta, self.group.columns());
+        meta.rows += order.len() as u64;
+        for &project in &columns.project[before..] {
+            meta.project_min = meta.project_min.min(project);
+            meta.project_max = meta.project_max.max(project);
+        }
+        for &person in &columns.person[before..] {
+            meta.person_min = meta.person_min.min(person);
+            meta.person_max = meta.person_max.max(person);
+        }
+        for &ts in &columns.ts[before..] {
+            meta.ts_min_ms = meta.ts_min_ms.min(ts);
+            meta.ts_max_ms = meta.ts_max_ms.max(ts);
+        }
+        if !meta.has_ids {
+            return;
+        }
+        let mut known = None;
+        for &event_id in &columns.event_id[before..] {
+            let bucket = Bucket::of(event_id);
+            meta.odd_ids += u64::from(bucket == Bucket::ODD);
+            if bucket != Bucket::ODD && known.replace(bucket) != Some(bucket) {
+                meta.id_day_min = meta.id_day_min.min(bucket.0);
+                meta.id_day_max = meta.id_day_max.max(bucket.0);
+                self.info.add_id_day(bucket.0);
             }
         }
-        self.group.push(row, &mut self.info);
-        Ok(())
     }
 
     /// Finish the file, sync it and give it its name below `seg/`.
@@ -147,313 +170,13 @@ impl SegmentWriter {
         let group = std::mem::replace(&mut self.group, GroupBuilder::new(&self.info));
         self.info.groups.push(group.describe());
         let path = &self.unfinished;
-        let batch = group
-            .finish(&self.schema)
+        let batch = layout::batch(group.finish(&self.info), &self.schema, self.meta.has_ids)
             .map_err(|error| FlushError::Segment { file: path.clone(), what: error.to_string() })?;
         self.writer
             .write(&batch)
             .and_then(|()| self.writer.flush())
             .map_err(|error| parquet_error(path, &error))
     }
-}
-
-/// The columns of a file, in order.
-fn schema(info: &Info) -> Schema {
-    let time = || DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-    let text = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let mut fields = vec![
-        Field::new("project", DataType::UInt32, false),
-        Field::new("person", DataType::UInt64, false),
-        Field::new("actor", DataType::UInt64, false),
-        Field::new("ts", time(), false),
-        Field::new("seq", DataType::UInt32, false),
-        Field::new("event_id", DataType::FixedSizeBinary(16), false),
-        Field::new("received", time(), false),
-        Field::new("claimed", time(), false),
-        Field::new("flags", DataType::UInt8, false),
-        Field::new("event", text(), false),
-        Field::new("session", DataType::FixedSizeBinary(16), true),
-    ];
-    fields.extend(Dim::ALL.iter().map(|dim| Field::new(dim.name(), text(), true)));
-    fields.extend(info.promoted.iter().map(|promoted| {
-        let kind = match promoted.kind {
-            PromotedKind::Text => text(),
-            PromotedKind::Number => DataType::Float64,
-            PromotedKind::Bool => DataType::Boolean,
-        };
-        Field::new(format!("p.{}", promoted.key), kind, true)
-    }));
-    fields.push(Field::new("props", DataType::Utf8, true));
-    Schema::new(fields)
-}
-
-fn properties() -> WriterProperties {
-    let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
-    let sorted = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
-    let zstd = ZstdLevel::try_new(3).map_or(Compression::LZ4_RAW, Compression::ZSTD);
-    let mut properties = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_created_by(concat!("tallymark ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_sorting_columns(Some([0, 1, 3, 4, 5].map(sorted).to_vec()))
-        .set_max_row_group_row_count(None)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_compression(Compression::LZ4_RAW)
-        // A dictionary that outgrows its page turns the rest of a column plain; paths would.
-        .set_dictionary_page_size_limit(16 << 20);
-    for name in ["ts", "received", "claimed", "seq"] {
-        properties = properties
-            .set_column_dictionary_enabled(column(name), false)
-            .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED)
-            .set_column_compression(column(name), Compression::UNCOMPRESSED);
-    }
-    properties
-        .set_column_dictionary_enabled(column("event_id"), false)
-        .set_column_encoding(column("event_id"), Encoding::PLAIN)
-        .set_column_compression(column("event_id"), Compression::UNCOMPRESSED)
-        .set_column_dictionary_enabled(column("props"), false)
-        .set_column_compression(column("props"), zstd)
-        .build()
-}
-
-/// The rows of one row group, as columns.
-struct GroupBuilder {
-    project: Vec<u32>,
-    person: Vec<u64>,
-    actor: Vec<u64>,
-    ts: Vec<i64>,
-    seq: Vec<u32>,
-    event_id: Vec<u8>,
-    received: Vec<i64>,
-    claimed: Vec<i64>,
-    flags: Vec<u8>,
-    event: TextsBuilder,
-    session: Vec<u128>,
-    dims: Vec<TextsBuilder>,
-    promoted: Vec<PromotedBuilder>,
-    /// Text of `props`, empty for null.
-    rest: Vec<String>,
-}
-
-enum PromotedBuilder {
-    Text(TextsBuilder),
-    Number(Vec<Option<f64>>),
-    Bool(Vec<Option<bool>>),
-}
-
-impl GroupBuilder {
-    fn new(info: &Info) -> Self {
-        let promoted = info.promoted.iter().map(|promoted| match promoted.kind {
-            PromotedKind::Text => PromotedBuilder::Text(TextsBuilder::default()),
-            PromotedKind::Number => PromotedBuilder::Number(Vec::new()),
-            PromotedKind::Bool => PromotedBuilder::Bool(Vec::new()),
-        });
-        Self {
-            project: Vec::new(),
-            person: Vec::new(),
-            actor: Vec::new(),
-            ts: Vec::new(),
-            seq: Vec::new(),
-            event_id: Vec::new(),
-            received: Vec::new(),
-            claimed: Vec::new(),
-            flags: Vec::new(),
-            event: TextsBuilder::default(),
-            session: Vec::new(),
-            dims: Dim::ALL.iter().map(|_| TextsBuilder::default()).collect(),
-            promoted: promoted.collect(),
-            rest: Vec::new(),
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.project.len()
-    }
-
-    fn push(&mut self, row: &RowRef<'_>, info: &mut Info) {
-        self.project.push(row.project);
-        self.person.push(row.person);
-        self.actor.push(row.actor);
-        self.ts.push(row.ts_ms);
-        self.seq.push(row.seq);
-        self.event_id.extend_from_slice(&row.event_id.to_be_bytes());
-        self.received.push(row.received_ms);
-        self.claimed.push(row.claimed_ms);
-        self.flags.push(row.flags);
-        self.event.push(Some(row.event));
-        self.session.push(row.session);
-        for (column, text) in self.dims.iter_mut().zip(row.dims) {
-            column.push(text);
-        }
-        self.push_props(row.props, info);
-    }
-
-    /// Put each property into its column, and what has none or does not fit into the rest.
-    fn push_props(&mut self, text: &str, info: &mut Info) {
-        let at = self.rest.len();
-        let mut rest = String::new();
-        match props::entries(text) {
-            Some(entries) => {
-                for entry in entries {
-                    self.push_entry(entry, at, &mut rest, info);
-                }
-                if !rest.is_empty() {
-                    rest.push('}');
-                }
-            }
-            // Not an object; kept as it is.
-            None => rest.push_str(text),
-        }
-        for column in &mut self.promoted {
-            column.fill(at + 1);
-        }
-        self.rest.push(rest);
-    }
-
-    fn push_entry(&mut self, entry: Entry<'_>, at: usize, rest: &mut String, info: &mut Info) {
-        let key = entry.key();
-        info.count_key(&key, type_counts(entry.value_type()));
-        let column = info.promoted.binary_search_by(|promoted| (*promoted.key).cmp(&*key));
-        if let Ok(column) = column {
-            // A key that may be in the rest already stays there: the last one counts.
-            let is_repeated = rest.contains(entry.raw_key);
-            if !is_repeated
-                && is_quoted_form(&key, entry.raw_key)
-                && self.promoted[column].take(at, &entry)
-            {
-                return;
-            }
-            info.promoted[column].misfits += 1;
-        }
-        rest.push(if rest.is_empty() { '{' } else { ',' });
-        rest.push_str(entry.raw_key);
-        rest.push(':');
-        rest.push_str(entry.raw_value);
-    }
-
-    fn describe(&self) -> Group {
-        let last = self.rows() - 1;
-        Group {
-            rows: self.rows() as u32,
-            first: (self.project[0], self.person[0]),
-            last: (self.project[last], self.person[last]),
-            ts_min_ms: self.ts.iter().copied().min().unwrap_or(i64::MAX),
-            ts_max_ms: self.ts.iter().copied().max().unwrap_or(i64::MIN),
-        }
-    }
-
-    fn finish(self, schema: &Arc<Schema>) -> Result<RecordBatch, ArrowError> {
-        let time = |times: Vec<i64>| -> ArrayRef {
-            Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
-        };
-        let sessions: Vec<u8> = self.session.iter().flat_map(|id| id.to_be_bytes()).collect();
-        let has_session: NullBuffer =
-            self.session.iter().map(|id| *id != 0).collect::<Vec<_>>().into();
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt32Array::from(self.project)),
-            Arc::new(UInt64Array::from(self.person)),
-            Arc::new(UInt64Array::from(self.actor)),
-            time(self.ts),
-            Arc::new(UInt32Array::from(self.seq)),
-            Arc::new(FixedSizeBinaryArray::try_new(16, self.event_id.into(), None)?),
-            time(self.received),
-            time(self.claimed),
-            Arc::new(UInt8Array::from(self.flags)),
-            dictionary(self.event.finish())?,
-            Arc::new(FixedSizeBinaryArray::try_new(16, sessions.into(), Some(has_session))?),
-        ];
-        for dim in self.dims {
-            columns.push(dictionary(dim.finish())?);
-        }
-        for promoted in self.promoted {
-            columns.push(match promoted {
-                PromotedBuilder::Text(texts) => dictionary(texts.finish())?,
-                PromotedBuilder::Number(numbers) => Arc::new(Float64Array::from(numbers)),
-                PromotedBuilder::Bool(bools) => Arc::new(BooleanArray::from(bools)),
-            });
-        }
-        let rest = self.rest.iter().map(|text| (!text.is_empty()).then_some(&**text));
-        columns.push(Arc::new(rest.collect::<StringArray>()));
-        RecordBatch::try_new(Arc::clone(schema), columns)
-    }
-}
-
-impl PromotedBuilder {
-    /// Take a value for row `at`, if it comes back from the column exactly as it was written.
-    fn take(&mut self, at: usize, entry: &Entry<'_>) -> bool {
-        let is_taken = match self {
-            Self::Text(texts) => texts.len() > at,
-            Self::Number(numbers) => numbers.len() > at,
-            Self::Bool(bools) => bools.len() > at,
-        };
-        if is_taken {
-            return false; // The key occurs twice: the second one stays in the rest.
-        }
-        match (self, entry.value_type()) {
-            (Self::Text(texts), ValueType::Text) => {
-                let Some(text) = entry.text() else { return false };
-                let fits = is_quoted_form(&text, entry.raw_value);
-                if fits {
-                    texts.push(Some(&text));
-                }
-                fits
-            }
-            (Self::Number(numbers), ValueType::Number) => {
-                let number = entry.number();
-                let fits = number.is_finite() && props::text_of_number(number) == entry.raw_value;
-                if fits {
-                    numbers.push(Some(number));
-                }
-                fits
-            }
-            (Self::Bool(bools), ValueType::Bool) => {
-                bools.push(Some(entry.raw_value == "true"));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Rows without a value are null.
-    fn fill(&mut self, rows: usize) {
-        match self {
-            Self::Text(texts) if texts.len() < rows => texts.push(None),
-            Self::Number(numbers) => numbers.resize(rows, None),
-            Self::Bool(bools) => bools.resize(rows, None),
-            Self::Text(_) => {}
-        }
-    }
-}
-
-/// Whether writing `text` as JSON gives `raw`.
-fn is_quoted_form(text: &str, raw: &str) -> bool {
-    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    if !raw.contains('\\') && !text.bytes().any(needs_escape) {
-        return true;
-    }
-    let mut quoted = String::with_capacity(raw.len());
-    props::quote(text, &mut quoted);
-    quoted == raw
-}
-
-fn type_counts(value: ValueType) -> TypeCounts {
-    let mut counts = TypeCounts::default();
-    match value {
-        ValueType::Text => counts.texts = 1,
-        ValueType::Number => counts.numbers = 1,
-        ValueType::Bool => counts.bools = 1,
-        ValueType::Other => counts.others = 1,
-    }
-    counts
-}
-
-fn dictionary(texts: Texts) -> Result<ArrayRef, ArrowError> {
-    let keys: Int32Array = texts
-        .codes
-        .iter()
-        .map(|&code| (code as i32).checked_sub(1).filter(|key| *key >= 0))
-        .collect();
-    let values = StringArray::from_iter_values(&texts.values);
-    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?))
 }
 
 /// An IO error with the file it happened to.
