@@ -79,7 +79,7 @@ pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
                     project: sender.realm.project,
                     received_ms: sender.received_ms,
                     code: code.as_str().to_owned(),
-                    raw: keep(raw.get(), &known(raw, batch, sender, &shared_dims)),
+                    raw: keep(raw.get(), &known(raw, batch, sender, &shared.dims)),
                 });
                 let place = u32::try_from(place).unwrap_or(u32::MAX);
                 accepted.rejected.push(Rejected::new(place, code));

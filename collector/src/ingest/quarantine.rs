@@ -14,9 +14,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tallymark_store::Dim;
+use tallymark_store::{Dim, Dims};
 
-use super::dims::Dims;
 use super::identity::Identity;
 use super::time::EventTime;
 use crate::extract::clip;

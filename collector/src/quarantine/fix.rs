@@ -4,6 +4,7 @@
 //! still none. Person, time and dimensions are those of the first time, unless the fix says otherwise.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -100,7 +101,7 @@ impl Fix {
         if let Some((ts_ms, claimed_ms)) = known.when.filter(|_| !names_a_time) {
             (row.ts_ms, row.claimed_ms) = (ts_ms, claimed_ms);
         }
-        for (dim, place) in Dim::ALL.iter().zip(row.dims.iter_mut()) {
+        for (dim, place) in Dim::ALL.iter().zip(Arc::make_mut(&mut row.dims)) {
             *place = known.dims.get(dim.name()).map(|text| text.as_str().into());
         }
         Ok(row)
