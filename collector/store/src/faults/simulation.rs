@@ -7,6 +7,10 @@ use tallymark_analysis::answer::{Answer, Facts};
 use tallymark_analysis::events::{Actors, Dictionaries, EventSet, Run, ScanPlan};
 use tallymark_analysis::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 
+use serde_json::json;
+use tallymark_analysis::presence::Presence;
+use tallymark_analysis::{Context, compile};
+
 use super::random::{Random, each_seed};
 use super::world::{Source, World};
 use crate::row::Row;
@@ -22,9 +26,13 @@ fn any_life_of_a_store_answers_like_a_plain_list() {
             if random.percent(60) {
                 ask(&world, &mut random);
             }
+            if random.percent(20) {
+                ask_days(&world, &mut random);
+            }
         }
         world.check();
         ask(&world, &mut random);
+        ask_days(&world, &mut random);
         assert_eq!(world.store().verify().problems, []);
         world.ledger().sent.len() as u64
     });
@@ -93,6 +101,45 @@ fn ask(world: &World, random: &mut Random) {
     for project in [1, 2] {
         let asked = world.store().ask(project, &question).expect("nothing is damaged");
         assert_eq!(asked.partial, question.of_list(project, &world.ledger().sent));
+    }
+}
+
+/// What rows say of active people, the rollup of days says too.
+fn ask_days(world: &World, random: &mut Random) {
+    let (kind, event) = (*random.pick(&["active", "lifecycle"]), *random.pick(&["view", "buy"]));
+    let question = json!({ "from": "2023-11-12", "to": "2023-11-30", "event": event });
+    let context = Context { tz: "UTC".into(), now_ms: 1_710_000_000_000 };
+    let analysis = compile(kind, question, &context).expect("a question of ours").analysis;
+    for project in [1, 2] {
+        let [by_rows, by_days] = [true, false].map(|is_rows| {
+            let form = Form { analysis: &*analysis, is_rows };
+            world.store().ask(project, &form).expect("nothing is damaged").partial
+        });
+        assert_eq!(by_days, by_rows, "{kind} of project {project}");
+    }
+}
+
+/// An analysis that may hide that presence can answer it.
+struct Form<'a> {
+    analysis: &'a dyn Analysis,
+    is_rows: bool,
+}
+
+impl Analysis for Form<'_> {
+    fn scan(&self) -> &ScanPlan {
+        self.analysis.scan()
+    }
+
+    fn kernel(&self) -> Box<dyn Kernel> {
+        self.analysis.kernel()
+    }
+
+    fn presence(&self) -> Option<&dyn Presence> {
+        if self.is_rows { None } else { self.analysis.presence() }
+    }
+
+    fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
+        self.analysis.answer(partial, facts)
     }
 }
 

@@ -202,14 +202,19 @@ impl World {
     }
 
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
-        self.running().keeper.flush()
+        let keeper = &self.running().keeper;
+        let flushed = keeper.flush();
+        keeper.prepare_presence();
+        flushed
     }
 
     /// Merge what is due; with `settled`, whatever is worth it.
     pub(crate) fn merge(&self, settled: bool) -> Result<(), FlushError> {
         let keeper = &self.running().keeper;
         let weeks = if settled { keeper.weeks() } else { BTreeSet::new() };
-        keeper.merge_all(&weeks)
+        let merged = keeper.merge_all(&weeks);
+        keeper.prepare_presence();
+        merged
     }
 
     /// Append something at some points of what the keeper does from now on.

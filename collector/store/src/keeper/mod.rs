@@ -110,7 +110,7 @@ impl Keeper {
     }
 
     /// Make what is missing of presence, so that no question waits for it.
-    fn prepare_presence(&self) {
+    pub(crate) fn prepare_presence(&self) {
         let segments = Arc::clone(&self.shared.live().segments);
         let lack = |segment: &&Arc<Segment>| !segment.has_presence();
         let lacking: Vec<Arc<Segment>> = segments.iter().filter(lack).cloned().collect();

@@ -128,7 +128,10 @@ pub(super) fn write(
     file.write_all_at(&front, 0)?;
     file.write_all_at(&blocks, front.len() as u64)?;
     drop(file);
-    disk.rename(unfinished, path)
+    disk.reached("presence: written");
+    disk.rename(unfinished, path)?;
+    disk.reached("presence: named");
+    Ok(())
 }
 
 fn pack_masks(masks: &Masks) -> (u8, Vec<u8>) {
