@@ -82,6 +82,80 @@ impl BitCounts {
     }
 }
 
+/// How many pairs of words have bit `i` set in the first and bit `j` in the second, for all `i < j`,
+/// and how many have bit `i` set in the first.
+///
+/// 64 pairs are turned into columns of bits at once: then a count is the number of ones that two
+/// columns share, whatever is set in how many words.
+#[derive(Debug, Clone)]
+pub(crate) struct PairCounts {
+    /// The largest `j - i` that is counted.
+    reach: usize,
+    waiting: usize,
+    words: [[u64; 64]; 2],
+    /// See [`Self::finish`].
+    totals: Vec<u64>,
+}
+
+impl PairCounts {
+    /// Counts pairs of bits that are at most `reach` apart.
+    pub(crate) fn new(reach: usize) -> Self {
+        Self { reach, waiting: 0, words: [[0; 64]; 2], totals: vec![0; 64 * 64] }
+    }
+
+    /// Count a pair of words.
+    #[inline]
+    pub(crate) fn add(&mut self, first: u64, second: u64) {
+        self.words[0][self.waiting] = first;
+        self.words[1][self.waiting] = second;
+        self.waiting += 1;
+        if self.waiting == 64 {
+            self.empty();
+        }
+    }
+
+    fn empty(&mut self) {
+        let [first, second] = &mut self.words;
+        for words in [&mut *first, &mut *second] {
+            words[self.waiting..].fill(0);
+            transpose(words);
+        }
+        self.waiting = 0;
+        let last = second.iter().rposition(|column| *column != 0).unwrap_or(0);
+        for (i, (own, totals)) in first.iter().zip(self.totals.chunks_exact_mut(64)).enumerate() {
+            totals[0] += u64::from(own.count_ones());
+            let to = last.min(i + self.reach) + 1;
+            if *own != 0 && i + 1 < to {
+                for (total, other) in totals[1..].iter_mut().zip(&second[i + 1..to]) {
+                    *total += u64::from((own & other).count_ones());
+                }
+            }
+        }
+    }
+
+    /// For every bit `i` 64 counts: those of the first word alone, then of pairs by `j - i`.
+    pub(crate) fn finish(mut self) -> Vec<u64> {
+        self.empty();
+        self.totals
+    }
+}
+
+/// Turn rows of bits into columns: bit `j` of word `i` becomes bit `i` of word `j`.
+///
+/// Halves are exchanged across the diagonal, then quarters of each, and so on.
+fn transpose(words: &mut [u64; 64]) {
+    let (mut width, mut mask) = (32, u64::from(u32::MAX));
+    while width != 0 {
+        for at in (0..64).filter(|at| at & width == 0) {
+            let moved = (words[at] >> width ^ words[at + width]) & mask;
+            words[at] ^= moved << width;
+            words[at + width] ^= moved;
+        }
+        width /= 2;
+        mask ^= mask << width;
+    }
+}
+
 /// Set each bit that has a set bit among the `width - 1` before it.
 #[inline]
 pub(crate) fn smear_word(mut word: u64, width: usize) -> u64 {
@@ -153,6 +227,27 @@ mod tests {
             let of = |bit: usize| rows.iter().filter(|row| row[bit / 64] >> (bit % 64) & 1 == 1).count() as u64;
             prop_assert_eq!(counts.finish(), (0..words * 64).map(of).collect::<Vec<_>>());
             prop_assert_eq!(&low.finish()[..24], &(0..24).map(of).collect::<Vec<_>>()[..]);
+        }
+
+        #[test]
+        fn pairs_of_bits_are_counted_one_by_one(
+            pairs in prop::collection::vec((any::<u64>(), any::<u64>()), 0..200),
+            reach in 1usize..64,
+        ) {
+            let mut counts = PairCounts::new(reach);
+            pairs.iter().for_each(|(first, second)| counts.add(*first, *second));
+            let counts = counts.finish();
+            let has = |word: u64, bit: usize| word >> bit & 1 == 1;
+            for i in 0..64 {
+                let own = pairs.iter().filter(|(first, _)| has(*first, i));
+                prop_assert_eq!(counts[i * 64], own.clone().count() as u64);
+                for apart in 1..64 {
+                    let is_counted = apart <= reach && i + apart < 64;
+                    let both = own.clone().filter(|(_, second)| is_counted && has(*second, i + apart));
+                    let want = both.count();
+                    prop_assert_eq!(counts[i * 64 + apart], want as u64);
+                }
+            }
         }
 
         #[test]

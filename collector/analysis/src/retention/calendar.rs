@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{CohortBy, Mode, Shape, table};
 use crate::kernel::Partial;
-use crate::presence::bits::{BitCounts, ones, range_mask, set};
+use crate::presence::bits::{BitCounts, PairCounts, ones, range_mask, set};
 use crate::presence::{Bucketer, DayBlock, DayKernel};
 
 /// See [`table`].
@@ -17,6 +17,8 @@ pub(super) struct Counter {
     sizes: Vec<u64>,
     /// Per cohort: who returned in which period, by bit.
     returned: Vec<BitCounts>,
+    /// Whoever may be in many cohorts, all of them at once: by bit, who returned so much later.
+    recurring: Option<PairCounts>,
     /// Per cohort: how many returned last, as far as asked, in which period.
     reached: Vec<u64>,
     /// For longer ranges: starts that count, and both in buckets.
@@ -31,11 +33,14 @@ impl Counter {
             Mode::On => vec![BitCounts::new(words); shape.cohorts],
             Mode::OnOrAfter => Vec::new(),
         };
+        let is_recurring =
+            words == 1 && shape.cohort_by == CohortBy::Recurring && shape.mode == Mode::On;
         Self {
             bucketer: bucketer.clone(),
             starts: range_mask(start_bits, 0..start_bits),
             sizes: vec![0; shape.cohorts],
             returned,
+            recurring: is_recurring.then(|| PairCounts::new(shape.periods)),
             reached: vec![0; shape.cohorts * (shape.periods + 1)],
             masked: Vec::new(),
             rows: std::array::from_fn(|_| vec![0; words]),
@@ -53,6 +58,10 @@ impl Counter {
         }
         let returns = self.bucketer.word(returns);
         let mut left = starts & !1;
+        if let Some(recurring) = &mut self.recurring {
+            recurring.add(left, returns);
+            return;
+        }
         while left != 0 {
             let bit = left.trailing_zeros() as usize;
             left &= left - 1;
@@ -92,6 +101,10 @@ impl Counter {
         }
         self.bucketer.row(returns, back);
         own[0] &= !1;
+        if let Some(recurring) = &mut self.recurring {
+            recurring.add(own[0], back[0]);
+            return;
+        }
         let periods = self.shape.periods;
         for bit in ones(own) {
             let cohort = bit - 1;
@@ -139,6 +152,16 @@ impl DayKernel for Counter {
         for line in counts.chunks_exact_mut(periods + 1) {
             // Who returned in a period or later: add up from the last one.
             (1..line.len()).rev().skip(1).for_each(|at| line[at] += line[at + 1]);
+        }
+        if let Some(recurring) = self.recurring {
+            // Bit 0 is the time before the first cohort.
+            let of_bits = recurring.finish();
+            let of_bits = of_bits.chunks_exact(64).skip(1);
+            for (line, of_bit) in counts.chunks_exact_mut(periods + 1).zip(of_bits) {
+                let asked = line.len().min(of_bit.len());
+                line[..asked].copy_from_slice(&of_bit[..asked]);
+            }
+            return table(&counts, periods);
         }
         let of_cohort = counts.chunks_exact_mut(periods + 1);
         for (line, returned) in of_cohort.zip(self.returned) {
