@@ -5,9 +5,10 @@
 
 use std::ops::Range;
 
-use crate::columns::{Block, Span};
+use crate::columns::{Block, Coded, Span, Times};
+use crate::each_width;
 use crate::events::{Actors, Dictionaries, Run, ScanPlan};
-use crate::filter::{Columns, Condition, Mask, Masks, Matcher};
+use crate::filter::{Columns, Condition, Mask as _, Masks, Matcher};
 use crate::kernel::{Kernel, Partial, RunKernel};
 
 /// The kernel, and the memory for one person's rows.
@@ -19,6 +20,8 @@ pub struct ByRun<K> {
     wanted: Matcher,
     /// By slot: which rows of the block are wanted.
     masks: Vec<Masks>,
+    /// The wanted rows of a span.
+    rows: Vec<u32>,
     ts: Vec<i64>,
     actor: Vec<u64>,
     event: Vec<u32>,
@@ -36,6 +39,7 @@ impl<K: RunKernel> ByRun<K> {
             actors: plan.actors,
             wanted: Matcher::new(vec![(None, Condition::always().bind(&mut Columns::default()))]),
             masks: Vec::new(),
+            rows: Vec::new(),
             ts: Vec::new(),
             actor: Vec::new(),
             event: Vec::new(),
@@ -45,29 +49,48 @@ impl<K: RunKernel> ByRun<K> {
         }
     }
 
+    /// Copy the wanted rows of a span, column by column.
     fn gather(&mut self, person: u64, span: &Span<'_>) {
-        let block = span.block;
-        let masks = &u8::all(&self.masks[span.slot])[..span.rows.end];
-        let mut next = span.rows.start;
-        while let Some(row) = u8::find(masks, next, 1) {
-            next = row + 1;
-            self.ts.push(block.ts.get(row));
-            self.event.push(block.event.get(row));
-            if self.actors != Actors::Never {
-                let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
-                self.actor.push(actor);
+        let Span { slot, block, rows } = span;
+        let masks = &u8::all(&self.masks[*slot])[rows.clone()];
+        // Every place is written, and only those of wanted rows are kept.
+        self.rows.resize(masks.len(), 0);
+        let mut wanted = 0;
+        for (row, mask) in rows.clone().zip(masks) {
+            self.rows[wanted] = row as u32;
+            wanted += usize::from(*mask);
+        }
+        let rows = &self.rows[..wanted];
+        let each = || rows.iter().map(|row| *row as usize);
+        match &*block.ts {
+            Times::Narrow { base_ms, offsets } => {
+                self.ts.extend(each().map(|row| base_ms + i64::from(offsets[row])));
             }
-            if let Some(sessions) = &block.sessions {
-                self.sessions.push(sessions[row]);
-            }
-            for (to, from) in self.texts.iter_mut().zip(&block.texts) {
-                to.push(from.get(row));
-            }
-            for (to, from) in self.numbers.iter_mut().zip(&block.numbers) {
-                to.push(from.get(row));
-            }
+            Times::Wide(times) => self.ts.extend(each().map(|row| times[row])),
+        }
+        extend(&mut self.event, &block.event, rows);
+        match &block.actors {
+            _ if self.actors == Actors::Never => {}
+            Some(actors) => self.actor.extend(each().map(|row| actors[row])),
+            None => self.actor.resize(self.ts.len(), person),
+        }
+        if let Some(sessions) = &block.sessions {
+            self.sessions.extend(each().map(|row| sessions[row]));
+        }
+        for (to, from) in self.texts.iter_mut().zip(&block.texts) {
+            extend(to, from, rows);
+        }
+        for (to, from) in self.numbers.iter_mut().zip(&block.numbers) {
+            to.extend(each().map(|row| from.get(row)));
         }
     }
+}
+
+fn extend(to: &mut Vec<u32>, from: &Coded, rows: &[u32]) {
+    let Coded { codes, global } = from;
+    each_width!(&**codes, codes => {
+        to.extend(rows.iter().map(|row| global[codes[*row as usize] as usize]));
+    });
 }
 
 /// Columns of one kind that a run can have without a list on the heap.

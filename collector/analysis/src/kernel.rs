@@ -128,8 +128,24 @@ impl Partial {
 
     /// Group by the keys, add the rest.
     pub fn merge(&mut self, other: Self) {
-        for (key, values) in other.rows {
-            self.add(key, &values);
+        if self.rows.len() < 2 * other.rows.len() {
+            // Both are in order: walking through them once costs less than as many searches.
+            let mut both: Vec<(Vec<Key>, Vec<f64>)> =
+                std::mem::take(&mut self.rows).into_iter().collect();
+            both.extend(other.rows);
+            both.sort_by(|(a, _), (b, _)| a.cmp(b));
+            both.dedup_by(|(key, more), (kept, values)| {
+                let is_same = key == kept;
+                if is_same {
+                    values.iter_mut().zip(more).for_each(|(sum, value)| *sum += *value);
+                }
+                is_same
+            });
+            self.rows = both.into_iter().collect();
+        } else {
+            for (key, values) in other.rows {
+                self.add(key, &values);
+            }
         }
         for (key, values) in other.bags {
             self.put(key, values);

@@ -3,7 +3,7 @@
 //! A row of bits is a slice of words, bit 0 being the lowest bit of the first word.
 
 /// For every byte, its bits as eight counters of one byte each.
-const SPREAD: [u64; 256] = {
+pub(crate) static SPREAD: [u64; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {

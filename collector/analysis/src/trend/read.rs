@@ -1,7 +1,5 @@
 //! From the merged table of a trend to its answer.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashSet;
 
 use super::answer::{Previous, TrendAnswer, TrendSeries};
@@ -66,15 +64,17 @@ impl Cell {
 
 type Row = Vec<Cell>;
 
-/// The cells of one series by group.
-fn rows(partial: &Partial, shape: &Shape, series: usize) -> BTreeMap<Key, Row> {
+/// The cells of one series by group, in the order of groups.
+fn rows(partial: &Partial, shape: &Shape, series: usize) -> Vec<(Key, Row)> {
     let width = shape.width();
     let sums = shape.lines[series].sums();
     let fields = fields(sums);
-    let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
-    let new = || vec![Cell::empty(); width];
+    let mut rows: Vec<(Key, Row)> = Vec::new();
     for (key, values) in partial.starting_with(&[Key::Int(0), series.into()]) {
-        let row = rows.entry(key[0].clone()).or_insert_with(new);
+        if rows.last().is_none_or(|(last, _)| *last != key[0]) {
+            rows.push((key[0].clone(), vec![Cell::empty(); width]));
+        }
+        let Some((_, row)) = rows.last_mut() else { continue };
         let first = key[1].int().unwrap_or(0) as usize * CHUNK;
         for (cell, values) in row[first..].iter_mut().zip(values.chunks_exact(fields)) {
             cell.events = values[0] as u64;
@@ -87,15 +87,18 @@ fn rows(partial: &Partial, shape: &Shape, series: usize) -> BTreeMap<Key, Row> {
     for (key, bag) in &partial.bags {
         if let [Key::Int(1), of, group, column] = &key[..]
             && *of == series.into()
-            && let Some(row) = rows.get_mut(group)
+            && let Ok(at) = rows.binary_search_by(|(known, _)| known.cmp(group))
         {
-            row[column.int().unwrap_or(0) as usize].bag.clone_from(bag);
+            rows[at].1[column.int().unwrap_or(0) as usize].bag.clone_from(bag);
         }
     }
-    for row in rows.values_mut() {
+    for (_, row) in &mut rows {
         let mut first = 0;
         for period in &shape.periods {
             let (buckets, rest) = row[first..].split_at_mut(period.len());
+            if let [only] = buckets {
+                rest[0].persons = only.persons;
+            }
             for cell in buckets {
                 rest[0].absorb(cell);
             }
@@ -105,18 +108,17 @@ fn rows(partial: &Partial, shape: &Shape, series: usize) -> BTreeMap<Key, Row> {
     rows
 }
 
-/// The groups of one series in the order of the answer, and whether some are beyond the limit.
-fn order(rows: &BTreeMap<Key, Row>, shape: &Shape, line: &Line) -> (Vec<Key>, bool) {
+/// Places of the groups of one series in the order of the answer, and whether some are beyond the
+/// limit.
+fn order(rows: &[(Key, Row)], shape: &Shape, line: &Line) -> (Vec<usize>, bool) {
     let total = shape.periods[0].len();
-    let mut keys: Vec<(f64, &Key)> = rows
-        .iter()
-        .filter(|(key, _)| key.text().is_some())
-        .map(|(key, row)| (row[total].weight(line), key))
-        .collect();
-    keys.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
-    let beyond = keys.len() > shape.limit;
-    keys.truncate(shape.limit);
-    (keys.into_iter().map(|(_, key)| key.clone()).collect(), beyond)
+    let named = rows.iter().enumerate().filter(|(_, (key, _))| key.text().is_some());
+    let mut weights: Vec<(f64, usize)> =
+        named.map(|(at, (_, row))| (row[total].weight(line), at)).collect();
+    weights.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
+    let beyond = weights.len() > shape.limit;
+    weights.truncate(shape.limit);
+    (weights.into_iter().map(|(_, at)| at).collect(), beyond)
 }
 
 /// The listed values by series, and whether any series has more.
@@ -127,9 +129,10 @@ pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<HashSet<Key>>, bo
         .iter()
         .enumerate()
         .map(|(series, line)| {
-            let (keys, beyond) = order(&rows(partial, shape, series), shape, line);
+            let rows = rows(partial, shape, series);
+            let (places, beyond) = order(&rows, shape, line);
             any_beyond |= beyond;
-            keys.into_iter().collect()
+            places.into_iter().map(|at| rows[at].0.clone()).collect()
         })
         .collect();
     (listed, any_beyond)
@@ -141,30 +144,32 @@ pub(super) fn answer(partial: &Partial, shape: &Shape) -> TrendAnswer {
     for (index, line) in shape.lines.iter().enumerate() {
         let mut rows = rows(partial, shape, index);
         if shape.breakdown.is_none() {
-            let row = rows.remove(&Key::None).unwrap_or_else(|| vec![Cell::empty(); shape.width()]);
+            let row = rows.pop().map_or_else(|| vec![Cell::empty(); shape.width()], |(_, row)| row);
             series.push(read(shape, index, Group::All, None, row));
             continue;
         }
-        let (keys, _) = order(&rows, shape, line);
-        for key in keys {
-            if let Some(row) = rows.remove(&key) {
-                series.push(read(shape, index, Group::Value, key.text(), row));
+        for at in order(&rows, shape, line).0 {
+            let (key, row) = &mut rows[at];
+            series.push(read(shape, index, Group::Value, key.text(), std::mem::take(row)));
+        }
+        // What is left are values beyond the limit, "absent", and what a second pass has counted.
+        let (mut absent, mut beyond, mut counted): (_, Option<Row>, Option<Row>) =
+            (None, None, None);
+        for (key, row) in rows.into_iter().filter(|(_, row)| !row.is_empty()) {
+            match (key, &mut beyond) {
+                (Key::None, _) => absent = Some(row),
+                (OTHER, _) => counted = Some(row),
+                (_, None) => beyond = Some(row),
+                (_, Some(sum)) => sum.iter_mut().zip(&row).for_each(|(sum, more)| sum.absorb(more)),
             }
         }
-        if let Some(row) = rows.remove(&Key::None) {
+        if let Some(row) = absent {
             series.push(read(shape, index, Group::Absent, None, row));
         }
-        // Only the second pass knows the group; else it is put together here, without persons.
-        let other = rows.remove(&OTHER).or_else(|| {
-            rows.into_values().reduce(|mut sum, row| {
-                for (cell, more) in sum.iter_mut().zip(&row) {
-                    cell.absorb(more);
-                    cell.persons = None;
-                }
-                sum
-            })
-        });
-        if let Some(row) = other {
+        if let Some(mut row) = beyond {
+            for (at, cell) in row.iter_mut().enumerate() {
+                cell.persons = counted.as_ref().and_then(|counted| counted[at].persons);
+            }
             series.push(read(shape, index, Group::Other, None, row));
         }
     }
