@@ -123,7 +123,8 @@ impl App {
         folder.create()?;
         let pepper = folder.pepper()?;
         let meta = Meta::open(&folder.meta_db()).await?;
-        let catalog = Arc::new(SqliteCatalog::open(&folder.catalog_db()).await?);
+        let catalog = SqliteCatalog::open(&folder.catalog_db()).await?;
+        let catalog = Arc::new(catalog.keep_refused(config.quarantine_events));
         let zones = {
             let meta = meta.clone();
             // A project that nobody knows any more has no days that anybody asks for.
@@ -144,6 +145,8 @@ impl App {
             cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
             dedupe_days: config.dedupe_days,
             month_after_days: config.month_after_days,
+            merge_fan_in: config.merge_segments as usize,
+            merge_idle_ms: config.merge_idle_ms,
             now_ms: {
                 let clock = clock.clone();
                 Arc::new(move || clock.now_ms())

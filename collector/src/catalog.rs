@@ -23,8 +23,9 @@ use tallymark_store::{
 };
 use tokio::runtime::Handle;
 
-/// Refused events kept per project; the oldest go first. 10,000 of at most 4 KiB are 40 MB.
-pub const REFUSED_MAX: i64 = 10_000;
+/// Refused events kept per project, if nobody says otherwise; the oldest go first. 10,000 of at most
+/// 4 KiB are 40 MB.
+const REFUSED_MAX: u32 = 10_000;
 
 /// What usage counts refused events as that had to go for newer ones.
 pub const DROPPED: &str = "refused_dropped";
@@ -34,6 +35,7 @@ pub const DROPPED: &str = "refused_dropped";
 pub struct SqliteCatalog {
     pool: SqlitePool,
     runtime: Handle,
+    refused_max: u32,
 }
 
 /// Why the catalog cannot be opened.
@@ -62,7 +64,13 @@ impl SqliteCatalog {
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
         sqlx::migrate!("migrations/catalog").run(&pool).await?;
-        Ok(Self { pool, runtime: Handle::current() })
+        Ok(Self { pool, runtime: Handle::current(), refused_max: REFUSED_MAX })
+    }
+
+    /// The same, keeping so many refused events of each project.
+    #[must_use]
+    pub fn keep_refused(self, most: u32) -> Self {
+        Self { refused_max: most, ..self }
     }
 
     /// Whether SQLite finds the database whole; what it complains about otherwise.
@@ -125,7 +133,7 @@ impl Catalog for SqliteCatalog {
         self.wait(async {
             let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
             write_segments(&mut tx, change).await?;
-            write_refused(&mut tx, &change.refused).await?;
+            write_refused(&mut tx, &change.refused, self.refused_max).await?;
             write_schema(&mut tx, &change.schema).await?;
             write_usage(&mut tx, change).await?;
             write_restated(&mut tx, &change.restated).await?;
@@ -240,7 +248,7 @@ async fn write_segments(tx: &mut Tx, change: &CatalogChange) -> Result<(), sqlx:
     Ok(())
 }
 
-async fn write_refused(tx: &mut Tx, refused: &[RefusedRow]) -> Result<(), sqlx::Error> {
+async fn write_refused(tx: &mut Tx, refused: &[RefusedRow], most: u32) -> Result<(), sqlx::Error> {
     let mut projects: Vec<u32> = refused.iter().map(|row| row.project).collect();
     for row in refused {
         sqlx::query(
@@ -261,7 +269,7 @@ async fn write_refused(tx: &mut Tx, refused: &[RefusedRow]) -> Result<(), sqlx::
              (SELECT id FROM refused WHERE project = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
         )
         .bind(project)
-        .bind(REFUSED_MAX)
+        .bind(most)
         .execute(&mut **tx)
         .await?;
         if gone.rows_affected() > 0 {
@@ -489,12 +497,15 @@ mod tests {
                 code: "too_old".into(),
                 raw: "{}".into(),
             };
-            let refused = (0..REFUSED_MAX + 5).map(row).collect();
-            catalog.commit(&CatalogChange { refused, ..Default::default() }).unwrap();
-            let kept = catalog.refused(1, usize::MAX).unwrap();
-            assert_eq!(kept.len() as i64, REFUSED_MAX);
-            assert_eq!(kept[0].received_ms, REFUSED_MAX + 4);
-            assert!(catalog.refused(2, 5).unwrap().is_empty());
+            for most in [7, 0] {
+                let catalog = catalog.clone().keep_refused(most);
+                let refused = (0..i64::from(most) + 5).map(row).collect();
+                catalog.commit(&CatalogChange { refused, ..Default::default() }).unwrap();
+                let kept = catalog.refused(1, usize::MAX).unwrap();
+                assert_eq!(kept.len(), most as usize);
+                assert!(kept.iter().all(|kept| kept.received_ms >= 5));
+                assert!(catalog.refused(2, 5).unwrap().is_empty());
+            }
         });
     }
 }

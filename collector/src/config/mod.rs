@@ -133,6 +133,13 @@ settings! {
     dedupe_days: u32 = "31", 0 ..= 36_500;
     /// Days after the end of a month in which its weeks stay files of their own.
     month_after_days: u32 = "35", 1 ..= 36_500;
+    /// Segments of like size in a week that are merged into one. Fewer make questions quicker, more
+    /// spare the disk.
+    merge_segments: u32 = "8", 2 ..= 16;
+    /// Time without a new segment after which a week's remaining segments are merged, in ms.
+    merge_idle_ms: u64 = "600000", 1_000 ..= 86_400_000;
+    /// Refused events kept per project, to be listed and sent again; older ones go for newer ones.
+    quarantine_events: u32 = "10000", 0 ..= 10_000_000;
     /// Questions worked on at one time.
     query_concurrency: u32 = "2", 1 ..= 256;
     /// Questions waiting; more are answered 503 with Retry-After.

@@ -1,7 +1,7 @@
 //! Events that were refused: listed with the reason, and sent again once it is mended.
 //!
-//! What is refused is kept in the catalog, the newest [`crate::catalog::REFUSED_MAX`] of each project;
-//! older ones go, and are counted. Sending again applies one fix to many events, takes the way of every
+//! What is refused is kept in the catalog, the newest `quarantine_events` of each project; older ones
+//! go, and are counted. Sending again applies one fix to many events, takes the way of every
 //! event, and leaves out what is stored now. An event keeps its id, so nothing counts twice, whatever
 //! is repeated.
 //!
