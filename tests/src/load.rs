@@ -181,6 +181,18 @@ impl Load {
     /// # Panics
     /// When one of it does not hold, with the ids.
     pub fn assert_exact(&self, collector: &TestCollector) -> usize {
+        self.assert_exact_or(collector, &|_| String::new())
+    }
+
+    /// The same; `explain` says more about the acknowledged events that are gone.
+    ///
+    /// # Panics
+    /// When one of it does not hold, with the ids.
+    pub fn assert_exact_or(
+        &self,
+        collector: &TestCollector,
+        explain: &dyn Fn(&[&String]) -> String,
+    ) -> usize {
         let stored = self.stored(collector);
         let ledger = self.ledger();
         let twice: Vec<_> = stored.ids.iter().filter(|(_, count)| **count > 1).collect();
@@ -188,7 +200,12 @@ impl Load {
         assert!(stored.changed.is_empty(), "changed: {:?}", stored.changed);
         let lost = ledger.acknowledged.iter().filter(|id| !stored.ids.contains_key(*id));
         let lost: Vec<_> = lost.collect();
-        assert!(lost.is_empty(), "{} acknowledged events are gone: {lost:?}", lost.len());
+        assert!(
+            lost.is_empty(),
+            "{} acknowledged events are gone{}: {lost:?}",
+            lost.len(),
+            explain(&lost)
+        );
         let invented: Vec<_> = stored.ids.keys().filter(|id| !ledger.sent.contains(*id)).collect();
         assert!(invented.is_empty(), "never sent, and there all the same: {invented:?}");
         stored.ids.len()
