@@ -85,7 +85,7 @@ fn days_crc(bounds_ms: &[i64]) -> u32 {
     crc.finalize()
 }
 
-/// Write a rollup to `unfinished`, then give it its name. Not synced: it can be made again.
+/// Write a rollup to `unfinished`, then give it its name.
 pub(super) fn write(
     disk: &dyn Disk,
     rollup: &Rollup,
@@ -127,11 +127,11 @@ pub(super) fn write(
     let file = disk.create(unfinished)?;
     file.write_all_at(&front, 0)?;
     file.write_all_at(&blocks, front.len() as u64)?;
-    drop(file);
+    file.sync_data()?;
     disk.reached("presence: written");
     disk.rename(unfinished, path)?;
     disk.reached("presence: named");
-    Ok(())
+    path.parent().map_or(Ok(()), |folder| disk.sync_dir(folder))
 }
 
 fn pack_masks(masks: &Masks) -> (u8, Vec<u8>) {
