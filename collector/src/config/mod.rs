@@ -150,7 +150,8 @@ settings! {
     dedupe_bytes: u64 = "150000000", 1_000_000 ..= 1_099_511_627_776;
     /// Events in memory before they are written as a segment, in bytes.
     memtable_bytes: u64 = "134217728", 1_048_576 ..= 17_179_869_184;
-    /// Length of a log file in bytes, set aside when it is made, so that a full disk shows early.
+    /// The most that a log file is made long, in bytes. One is made ahead, so that a full disk shows
+    /// early.
     log_file_bytes: u64 = "67108864", 1_048_576 ..= 4_294_967_296;
     /// Bytes of the disk that stay free for writing segments; below that events are answered 503.
     min_free_bytes: u64 = "268435456", 0 ..= 1_099_511_627_776;

@@ -136,8 +136,10 @@ impl Stopped {
         let folders = keeper.folders.clone();
         let merger = keeper.clone();
         let sorted = Arc::clone(&shared);
+        let ahead = writer.log.ahead();
         let threads = vec![
             spawn("store-writer", &folders, move || writer.run())?,
+            spawn("store-log", &folders, move || ahead.run())?,
             spawn("store-sort", &folders, move || sorter::run(&sorted))?,
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
             spawn("store-merge", &folders, move || merger.run_merges())?,

@@ -16,7 +16,8 @@ pub struct StoreOptions {
     ///
     /// [`AppendError::Busy`]: crate::AppendError::Busy
     pub queue_bytes: usize,
-    /// Length of a log file, set aside when the file is made, so that a full disk shows then.
+    /// The most that a log file is made long, all of it written when it is made, so that a full disk
+    /// shows then. A store with little to write makes shorter ones. One file is made ahead.
     pub wal_file_bytes: u64,
     /// A new log file is only begun when this much would still be free: flushing needs room, and a
     /// flush is what frees the log.

@@ -353,6 +353,10 @@ fn send(shared: &Shared, writer: &mut Writer, rows: Vec<Row>) -> Result<Appended
         return Err(error);
     }
     writer.take(shared.queue.next_group(Gather::nothing()).expect("a batch waits"));
+    // The thread that makes log files ahead is quick, or comes too late.
+    if shared.counters.groups.load(Ordering::Relaxed).is_multiple_of(2) {
+        writer.log.ahead().make();
+    }
     receiver.try_recv().expect("the writer answers what it takes")
 }
 

@@ -1,7 +1,7 @@
 //! The log file that is being written.
 //!
 //! In: bytes of groups. Out: a file that begins with a header and holds the groups one after the
-//! other, with its space set aside when it is made.
+//! other; behind them are the zeros that it was made with.
 //!
 //! Invariant: `good` is the end of the last group that was written and, where that was asked for,
 //! synced.
@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::ahead::Blank;
 use super::frame::{FILE_HEADER_LEN, FileHeader};
 use super::recover::SealedFile;
 use crate::disk::DiskFile;
@@ -29,36 +30,24 @@ pub(crate) fn file_name(first_seq: u64) -> String {
 }
 
 impl OpenFile {
-    /// A new file with room for `len` bytes in all, its name durable in the log folder.
+    /// Begin a log file in a blank one: its header, then its name, both durable.
     ///
     /// # Errors
-    /// `StorageFull` when it would leave less free than must stay free; then there is no file.
-    pub(super) fn create(
-        folders: &Folders,
-        header: FileHeader,
-        len: u64,
-        min_free_bytes: u64,
-    ) -> io::Result<Self> {
+    /// Those of the disk; then there is no file.
+    pub(super) fn begin(folders: &Folders, blank: Blank, header: FileHeader) -> io::Result<Self> {
         let disk = &folders.disk;
-        if disk.free_bytes(&folders.wal)? < len.saturating_add(min_free_bytes) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let name = file_name(header.first_seq);
-        let unfinished = folders.tmp.join(&name);
-        let path = folders.wal.join(&name);
-        let make = || {
-            let file = disk.create(&unfinished)?;
-            file.allocate(len)?;
+        let Blank { file, path: unfinished, len } = blank;
+        let path = folders.wal.join(file_name(header.first_seq));
+        let name = || {
             file.write_all_at(&header.encode(), 0)?;
             file.sync_all()?;
             disk.reached("log roll: file made");
             disk.rename(&unfinished, &path)?;
             disk.reached("log roll: file named");
-            disk.sync_dir(&folders.wal)?;
-            Ok(file)
+            disk.sync_dir(&folders.wal)
         };
-        match make() {
-            Ok(file) => Ok(Self { file, header, good: FILE_HEADER_LEN as u64, len, path }),
+        match name() {
+            Ok(()) => Ok(Self { file, header, good: FILE_HEADER_LEN as u64, len, path }),
             Err(error) => {
                 let _ = disk.remove(&unfinished);
                 Err(error)

@@ -11,6 +11,7 @@
 //!
 //! Deliberately elsewhere: who is answered what (`writer`), what is a duplicate (`dedupe`).
 
+mod ahead;
 mod codec;
 mod file;
 mod frame;
@@ -20,8 +21,11 @@ mod recover;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::sync::Arc;
 
-use file::OpenFile;
+pub(crate) use ahead::Ahead;
+use ahead::{Blank, Room};
+use file::{OpenFile, file_name};
 use frame::{FILE_HEADER_LEN, FileHeader, Place};
 pub(crate) use frame::{Frame, Kind};
 pub(crate) use payload::{encode_refused, encode_rows};
@@ -36,8 +40,10 @@ use crate::options::{Durability, StoreOptions};
 pub(crate) struct Log {
     folders: Folders,
     durability: Durability,
-    file_bytes: u64,
-    min_free_bytes: u64,
+    room: Room,
+    ahead: Arc<Ahead>,
+    /// How long the next file is to be.
+    next_len: u64,
     next_seq: u64,
     file: Option<OpenFile>,
     /// Files given up or full, not yet handed to whoever deletes them after a flush.
@@ -65,11 +71,14 @@ impl From<io::Error> for LogError {
 
 impl Log {
     pub(crate) fn new(folders: Folders, options: &StoreOptions, next_seq: u64) -> Self {
+        let room =
+            Room { file_bytes: options.wal_file_bytes, min_free_bytes: options.min_free_bytes };
         Self {
+            ahead: Arc::new(Ahead::new(folders.clone(), room)),
             folders,
             durability: options.durability,
-            file_bytes: options.wal_file_bytes,
-            min_free_bytes: options.min_free_bytes,
+            room,
+            next_len: room.len_after(0),
             next_seq,
             file: None,
             sealed: Vec::new(),
@@ -101,10 +110,7 @@ impl Log {
         let has_room = |file: &OpenFile| file.good + bytes as u64 <= file.len;
         if !self.file.as_ref().is_some_and(has_room) {
             self.roll()?;
-            let len = self.file_bytes.max((FILE_HEADER_LEN + bytes) as u64);
-            let header = FileHeader { first_seq: self.next_seq, salt: salt() };
-            let made = OpenFile::create(&self.folders, header, len, self.min_free_bytes)?;
-            self.file = Some(made);
+            self.begin_file((FILE_HEADER_LEN + bytes) as u64)?;
         }
         let file = self.file.as_mut().expect("made above when there was none");
         let disk = &self.folders.disk;
@@ -134,6 +140,27 @@ impl Log {
         }
     }
 
+    /// Begin a file with room for so many bytes, and let the one after it be made meanwhile.
+    fn begin_file(&mut self, len: u64) -> io::Result<()> {
+        let (folders, room) = (&self.folders, self.room);
+        let blank = match self.ahead.take(len) {
+            Some(blank) => blank,
+            None => {
+                let name = file_name(self.next_seq);
+                Blank::create(folders, &name, len.max(room.len_after(0)), room)?
+            }
+        };
+        let header = FileHeader { first_seq: self.next_seq, salt: salt() };
+        self.file = Some(OpenFile::begin(folders, blank, header)?);
+        self.ahead.want(self.next_len);
+        Ok(())
+    }
+
+    /// What makes log files ahead, for a thread of its own.
+    pub(crate) fn ahead(&self) -> Arc<Ahead> {
+        Arc::clone(&self.ahead)
+    }
+
     /// Let the next group begin a new file, so that this one can go after a flush.
     ///
     /// # Errors
@@ -157,12 +184,19 @@ impl Log {
 
     fn seal(&mut self) {
         let Some(file) = self.file.take() else { return };
+        self.next_len = self.room.len_after(file.good);
         if file.is_empty() {
             // The next file gets the same number, and takes its place.
             return;
         }
         self.sealed.push(file.seal(self.next_seq - 1));
         self.folders.disk.reached("log roll: file sealed");
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.ahead.close();
     }
 }
 
