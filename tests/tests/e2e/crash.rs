@@ -32,13 +32,21 @@ fn no_acknowledged_event_is_lost_or_counted_twice_over_fifty_kills() {
         }
     });
     let acknowledged = load.acknowledged();
-    let ready_p99 = p99(&mut ready);
     assert!(acknowledged > ready.len() * 20, "too little load to mean anything: {acknowledged}");
-    assert!(ready_p99 <= READY_WITHIN, "slow restarts: {ready:?}");
+    // Of fewer than a hundred starts one may be slower: a machine can be busy with other things.
+    let slow = ready.iter().filter(|took| **took > READY_WITHIN).count();
+    let machine = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    assert!(
+        slow <= ready.len().div_ceil(100),
+        "{slow} of {} starts took more than {READY_WITHIN:?}, the machine's load being {}: {ready:?}",
+        ready.len(),
+        machine.trim()
+    );
+    let ready_p99 = p99(&mut ready);
 
     let stored = load.assert_exact(&collector);
     assert_eq!(stored, acknowledged, "every batch was sent until it had a receipt");
-    assert_eq!(load.counted(&collector), stored as u64);
+    assert_eq!(load.counted(&collector), stored as u64, "a question counts what the export lists");
 
     resend_everything(&collector, &project, &load.ledger().acknowledged);
     assert_eq!(load.counted(&collector), stored as u64, "a resend counted again");
@@ -61,7 +69,8 @@ fn resend_everything(collector: &TestCollector, project: &TestProject, ledger: &
         let receipt = collector.send(project, &again).json();
         assert_eq!(
             (receipt["ok"].as_u64(), receipt["dup"].as_u64()),
-            (Some(0), Some(ids.len() as u64))
+            (Some(0), Some(ids.len() as u64)),
+            "of a resend nothing is new: {receipt}"
         );
     }
 }
