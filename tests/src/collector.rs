@@ -268,10 +268,12 @@ impl TestCollector {
         self.status_kib("VmRSS:") * 1024
     }
 
-    /// How many files, sockets included, the process has open.
-    pub fn open_files(&self) -> usize {
+    /// What the process has open: paths, and names of the kernel's for sockets and the like.
+    pub fn open_files(&self) -> Vec<PathBuf> {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
-        open.expect("a live process lists its files").count()
+        let open = open.expect("a live process lists its files").filter_map(Result::ok);
+        // One that is closed in the meantime is none.
+        open.filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
     }
 
     fn status_kib(&self, name: &str) -> u64 {
