@@ -9,6 +9,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -182,13 +183,20 @@ pub(crate) fn request_id(headers: &HeaderMap) -> String {
         (1..=64).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    given.and_then(|value| value.to_str().ok()).filter(plain).map(str::to_owned).unwrap_or_else(
-        || {
-            // An id for logs: a system without randomness has other troubles than equal ids.
-            let number = getrandom::u64().unwrap_or_default();
-            format!("{number:016x}")
-        },
-    )
+    given
+        .and_then(|value| value.to_str().ok())
+        .filter(plain)
+        .map(str::to_owned)
+        .unwrap_or_else(|| format!("{:016x}", next_number()))
+}
+
+/// A number for logs: none comes twice, and another start has others.
+fn next_number() -> u64 {
+    // A system without randomness has other troubles than equal ids.
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
+    // With an odd step every number comes before one comes again.
+    NEXT.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
 }
 
 /// Refusals that axum makes itself are plain text; give them the form of all others. Pages stay.

@@ -5,8 +5,8 @@
 //!
 //! What the events of a batch have in common, its rows share.
 //!
-//! Invariants: `rows + rejected = events`; pure but for the salt of the day, which the caller looks
-//! up only when an unnamed visitor needs it.
+//! Invariants: `rows + rejected = events`; pure. The visitor's number is only asked for when an event
+//! names nobody.
 
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ pub struct Sender<'a> {
     pub received_ms: i64,
     /// What the User-Agent says; nothing for servers, whose own agent is of no interest.
     pub agent: Agent,
-    /// The number of the unnamed visitor behind this request.
-    pub visitor: u64,
+    /// Tells the number of the unnamed visitor behind this request, the same each time.
+    pub visitor: &'a dyn Fn() -> u64,
 }
 
 /// What became of the events of a batch before storing.
@@ -92,7 +92,7 @@ pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
 /// What a refused event's row would have had beside the event's own text.
 fn known(raw: &RawValue, batch: &Batch<'_>, sender: &Sender<'_>, dims: &Dims) -> Known {
     let Ok(event) = WireEvent::parse(raw) else { return Known::new(None, 0, None, dims) };
-    let identity = identify(&claims(&event), sender.trust, &sender.realm, || sender.visitor).ok();
+    let identity = identify(&claims(&event), sender.trust, &sender.realm, sender.visitor).ok();
     let time = event_time(&readings(&event, batch, sender)).ok();
     let mut flags = 0;
     if time.is_some_and(|time| time.suspect) {
@@ -140,7 +140,7 @@ fn row(
         .ok_or(EventCode::EventIdInvalid)?;
     let time = event_time(&readings(&event, batch, sender))?;
     let Identity { person, actor, flags: identity_flags } =
-        identify(&claims(&event), sender.trust, &sender.realm, || sender.visitor)?;
+        identify(&claims(&event), sender.trust, &sender.realm, sender.visitor)?;
     let session = match event.session.as_deref() {
         Some(text) => uuid7::parse(text).ok_or(EventCode::SessionInvalid)?,
         None => 0,
@@ -229,7 +229,7 @@ mod tests {
             trust,
             received_ms: NOW,
             agent: Agent::default(),
-            visitor: 99,
+            visitor: &|| 99,
         };
         accept(&batch, &sender)
     }

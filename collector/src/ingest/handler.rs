@@ -1,5 +1,6 @@
 //! `POST /v1/batch`.
 
+use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
@@ -178,18 +179,16 @@ fn check(
 ) -> Result<Accepted, ApiError> {
     let project = &access.project;
     let hasher = app.hasher(project.id);
-    let (agent, visitor) = match trust {
-        Trust::Page => {
-            let salt =
-                app.salts.salt(received_ms).map_err(|error| ApiError::Internal(error.into()))?;
-            let visitor = daily_visitor(&salt, project.id, client.prefix, &client.user_agent);
-            (agent::parse(&client.user_agent), visitor)
-        }
-        // A server's own User-Agent says nothing about the person, and it has no visitor.
-        Trust::Server => (agent::Agent::default(), 0),
+    let salt = app.salts.salt(received_ms).map_err(|error| ApiError::Internal(error.into()))?;
+    let visitor =
+        LazyCell::new(|| daily_visitor(&salt, project.id, client.prefix, &client.user_agent));
+    let agent = match trust {
+        Trust::Page => agent::parse(&client.user_agent),
+        // A server's own User-Agent says nothing about the person.
+        Trust::Server => agent::Agent::default(),
     };
     let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
-    Ok(accept(batch, &Sender { realm, trust, received_ms, agent, visitor }))
+    Ok(accept(batch, &Sender { realm, trust, received_ms, agent, visitor: &|| *visitor }))
 }
 
 /// Hand a batch to the store and wait until it is on disk.

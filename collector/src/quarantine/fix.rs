@@ -88,7 +88,7 @@ impl Fix {
                 trust,
                 received_ms,
                 agent: Agent::default(),
-                visitor: who.map_or(0, |(_, actor, _)| actor),
+                visitor: &|| who.map_or(0, |(_, actor, _)| actor),
             },
         );
         if let Some(refused) = accepted.rejected.first() {

@@ -19,10 +19,11 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Start one on a data folder and wait until it is ready.
-    pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Collector> {
+    /// Start one on a data folder, with some settings, and wait until it is ready.
+    pub fn start(binary: &Path, data: &Path, settings: &[&str]) -> anyhow::Result<Collector> {
         let mut serve = Command::new(binary);
         serve.args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"]).arg(data);
+        serve.args(settings);
         let (process, ready) = started(&mut serve)?;
         let address = ready["address"].as_str().context("the collector says where it listens")?;
         Ok(Collector { process, address: address.to_owned() })

@@ -44,12 +44,12 @@ impl Ours {
             caches_warm: 0,
         };
         for question in QUESTIONS {
-            let collector = Collector::start(binary, data)?;
+            let collector = Collector::start(binary, data, &[])?;
             ours.resting = ours.resting.max(collector.resident_bytes()?);
             let (_, took) = collector.ask(key, question.kind, &question.body())?;
             ours.first.push(took.as_secs_f64());
         }
-        let collector = Collector::start(binary, data)?;
+        let collector = Collector::start(binary, data, &[])?;
         for (at, question) in QUESTIONS.iter().enumerate() {
             let body = question.body();
             let (answer, mut best) = collector.ask(key, question.kind, &body)?;
