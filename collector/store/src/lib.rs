@@ -12,6 +12,7 @@ mod faults;
 mod files;
 mod keeper;
 mod memtable;
+mod names;
 mod open;
 mod options;
 mod presence;

@@ -416,8 +416,17 @@ impl MemRun {
     /// Names and properties of these rows, counted once.
     pub(crate) fn schema(&self) -> &SchemaCounter {
         self.schema.get_or_init(|| {
+            let mut rows: HashMap<(u32, u32), Vec<usize>> = HashMap::new();
+            let events = self.event.texts();
+            for row in 0..self.len() {
+                rows.entry((self.project[row], events.codes.get(row))).or_default().push(row);
+            }
             let mut counter = SchemaCounter::default();
-            (0..self.len()).for_each(|row| counter.add(&self.row(row)));
+            for ((project, _), rows) in rows {
+                let name = events.get(rows[0]).unwrap_or("");
+                let rows = rows.iter().map(|&row| (self.ts_ms(row), self.props(row)));
+                counter.add(project, name, rows);
+            }
             counter
         })
     }

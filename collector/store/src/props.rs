@@ -81,6 +81,19 @@ pub(crate) fn text_of_number(number: f64) -> String {
     serde_json::Number::from_f64(number).map_or_else(String::new, |number| number.to_string())
 }
 
+/// Whether a number is written as [`text_of_number`] would write it, as far as that is plain to see:
+/// `false` may be wrong.
+pub(crate) fn is_plainly_shortest(raw: &str) -> bool {
+    /// Any two decimals of so many digits are different numbers, so each is its number's shortest.
+    const DIGITS: usize = 15;
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_whole_plain = are_digits(whole) && !whole.starts_with('0');
+    let is_fraction_plain = fraction.is_none_or(|f| are_digits(f) && !f.ends_with('0'));
+    is_whole_plain && is_fraction_plain && digits.len() <= DIGITS
+}
+
 fn number_text(raw: &str) -> Cow<'_, str> {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -238,6 +251,20 @@ mod tests {
         assert!(entry.number() == number || entry.number().is_nan() && number.is_nan());
     }
 
+    #[rstest]
+    #[case("5", true)]
+    #[case("-29.99", true)]
+    #[case("123456789012345", true)]
+    #[case("1234567890123456", false)]
+    #[case("0.5", false)]
+    #[case("05", false)]
+    #[case("5.0", false)]
+    #[case("5.", false)]
+    #[case("1e3", false)]
+    fn a_number_is_plainly_in_its_shortest_form(#[case] raw: &str, #[case] want: bool) {
+        assert_eq!(is_plainly_shortest(raw), want);
+    }
+
     #[test]
     fn the_last_of_two_equal_keys_counts() {
         assert_eq!(find(r#"{"k":1,"\u006b":2}"#, "k").unwrap().raw_value, "2");
@@ -250,6 +277,15 @@ mod tests {
             let _ = find(&format!("{{{text}}}"), &key);
             if let Some(entries) = entries(&text) {
                 for entry in entries { let _ = (entry.text(), entry.number()); }
+            }
+        }
+
+        #[test]
+        fn a_number_that_is_plainly_in_its_shortest_form_is(
+            raw in "-?[0-9]{1,9}(\\.[0-9]{1,9})?|-?[0-9]{12,17}|[0-9]\\.[0-9]{12,16}|[1-9]e[0-9]|-|",
+        ) {
+            if is_plainly_shortest(&raw) {
+                prop_assert_eq!(text_of_number(raw.parse().unwrap()), raw);
             }
         }
 

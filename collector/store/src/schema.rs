@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::memtable::RowRef;
+use crate::names::Names;
 use crate::props::{self, ValueType};
 
 /// Everything seen in one project.
@@ -98,6 +98,22 @@ impl TypeCounts {
         self.others += other.others;
     }
 
+    /// One value.
+    pub(crate) fn one(value: ValueType) -> Self {
+        let mut counts = Self::default();
+        counts.add_one(value);
+        counts
+    }
+
+    pub(crate) fn add_one(&mut self, value: ValueType) {
+        match value {
+            ValueType::Text => self.texts += 1,
+            ValueType::Number => self.numbers += 1,
+            ValueType::Bool => self.bools += 1,
+            ValueType::Other => self.others += 1,
+        }
+    }
+
     /// Values of any type.
     pub fn total(&self) -> u64 {
         self.texts + self.numbers + self.bools + self.others
@@ -126,10 +142,14 @@ impl SchemaCounter {
     /// Names (of events, and of properties per event) in one counter.
     const NAMES_MAX: usize = 20_000;
 
-    /// Count a row.
-    pub(crate) fn add(&mut self, row: &RowRef<'_>) {
-        let key = (row.project, row.event.into());
-        let event = match self.events.entry(key) {
+    /// Count rows of one project and event name: their times and properties.
+    pub(crate) fn add<'a>(
+        &mut self,
+        project: u32,
+        name: &str,
+        rows: impl Iterator<Item = (i64, &'a str)>,
+    ) {
+        let event = match self.events.entry((project, name.into())) {
             Entry::Occupied(event) => event.into_mut(),
             Entry::Vacant(slot) if self.names < Self::NAMES_MAX => {
                 self.names += 1;
@@ -137,25 +157,31 @@ impl SchemaCounter {
             }
             Entry::Vacant(_) => return,
         };
-        event.count += 1;
-        event.last_ms = event.last_ms.max(Some(row.ts_ms));
-        for entry in props::entries(row.props).into_iter().flatten() {
-            let name = entry.key();
-            if !event.properties.contains_key(&*name) {
+        let mut keys = Names::new(Self::NAMES_MAX);
+        let mut properties: Vec<(Box<str>, TypeCounts, i64)> = Vec::new();
+        for (ts_ms, props) in rows {
+            event.count += 1;
+            event.last_ms = event.last_ms.max(Some(ts_ms));
+            for entry in props::entries(props).into_iter().flatten() {
+                let Some(key) = keys.number(entry.raw_key) else { continue };
+                if key == properties.len() {
+                    properties.push((entry.key().into(), TypeCounts::default(), i64::MIN));
+                }
+                let (_, types, last_ms) = &mut properties[key];
+                types.add_one(entry.value_type());
+                *last_ms = ts_ms.max(*last_ms);
+            }
+        }
+        for (key, types, last_ms) in properties {
+            if !event.properties.contains_key(&key) {
                 if self.names >= Self::NAMES_MAX {
                     continue;
                 }
                 self.names += 1;
-                event.properties.insert((*name).into(), (TypeCounts::default(), i64::MIN));
             }
-            let Some((types, last_ms)) = event.properties.get_mut(&*name) else { continue };
-            *last_ms = (*last_ms).max(row.ts_ms);
-            match entry.value_type() {
-                ValueType::Text => types.texts += 1,
-                ValueType::Number => types.numbers += 1,
-                ValueType::Bool => types.bools += 1,
-                ValueType::Other => types.others += 1,
-            }
+            let sum = event.properties.entry(key).or_insert((TypeCounts::default(), i64::MIN));
+            sum.0.add(&types);
+            sum.1 = sum.1.max(last_ms);
         }
     }
 

@@ -8,6 +8,7 @@
 
 use super::info::{Group, Info, PromotedKind};
 use crate::columns::{Coded, CodedBuilder, Columns, PropertyColumn, Values};
+use crate::names::Names;
 use crate::props::{self, Entry, ValueType};
 use crate::row::Dim;
 use crate::schema::TypeCounts;
@@ -30,6 +31,54 @@ enum Builder {
 struct Homeless<'a> {
     raw_key: String,
     values: &'a Values,
+}
+
+/// What is known of a key in rests, so that it is found out once for many rows.
+struct Key {
+    name: Box<str>,
+    column: Option<usize>,
+    /// Whether the key is written as we would write it.
+    is_plain: bool,
+    counts: TypeCounts,
+}
+
+/// Keys of rests as they are written, and how often each was there.
+struct Keys {
+    numbers: Names,
+    list: Vec<Key>,
+    /// The key found last, when there are too many to keep.
+    other: Option<Key>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { numbers: Names::new(Info::LIST_MAX), list: Vec::new(), other: None }
+    }
+}
+
+impl Keys {
+    /// Find the key of an entry, and count the entry.
+    fn find(&mut self, entry: &Entry<'_>, info: &mut Info) -> &Key {
+        let counts = TypeCounts::one(entry.value_type());
+        let new = |info: &Info| {
+            let name = entry.key();
+            let is_plain = is_quoted_form(&name, entry.raw_key);
+            Key { column: info.column(&name), name: name.into(), is_plain, counts }
+        };
+        match self.numbers.number(entry.raw_key) {
+            Some(number) if number < self.list.len() => {
+                let key = &mut self.list[number];
+                key.counts.add(&counts);
+                key
+            }
+            Some(_) => self.list.push_mut(new(info)),
+            None => {
+                let key = self.other.insert(new(info));
+                info.count_key(&key.name, counts);
+                key
+            }
+        }
+    }
 }
 
 impl GroupBuilder {
@@ -109,6 +158,7 @@ impl GroupBuilder {
             return;
         }
         let (mut rest, mut value) = (String::new(), String::new());
+        let mut keys = Keys::default();
         for (at, &(from, row)) in (before..).zip(order) {
             let (source, row) = (sources[from as usize], row as usize);
             rest.clear();
@@ -117,13 +167,15 @@ impl GroupBuilder {
                     value.clear();
                     values.push_json(row, &mut value);
                     let entry = Entry { raw_key, raw_value: &value };
-                    self.push_entry(entry, at, &mut rest, info);
+                    self.push_entry(entry, at, &mut rest, &mut keys, info);
                 }
             }
             let text = source.rest.get(row);
             match props::entries(text) {
                 Some(entries) => {
-                    entries.for_each(|entry| self.push_entry(entry, at, &mut rest, info));
+                    entries.for_each(|entry| {
+                        self.push_entry(entry, at, &mut rest, &mut keys, info);
+                    });
                 }
                 // Not an object; kept as it is, and nothing has a column.
                 None if !text.is_empty() => {
@@ -137,6 +189,7 @@ impl GroupBuilder {
                 self.columns.rest.set(at, |out| out.push_str(&rest));
             }
         }
+        keys.list.iter().for_each(|key| info.count_key(&key.name, key.counts));
     }
 
     /// The columns of a source that have no column of the same type here.
@@ -152,16 +205,19 @@ impl GroupBuilder {
         source.properties.iter().filter(is_homeless).map(quoted).collect()
     }
 
-    fn push_entry(&mut self, entry: Entry<'_>, at: usize, rest: &mut String, info: &mut Info) {
-        let key = entry.key();
-        info.count_key(&key, type_counts(entry.value_type()));
-        if let Some(column) = info.column(&key) {
+    fn push_entry(
+        &mut self,
+        entry: Entry<'_>,
+        at: usize,
+        rest: &mut String,
+        keys: &mut Keys,
+        info: &mut Info,
+    ) {
+        let key = keys.find(&entry, info);
+        if let Some(column) = key.column {
             // A key that may be in the rest already stays there: the last one counts.
             let is_repeated = rest.contains(entry.raw_key);
-            if !is_repeated
-                && is_quoted_form(&key, entry.raw_key)
-                && self.promoted[column].take(at, &entry)
-            {
+            if !is_repeated && key.is_plain && self.promoted[column].take(at, &entry) {
                 return;
             }
             info.promoted[column].misfits += 1;
@@ -260,8 +316,9 @@ impl Builder {
                 fits
             }
             (Self::Numbers(numbers), ValueType::Number) if numbers[at].is_nan() => {
-                let number = entry.number();
-                let fits = number.is_finite() && props::text_of_number(number) == entry.raw_value;
+                let (number, raw) = (entry.number(), entry.raw_value);
+                let fits = props::is_plainly_shortest(raw)
+                    || number.is_finite() && props::text_of_number(number) == raw;
                 if fits {
                     numbers[at] = number;
                 }
@@ -298,22 +355,11 @@ fn copy<T: Copy>(
 
 /// Whether writing `text` as JSON gives `raw`.
 fn is_quoted_form(text: &str, raw: &str) -> bool {
-    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    if !raw.contains('\\') && !text.bytes().any(needs_escape) {
+    // Without these nothing in it is an escape, and nothing has to be one.
+    if !raw.bytes().any(|byte| byte < 0x20 || byte == b'\\') {
         return true;
     }
     let mut quoted = String::with_capacity(raw.len());
     props::quote(text, &mut quoted);
     quoted == raw
-}
-
-fn type_counts(value: ValueType) -> TypeCounts {
-    let mut counts = TypeCounts::default();
-    match value {
-        ValueType::Text => counts.texts = 1,
-        ValueType::Number => counts.numbers = 1,
-        ValueType::Bool => counts.bools = 1,
-        ValueType::Other => counts.others = 1,
-    }
-    counts
 }

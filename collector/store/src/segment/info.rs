@@ -16,8 +16,6 @@ use crate::schema::TypeCounts;
 pub(crate) const INFO_KEY: &str = "tallymark";
 /// The version we write, and the newest we read.
 pub(crate) const SEGMENT_VERSION: u32 = 2;
-/// Keys counted, and days listed, at most; beyond that the lists say that they are not complete.
-const LIST_MAX: usize = 4096;
 
 /// The text's contents.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,6 +61,9 @@ pub(crate) enum PromotedKind {
 }
 
 impl Info {
+    /// Keys counted, and days listed, at most; beyond that the lists say that they are not complete.
+    pub(super) const LIST_MAX: usize = 4096;
+
     pub(crate) fn new(promoted: Vec<(String, PromotedKind)>) -> Self {
         let column = |(key, kind)| Promoted { key, kind, misfits: 0 };
         Self {
@@ -94,7 +95,7 @@ impl Info {
 
     pub(crate) fn count_key(&mut self, key: &str, types: TypeCounts) {
         if !self.keys.contains_key(key) {
-            if self.keys.len() >= LIST_MAX {
+            if self.keys.len() >= Self::LIST_MAX {
                 self.keys_complete = false;
                 return;
             }
@@ -109,7 +110,7 @@ impl Info {
     }
 
     pub(crate) fn add_id_day(&mut self, day: i32) {
-        if self.id_days.len() < LIST_MAX || self.id_days.contains(&day) {
+        if self.id_days.len() < Self::LIST_MAX || self.id_days.contains(&day) {
             self.id_days.insert(day);
         } else {
             self.id_days_complete = false;
@@ -179,7 +180,7 @@ mod tests {
     fn a_list_that_ran_full_does_not_claim_to_be_complete() {
         let mut info = Info::new(Vec::new());
         let one = TypeCounts { texts: 1, ..TypeCounts::default() };
-        for n in 0..LIST_MAX {
+        for n in 0..Info::LIST_MAX {
             info.count_key(&n.to_string(), one);
             info.add_id_day(n as i32);
         }
