@@ -17,6 +17,7 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
+use memchr::memmem::find;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -197,10 +198,6 @@ impl Answer {
         ensure!(ok, "the server refused: {}", String::from_utf8_lossy(&self.bytes));
         Ok(())
     }
-}
-
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
 }
 
 /// What this process has used of the machine, user and system together.

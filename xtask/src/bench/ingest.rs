@@ -12,6 +12,9 @@ use crate::shell::{Running, quiet, step};
 
 /// One key sends everything: as fast as it likes.
 const NO_RATE: [&str; 2] = ["--ingest-rate-per-s", "1000000"];
+/// Senders, each of which waits for its answer: enough that one group can be on its way to the disk
+/// while the next one is read.
+const CONNECTIONS: &str = "64";
 /// The best of these many turns.
 const TURNS: usize = 3;
 /// The length of one load.
@@ -74,7 +77,7 @@ fn bare_server() -> anyhow::Result<(Running, String)> {
 fn load(address: &str, project: &Value, batch: &str, rate: Option<f64>) -> anyhow::Result<Value> {
     let key = project["write_key"].as_str().context("a project has a write key")?;
     let mut load = tool("load");
-    load.args([address, key, batch, "16"]).arg(LOAD_SECONDS.to_string());
+    load.args([address, key, batch, CONNECTIONS]).arg(LOAD_SECONDS.to_string());
     load.args(rate.map(|rate| rate.to_string()));
     Ok(serde_json::from_str(&quiet(&mut load)?)?)
 }
