@@ -100,14 +100,14 @@ fn site(host: &str) -> Option<&'static str> {
             ],
         ),
     ];
-    let named = |name: &str| {
-        if name.contains('.') {
-            host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
-        } else {
-            host.split('.').any(|label| label == name)
-        }
+    let is_below = |name: &str| {
+        host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
     };
-    SITES.iter().find(|(_, names)| names.iter().any(|name| named(name))).map(|(kind, _)| *kind)
+    let is_named = |names: &&[&str]| {
+        let mut hosts = names.iter().filter(|name| name.contains('.'));
+        hosts.any(|name| is_below(name)) || host.split('.').any(|label| names.contains(&label))
+    };
+    SITES.iter().find(|(_, names)| is_named(names)).map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]
