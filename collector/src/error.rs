@@ -16,7 +16,7 @@ use tallymark_analysis::question::QuestionError;
 use tallymark_analysis::stats::StatsError;
 use tallymark_protocol::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX};
 use tallymark_protocol::problem::{MEDIA_TYPE, Problem};
-use tallymark_store::{AppendError, ScanError};
+use tallymark_store::{AppendError, MergeRefused, ScanError};
 
 use crate::keys::Scope;
 use crate::meta::MetaError;
@@ -128,6 +128,12 @@ pub enum ApiError {
     /// A statistic that cannot be computed.
     #[error(transparent)]
     Statistic(#[from] StatsError),
+    /// A merge, or taking one back, that makes no sense.
+    #[error(transparent)]
+    MergeRefused(MergeRefused),
+    /// No such erasure.
+    #[error("there is no erasure of this id in this project")]
+    ErasureUnknown,
     /// Our fault.
     #[error("something went wrong on our side")]
     Internal(#[source] anyhow::Error),
@@ -169,6 +175,11 @@ impl ApiError {
             Self::Question(QuestionError::UnknownKind { .. }) => (404, "unknown_kind"),
             Self::Question(error) => (422, error.code()),
             Self::Statistic(error) => (422, error.code),
+            Self::MergeRefused(MergeRefused::SamePerson) => (409, "same_person"),
+            Self::MergeRefused(MergeRefused::Erased) => (409, "person_erased"),
+            Self::MergeRefused(MergeRefused::Unknown) => (404, "merge_unknown"),
+            Self::MergeRefused(MergeRefused::UndoneBefore) => (409, "merge_undone"),
+            Self::ErasureUnknown => (404, "erasure_unknown"),
             Self::Internal(_) => (500, "internal"),
         }
     }
@@ -254,6 +265,8 @@ impl From<tokio::task::JoinError> for ApiError {
 
 /// The limit of bodies, raw and unpacked alike.
 pub(crate) const BODY_LIMIT: usize = BODY_BYTES_MAX;
+/// Largest body that names a few ids.
+pub(crate) const SMALL_BODY_LIMIT: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

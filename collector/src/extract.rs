@@ -268,6 +268,41 @@ impl FromRequestParts<App> for Exporter {
     }
 }
 
+/// A project in which someone may say who is who: by a secret key with `data:merge`.
+#[derive(Debug, Clone)]
+pub struct Merger(pub Arc<Project>);
+
+/// A project in which someone may erase persons: by a secret key with `data:erase`.
+#[derive(Debug, Clone)]
+pub struct Eraser(pub Arc<Project>);
+
+impl FromRequestParts<App> for Merger {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        keyed_project(parts, app, Scope::DataMerge).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Eraser {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        keyed_project(parts, app, Scope::DataErase).await.map(Self)
+    }
+}
+
+/// The project of a secret key. A session is not enough for what changes data for good.
+async fn keyed_project(
+    parts: &mut Parts,
+    app: &App,
+    scope: Scope,
+) -> Result<Arc<Project>, ApiError> {
+    let access = bearer(app, &parts.headers).await?.ok_or(ApiError::KeyMissing)?;
+    if !access.key.scopes.allows(scope) {
+        return Err(ApiError::ScopeMissing(scope));
+    }
+    Ok(access.project)
+}
+
 #[derive(serde::Deserialize)]
 struct ProjectParam {
     project: Option<String>,

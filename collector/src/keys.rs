@@ -59,12 +59,23 @@ pub enum Scope {
     Admin,
     /// Read the metrics of the service.
     MetricsRead,
+    /// Say who is who, and take it back.
+    DataMerge,
+    /// Erase persons.
+    DataErase,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 5] =
-        [Self::Ingest, Self::AnalyticsRead, Self::AnalyticsExport, Self::Admin, Self::MetricsRead];
+    pub const ALL: [Self; 7] = [
+        Self::Ingest,
+        Self::AnalyticsRead,
+        Self::AnalyticsExport,
+        Self::Admin,
+        Self::MetricsRead,
+        Self::DataMerge,
+        Self::DataErase,
+    ];
 
     /// Its name on the command line, in the database and in problems.
     pub const fn as_str(self) -> &'static str {
@@ -74,6 +85,8 @@ impl Scope {
             Self::AnalyticsExport => "analytics:export",
             Self::Admin => "admin",
             Self::MetricsRead => "metrics:read",
+            Self::DataMerge => "data:merge",
+            Self::DataErase => "data:erase",
         }
     }
 

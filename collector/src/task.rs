@@ -8,6 +8,7 @@
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tallymark_store::{Ends, PeopleCommand};
 use tokio::runtime::Handle;
 
 use crate::app::App;
@@ -20,6 +21,7 @@ use crate::cli::project::Created;
 use crate::console::Console;
 use crate::keys::{Key, KeyKind, Scope, Scopes};
 use crate::meta::projects::{NewProject, Project};
+use crate::query::people::{self, Who};
 use crate::query::questions::parse_question;
 use crate::query::range::parse_range;
 
@@ -39,6 +41,36 @@ pub enum Task {
     Backup(BackupTask),
     /// A look at everything that is stored.
     Verify(VerifyTask),
+    /// Two ids are one person.
+    Alias(AliasTask),
+    /// A person out of everything.
+    Erase(EraseTask),
+}
+
+/// Two ids are one person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AliasTask {
+    /// The project's slug.
+    pub project: String,
+    /// Whose person goes.
+    pub from: Who,
+    /// Whose person stays.
+    pub to: Who,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// A person out of everything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EraseTask {
+    /// The project's slug.
+    pub project: String,
+    /// An id of the person.
+    pub who: Who,
+    /// Write files again at once.
+    pub now: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
 }
 
 /// One question.
@@ -81,6 +113,22 @@ impl Task {
             Self::Demo(task) => demo(app, handle, task, console),
             Self::Backup(task) => backup(app, handle, task, console),
             Self::Verify(task) => verify(app, handle, task, console),
+            Self::Alias(task) => {
+                let project = find(app, handle, &task.project)?;
+                let source = task.from.id(app, &project, "--from")?;
+                let target = task.to.id(app, &project, "--to")?;
+                let (project, at_ms) = (project.id, app.clock.now_ms());
+                let ends = Ends { source, target };
+                let command = PeopleCommand::Alias { project, ends, at_ms };
+                let done = people::run(&app.store, command, task.dry_run)?;
+                Ok(console.out(format!("{done}\n").as_bytes())?)
+            }
+            Self::Erase(task) => {
+                let project = find(app, handle, &task.project)?;
+                let id = task.who.id(app, &project, "--user")?;
+                let receipt = people::erase(app, &project, id, task.now, task.dry_run)?;
+                Ok(console.out(format!("{receipt}\n").as_bytes())?)
+            }
         }
     }
 }

@@ -88,6 +88,9 @@ event_codes! {
     /// Nobody to count: no user, no device, and no request it could be derived from.
     NobodyKnown "nobody_known"
         "an event from a server names its user or its device",
+    /// The person was erased.
+    PersonErased "person_erased"
+        "this person was erased; events of an erased person are not stored",
 }
 
 impl EventCode {

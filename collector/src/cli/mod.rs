@@ -12,6 +12,7 @@ mod config;
 mod doctor;
 mod events;
 mod key;
+mod people;
 pub mod project;
 mod serve;
 mod settings;
@@ -74,6 +75,10 @@ enum Command {
     Export(events::ExportArgs),
     /// Ask one question about a project.
     Query(events::QueryArgs),
+    /// Say that two ids are one person.
+    Alias(people::AliasArgs),
+    /// Erase a person: out of answers at once, out of files within 24 hours or now. Prints the receipt.
+    Erase(people::EraseArgs),
     /// Fill a project with realistic data, made on the spot.
     Demo(events::DemoArgs),
     /// Copy everything of one moment into a new folder, beside a running server too.
@@ -131,6 +136,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Command::Export(args) => events::run(args.task(), folder, loaded.config).await,
             Command::Query(args) => events::run(args.task()?, folder, loaded.config).await,
+            Command::Alias(args) => events::run(args.task(), folder, loaded.config).await,
+            Command::Erase(args) => events::run(args.task(), folder, loaded.config).await,
             Command::Demo(args) => events::run(args.task(global.json), folder, loaded.config).await,
             Command::Backup(args) => {
                 events::run(args.task(global.json)?, folder, loaded.config).await

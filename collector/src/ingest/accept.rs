@@ -15,7 +15,7 @@ use tallymark_protocol::batch::{Batch, BatchReceipt, Rejected, WireEvent};
 use tallymark_protocol::codes::EventCode;
 use tallymark_protocol::{event_name, props, uuid7};
 use tallymark_store::row::flags;
-use tallymark_store::{Dims, RefusedRow, Row};
+use tallymark_store::{Appended, Dims, RefusedRow, Row};
 
 use super::agent::Agent;
 use super::dims::dims;
@@ -50,16 +50,22 @@ pub struct Accepted {
 
 impl Accepted {
     /// The receipt, once it is known which rows were stored before.
-    pub fn receipt(nonce: &str, duplicate: &[bool], rejected: Vec<Rejected>) -> BatchReceipt {
+    pub fn receipt(nonce: &str, appended: &Appended, mut rejected: Vec<Rejected>) -> BatchReceipt {
+        let Appended { duplicate, erased } = appended;
         let dup = duplicate.iter().filter(|dup| **dup).count();
+        let stored = duplicate.len() - dup - erased.len();
+        if !erased.is_empty() {
+            // Rows are the events that were not refused, in order.
+            let events = (0..).filter(|place| !rejected.iter().any(|other| other.i == *place));
+            let places: Vec<u32> = events.take(duplicate.len()).collect();
+            rejected.extend(
+                erased.iter().map(|row| Rejected::new(places[*row], EventCode::PersonErased)),
+            );
+            rejected.sort_by_key(|rejected| rejected.i);
+        }
         // A batch has at most 500 events.
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        BatchReceipt {
-            nonce: nonce.to_owned(),
-            ok: count(duplicate.len() - dup),
-            dup: count(dup),
-            rejected,
-        }
+        BatchReceipt { nonce: nonce.to_owned(), ok: count(stored), dup: count(dup), rejected }
     }
 }
 

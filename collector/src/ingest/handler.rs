@@ -10,6 +10,7 @@ use axum::http::{self, HeaderMap, header};
 use axum::{BoxError, Json};
 use serde::Deserialize;
 use tallymark_protocol::batch::{Batch, BatchReceipt};
+use tallymark_protocol::codes::EventCode;
 use tallymark_protocol::limits::BATCH_EVENTS_MAX;
 use tallymark_store::{Append, Appended};
 
@@ -87,8 +88,12 @@ where
         app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
     }
     let append = Append { rows: accepted.rows, refused: accepted.refused };
-    let Appended { duplicate } = store(app, append).await?;
-    let receipt = Accepted::receipt(&nonce, &duplicate, accepted.rejected);
+    let appended = store(app, append).await?;
+    if !appended.erased.is_empty() {
+        let erased = Reason { code: EventCode::PersonErased.as_str() };
+        app.telemetry.events_refused.get_or_create(&erased).inc_by(appended.erased.len() as u64);
+    }
+    let receipt = Accepted::receipt(&nonce, &appended, accepted.rejected);
     app.telemetry.batches.inc();
     app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
     app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
@@ -194,7 +199,7 @@ fn check(
 /// Hand a batch to the store and wait until it is on disk.
 pub(crate) async fn store(app: &App, append: Append) -> Result<Appended, ApiError> {
     if append.rows.is_empty() && append.refused.is_empty() {
-        return Ok(Appended { duplicate: Vec::new() });
+        return Ok(Appended { duplicate: Vec::new(), erased: Vec::new() });
     }
     let (sender, receiver) = tokio::sync::oneshot::channel();
     app.store.append(append, move |outcome| {

@@ -7,6 +7,7 @@
 
 pub mod events;
 pub mod export;
+pub mod people;
 pub mod questions;
 pub mod range;
 pub mod schema;

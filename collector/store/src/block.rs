@@ -27,6 +27,9 @@ pub(crate) enum ColumnKey {
     Event,
     /// The device.
     Actor,
+    /// The id that the event came with, before anybody was joined: `None` when it is the person
+    /// everywhere.
+    Base,
     /// The device, where it decides the order of a person's events in one millisecond: `None` when
     /// no such events are of different devices.
     Ties,

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use tallymark_analysis::answer::LATENESS_MS;
 
 use crate::error::CatalogError;
+use crate::people::{PeopleDelta, PeopleState};
 use crate::row::Row;
 use crate::schema::{Schema, SchemaDelta};
 
@@ -64,6 +65,8 @@ pub struct CatalogState {
     pub segments: Vec<SegmentMeta>,
     /// Log frames up to this number are in segments.
     pub flushed_seq: u64,
+    /// Who is who, and who was erased.
+    pub people: PeopleState,
 }
 
 /// One transaction.
@@ -83,6 +86,10 @@ pub struct CatalogChange {
     pub usage: Vec<UsageDelta>,
     /// Days that those frames changed after they were closed.
     pub restated: Vec<RestatedDay>,
+    /// What those frames say about people, and what became of erasures.
+    pub people: PeopleDelta,
+    /// Segments that were found to need no change for links up to an epoch.
+    pub link_epochs: Vec<(SegmentId, u64)>,
 }
 
 /// Number of a segment; never used twice while its file exists.
@@ -262,6 +269,11 @@ impl Catalog for MemoryCatalog {
         tables.state.segments.retain(|segment| !change.remove.contains(&segment.id));
         tables.state.segments.extend(change.add.iter().cloned());
         tables.state.flushed_seq = tables.state.flushed_seq.max(change.flushed_seq);
+        tables.state.people.add(&change.people);
+        for segment in &mut tables.state.segments {
+            let found = change.link_epochs.iter().find(|(id, _)| *id == segment.id);
+            segment.link_epoch = found.map_or(segment.link_epoch, |(_, epoch)| *epoch);
+        }
         tables.refused.extend(change.refused.iter().cloned());
         let surplus = tables.refused.len().saturating_sub(Self::REFUSED_MAX);
         tables.refused.drain(..surplus);

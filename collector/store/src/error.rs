@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::people::MergeRefused;
+
 /// Why a store could not be opened. Nothing was changed on disk, except that a torn tail of the
 /// log may have been cut.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +88,17 @@ pub enum AppendError {
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
+}
+
+/// Why a command about people was not carried out. Nothing changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PeopleError {
+    /// It makes no sense.
+    #[error(transparent)]
+    Refused(#[from] MergeRefused),
+    /// It could not be made durable.
+    #[error(transparent)]
+    Store(#[from] AppendError),
 }
 
 /// Why a flush or a merge did not happen. No event is lost: the log still holds them.

@@ -15,6 +15,7 @@ mod memtable;
 mod names;
 mod open;
 mod options;
+mod people;
 mod presence;
 mod props;
 mod queue;
@@ -37,11 +38,15 @@ pub use catalog::{
     Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, RestatedDay, SegmentId,
     SegmentMeta, UsageDelta, UsageKind,
 };
-pub use error::{AppendError, CatalogError, FlushError, OpenError, ScanError};
+pub use error::{AppendError, CatalogError, FlushError, OpenError, PeopleError, ScanError};
 pub use files::{HeldCatalog, StoreFile, StoreFiles};
 pub use options::{Durability, NowMs, StoreOptions, Zones};
+pub use people::{
+    Ends, Erasure, Link, LinkBy, MergeRefused, PeopleCommand, PeopleDelta, PeopleDone, PeopleState,
+    Undone,
+};
 pub use row::{Dim, Dims, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};
-pub use store::{Append, Appended, Asked, RowRange, Snapshot, Store};
+pub use store::{Append, Appended, Asked, RowRange, Snapshot, Store, Tried};
 pub use verify::{Problem, Verified};

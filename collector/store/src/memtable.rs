@@ -25,7 +25,7 @@ use crate::error::ScanError;
 use crate::options::Zones;
 use crate::presence::{self, Stored};
 use crate::props;
-use crate::row::{Dim, Dims, IDENTITIES, Row, identity_code};
+use crate::row::{self, Dim, Dims, IDENTITIES, Row, identity_code};
 use crate::schema::SchemaCounter;
 
 /// Rows at which a tail is sorted for good: sorting stays a matter of milliseconds.
@@ -182,6 +182,8 @@ pub(crate) struct RowRef<'a> {
     pub project: u32,
     pub person: u64,
     pub actor: u64,
+    /// The id that the event came with, before anybody was joined.
+    pub base: u64,
     pub ts_ms: i64,
     pub seq: u32,
     pub event_id: u128,
@@ -194,7 +196,42 @@ pub(crate) struct RowRef<'a> {
     pub props: &'a str,
 }
 
-impl RowRef<'_> {
+/// A row that belongs to somebody else than it is stored under.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    pub row: Row,
+    /// See [`RowRef::base`].
+    pub base: u64,
+}
+
+impl Aside {
+    pub(crate) fn row_ref(&self) -> RowRef<'_> {
+        RowRef { base: self.base, ..RowRef::of(&self.row) }
+    }
+}
+
+impl<'a> RowRef<'a> {
+    fn of(row: &'a Row) -> Self {
+        let mut dims = [None; Dim::ALL.len()];
+        dims.iter_mut().zip(row.dims.iter()).for_each(|(to, from)| *to = from.as_deref());
+        Self {
+            project: row.project,
+            person: row.person,
+            actor: row.actor,
+            base: row.person,
+            ts_ms: row.ts_ms,
+            seq: row.seq,
+            event_id: row.event_id,
+            received_ms: row.received_ms,
+            claimed_ms: row.claimed_ms,
+            flags: row.flags,
+            event: &row.event,
+            session: row.session,
+            dims,
+            props: &row.props,
+        }
+    }
+
     pub(crate) fn to_row(&self) -> Row {
         Row {
             project: self.project,
@@ -308,6 +345,11 @@ impl MemRun {
         &self.props[start..self.props_ends[row]]
     }
 
+    /// Project and person of a row.
+    pub(crate) fn who(&self, row: usize) -> (u32, u64) {
+        (self.project[row], self.person[row])
+    }
+
     pub(crate) fn ts_ms(&self, row: usize) -> i64 {
         self.ts.times().get(row)
     }
@@ -323,6 +365,7 @@ impl MemRun {
             project: self.project[row],
             person: self.person[row],
             actor: self.actor.actors().as_ref().map_or(self.person[row], |actors| actors[row]),
+            base: self.base(row),
             ts_ms: self.ts.times().get(row),
             seq,
             event_id,
@@ -388,6 +431,8 @@ impl MemRun {
             project: pick(&self.project, rows),
             person,
             actor,
+            // Rows in memory are stored under the user they came with.
+            origin: Vec::new(),
             ts: rows.iter().map(|&row| self.ts_ms(row as usize)).collect(),
             seq: rows.iter().map(|&row| self.order()[row as usize].0).collect(),
             event_id: rows.iter().map(|&row| self.order()[row as usize].1).collect(),
@@ -477,8 +522,20 @@ impl MemRun {
                 let actors = self.actor.actors().as_ref();
                 Column::of_ties(self.runs.runs(), self.ts.times(), actors)
             }
+            ColumnKey::Base => {
+                let is_person = (0..self.len()).all(|row| self.base(row) == self.person[row]);
+                let bases = || Arc::new((0..self.len()).map(|row| self.base(row)).collect());
+                Column::Actors((!is_person).then(bases))
+            }
             other => unreachable!("{other:?} is kept as it is"),
         }
+    }
+
+    /// The id that a row came with. Rows in memory are stored under the user they came with.
+    fn base(&self, row: usize) -> u64 {
+        let actors = self.actor.actors().as_ref();
+        let actor = actors.map_or(self.person[row], |actors| actors[row]);
+        row::base(self.person[row], actor, self.flags[row], 0)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::error::OpenError;
 use crate::keeper::Keeper;
 use crate::memtable::{MemRun, Memtable};
 use crate::options::StoreOptions;
+use crate::people::People;
 use crate::segment::{ColumnCache, Segment};
 use crate::shared::{Live, Shared};
 use crate::sorter;
@@ -72,7 +73,7 @@ pub(crate) fn open_on(
     let lock = lock(&folders)?;
     empty(&folders)?;
 
-    let CatalogState { segments, flushed_seq } = catalog.load()?;
+    let CatalogState { segments, flushed_seq, people } = catalog.load()?;
     remove_unknown(
         &folders,
         &segments.iter().map(|meta| folders.data.join(meta.path())).collect(),
@@ -90,23 +91,32 @@ pub(crate) fn open_on(
         }
     }
 
-    let mut replay = Replay::default();
-    let recovered = wal::recover(&folders, flushed_seq, &mut |_, entry| replay.apply(entry))?;
+    let metas = opened.iter().map(|segment| segment.meta()).chain(&aside);
+    let oldest = metas.map(|meta| meta.link_epoch).min();
+    let oldest = oldest.unwrap_or(flushed_seq);
+    let mut people = People::new(people, oldest);
+    let settled = (people.apart(), flushed_seq);
+    let mut replay = Replay { memtable: Memtable::default(), people };
+    let recovered =
+        wal::recover(&folders, flushed_seq, &mut |seq, entry| replay.apply(seq, entry))?;
     if recovered.cut_bytes > 0 {
         tracing::warn!(
             bytes = recovered.cut_bytes,
             "cut an unfinished write off the log; it was not acknowledged"
         );
     }
-    let active = replay.memtable;
+    let Replay { memtable: active, people } = replay;
     let live = Live {
         segments: Arc::new(opened),
         aside,
         active_since: (!active.is_empty()).then(Instant::now),
         // What was replayed is flushed at once, so that no start replays it again: the next one is
         // quick, and a collector that is killed over and over does not get slower each time.
-        flush_wanted: u64::from(!active.is_empty()),
+        flush_wanted: u64::from(!active.is_empty() || people.has_news()),
         active,
+        people,
+        active_epoch: flushed_seq,
+        settled,
         applied_seq: recovered.next_seq - 1,
         wal_files: recovered.files,
         ..Live::default()
@@ -167,15 +177,20 @@ fn make_folders(folders: &Folders) -> Result<(), OpenError> {
 }
 
 /// Puts log frames back into a memtable.
-#[derive(Default)]
 struct Replay {
     memtable: Memtable,
+    people: People,
 }
 
 impl Replay {
-    fn apply(&mut self, entry: Entry) {
+    fn apply(&mut self, seq: u64, entry: Entry) {
         match entry {
-            Entry::Rows(rows) => self.memtable.push(rows, Vec::new()),
+            Entry::Rows(mut rows) => {
+                rows.iter_mut().for_each(|row| self.people.observe(seq, row));
+                self.memtable.push(rows, Vec::new());
+            }
+            // It made sense when it was written.
+            Entry::Command(command) => drop(self.people.run(seq, &command)),
             Entry::Refused(refused) => self.memtable.push(Vec::new(), refused),
         }
         if let Some(chunks) = self.memtable.full_tail() {

@@ -11,12 +11,16 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::AppendError;
+use crate::error::{AppendError, PeopleError};
 use crate::memtable::{refused_bytes, rows_bytes};
+use crate::people::{PeopleCommand, PeopleDone};
 use crate::store::{Append, Appended};
 
 /// Called once with what became of a batch.
 pub(crate) type Done = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
+
+/// Called once with what became of a command.
+pub(crate) type CommandDone = Box<dyn FnOnce(Result<PeopleDone, PeopleError>) + Send>;
 
 /// A batch that waits.
 pub(crate) struct Waiting {
@@ -35,6 +39,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Inner {
     waiting: VecDeque<Waiting>,
+    commands: Vec<(PeopleCommand, CommandDone)>,
     bytes: usize,
     closed: bool,
     /// Batches that must wait before the writer is told; it looks by itself when there are fewer.
@@ -85,6 +90,30 @@ impl Queue {
         Ok(())
     }
 
+    /// Add a command. Those who may ask are few, and each waits for the answer.
+    ///
+    /// # Errors
+    /// Gives the callback back when the queue is closed.
+    pub(crate) fn push_command(
+        &self,
+        command: PeopleCommand,
+        done: CommandDone,
+    ) -> Result<(), CommandDone> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(done);
+        }
+        inner.commands.push((command, done));
+        drop(inner);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The commands that wait.
+    pub(crate) fn take_commands(&self) -> Vec<(PeopleCommand, CommandDone)> {
+        std::mem::take(&mut self.lock().commands)
+    }
+
     /// What the next group waits for, when so many batches have just been answered after a write
     /// that took so long.
     pub(crate) fn gather(&self, answered: usize, took: Duration) -> Gather {
@@ -92,11 +121,12 @@ impl Queue {
         Gather { batches, until: Instant::now() + took.min(GATHER_MAX) }
     }
 
-    /// The next group: at least one batch. `None` when the queue is closed and empty.
+    /// The next group; without a batch when only commands wait. `None` when the queue is closed and
+    /// empty.
     pub(crate) fn next_group(&self, gather: Gather) -> Option<Vec<Waiting>> {
         let mut inner = self.lock();
         inner.wanted = 1;
-        while inner.waiting.is_empty() {
+        while inner.waiting.is_empty() && inner.commands.is_empty() {
             if inner.closed {
                 return None;
             }
@@ -143,7 +173,8 @@ impl Queue {
 impl Inner {
     /// Whether nothing more is to be waited for.
     fn is_full_group(&self) -> bool {
-        self.waiting.len() >= self.wanted || self.bytes >= GROUP_BYTES || self.closed
+        let is_due = !self.commands.is_empty() || self.closed;
+        self.waiting.len() >= self.wanted || self.bytes >= GROUP_BYTES || is_due
     }
 }
 

@@ -77,6 +77,16 @@ impl Properties for Row {
     }
 }
 
+/// The id that an event came with, before anybody was joined: the device of an anonymous one, the user
+/// of an identified one. `origin` is that user where it is not the person any more, else 0.
+pub(crate) fn base(person: u64, actor: u64, flags: u8, origin: u64) -> u64 {
+    match (flags & flags::IDENTIFIED, origin) {
+        (0, _) => actor,
+        (_, 0) => person,
+        (_, origin) => origin,
+    }
+}
+
 /// Bits of [`Row::flags`].
 pub mod flags {
     /// `actor` changes every day: weekly and monthly figures over it are not defined.

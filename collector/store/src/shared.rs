@@ -13,6 +13,7 @@ use crate::driver::Source;
 use crate::error::FlushError;
 use crate::memtable::{MemRun, MemView, Memtable};
 use crate::options::StoreOptions;
+use crate::people::{Apart, People, PeopleDelta};
 use crate::presence::Rosters;
 use crate::queue::Queue;
 use crate::segment::{ColumnCache, Segment};
@@ -42,6 +43,13 @@ pub(crate) struct Live {
     pub active: Memtable,
     /// When the oldest row of `active` came; decides only when to flush.
     pub active_since: Option<Instant>,
+    /// Who is who, and who was erased.
+    pub people: People,
+    /// Rows of `active` know what frames up to this one say about people.
+    pub active_epoch: u64,
+    /// Whom to set apart as of a frame that the catalog knows, and that frame: what files are written
+    /// with.
+    pub settled: (Arc<Apart>, u64),
     /// Counts how often `active` was taken away.
     pub generation: u64,
     /// Frames up to this one are in `segments`, `frozen` or `active`.
@@ -66,6 +74,8 @@ pub(crate) struct Live {
     pub merge_wanted: u64,
     /// Whether the merge that is wanted treats every week as settled.
     pub merge_settles: bool,
+    /// Whether segments with rows of erased persons are written again now and not in their time.
+    pub erase_now: bool,
     pub merge_finished: u64,
     pub merge_result: Option<FlushError>,
     pub closing: bool,
@@ -78,6 +88,29 @@ pub(crate) struct Frozen {
     pub refused: Vec<RefusedRow>,
     /// Frames up to this one are in it or before it.
     pub seq: u64,
+    /// What these frames say about people.
+    pub people: PeopleDelta,
+    /// Its rows know what frames up to this one say about people.
+    pub epoch: u64,
+    /// Whom to set apart as of `seq`.
+    pub apart: Arc<Apart>,
+}
+
+impl Live {
+    /// What is known about people up to this frame is written down everywhere: in every segment, also
+    /// one that was set aside, and in memory.
+    pub(crate) fn people_known(&self) -> u64 {
+        let segments = self.segments.iter().map(|segment| segment.link_epoch());
+        let aside = self.aside.iter().map(|meta| meta.link_epoch);
+        let in_memory = self.frozen.iter().map(|frozen| frozen.epoch).chain([self.active_epoch]);
+        segments.chain(aside).chain(in_memory).min().unwrap_or(0)
+    }
+
+    /// No log file has a frame before this one.
+    pub(crate) fn log_from(&self) -> u64 {
+        let files = self.wal_files.iter().chain(&self.wal_open);
+        files.map(|file| file.first_seq).min().unwrap_or(u64::MAX)
+    }
 }
 
 /// Counters since the store opened.
@@ -117,6 +150,8 @@ pub(crate) struct View {
     pub segments: Arc<Vec<Arc<Segment>>>,
     pub frozen: Option<Arc<Frozen>>,
     pub active: MemView,
+    /// Who must not be answered from where the rows are.
+    pub apart: Arc<Apart>,
     generation: u64,
 }
 
@@ -164,8 +199,9 @@ impl Shared {
 
     /// Everything stored, at this moment.
     pub(crate) fn view(&self) -> View {
-        let live = self.live();
+        let mut live = self.live();
         View {
+            apart: live.people.apart(),
             segments: Arc::clone(&live.segments),
             frozen: live.frozen.clone(),
             active: live.active.view(),

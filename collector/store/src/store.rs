@@ -16,15 +16,16 @@ use tallymark_analysis::kernel::{Analysis, Partial};
 use crate::catalog::{Catalog, RefusedRow, day_of};
 use crate::disk::Lock;
 use crate::driver::{self, Limits};
-use crate::error::{AppendError, FlushError, OpenError, ScanError};
+use crate::error::{AppendError, FlushError, OpenError, PeopleError, ScanError};
 use crate::memtable::MemRun;
 use crate::open::{self, Folders};
 use crate::options::StoreOptions;
+use crate::people::{Apart, Erasure, Link, MergeRefused, PeopleCommand, PeopleDone};
 use crate::presence;
 use crate::row::Row;
 use crate::schema::{Schema, SchemaCounter};
 use crate::segment::Segment;
-use crate::shared::{Counters, Live, Shared};
+use crate::shared::{Counters, Live, Shared, View};
 use crate::stats::StoreStats;
 
 /// An open event store. Methods may be called from any thread; share it by `Arc`. Dropping it
@@ -50,6 +51,8 @@ pub struct Append {
 pub struct Appended {
     /// For each row of the batch, in order: whether it was stored before and is dropped.
     pub duplicate: Vec<bool>,
+    /// Places in the batch of rows that were dropped because their person was erased.
+    pub erased: Vec<usize>,
 }
 
 /// The result of a question.
@@ -68,6 +71,7 @@ pub struct Snapshot<'a> {
     segments: Arc<Vec<Arc<Segment>>>,
     runs: Vec<Arc<MemRun>>,
     sources: Vec<driver::Source>,
+    apart: Arc<Apart>,
 }
 
 impl Snapshot<'_> {
@@ -76,16 +80,39 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
-        if let Some(presence) = analysis.presence()
-            && let Some(asked) =
-                presence::ask(self.shared, &self.segments, &self.runs, project, presence, &[])?
-        {
-            return Ok(asked);
-        }
         let options = &self.shared.options;
         let limits = Limits { threads: options.query_threads, bytes: options.question_bytes };
-        driver::ask(project, analysis, &self.sources, limits)
+        let apart = self.apart.of(project).map(|apart| &**apart);
+        if let Some(presence) = analysis.presence() {
+            let (segments, runs) = (&self.segments, &self.runs);
+            let aside = apart.map_or(&[][..], |apart| &apart.skip);
+            let most = presence::ask(self.shared, segments, runs, project, presence, aside)?;
+            if let Some(mut asked) = most {
+                if let Some(apart) = apart {
+                    let rest = driver::ask_apart(project, analysis, &self.sources, apart, limits)?;
+                    asked.partial.merge(rest.partial);
+                    asked.rows_scanned += rest.rows_scanned;
+                }
+                return Ok(asked);
+            }
+        }
+        driver::ask(project, analysis, &self.sources, apart, limits)
     }
+}
+
+/// What a command about people would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The person that goes, or that is taken apart.
+    pub from: u64,
+    /// The person that stays, or that comes back.
+    pub to: u64,
+    /// Ids that change hands.
+    pub ids: u64,
+    /// Events that change hands.
+    pub events: u64,
+    /// Why it would not be done.
+    pub refused: Option<MergeRefused>,
 }
 
 /// Which rows [`Store::rows`] gives.
@@ -134,7 +161,8 @@ impl Store {
         let mut view = self.shared.view();
         let runs = self.shared.runs(&mut view);
         let sources = self.shared.sources(&view, &runs);
-        Snapshot { shared: &self.shared, segments: view.segments, runs, sources }
+        let View { segments, apart, .. } = view;
+        Snapshot { shared: &self.shared, segments, runs, sources, apart }
     }
 
     /// Ask a question about one project, on one snapshot of it.
@@ -143,6 +171,85 @@ impl Store {
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
         self.snapshot().ask(project, analysis)
+    }
+
+    /// Change who is who, and wait until it is durable and questions know it.
+    ///
+    /// # Errors
+    /// [`PeopleError`]: it makes no sense, or cannot be written.
+    pub fn people(&self, command: PeopleCommand) -> Result<PeopleDone, PeopleError> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = Box::new(move |result| drop(sender.send(result)));
+        let queued = self.shared.queue.push_command(command, done);
+        queued.map_err(|_| AppendError::Closed)?;
+        receiver.recv().unwrap_or(Err(AppendError::Closed.into()))
+    }
+
+    /// What a command would do: the person that goes or is taken apart, the one that stays or comes
+    /// back, and how many events change hands. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::people`]; nothing is written, so only what makes no sense is refused.
+    pub fn try_people(&self, command: &PeopleCommand) -> Result<Tried, ScanError> {
+        let mut live = self.shared.live();
+        let (project, merge) = match *command {
+            PeopleCommand::Erase { project, id, .. } => {
+                let person = live.people.person(project, id);
+                (project, Ok(Some((person, person))))
+            }
+            PeopleCommand::Alias { project, .. } | PeopleCommand::Undo { project, .. } => {
+                let merge = live.people.check(command);
+                (project, merge.map(|merge| merge.map(|merge| (merge.from, merge.to))))
+            }
+        };
+        let (from, to) = match merge {
+            Ok(Some(merge)) => merge,
+            Ok(None) => return Ok(Tried::default()),
+            Err(refused) => return Ok(Tried { refused: Some(refused), ..Tried::default() }),
+        };
+        // The part that leaves: for an undo those ids that are not the person's any more.
+        let leaves = match command {
+            PeopleCommand::Undo { link, .. } => live.people.part_of(project, *link, to),
+            _ => live.people.ids_of(project, from),
+        };
+        let apart = live.people.apart();
+        drop(live);
+        let mut view = self.shared.view();
+        let mut events = 0;
+        let everything = RowRange { person: Some(from), ..RowRange::between(i64::MIN, i64::MAX) };
+        view.apart = apart;
+        crate::rows::scan_refs(&mut view, project, everything, &mut |row| {
+            events += u64::from(leaves.contains(&row.base));
+            ControlFlow::Continue(())
+        })?;
+        let ids = leaves.len() as u64;
+        Ok(Tried { from, to, ids, events, refused: None })
+    }
+
+    /// The receipt of an erasure.
+    pub fn erasure(&self, project: u32, id: u64) -> Option<Erasure> {
+        self.shared.live().people.erasure(project, id).cloned()
+    }
+
+    /// The log of merges of a project, newest first: at most `limit` with numbers below `before`.
+    pub fn merges(&self, project: u32, before: u64, limit: usize) -> Vec<Link> {
+        let live = self.shared.live();
+        live.people.merges(project, before).take(limit).cloned().collect()
+    }
+
+    /// Who an id is now.
+    pub fn person(&self, project: u32, id: u64) -> u64 {
+        self.shared.live().people.person(project, id)
+    }
+
+    /// Write every file that holds an erased person again, and wait for it: what is in memory is
+    /// flushed, log files go, segments are replaced.
+    ///
+    /// # Errors
+    /// [`FlushError`]: the erasure holds all the same, and is tried again by itself.
+    pub fn erase_files(&self) -> Result<(), FlushError> {
+        self.flush()?;
+        self.merge_after(|live| live.erase_now = true)
     }
 
     /// Give full rows, one after the other, until `each` breaks: persons in order, and each
@@ -157,7 +264,9 @@ impl Store {
         each: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), ScanError> {
         let mut view = self.shared.view();
-        crate::rows::scan(&mut view, project, range, each)
+        // After the view: somebody joined in between is looked for under the new name.
+        let person = range.person.map(|id| self.shared.live().people.person(project, id));
+        crate::rows::scan(&mut view, project, RowRange { person, ..range }, each)
     }
 
     /// Event names and properties seen in a project, the newest rows included.

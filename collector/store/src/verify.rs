@@ -98,7 +98,7 @@ impl Store {
 
 /// See [`Store::verify_closed`].
 pub(crate) fn closed(folders: &Folders, catalog: &dyn Catalog) -> Result<Verified, OpenError> {
-    let CatalogState { segments: metas, flushed_seq } = catalog.load()?;
+    let CatalogState { segments: metas, flushed_seq, .. } = catalog.load()?;
     let mut out = Verified::default();
     let (aside, metas): (Vec<_>, Vec<_>) =
         metas.into_iter().partition(|meta| is_aside(folders, meta));

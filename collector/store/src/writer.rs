@@ -12,19 +12,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tallymark_protocol::codes::EventCode;
+
 use crate::catalog::RefusedRow;
 use crate::dedupe::{Bucket, Dedupe, Staged};
-use crate::error::{AppendError, ScanError};
+use crate::error::{AppendError, PeopleError, ScanError};
 use crate::memtable::{RUN_ROWS, row_bytes};
+use crate::people::{PeopleCommand, PeopleDone};
 use crate::queue::{Done, Gather, Waiting};
 use crate::row::Row;
 use crate::shared::{Counters, Shared};
 use crate::stats::WriteState;
 use crate::store::Appended;
-use crate::wal::{Frame, Kind, Log, LogError, encode_refused, encode_rows};
+use crate::wal::{Frame, Kind, Log, LogError, encode_command, encode_refused, encode_rows};
 
 /// Rows of more bytes than this are spread over several frames: a frame is built in memory.
 const FRAME_BYTES: usize = 4 << 20;
+
+/// Under which events of erased persons are counted.
+const PERSON_ERASED: &str = EventCode::PersonErased.as_str();
 
 /// Runs on its own thread until the queue is closed and empty.
 pub(crate) struct Writer {
@@ -39,6 +45,8 @@ pub(crate) struct Writer {
 struct Checked {
     done: Done,
     duplicate: Vec<bool>,
+    /// Places in the batch of rows of erased persons.
+    erased: Vec<usize>,
 }
 
 impl Writer {
@@ -47,6 +55,9 @@ impl Writer {
         while let Some(group) = self.shared.queue.next_group(gather) {
             let (batches, began) = (group.len(), Instant::now());
             self.take(group);
+            for (command, done) in self.shared.queue.take_commands() {
+                done(self.command(&command));
+            }
             gather = self.shared.queue.gather(batches, began.elapsed());
         }
         if let Err(error) = self.log.sync() {
@@ -57,6 +68,7 @@ impl Writer {
     /// Make a group durable and answer it.
     pub(crate) fn take(&mut self, group: Vec<Waiting>) {
         match self.wait_for_room() {
+            Ok(()) if group.is_empty() => {}
             Ok(()) => self.write(group),
             Err(error) => answer_all(group, &error),
         }
@@ -86,7 +98,8 @@ impl Writer {
         let mut rows: Vec<Row> =
             Vec::with_capacity(group.iter().map(|waiting| waiting.batch.rows.len()).sum());
         let mut refused: Vec<RefusedRow> = Vec::new();
-        for Waiting { batch, done, .. } in group {
+        for Waiting { mut batch, done, .. } in group {
+            let erased = self.drop_erased(&mut batch.rows);
             let duplicate = match self.duplicates(&mut staged, &batch.rows) {
                 Ok(duplicate) => duplicate,
                 Err(error) => {
@@ -103,7 +116,7 @@ impl Writer {
                     .filter_map(|(row, is_new)| is_new.then_some(row)),
             );
             refused.extend(batch.refused);
-            checked.push(Checked { done, duplicate });
+            checked.push(Checked { done, duplicate, erased });
         }
         match self.log(&rows, &refused) {
             Ok(()) => {
@@ -111,8 +124,9 @@ impl Writer {
                 self.dedupe.commit(staged);
                 let ids = self.dedupe.len() as u64;
                 self.shared.counters.dedupe_ids.store(ids, Ordering::Relaxed);
-                for Checked { done, duplicate } in checked {
-                    done(Ok(Appended { duplicate }));
+                for Checked { done, mut duplicate, erased } in checked {
+                    erased.iter().for_each(|place| duplicate.insert(*place, false));
+                    done(Ok(Appended { duplicate, erased }));
                 }
             }
             Err(error) => {
@@ -121,6 +135,24 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Take the rows of erased persons out of a batch: their places.
+    fn drop_erased(&self, rows: &mut Vec<Row>) -> Vec<usize> {
+        // Only this thread erases anybody.
+        let live = self.shared.live();
+        if !live.people.has_erased() {
+            return Vec::new();
+        }
+        let mut place = 0..;
+        let is_erased = |row: &Row| place.next().filter(|_| live.people.drops(row));
+        let erased: Vec<usize> = rows.iter().filter_map(is_erased).collect();
+        drop(live);
+        if !erased.is_empty() {
+            let mut place = 0..;
+            rows.retain(|_| place.next().is_none_or(|at| erased.binary_search(&at).is_err()));
+        }
+        erased
     }
 
     /// Which rows of a batch were stored before, or are in this group already. The others are staged.
@@ -167,9 +199,50 @@ impl Writer {
         if frames.is_empty() {
             return Ok(());
         }
+        self.write_frames(&frames)
+    }
+
+    /// Carry out a command: check, write, sync, apply.
+    pub(crate) fn command(&mut self, command: &PeopleCommand) -> Result<PeopleDone, PeopleError> {
+        if self.shared.live().write_state == WriteState::ReadOnly {
+            return Err(AppendError::ReadOnly.into());
+        }
+        // Only this thread changes who is who, so what makes sense now will when it is written.
+        self.shared.live().people.check(command)?;
+        let kind = match command {
+            PeopleCommand::Erase { .. } => Kind::Erase,
+            PeopleCommand::Alias { .. } | PeopleCommand::Undo { .. } => Kind::Link,
+        };
+        self.write_frames(&[Frame::new(kind, encode_command(command))])?;
+        let seq = self.log.last_seq();
+        let mut live = self.shared.live();
+        live.active_since.get_or_insert_with(Instant::now);
+        live.applied_seq = seq;
+        let done = live.people.run(seq, command)?;
+        drop(live);
+        if kind == Kind::Erase {
+            self.seal_log();
+        }
+        Ok(done)
+    }
+
+    /// End the log file, so that the next flush can delete every file with an erased person in it. If
+    /// that fails it is tried again with the next write.
+    fn seal_log(&mut self) {
+        let rolled = self.log.roll();
+        let mut live = self.shared.live();
+        live.wal_files.extend(self.log.take_sealed());
+        live.wal_open = self.log.open_file();
+        if let Err(error) = rolled {
+            tracing::warn!(?error, "the log could not begin a new file");
+            live.want_roll = true;
+        }
+    }
+
+    fn write_frames(&mut self, frames: &[Frame]) -> Result<(), AppendError> {
         let want_roll = std::mem::take(&mut self.shared.live().want_roll);
         let rolled = if want_roll { self.log.roll() } else { Ok(()) };
-        let written = rolled.and_then(|()| self.log.write_group(&frames));
+        let written = rolled.and_then(|()| self.log.write_group(frames));
         let mut live = self.shared.live();
         live.wal_files.extend(self.log.take_sealed());
         live.wal_open = self.log.open_file();
@@ -196,18 +269,22 @@ impl Writer {
     }
 
     /// Make a durable group visible. No clock and no randomness decides anything here.
-    fn apply(&mut self, rows: Vec<Row>, refused: Vec<RefusedRow>, checked: &[Checked]) {
+    fn apply(&mut self, mut rows: Vec<Row>, refused: Vec<RefusedRow>, checked: &[Checked]) {
         let counters = &self.shared.counters;
         let duplicates = checked.iter().flat_map(|batch| &batch.duplicate).filter(|dup| **dup);
         Counters::add(&counters.duplicates, duplicates.count() as u64);
         Counters::add(&counters.appended, rows.len() as u64);
         Counters::add(&counters.groups, 1);
         counters.add_refused(refused.iter().map(|row| &*row.code));
+        let erased = checked.iter().map(|batch| batch.erased.len()).sum();
+        counters.add_refused(std::iter::repeat_n(PERSON_ERASED, erased));
         let options = &self.shared.options;
         let mut live = self.shared.live();
+        let seq = self.log.last_seq();
+        rows.iter_mut().for_each(|row| live.people.observe(seq, row));
         live.active.push(rows, refused);
         live.active_since.get_or_insert_with(Instant::now);
-        live.applied_seq = self.log.last_seq();
+        live.applied_seq = seq;
         let is_full = live.active.bytes() >= options.memtable_bytes
             || live.active.rows() >= options.memtable_rows;
         let has_full_tail = live.active.tail_rows() >= RUN_ROWS;

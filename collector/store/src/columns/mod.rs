@@ -15,6 +15,7 @@ mod coded;
 
 use crate::memtable::SortKey;
 use crate::props;
+use crate::row;
 pub(crate) use coded::{Coded, CodedBuilder, Dictionary};
 
 /// Some rows, in any order.
@@ -23,6 +24,9 @@ pub(crate) struct Columns {
     pub project: Vec<u32>,
     pub person: Vec<u64>,
     pub actor: Vec<u64>,
+    /// The user that a row came with, where that is not its person any more, else 0; nothing at all
+    /// when no row has one.
+    pub origin: Vec<u64>,
     pub ts: Vec<i64>,
     pub seq: Vec<u32>,
     /// 0 where ids were dropped.
@@ -66,6 +70,12 @@ impl Columns {
     /// What rows are sorted by.
     pub(crate) fn sort_key(&self, row: usize) -> SortKey {
         (self.project[row], self.person[row], self.ts[row], self.seq[row], self.event_id[row])
+    }
+
+    /// The id that a row came with, before anybody was joined.
+    pub(crate) fn base(&self, row: usize) -> u64 {
+        let origin = self.origin.get(row).copied().unwrap_or(0);
+        row::base(self.person[row], self.actor[row], self.flags[row], origin)
     }
 
     /// The column of a property.

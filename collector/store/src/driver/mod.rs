@@ -6,13 +6,15 @@
 //! Persons are split into ranges that threads take one after the other. In a range every source
 //! has a *cursor*: the block it is in, and the person it stands at. The kernel is shown a block when
 //! a cursor enters it, and then, person after person, where their rows are. Only when a person's rows
-//! in several sources overlap in time are they put together first.
+//! in several sources overlap in time are they put together first. Persons set apart, because links or
+//! erasures came after their rows were written, are left out of this and go through the lane (`lane`).
 //!
 //! Invariant: a kernel sees each person once, all wanted rows in the order of (time, device
 //! sequence, event id). Which ranges there are, and which thread takes which, never shows.
 //!
 //! Deliberately elsewhere: decoding and caching (the blocks), counting (the kernels).
 
+mod lane;
 mod load;
 mod scratch;
 mod split;
@@ -27,6 +29,7 @@ use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 
 use crate::block::{Block, ColumnKey, Property};
 use crate::error::ScanError;
+use crate::people::ApartIn;
 use crate::store::Asked;
 use load::{Loaded, Loader};
 use scratch::Scratch;
@@ -71,9 +74,11 @@ pub(crate) fn ask(
     project: u32,
     analysis: &dyn Analysis,
     sources: &[Source],
+    apart: Option<&ApartIn>,
     limits: Limits,
 ) -> Result<Asked, ScanError> {
-    let question = Question::new(project, analysis.scan());
+    let mut question = Question::new(project, analysis.scan());
+    question.skip = apart.map_or(&[], |apart| &apart.skip);
     let mut sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
     sources.sort_by_key(|source| source.first_ms);
     let sources = &sources[..];
@@ -84,8 +89,16 @@ pub(crate) fn ask(
         let work = || {
             let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
             worker.bytes_max = limits.bytes / workers;
-            while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
-                worker.range(sources, range)?;
+            loop {
+                // The lane first: it is one piece of work.
+                match (next.fetch_add(1, Ordering::Relaxed), apart) {
+                    (0, Some(apart)) => worker.lane(sources, apart)?,
+                    (0, None) => {}
+                    (at, _) => match ranges.get(at - 1) {
+                        Some(range) => worker.range(sources, range)?,
+                        None => break,
+                    },
+                }
             }
             Ok(worker.finish())
         };
@@ -104,6 +117,25 @@ pub(crate) fn ask(
     Ok(asked)
 }
 
+/// Ask one question about those set apart only: whoever answers for the rest adds the tables.
+///
+/// # Errors
+/// [`ScanError`] when a block cannot be read.
+pub(crate) fn ask_apart(
+    project: u32,
+    analysis: &dyn Analysis,
+    sources: &[Source],
+    apart: &ApartIn,
+    limits: Limits,
+) -> Result<Asked, ScanError> {
+    let question = Question::new(project, analysis.scan());
+    let sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
+    let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
+    worker.bytes_max = limits.bytes;
+    worker.lane(&sources, apart)?;
+    Ok(worker.finish())
+}
+
 /// A scan plan in the store's terms.
 struct Question<'a> {
     project: u32,
@@ -111,6 +143,8 @@ struct Question<'a> {
     times: std::ops::Range<i64>,
     texts: Vec<ColumnKey>,
     numbers: Vec<ColumnKey>,
+    /// Persons to leave out, sorted.
+    skip: &'a [u64],
 }
 
 impl<'a> Question<'a> {
@@ -123,6 +157,7 @@ impl<'a> Question<'a> {
             times: plan.from_ms..plan.to_ms,
             texts: plan.texts.iter().map(text).collect(),
             numbers: plan.numbers.iter().map(number).collect(),
+            skip: &[],
         }
     }
 }
@@ -200,15 +235,24 @@ impl<'a> Worker<'a> {
         slot: usize,
         mut blocks: std::slice::Iter<'s, Arc<dyn Block>>,
         persons: &RangeInclusive<u64>,
-    ) -> Result<Option<Cursor<'s>>, ScanError> {
-        for stored in blocks.by_ref() {
+    ) -> Result<Option<Cursor<'s>>, ScanError>
+    where
+        'a: 's,
+    {
+        while let Some(stored) = blocks.next() {
             if self.loader.dictionaries.bytes() + self.kernel.bytes() > self.bytes_max {
                 return Err(ScanError::TooLarge);
             }
             if let Some(loaded) = self.loader.load(self.question, stored, persons)? {
                 self.kernel.block(slot, &loaded.block, &self.loader.dictionaries);
                 let run = loaded.within.start;
-                return Ok(Some(Cursor { slot, blocks, person: loaded.person(run), loaded, run }));
+                let person = loaded.person(run);
+                let skip = self.question.skip;
+                let skip = &skip[skip.partition_point(|apart| *apart < person)..];
+                let mut cursor = Cursor { slot, blocks: blocks.clone(), loaded, run, person, skip };
+                if !cursor.is_apart() || cursor.advance() {
+                    return Ok(Some(cursor));
+                }
             }
         }
         Ok(None)
@@ -277,17 +321,33 @@ struct Cursor<'s> {
     run: usize,
     /// Who is there.
     person: u64,
+    /// Persons to leave out, from this one on.
+    skip: &'s [u64],
 }
 
 impl Cursor<'_> {
     /// Go to the next person; `false` at the end of the block.
     fn advance(&mut self) -> bool {
-        self.run += 1;
-        if self.is_done() {
-            return false;
+        loop {
+            self.run += 1;
+            if self.is_done() {
+                return false;
+            }
+            self.person = self.loaded.person(self.run);
+            if !self.is_apart() {
+                return true;
+            }
         }
-        self.person = self.loaded.person(self.run);
-        true
+    }
+
+    /// Whether the person at hand is to be left out.
+    fn is_apart(&mut self) -> bool {
+        while let [next, rest @ ..] = self.skip
+            && *next < self.person
+        {
+            self.skip = rest;
+        }
+        self.skip.first() == Some(&self.person)
     }
 
     fn is_done(&self) -> bool {

@@ -10,6 +10,7 @@ use tallymark_analysis::events::{ABSENT, Actors, Dictionaries};
 use tallymark_analysis::kernel::Kernel;
 
 use super::Question;
+use super::lane::{self, Found};
 use crate::block::{self, ColumnKey};
 use crate::error::ScanError;
 
@@ -102,6 +103,24 @@ impl Scratch {
         }
         self.order = order;
         Ok(())
+    }
+
+    /// Take rows of one person that are in order already.
+    pub(super) fn take(&mut self, rows: &[lane::At], found: &Found) {
+        self.persons.extend(rows.first().map(|at| at.person));
+        self.starts.push(self.ts.len());
+        for &lane::At { place, .. } in rows {
+            self.ts.push(found.ts[place]);
+            self.event.push(found.event[place]);
+            self.actor.extend(found.actor.get(place));
+            self.sessions.extend(found.sessions.get(place));
+            for (to, from) in self.texts.iter_mut().zip(&found.texts) {
+                to.push(from[place]);
+            }
+            for (to, from) in self.numbers.iter_mut().zip(&found.numbers) {
+                to.push(from[place]);
+            }
+        }
     }
 
     /// Show what is there to the kernel, in this slot, and begin anew.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Keeper;
 use super::ordered::Cursor;
+use super::rewrite::{Aside, Rewrite};
 use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
 use crate::error::FlushError;
@@ -21,7 +22,8 @@ impl Keeper {
         let Some(frozen) = self.freeze() else { return Ok(()) };
         let schema = schema(&frozen.rows);
         let mut add = Vec::new();
-        if let Err(error) = self.write_weeks(&frozen, &schema, &mut add) {
+        let rewrite = Rewrite::new(Arc::clone(&frozen.apart));
+        if let Err(error) = self.write_weeks(&frozen, &schema, &rewrite, &mut add) {
             self.remove_files(&add);
             return Err(error);
         }
@@ -33,11 +35,14 @@ impl Keeper {
             schema: schema.deltas(),
             usage: usage(&frozen),
             restated: frozen.rows.restated.iter().copied().collect(),
+            people: frozen.people.clone(),
+            link_epochs: Vec::new(),
         };
         let mut gone = Vec::new();
-        self.commit(change, |live| {
+        self.commit_without(change, &[], &rewrite.into_erased(), |live| {
             live.frozen = None;
             live.flush_failing = false;
+            live.settled = (Arc::clone(&frozen.apart), frozen.seq);
             gone = remove_flushed(&mut live.wal_files, frozen.seq);
         })?;
         self.count(|counters| &counters.flushes);
@@ -60,7 +65,7 @@ impl Keeper {
         if let Some(frozen) = &live.frozen {
             return Some(Arc::clone(frozen));
         }
-        if live.active.is_empty() {
+        if live.active.is_empty() && !live.people.has_news() {
             return None;
         }
         let active = std::mem::take(&mut live.active);
@@ -70,7 +75,17 @@ impl Keeper {
         let seq = live.applied_seq;
         let refused = active.refused().to_vec();
         let mut rows = active.view();
-        live.frozen = Some(Arc::new(Frozen { rows: rows.clone(), refused: refused.clone(), seq }));
+        let frozen = Frozen {
+            rows: rows.clone(),
+            refused,
+            seq,
+            people: live.people.take_delta(),
+            epoch: live.active_epoch,
+            apart: live.people.apart(),
+        };
+        live.active_epoch = seq;
+        let frozen = Arc::new(frozen);
+        live.frozen = Some(Arc::clone(&frozen));
         drop(live);
 
         // Sort the tail outside the lock, then show the sorted form to questions.
@@ -78,7 +93,13 @@ impl Keeper {
             rows = MemView { tail: Vec::new(), sorted: None, ..rows };
             rows.runs.push(tail);
         }
-        let frozen = Arc::new(Frozen { rows, refused, seq });
+        let frozen = Arc::new(Frozen {
+            rows,
+            refused: frozen.refused.clone(),
+            people: frozen.people.clone(),
+            apart: Arc::clone(&frozen.apart),
+            ..*frozen
+        });
         self.shared.live().frozen = Some(Arc::clone(&frozen));
         Some(frozen)
     }
@@ -88,6 +109,7 @@ impl Keeper {
         &self,
         frozen: &Frozen,
         schema: &SchemaCounter,
+        rewrite: &Rewrite,
         add: &mut Vec<SegmentMeta>,
     ) -> Result<(), FlushError> {
         let runs = &frozen.rows.runs;
@@ -104,18 +126,32 @@ impl Keeper {
             .iter()
             .map(|(key, types)| (&**key, [types.texts, types.numbers, types.bools, types.others]));
         let promoted = promote(counts, frozen.rows.rows() as u64);
-        let rewrite = self.rewrite();
         for rows in weeks.into_values() {
             let first = runs
                 .iter()
                 .zip(&rows)
                 .find_map(|(run, rows)| rows.first().map(|&row| run.ts_ms(row as usize)));
             let name = week::name(first.unwrap_or_default());
-            let cursors = runs.iter().zip(rows).filter(|(_, rows)| !rows.is_empty());
-            let cursors = cursors.map(|(run, rows)| Cursor::of_run(run, rows)).collect();
-            let output =
-                Output { week: &name, level: 0, promoted: promoted.clone(), has_ids: true };
-            add.extend(self.write_segment(output, cursors, &rewrite, &|| Ok(()))?);
+            let of_week: Vec<_> =
+                runs.iter().zip(rows).filter(|(_, rows)| !rows.is_empty()).collect();
+            let mut aside = Aside::new(rewrite, &promoted);
+            for (run, rows) in &of_week {
+                let rows = rewrite.concerned(run, rows);
+                if !rows.is_empty() {
+                    aside.take(&run.columns(&rows, &run.dictionaries()));
+                }
+            }
+            let aside = aside.finish();
+            let in_place = of_week.into_iter().map(|(run, rows)| Cursor::of_run(run, rows));
+            let output = Output {
+                week: &name,
+                level: 0,
+                promoted: promoted.clone(),
+                has_ids: true,
+                link_epoch: frozen.seq,
+            };
+            let cursors = in_place.chain(aside).collect();
+            add.extend(self.write_segment(output, cursors, rewrite, &|| Ok(()))?);
         }
         Ok(())
     }

@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Keeper;
-use super::ordered::Cursor;
+use super::ordered::{Cursor, damaged};
+use super::rewrite::{Aside, Rewrite};
 use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentId};
-use crate::error::FlushError;
-use crate::segment::{Segment, SegmentBatches, promote};
+use crate::error::{FlushError, ScanError};
+use crate::segment::{PromotedKind, Segment, SegmentBatches, promote};
 use crate::week;
 
 /// A segment joins smaller ones when it is at most this many times as large as they are together:
@@ -30,9 +31,9 @@ const ROWS_MAX: u64 = 64 << 20;
 const DAY_MS: i64 = 86_400_000;
 
 /// What to merge into what.
-struct Plan {
-    inputs: Vec<Arc<Segment>>,
-    week: String,
+pub(super) struct Plan {
+    pub inputs: Vec<Arc<Segment>>,
+    pub week: String,
 }
 
 impl Keeper {
@@ -120,7 +121,7 @@ impl Keeper {
         !segment.meta().has_ids || segment.received_max_ms() < now_ms.saturating_sub(window_ms)
     }
 
-    fn merge(&self, plan: &Plan) -> Result<(), FlushError> {
+    pub(super) fn merge(&self, plan: &Plan) -> Result<(), FlushError> {
         let Plan { inputs, week } = plan;
         let level = inputs.iter().map(|segment| segment.meta().level).max().unwrap_or(0);
         let mut counts: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
@@ -131,26 +132,51 @@ impl Keeper {
         let rows = inputs.iter().map(|segment| segment.meta().rows).sum();
         let promoted = promote(counts.into_iter(), rows);
         let now_ms = (self.shared.options.now_ms)();
-        let rewrite = self.rewrite();
-        let aside = self.set_aside(inputs, &promoted, &rewrite)?;
+        // After the inputs: none of them knows more about people than this.
+        let (apart, link_epoch) = self.shared.live().settled.clone();
+        let rewrite = Rewrite::new(apart);
+        let aside = aside(inputs, &promoted, &rewrite).map_err(damaged)?;
         let in_place = inputs.iter().map(|input| Cursor::of_segment(SegmentBatches::all(input)));
         let output = Output {
             week,
-            level: level.saturating_add(1),
+            // Written again alone, it is no larger than it was.
+            level: if inputs.len() > 1 { level.saturating_add(1) } else { level },
             promoted,
             has_ids: !inputs.iter().all(|input| self.sheds_ids(input, now_ms)),
+            link_epoch,
         };
         let cursors = in_place.chain(aside).collect();
         let meta = self.write_segment(output, cursors, &rewrite, &|| self.give_way())?;
+        let files: Vec<String> = inputs.iter().map(|segment| segment.meta().path()).collect();
         let change = CatalogChange {
             add: meta.into_iter().collect(),
             remove: inputs.iter().map(|segment| segment.meta().id).collect::<Vec<SegmentId>>(),
             ..CatalogChange::default()
         };
-        self.commit(change, |_| ())?;
+        self.commit_without(change, &files, &rewrite.into_erased(), |_| ())?;
         self.count(|counters| &counters.merges);
         Ok(())
     }
+}
+
+/// The rows of segments that get another person.
+fn aside(
+    inputs: &[Arc<Segment>],
+    promoted: &[(String, PromotedKind)],
+    rewrite: &Rewrite,
+) -> Result<Option<Cursor>, ScanError> {
+    let mut aside = Aside::new(rewrite, promoted);
+    for input in inputs {
+        let mut groups = BTreeSet::new();
+        for (project, apart) in rewrite.apart().projects() {
+            groups.extend(input.groups_with(project, &apart.skip)?);
+        }
+        let mut batches = SegmentBatches::open(input, groups.into_iter().collect());
+        while let Some(columns) = batches.next_batch()? {
+            aside.take(&columns);
+        }
+    }
+    Ok(aside.finish())
 }
 
 /// The smallest of these segments, if they are worth one rewrite; in the order of their numbers, so

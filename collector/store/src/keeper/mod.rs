@@ -13,10 +13,12 @@
 mod flush;
 mod merge;
 mod ordered;
+mod people;
 mod rewrite;
 mod settling;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,12 +28,11 @@ use crate::error::{FlushError, OpenError};
 use crate::open::Folders;
 use crate::segment::Segment;
 use crate::shared::{Counters, Shared};
-use rewrite::Rewrite;
 use settling::Settling;
 
 /// How long to wait before a flush that failed is tried again by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// How often time alone is looked at: months end, and ids are needed no longer.
+/// How often time alone is looked at: months end, ids are needed no longer, links and erasures are due.
 const LOOK_FOR_OLD_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the age of the memtable is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -76,13 +77,14 @@ impl Keeper {
                     return;
                 }
                 settling.look(&live.segments);
-                settled = if looked_for_old.elapsed() < LOOK_FOR_OLD_EVERY {
-                    settling.settled(idle)
-                } else {
+                let is_hourly = looked_for_old.elapsed() >= LOOK_FOR_OLD_EVERY;
+                settled = if is_hourly {
                     looked_for_old = Instant::now();
                     settling.idle(idle)
+                } else {
+                    settling.settled(idle)
                 };
-                if live.merge_wanted > live.merge_finished || !settled.is_empty() {
+                if live.merge_wanted > live.merge_finished || !settled.is_empty() || is_hourly {
                     break;
                 }
                 live = self.shared.wait(live, LOOK_EVERY);
@@ -92,7 +94,7 @@ impl Keeper {
             }
             let ticket = live.merge_wanted;
             drop(live);
-            let result = self.merge_all(&settled);
+            let result = self.settle_people().and_then(|()| self.merge_all(&settled));
             settling.done(&settled);
             let mut live = self.shared.live();
             live.merge_finished = ticket;
@@ -160,15 +162,31 @@ impl Keeper {
         change: CatalogChange,
         also: impl FnOnce(&mut crate::shared::Live),
     ) -> Result<(), FlushError> {
+        self.commit_without(change, &[], &BTreeMap::new(), also)
+    }
+
+    /// The same, for files that were written again without so many rows of erased ids.
+    fn commit_without(
+        &self,
+        mut change: CatalogChange,
+        files: &[String],
+        erased: &BTreeMap<(u32, u64), u64>,
+        also: impl FnOnce(&mut crate::shared::Live),
+    ) -> Result<(), FlushError> {
         let opened =
             change.add.iter().map(|meta| self.open(meta)).collect::<Result<Vec<_>, _>>()?;
         let disk = &self.folders.disk;
         disk.reached("keeper: before the catalog");
         let held = self.shared.hold_catalog();
+        // While it is held nobody else adds to them.
+        let erasures = self.receipts(files, erased);
+        change.people.put_erasures(&erasures);
         if let Err(error) = self.shared.catalog.commit(&change) {
             // It may have happened all the same: only the catalog knows.
             let state = self.shared.catalog.load()?;
-            let is_done = state.flushed_seq >= change.flushed_seq
+            let shows = change.flushed_seq > 0 || !change.remove.is_empty();
+            let is_done = shows
+                && state.flushed_seq >= change.flushed_seq
                 && change.add.iter().all(|meta| state.segments.contains(meta))
                 && state.segments.iter().all(|meta| !change.remove.contains(&meta.id));
             if !is_done {
@@ -185,6 +203,7 @@ impl Keeper {
             .partition(|segment| change.remove.contains(&segment.meta().id));
         kept.extend(opened);
         live.segments = Arc::new(kept);
+        live.people.put_erasures(erasures);
         also(&mut live);
         drop(live);
         drop(held);
@@ -205,11 +224,6 @@ impl Keeper {
     #[cfg(test)]
     pub(crate) fn weeks(&self) -> std::collections::BTreeSet<String> {
         self.shared.live().segments.iter().map(|segment| segment.meta().week.clone()).collect()
-    }
-
-    /// The rules for rows that hold now.
-    fn rewrite(&self) -> Rewrite {
-        Rewrite::default()
     }
 
     fn new_segment_id(&self) -> SegmentId {

@@ -54,6 +54,11 @@ impl Cursor {
         Self::fed(Feed::Segment(batches))
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_columns(self) -> (Arc<Columns>, Vec<u32>) {
+        (self.columns, self.rows.unwrap_or_default())
+    }
+
     fn fed(feed: Feed) -> Self {
         Self { columns: Arc::default(), rows: None, at: 0, feed }
     }

@@ -1,77 +1,241 @@
 //! What flushes and merges do to rows on their way, beyond putting them in order.
 //!
-//! In: the rules that hold when a flush or merge begins. Out: for each batch of rows, which are kept,
-//! and which get another person.
+//! In: whom to set apart as of a frame of the log, taken when a flush or merge begins. Out: for each
+//! batch of rows, which are kept, which get another person, and which are dropped; and how many.
 //!
 //! - **Erased** persons: their rows are dropped.
 //! - **Moved** persons: their rows get the person they belong to now, and with it another place.
-//!   They are taken out of their segments before the merge, sorted, and merged back in.
-//! - **Retention**: rows older than their project and event allow are dropped.
+//!   They are taken out of their sources before the merge, sorted, and merged back in ([`Aside`]).
 //!
-//! Invariant: no rule, no cost.
+//! Invariant: no rule, no cost. A row that is given away keeps the id it came with (`origin`), so
+//! that taking a link back finds it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ordered::Cursor;
 use crate::columns::Columns;
+use crate::memtable::MemRun;
+use crate::people::{Apart, ApartIn, Whose};
+use crate::row::flags;
+use crate::segment::{GroupBuilder, Info, PromotedKind};
 
 /// The rules in force.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Rewrite {
-    /// Project and person, sorted.
-    pub erased: Arc<[(u32, u64)]>,
-    /// Project, person and new person, sorted.
-    pub moved: Arc<[(u32, u64, u64)]>,
+    apart: Arc<Apart>,
+    /// Rows dropped so far, by project and erased id.
+    erased: RefCell<BTreeMap<(u32, u64), u64>>,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    /// It belongs to this person now.
+    Goes(u64),
+    /// It is dropped: it came with this id, which is erased.
+    Erased(u64),
 }
 
 impl Rewrite {
-    /// The new person of one.
-    pub(crate) fn moved(&self, project: u32, person: u64) -> Option<u64> {
-        let at = self.moved.binary_search_by_key(&(project, person), |&(p, from, _)| (p, from));
-        at.ok().map(|at| self.moved[at].2)
+    /// Write down what is known about people.
+    pub(crate) fn new(apart: Arc<Apart>) -> Self {
+        Self { apart, erased: RefCell::default() }
     }
 
-    fn is_erased(&self, project: u32, person: u64) -> bool {
-        self.erased.binary_search(&(project, person)).is_ok()
+    /// Whom it concerns.
+    pub(crate) fn apart(&self) -> &Apart {
+        &self.apart
     }
 
-    /// The rows that stay where they are, in order; `None` when all do.
+    /// The rows that stay where they are, in order; `None` when all do. Counts what is dropped.
     pub(crate) fn kept(&self, columns: &Columns) -> Option<Vec<u32>> {
-        if self.erased.is_empty() && self.moved.is_empty() {
+        if self.apart.is_empty() {
             return None;
         }
         let mut kept = Vec::with_capacity(columns.len());
-        let mut last = None;
-        let mut stays = true;
-        for row in 0..columns.len() {
-            let who = (columns.project[row], columns.person[row]);
-            if last.replace(who) != Some(who) {
-                stays = !self.is_erased(who.0, who.1) && self.moved(who.0, who.1).is_none();
+        self.each(columns, |row, fate| match fate {
+            Fate::Stays => kept.push(row as u32),
+            Fate::Goes(_) => {}
+            Fate::Erased(id) => {
+                let id = (columns.project[row], id);
+                *self.erased.borrow_mut().entry(id).or_default() += 1;
             }
-            if stays {
-                kept.push(row as u32);
-            }
-        }
+        });
         (kept.len() < columns.len()).then_some(kept)
     }
 
-    /// The rows that get another person, in order, with that person. Those of erased persons are
-    /// dropped, under their old name or their new one.
-    pub(crate) fn leaving(&self, columns: &Columns) -> Vec<(u32, u64)> {
-        let mut leaving = Vec::new();
-        if self.moved.is_empty() {
-            return leaving;
+    /// Those of some rows of a run, in order, that are of persons set apart.
+    pub(crate) fn concerned(&self, run: &MemRun, rows: &[u32]) -> Vec<u32> {
+        if self.apart.is_empty() {
+            return Vec::new();
         }
+        let is_apart = |row: &&u32| {
+            let (project, person) = run.who(**row as usize);
+            self.apart.of(project).is_some_and(|apart| apart.skip.binary_search(&person).is_ok())
+        };
+        rows.iter().filter(is_apart).copied().collect()
+    }
+
+    /// Rows dropped so far, by project and erased id.
+    pub(crate) fn into_erased(self) -> BTreeMap<(u32, u64), u64> {
+        self.erased.into_inner()
+    }
+
+    /// Decide for every row; most of the work is done once per person.
+    fn each(&self, columns: &Columns, mut each: impl FnMut(usize, Fate)) {
         let mut last = None;
-        let mut goes_to = None;
+        let mut whose: Option<(&ApartIn, Whose)> = None;
         for row in 0..columns.len() {
-            let who = (columns.project[row], columns.person[row]);
-            if last.replace(who) != Some(who) {
-                goes_to = self.moved(who.0, who.1).filter(|&person| {
-                    !self.is_erased(who.0, person) && !self.is_erased(who.0, who.1)
-                });
+            let (project, person) = (columns.project[row], columns.person[row]);
+            if last.replace((project, person)) != Some((project, person)) {
+                whose = self.apart.of(project).map(|apart| (&**apart, apart.whose(person)));
             }
-            leaving.extend(goes_to.map(|person| (row as u32, person)));
+            let fate = match whose {
+                None => Fate::Stays,
+                Some((_, Whose::Nobody)) => Fate::Erased(person),
+                Some((_, Whose::Person(now))) if now == person => Fate::Stays,
+                Some((_, Whose::Person(now))) => Fate::Goes(now),
+                Some((apart, Whose::ByBase(otherwise))) => {
+                    let base = columns.base(row);
+                    match apart.of_base(base, otherwise) {
+                        Some(now) if now == person => Fate::Stays,
+                        Some(now) => Fate::Goes(now),
+                        None => Fate::Erased(base),
+                    }
+                }
+            };
+            each(row, fate);
         }
-        leaving
+    }
+}
+
+/// Rows that get another person, gathered from everywhere.
+pub(crate) struct Aside<'a> {
+    rewrite: &'a Rewrite,
+    info: Info,
+    rows: GroupBuilder,
+    persons: Vec<u64>,
+    origins: Vec<u64>,
+}
+
+impl<'a> Aside<'a> {
+    pub(crate) fn new(rewrite: &'a Rewrite, promoted: &[(String, PromotedKind)]) -> Self {
+        let info = Info::new(promoted.to_vec());
+        let rows = GroupBuilder::new(&info);
+        Self { rewrite, info, rows, persons: Vec::new(), origins: Vec::new() }
+    }
+
+    /// Take those out of a batch.
+    pub(crate) fn take(&mut self, columns: &Columns) {
+        let mut order: Vec<(u32, u32)> = Vec::new();
+        self.rewrite.each(columns, |row, fate| {
+            let Fate::Goes(person) = fate else { return };
+            let base = columns.base(row);
+            let is_user = columns.flags[row] & flags::IDENTIFIED != 0;
+            order.push((0, row as u32));
+            self.persons.push(person);
+            self.origins.push(if is_user && base != person { base } else { 0 });
+        });
+        if !order.is_empty() {
+            self.rows.gather(&order, &[columns], &mut self.info);
+        }
+    }
+
+    /// All of them, sorted under their new names.
+    pub(crate) fn finish(self) -> Option<Cursor> {
+        let columns = self.rows.finish(&self.info);
+        let columns = Columns { person: self.persons, origin: self.origins, ..columns };
+        let mut rows: Vec<u32> = (0..columns.len() as u32).collect();
+        rows.sort_by_key(|&row| columns.sort_key(row as usize));
+        (!rows.is_empty()).then(|| Cursor::of_columns(Arc::new(columns), rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::people::To;
+    use crate::testing::any_row;
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
+
+    use crate::row::Row;
+
+    /// Rows of (person, device, whether a user was named).
+    fn columns(rows: &[(u64, u64, bool)]) -> Columns {
+        let any = any_row().new_tree(&mut TestRunner::deterministic()).unwrap().current();
+        let row = |(n, &(person, actor, is_user)): (u128, &(u64, u64, bool))| {
+            let flags = if is_user { flags::IDENTIFIED } else { 0 };
+            let (project, ts_ms, seq) = (1, 0, 0);
+            Row { project, person, actor, ts_ms, seq, event_id: n, flags, ..any.clone() }
+        };
+        let rows: Vec<Row> = (0..).zip(rows).map(row).collect();
+        let run = MemRun::sort(&[Arc::new(rows)]);
+        let all: Vec<u32> = (0..run.len() as u32).collect();
+        run.columns(&all, &run.dictionaries())
+    }
+
+    fn rewrite(moved: Vec<(u64, To)>, erased: Vec<u64>, bases: &[(u64, u64)]) -> Rewrite {
+        let bases = bases.iter().copied().collect();
+        let of_project = ApartIn { moved, erased, bases, ..ApartIn::default() };
+        Rewrite::new(Arc::new(Apart::new(BTreeMap::from([(1, of_project)]))))
+    }
+
+    fn aside(rewrite: &Rewrite, columns: &Columns) -> Vec<(u64, u64, u64)> {
+        let mut aside = Aside::new(rewrite, &[]);
+        aside.take(columns);
+        let Some(cursor) = aside.finish() else { return Vec::new() };
+        let (columns, rows) = cursor.into_columns();
+        rows.iter()
+            .map(|&row| row as usize)
+            .map(|row| (columns.person[row], columns.actor[row], columns.origin[row]))
+            .collect()
+    }
+
+    #[test]
+    fn without_links_and_erasures_all_rows_stay_and_nobody_looks() {
+        let columns = columns(&[(1, 1, false), (2, 2, false)]);
+        assert_eq!(Rewrite::default().kept(&columns), None);
+        assert_eq!(aside(&Rewrite::default(), &columns), []);
+    }
+
+    #[test]
+    fn rows_of_a_device_that_was_linked_go_to_the_user_and_know_their_device() {
+        let columns = columns(&[(5, 5, false), (7, 7, false), (7, 7, false), (9, 7, true)]);
+        let rewrite = rewrite(vec![(7, To::Person(9)), (9, To::Person(9))], vec![], &[]);
+        assert_eq!(rewrite.kept(&columns), Some(vec![0, 3]));
+        assert_eq!(aside(&rewrite, &columns), [(9, 7, 0), (9, 7, 0)]);
+    }
+
+    #[test]
+    fn rows_of_a_user_that_was_joined_remember_the_user() {
+        let columns = columns(&[(3, 7, true), (3, 7, false)]);
+        let rewrite = rewrite(vec![(3, To::Person(4)), (4, To::Person(4))], vec![], &[]);
+        assert_eq!(rewrite.kept(&columns), Some(vec![]));
+        assert_eq!(aside(&rewrite, &columns), [(4, 7, 3), (4, 7, 0)]);
+    }
+
+    #[test]
+    fn rows_of_a_person_taken_apart_go_to_whom_they_came_with() {
+        // The device 7 and the user 9 were one person, and are two again.
+        let columns = columns(&[(9, 7, false), (9, 7, true)]);
+        let rewrite =
+            rewrite(vec![(9, To::ByBase(9)), (7, To::ByBase(7))], vec![], &[(7, 7), (9, 9)]);
+        assert_eq!(rewrite.kept(&columns), Some(vec![1]));
+        assert_eq!(aside(&rewrite, &columns), [(7, 7, 0)]);
+    }
+
+    #[test]
+    fn rows_of_erased_persons_are_dropped_and_counted_by_the_id_they_came_with() {
+        let columns = columns(&[(2, 2, false), (9, 7, false), (9, 7, true), (9, 9, true)]);
+        let rewrite = rewrite(vec![(9, To::ByBase(9))], vec![2, 7], &[(9, 9)]);
+        assert_eq!(rewrite.kept(&columns), Some(vec![2, 3]));
+        assert_eq!(aside(&rewrite, &columns), []);
+        assert_eq!(rewrite.into_erased(), BTreeMap::from([((1, 2), 1), ((1, 7), 1)]));
     }
 }

@@ -1,16 +1,14 @@
 //! One new segment from sorted rows, whoever asks: flush, import or merge.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Keeper;
-use super::ordered::{self, Cursor, damaged};
+use super::ordered::{self, Cursor};
 use super::rewrite::Rewrite;
 use crate::catalog::SegmentMeta;
-use crate::columns::Columns;
 use crate::error::FlushError;
 use crate::segment::SegmentWriter;
-use crate::segment::{GroupBuilder, Info, NewSegment, PromotedKind, Segment, SegmentBatches};
+use crate::segment::{NewSegment, PromotedKind};
 
 /// A segment to be.
 pub(super) struct Output<'a> {
@@ -18,6 +16,8 @@ pub(super) struct Output<'a> {
     pub level: u8,
     pub promoted: Vec<(String, PromotedKind)>,
     pub has_ids: bool,
+    /// What is known about people up to this frame is written down in it.
+    pub link_epoch: u64,
 }
 
 /// Longest wait of a merge for ingest, for each batch of rows: a merge gets slow, and never stops,
@@ -34,7 +34,7 @@ impl Keeper {
         rewrite: &Rewrite,
         each: &dyn Fn() -> Result<(), FlushError>,
     ) -> Result<Option<SegmentMeta>, FlushError> {
-        let Output { week, level, promoted, has_ids } = output;
+        let Output { week, level, promoted, has_ids, link_epoch } = output;
         let new = NewSegment {
             id: self.new_segment_id(),
             week,
@@ -52,7 +52,8 @@ impl Keeper {
             }
             writer.as_mut().map_or(Ok(()), |writer| writer.push(order, sources))
         })?;
-        writer.map(|writer| writer.finish(&self.folders)).transpose()
+        let meta = writer.map(|writer| writer.finish(&self.folders)).transpose()?;
+        Ok(meta.map(|meta| SegmentMeta { link_epoch, ..meta }))
     }
 
     /// Let ingest go first when it lags, and stop when the store closes.
@@ -69,35 +70,5 @@ impl Keeper {
             return Err(FlushError::Closed); // What is in `tmp/` goes at the next start.
         }
         Ok(())
-    }
-
-    /// The rows of these segments that get another person, sorted under their new name.
-    pub(super) fn set_aside(
-        &self,
-        inputs: &[Arc<Segment>],
-        promoted: &[(String, PromotedKind)],
-        rewrite: &Rewrite,
-    ) -> Result<Option<Cursor>, FlushError> {
-        if rewrite.moved.is_empty() {
-            return Ok(None);
-        }
-        let mut info = Info::new(promoted.to_vec());
-        let mut aside = GroupBuilder::new(&info);
-        let mut persons = Vec::new();
-        for input in inputs {
-            let mut batches = SegmentBatches::all(input);
-            while let Some(columns) = batches.next_batch().map_err(damaged)? {
-                let leaving = rewrite.leaving(&columns);
-                let order: Vec<(u32, u32)> = leaving.iter().map(|&(row, _)| (0, row)).collect();
-                persons.extend(leaving.iter().map(|&(_, person)| person));
-                if !order.is_empty() {
-                    aside.gather(&order, &[&columns], &mut info);
-                }
-            }
-        }
-        let columns = Columns { person: persons, ..aside.finish(&info) };
-        let mut rows: Vec<u32> = (0..columns.len() as u32).collect();
-        rows.sort_by_key(|&row| columns.sort_key(row as usize));
-        Ok((!rows.is_empty()).then(|| Cursor::of_columns(Arc::new(columns), rows)))
     }
 }

@@ -10,9 +10,9 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBat
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::Segment;
 use super::info::PromotedKind;
 use super::read::id;
+use super::{ORIGIN, Segment};
 use crate::columns::{Coded, Columns, Dictionary, PropertyColumn, Rest, Values};
 use crate::error::ScanError;
 use crate::row::Dim;
@@ -86,6 +86,13 @@ impl SegmentBatches {
             actor: or_usual(primitive::<UInt64Type>(column("actor")?)?, &person),
             claimed: or_usual(primitive::<TimestampMillisecondType>(column("claimed")?)?, &ts),
             person,
+            origin: match column(ORIGIN) {
+                Some(column) if column.null_count() < rows => {
+                    primitive::<UInt64Type>(column)?.iter().map(Option::unwrap_or_default).collect()
+                }
+                // Files before links have none.
+                _ => Vec::new(),
+            },
             ts,
             seq: primitive::<UInt32Type>(column("seq")?)?.values().to_vec(),
             event_id,

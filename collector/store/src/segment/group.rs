@@ -118,6 +118,11 @@ impl GroupBuilder {
         }
         let before = self.rows();
         copy!(project, person, actor, ts, seq, event_id, received, claimed, flags, session);
+        let origins: Vec<&[u64]> = sources.iter().map(|source| &source.origin[..]).collect();
+        if !self.columns.origin.is_empty() || origins.iter().any(|origins| !origins.is_empty()) {
+            self.columns.origin.resize(before, 0);
+            copy(order, origins, &mut self.columns.origin, 0, |origin| *origin != 0);
+        }
         let events: Vec<&Coded> = sources.iter().map(|source| &source.event).collect();
         self.event.gather(order, &events);
         let none = Coded::default();

@@ -1,7 +1,8 @@
 //! What a segment file looks like inside: its columns, their types and their encodings.
 //!
 //! Version 2. A version 1 file differs in this: `actor` and `claimed` were never null, and every
-//! file had `event_id`. In between, both say the same: null means "as `person`", "as `ts`".
+//! file had `event_id`. In between, both say the same: null means "as `person`", "as `ts`". `origin` is
+//! the user that a row came with, where that is not its person any more; files before links have none.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use super::ORIGIN;
 use super::info::{Info, PromotedKind};
 use crate::columns::{Coded, Columns, Values};
 use crate::row::Dim;
@@ -41,6 +43,7 @@ pub(super) fn schema(info: &Info, has_ids: bool) -> Schema {
         Field::new("flags", DataType::UInt8, false),
         Field::new("event", text(), false),
         Field::new("session", DataType::FixedSizeBinary(16), true),
+        Field::new(ORIGIN, DataType::UInt64, true),
     ]);
     fields.extend(Dim::ALL.iter().map(|dim| Field::new(dim.name(), text(), true)));
     fields.extend(info.promoted.iter().map(|promoted| {
@@ -111,6 +114,7 @@ pub(super) fn batch(
         Arc::new(UInt8Array::from(columns.flags)),
         texts(&columns.event, rows)?,
         ids(&columns.session, Some(has_session))?,
+        origins(columns.origin, rows),
     ]);
     for dim in &columns.dims {
         arrays.push(texts(dim, rows)?);
@@ -140,6 +144,15 @@ pub(super) fn batch(
 /// Where two columns differ; elsewhere the first one becomes null.
 fn differing<T: PartialEq>(column: &[T], usual: &[T]) -> NullBuffer {
     column.iter().zip(usual).map(|(value, usual)| value != usual).collect()
+}
+
+/// Null for 0; without any, every row is null.
+fn origins(origins: Vec<u64>, rows: usize) -> ArrayRef {
+    if origins.is_empty() {
+        return arrow_array::new_null_array(&DataType::UInt64, rows);
+    }
+    let present = origins.iter().map(|origin| *origin != 0).collect();
+    Arc::new(UInt64Array::new(origins.into(), Some(present)))
 }
 
 fn time(times: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {

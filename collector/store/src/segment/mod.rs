@@ -22,7 +22,7 @@ mod write;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use hashbrown::HashMap;
@@ -49,6 +49,9 @@ use crate::driver::Source;
 use crate::error::{OpenError, ScanError};
 use crate::open::Folders;
 
+/// Name of the column of users that rows came with, where those are not their persons any more.
+const ORIGIN: &str = "origin";
+
 /// An open segment.
 pub(crate) struct Segment {
     meta: SegmentMeta,
@@ -65,6 +68,8 @@ pub(crate) struct Segment {
     unfinished_presence: PathBuf,
     /// Replaced: the file goes with the last reader.
     is_doomed: AtomicBool,
+    /// What is known about people up to this frame changes nothing in this file.
+    link_epoch: AtomicU64,
 }
 
 impl Segment {
@@ -110,6 +115,7 @@ impl Segment {
         }
         let cache = Arc::clone(cache);
         let (values, is_doomed) = (Mutex::default(), AtomicBool::new(false));
+        let link_epoch = AtomicU64::new(meta.link_epoch);
         let unfinished_presence = folders.tmp.join(format!("{}.presence", meta.id.0));
         let presence = presence::Slot::default();
         Ok(Self {
@@ -124,6 +130,7 @@ impl Segment {
             presence,
             unfinished_presence,
             is_doomed,
+            link_epoch,
         })
     }
 
@@ -133,6 +140,16 @@ impl Segment {
 
     pub(crate) fn meta(&self) -> &SegmentMeta {
         &self.meta
+    }
+
+    /// Frames up to this one say nothing about people that would change its rows.
+    pub(crate) fn link_epoch(&self) -> u64 {
+        self.link_epoch.load(Ordering::Relaxed)
+    }
+
+    /// It was looked at: nothing up to this frame changes its rows.
+    pub(crate) fn set_link_epoch(&self, epoch: u64) {
+        self.link_epoch.store(epoch, Ordering::Relaxed);
     }
 
     /// Property names and counts of texts, numbers, bools and others, for a merge.
@@ -177,6 +194,28 @@ impl Segment {
 
     pub(crate) fn cache(&self) -> &ColumnCache {
         &self.cache
+    }
+
+    /// The row groups in which one of these persons, in order, really is.
+    pub(crate) fn groups_with(
+        self: &Arc<Self>,
+        project: u32,
+        persons: &[u64],
+    ) -> Result<Vec<usize>, ScanError> {
+        let (Some(first), Some(last)) = (persons.first(), persons.last()) else {
+            return Ok(Vec::new());
+        };
+        let blocks = self.source().blocks;
+        let mut with = Vec::new();
+        for group in self.groups_holding(project, &(*first..=*last), &(i64::MIN..i64::MAX)) {
+            let column = blocks[group].column(&ColumnKey::Runs)?;
+            let runs = column.runs();
+            let within = &runs.persons[runs.within(project, 0, u64::MAX)];
+            if within.iter().any(|person| persons.binary_search(person).is_ok()) {
+                with.push(group);
+            }
+        }
+        Ok(with)
     }
 
     /// Whether ids of one of these buckets can be inside.

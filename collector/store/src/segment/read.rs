@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use tallymark_analysis::columns::Codes;
 
+use super::ORIGIN;
 use super::Segment;
 use super::info::PromotedKind;
 use crate::block::{
@@ -22,7 +23,7 @@ use crate::block::{
 use crate::error::ScanError;
 use crate::memtable::{identity_texts, session_texts};
 use crate::props;
-use crate::row::Dim;
+use crate::row::{self, Dim};
 
 impl Segment {
     /// Decode one column of one row group in the driver's form.
@@ -43,12 +44,21 @@ impl Segment {
             ColumnKey::Actor | ColumnKey::Ties => {
                 let columns = self.columns(group, &["person", "actor"])?;
                 let persons = self.primitive::<UInt64Type>(&columns[0])?;
-                let mut actors = self.primitive::<UInt64Type>(&columns[1])?.to_vec();
-                if let Some(nulls) = columns[1].nulls() {
-                    let missing = nulls.iter().enumerate().filter(|(_, is_there)| !is_there);
-                    missing.for_each(|(row, _)| actors[row] = persons[row]);
-                }
+                let actors = self.actors(&columns[1], persons)?;
                 Column::Actors((persons != actors).then(|| Arc::new(actors)))
+            }
+            ColumnKey::Base => {
+                let columns = self.columns(group, &["person", "actor", "flags"])?;
+                let persons = self.primitive::<UInt64Type>(&columns[0])?;
+                let actors = self.actors(&columns[1], persons)?;
+                let flags = self.primitive::<UInt8Type>(&columns[2])?;
+                let origins = self.origins(group)?;
+                let base = |row: usize| {
+                    let origin = origins.as_ref().map_or(0, |origins| origins[row]);
+                    row::base(persons[row], actors[row], flags[row], origin)
+                };
+                let bases: Vec<u64> = (0..persons.len()).map(base).collect();
+                Column::Actors((bases != persons).then(|| Arc::new(bases)))
             }
             ColumnKey::Order => {
                 let names = &["seq", "event_id"][..if self.meta.has_ids { 2 } else { 1 }];
@@ -81,6 +91,28 @@ impl Segment {
                 Column::of_numbers(texts.texts().numbers())
             }
         })
+    }
+
+    /// The devices of rows: the person where the column says nothing.
+    fn actors(&self, column: &ArrayRef, persons: &[u64]) -> Result<Vec<u64>, ScanError> {
+        let mut actors = self.primitive::<UInt64Type>(column)?.to_vec();
+        if let Some(nulls) = column.nulls() {
+            let missing = nulls.iter().enumerate().filter(|(_, is_there)| !is_there);
+            missing.for_each(|(row, _)| actors[row] = persons[row]);
+        }
+        Ok(actors)
+    }
+
+    /// The users that rows came with, where those are not their persons any more, else 0; `None` when
+    /// there are none.
+    fn origins(&self, group: u32) -> Result<Option<Vec<u64>>, ScanError> {
+        if self.arrow.schema().column_with_name(ORIGIN).is_none() {
+            return Ok(None); // Written before there were links.
+        }
+        let column = self.column(group, ORIGIN)?;
+        let origins = column.as_primitive_opt::<UInt64Type>().ok_or_else(|| self.wrong_type())?;
+        let has_some = origins.null_count() < origins.len();
+        Ok(has_some.then(|| origins.iter().map(Option::unwrap_or_default).collect()))
     }
 
     fn text_property(&self, group: u32, property: &Property) -> Result<Texts, ScanError> {

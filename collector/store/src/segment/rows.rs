@@ -49,6 +49,7 @@ impl SegmentRows {
             project: batch.project[row],
             person: batch.person[row],
             actor: batch.actor[row],
+            base: batch.base(row),
             ts_ms: batch.ts[row],
             seq: batch.seq[row],
             event_id: batch.event_id[row],

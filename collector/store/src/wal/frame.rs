@@ -27,7 +27,7 @@ const FRAME_MAGIC: [u8; 2] = [0xd7, 0x4d];
 const LZ4: u8 = 1;
 const LATER_IN_GROUP: u8 = 2;
 
-/// What a frame holds. Links, erasures and configuration have numbers 3 to 5 reserved.
+/// What a frame holds. Configuration has number 5 reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Events = 1,
     /// Refused rows.
     Bad = 2,
+    /// A link between persons, or one taken back.
+    Link = 3,
+    /// A person to erase.
+    Erase = 4,
 }
 
 /// Where a frame stands in the group that is written and synced at once.

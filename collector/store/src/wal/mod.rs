@@ -28,7 +28,7 @@ use ahead::{Blank, Room};
 use file::{OpenFile, file_name};
 use frame::{FILE_HEADER_LEN, FileHeader, Place};
 pub(crate) use frame::{Frame, Kind};
-pub(crate) use payload::{encode_refused, encode_rows};
+pub(crate) use payload::{encode_command, encode_refused, encode_rows};
 #[cfg(test)]
 pub(crate) use recover::{End, Recovered};
 pub(crate) use recover::{Entry, Extent, SealedFile, read_file, recover, walk};

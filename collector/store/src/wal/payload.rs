@@ -4,6 +4,7 @@
 //! Every payload starts with its version. Version 1 of *Events*: a table of the texts that rows
 //! share (names, dimensions), then the rows, with times as differences to the row before.
 //! Version 1 of *Bad*: the refused rows, one after the other.
+//! Version 1 of *Link* and *Erase*: one command.
 //!
 //! Invariant: decoding gives the rows that were encoded, bit by bit; any other bytes give an
 //! error and never a panic.
@@ -14,6 +15,7 @@ use hashbrown::HashMap;
 
 use super::codec::{Reader, put_i64, put_text, put_u64};
 use crate::catalog::RefusedRow;
+use crate::people::{Ends, PeopleCommand};
 use crate::row::{Dim, Dims, Row};
 
 /// Newest version of each payload that we read; the one we write.
@@ -200,6 +202,58 @@ fn read_refused(mut reader: Reader<'_>) -> Option<Vec<RefusedRow>> {
     reader.is_at_end().then_some(rows)
 }
 
+const ALIAS: u8 = 1;
+const UNDO: u8 = 2;
+const ERASE: u8 = 3;
+
+/// Encode a command as a Link or Erase payload.
+pub(crate) fn encode_command(command: &PeopleCommand) -> Vec<u8> {
+    let mut out = vec![PAYLOAD_VERSION];
+    let mut head = |what, project: u32, at_ms| {
+        out.push(what);
+        put_u64(&mut out, u64::from(project));
+        put_i64(&mut out, at_ms);
+    };
+    match *command {
+        PeopleCommand::Alias { project, ends, at_ms } => {
+            head(ALIAS, project, at_ms);
+            out.extend_from_slice(&ends.source.to_le_bytes());
+            out.extend_from_slice(&ends.target.to_le_bytes());
+        }
+        PeopleCommand::Undo { project, link, at_ms } => {
+            head(UNDO, project, at_ms);
+            out.extend_from_slice(&link.to_le_bytes());
+        }
+        PeopleCommand::Erase { project, id, at_ms } => {
+            head(ERASE, project, at_ms);
+            out.extend_from_slice(&id.to_le_bytes());
+        }
+    }
+    out
+}
+
+/// Decode a Link or Erase payload.
+pub(crate) fn decode_command(payload: &[u8]) -> Result<PeopleCommand, PayloadError> {
+    let reader = open(payload)?;
+    read_command(reader).ok_or(PayloadError::Malformed)
+}
+
+fn read_command(mut reader: Reader<'_>) -> Option<PeopleCommand> {
+    let what = reader.u8()?;
+    let project = reader.u32()?;
+    let at_ms = reader.i64()?;
+    let mut id = || reader.array().map(u64::from_le_bytes);
+    let command = match what {
+        ALIAS => {
+            PeopleCommand::Alias { project, ends: Ends { source: id()?, target: id()? }, at_ms }
+        }
+        UNDO => PeopleCommand::Undo { project, link: id()?, at_ms },
+        ERASE => PeopleCommand::Erase { project, id: id()?, at_ms },
+        _ => return None,
+    };
+    reader.is_at_end().then_some(command)
+}
+
 fn open(payload: &[u8]) -> Result<Reader<'_>, PayloadError> {
     let mut reader = Reader::new(payload);
     match reader.u8() {
@@ -287,6 +341,23 @@ mod tests {
             },
         ];
         assert_eq!(decode_refused(&encode_refused(&rows)), Ok(rows));
+    }
+
+    #[test]
+    fn decoding_a_command_undoes_encoding() {
+        let (project, at_ms) = (u32::MAX, -5);
+        let ends = Ends { source: u64::MAX, target: 1 };
+        for command in [
+            PeopleCommand::Alias { project, ends, at_ms },
+            PeopleCommand::Undo { project, link: 7, at_ms },
+            PeopleCommand::Erase { project, id: u64::MAX, at_ms },
+        ] {
+            let payload = encode_command(&command);
+            assert_eq!(decode_command(&payload), Ok(command));
+            for cut in 0..payload.len() {
+                assert!(decode_command(&payload[..cut]).is_err());
+            }
+        }
     }
 
     #[test]

@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 
 use super::file::file_name;
 use super::frame::{FILE_HEADER_LEN, FileHeader, Found, HeaderError, Kind, LOG_VERSION, Place};
-use super::payload::{PAYLOAD_VERSION, PayloadError, decode_refused, decode_rows};
+use super::payload::{PAYLOAD_VERSION, PayloadError, decode_command, decode_refused, decode_rows};
 use crate::catalog::RefusedRow;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::open::Folders;
+use crate::people::PeopleCommand;
 use crate::row::Row;
 
 /// The contents of one frame.
@@ -28,6 +29,7 @@ use crate::row::Row;
 pub(crate) enum Entry {
     Rows(Vec<Row>),
     Refused(Vec<RefusedRow>),
+    Command(PeopleCommand),
 }
 
 /// What recovery found.
@@ -224,6 +226,9 @@ impl FileReader<'_> {
         let decoded = match found.kind {
             kind if kind == Kind::Events as u8 => decode_rows(&payload).map(Entry::Rows),
             kind if kind == Kind::Bad as u8 => decode_refused(&payload).map(Entry::Refused),
+            kind if kind == Kind::Link as u8 || kind == Kind::Erase as u8 => {
+                decode_command(&payload).map(Entry::Command)
+            }
             _ => return Err(self.newer(LOG_VERSION + 1, LOG_VERSION)),
         };
         decoded.map_err(|error| match error {

@@ -4,6 +4,7 @@ mod ageing;
 mod durability;
 mod flush;
 mod golden;
+mod identity;
 mod model;
 mod presence;
 mod questions;

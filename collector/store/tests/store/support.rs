@@ -287,7 +287,8 @@ prop_compose! {
     pub fn any_row()(
         project in 1u32..3,
         person in prop_oneof![3 => 0u64..6, 1 => any::<u64>()],
-        other_actor in prop::option::weighted(0.2, 0u64..3),
+        // Devices that nobody uses unnamed: linking them joins nobody.
+        device in prop::option::weighted(0.2, 1_000_000u64..1_000_003),
         // A few weeks, a few milliseconds.
         ts_ms in (0i64..3, 0i64..6).prop_map(|(week, ms)| 1_700_000_000_000 + week * 604_800_000 + ms),
         seq in 0u32..3,
@@ -304,11 +305,11 @@ prop_compose! {
         Row {
             project, person, ts_ms, seq, session,
             dims: Arc::new(dims),
-            actor: other_actor.unwrap_or(person),
+            actor: device.unwrap_or(person),
             event_id: if n == 0 { u128::from(id_day) } else { uuid7::make(id_day * 86_400_000, id_random(n)) },
             received_ms: ts_ms + 9,
             claimed_ms: ts_ms - 3,
-            flags: (n % 32) as u8,
+            flags: (n % 32) as u8 | if device.is_some() { flags::IDENTIFIED } else { 0 },
             event: event.into(),
             props: props.into(),
         }

@@ -8,6 +8,8 @@
 //! Deliberately elsewhere: projects and keys (`meta`), so that the event store can be moved or
 //! restored without them.
 
+mod people;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
@@ -61,6 +63,8 @@ impl SqliteCatalog {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // What is deleted is overwritten: an erased id stays in no page.
+            .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
         sqlx::migrate!("migrations/catalog").run(&pool).await?;
@@ -125,7 +129,8 @@ impl Catalog for SqliteCatalog {
                 .fetch_one(&mut *snapshot)
                 .await?;
             let segments = rows.iter().map(read_segment).collect::<Result<_, _>>()?;
-            Ok(CatalogState { segments, flushed_seq: flushed_seq.cast_unsigned() })
+            let people = people::read(&mut snapshot).await?;
+            Ok(CatalogState { segments, flushed_seq: flushed_seq.cast_unsigned(), people })
         })
     }
 
@@ -137,7 +142,13 @@ impl Catalog for SqliteCatalog {
             write_schema(&mut tx, &change.schema).await?;
             write_usage(&mut tx, change).await?;
             write_restated(&mut tx, &change.restated).await?;
-            tx.commit().await
+            people::write(&mut tx, &change.people).await?;
+            tx.commit().await?;
+            if !change.people.erased.is_empty() {
+                // The log of the database has the old pages; without readers it goes now.
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
+            }
+            Ok(())
         })
     }
 
@@ -240,6 +251,13 @@ async fn write_segments(tx: &mut Tx, change: &CatalogChange) -> Result<(), sqlx:
         .bind(&segment.sums[..])
         .execute(&mut **tx)
         .await?;
+    }
+    for (id, epoch) in &change.link_epochs {
+        sqlx::query("UPDATE segment SET link_epoch = $1 WHERE id = $2")
+            .bind(epoch.cast_signed())
+            .bind(id.0.cast_signed())
+            .execute(&mut **tx)
+            .await?;
     }
     sqlx::query("UPDATE state SET flushed_seq = MAX(flushed_seq, $1)")
         .bind(change.flushed_seq.cast_signed())
@@ -374,7 +392,9 @@ fn unsigned(row: &SqliteRow, column: &'static str) -> Result<u64, sqlx::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tallymark_store::{UsageDelta, UsageKind};
+    use tallymark_store::{
+        Ends, Erasure, Link, LinkBy, PeopleDelta, PeopleState, Undone, UsageDelta, UsageKind,
+    };
 
     fn segment(id: u64) -> SegmentMeta {
         SegmentMeta {
@@ -432,6 +452,52 @@ mod tests {
             let state = catalog.load().unwrap();
             assert_eq!(state.segments, [segment(2), segment(3)]);
             assert_eq!(state.flushed_seq, 40, "it never goes down");
+        });
+    }
+
+    #[test]
+    fn people_are_read_back_as_they_were_written() {
+        with_catalog(|catalog| {
+            let ends = Some(Ends { source: u64::MAX, target: 1 });
+            let link = |id, ends, undone| Link {
+                id,
+                project: u32::MAX,
+                at_ms: -3,
+                by: LinkBy::Alias,
+                ends,
+                epoch: u64::MAX,
+                undone,
+            };
+            let erasure = |done_ms| Erasure {
+                id: 7,
+                project: 1,
+                at_ms: 5,
+                ids: 2,
+                links: 1,
+                rows: 9,
+                rewritten: vec!["seg/2026-W47/1.parquet".into()],
+                done_ms,
+            };
+            let mut want = PeopleState::default();
+            for people in [
+                PeopleDelta {
+                    links: vec![link(1, ends, None), link(2, ends, None)],
+                    erasures: vec![erasure(None)],
+                    erasing: vec![(1, u64::MAX, 7), (1, 5, 8)],
+                    tombstones: vec![(1, u64::MAX)],
+                    ..PeopleDelta::default()
+                },
+                PeopleDelta {
+                    links: vec![link(1, None, Some(Undone { at_ms: 9, epoch: 4 }))],
+                    erasures: vec![erasure(Some(11))],
+                    erased: vec![7],
+                    ..PeopleDelta::default()
+                },
+            ] {
+                want.add(&people);
+                catalog.commit(&CatalogChange { people, ..CatalogChange::default() }).unwrap();
+                assert_eq!(catalog.load().unwrap().people, want);
+            }
         });
     }
 
