@@ -116,6 +116,11 @@ pub(super) async fn write(
             .bind(erasure.cast_signed())
             .execute(&mut **tx)
             .await?;
+        sqlx::query("DELETE FROM refused WHERE project = $1 AND instr(raw, $2) > 0")
+            .bind(project)
+            .bind(format!("\"{id:016x}\""))
+            .execute(&mut **tx)
+            .await?;
     }
     for (project, print) in &delta.tombstones {
         sqlx::query("INSERT OR IGNORE INTO tombstone (project, print) VALUES ($1, $2)")

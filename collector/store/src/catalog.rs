@@ -32,7 +32,7 @@ pub trait Catalog: Send + Sync {
     ///
     /// `flushed_seq` never goes down: the larger of the stored and the given one is kept. Refused
     /// rows may be capped per project, dropping the oldest; schema and usage rows are added to
-    /// what is there.
+    /// what is there. Refused rows that name an id of [`PeopleDelta::erasing`] go.
     ///
     /// # Errors
     /// [`CatalogError`]: the store then asks [`Catalog::load`] whether the change happened.
@@ -152,8 +152,20 @@ pub struct RefusedRow {
     pub received_ms: i64,
     /// Why: a permanent code of the protocol.
     pub code: String,
-    /// The event as it came, possibly shortened.
+    /// The event as it came, possibly shortened. Ids of persons and devices are in it as events have
+    /// them: 16 hexadecimal digits between quotes.
     pub raw: Box<str>,
+}
+
+impl RefusedRow {
+    /// The ids that it names.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> + '_ {
+        let digits =
+            self.raw.as_bytes().split(|byte| *byte == b'"').filter(|text| {
+                text.len() == 16 && text.iter().all(|byte| byte.is_ascii_hexdigit())
+            });
+        digits.filter_map(|digits| u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok())
+    }
 }
 
 /// A day that got events after it was closed: see [`RestatedDay::of`].
@@ -275,6 +287,10 @@ impl Catalog for MemoryCatalog {
             segment.link_epoch = found.map_or(segment.link_epoch, |(_, epoch)| *epoch);
         }
         tables.refused.extend(change.refused.iter().cloned());
+        let erasing = &change.people.erasing;
+        let names =
+            |row: &RefusedRow, id| erasing.iter().any(|gone| (gone.0, gone.1) == (row.project, id));
+        tables.refused.retain(|row| !row.ids().any(|id| names(row, id)));
         let surplus = tables.refused.len().saturating_sub(Self::REFUSED_MAX);
         tables.refused.drain(..surplus);
         for delta in &change.schema {
@@ -326,5 +342,14 @@ mod tests {
         let row = any_row().new_tree(&mut TestRunner::deterministic()).unwrap().current();
         let row = Row { project: 7, ts_ms, received_ms, ..row };
         assert_eq!(RestatedDay::of(&row), day.map(|day| RestatedDay { project: 7, day }));
+    }
+    #[rstest]
+    #[case::person_and_device(r#"{"$kept":{"who":{"person":"00000000000000ff","actor":"000000000000000A"}}}"#, &[255, 10])]
+    #[case::none(r#"{"$kept":{},"name":"a"}"#, &[])]
+    #[case::cut_in_the_middle(r#"{"$kept":{"who":{"person":"0000000000000"#, &[])]
+    #[case::longer_texts(r#"{"id":"00000000000000ff0"}"#, &[])]
+    fn a_refused_row_names(#[case] raw: &str, #[case] want: &[u64]) {
+        let row = RefusedRow { project: 1, received_ms: 0, code: "a".into(), raw: raw.into() };
+        assert_eq!(row.ids().collect::<Vec<_>>(), want);
     }
 }

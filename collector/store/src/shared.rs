@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::catalog::{Catalog, RefusedRow, SegmentMeta};
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct Live {
     pub segments: Arc<Vec<Arc<Segment>>>,
+    /// Segments that others took the place of: their files go with the last reader.
+    pub replaced: Vec<Weak<Segment>>,
     pub frozen: Option<Arc<Frozen>>,
     pub active: Memtable,
     /// When the oldest row of `active` came; decides only when to flush.
@@ -106,10 +108,21 @@ impl Live {
         segments.chain(aside).chain(in_memory).min().unwrap_or(0)
     }
 
-    /// No log file has a frame before this one.
-    pub(crate) fn log_from(&self) -> u64 {
-        let files = self.wal_files.iter().chain(&self.wal_open);
-        files.map(|file| file.first_seq).min().unwrap_or(u64::MAX)
+    /// No other file has anything that an erasure up to this frame took: no log file, and no segment
+    /// that was replaced and still has a reader.
+    pub(crate) fn left_behind(&mut self) -> u64 {
+        self.replaced.retain(|segment| segment.strong_count() > 0);
+        let log = self.wal_files.iter().chain(&self.wal_open);
+        let log = log.map(|file| file.first_seq.saturating_sub(1));
+        let replaced = self.replaced.iter().filter_map(Weak::upgrade);
+        log.chain(replaced.map(|segment| segment.link_epoch())).min().unwrap_or(u64::MAX)
+    }
+}
+
+impl Frozen {
+    /// Whether the catalog is about to learn of refused rows, or to forget some.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.refused.is_empty() || !self.people.erasing.is_empty()
     }
 }
 

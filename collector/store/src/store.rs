@@ -182,7 +182,13 @@ impl Store {
         let done = Box::new(move |result| drop(sender.send(result)));
         let queued = self.shared.queue.push_command(command, done);
         queued.map_err(|_| AppendError::Closed)?;
-        receiver.recv().unwrap_or(Err(AppendError::Closed.into()))
+        let done = receiver.recv().unwrap_or(Err(AppendError::Closed.into()))?;
+        if let PeopleDone::Erased(_) = done {
+            // Out of log and quarantine soon, not when memory is full.
+            self.shared.live().flush_wanted += 1;
+            self.shared.signal();
+        }
+        Ok(done)
     }
 
     /// What a command would do: the person that goes or is taken apart, the one that stays or comes
@@ -324,7 +330,8 @@ impl Store {
         let live = self.shared.live();
         let frozen = live.frozen.iter().flat_map(|frozen| &frozen.refused);
         let newest_first = live.active.refused().iter().rev().chain(frozen.rev());
-        let of_project = newest_first.filter(|row| row.project == project);
+        let of_project =
+            newest_first.filter(|row| row.project == project && !live.people.names_erased(row));
         let mut rows: Vec<RefusedRow> = of_project.take(limit).cloned().collect();
         drop(live);
         if rows.len() < limit {
@@ -333,14 +340,16 @@ impl Store {
         Ok(rows)
     }
 
-    /// See to it that every refused row is in the catalog, where it has a number.
+    /// See to it that every refused row is in the catalog, where it has a number, and none of an erased
+    /// person.
     ///
     /// # Errors
     /// [`FlushError`]; nothing is lost, the log still holds the rows.
     pub fn flush_refused(&self) -> Result<(), FlushError> {
         let live = self.shared.live();
         let in_memory = !live.active.refused().is_empty()
-            || live.frozen.as_ref().is_some_and(|frozen| !frozen.refused.is_empty());
+            || live.people.has_new_erasures()
+            || live.frozen.as_ref().is_some_and(|frozen| frozen.has_refused());
         drop(live);
         if in_memory { self.flush() } else { Ok(()) }
     }

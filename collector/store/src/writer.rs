@@ -23,7 +23,7 @@ use crate::queue::{Done, Gather, Waiting};
 use crate::row::Row;
 use crate::shared::{Counters, Shared};
 use crate::stats::WriteState;
-use crate::store::Appended;
+use crate::store::{Append, Appended};
 use crate::wal::{Frame, Kind, Log, LogError, encode_command, encode_refused, encode_rows};
 
 /// Rows of more bytes than this are spread over several frames: a frame is built in memory.
@@ -99,7 +99,7 @@ impl Writer {
             Vec::with_capacity(group.iter().map(|waiting| waiting.batch.rows.len()).sum());
         let mut refused: Vec<RefusedRow> = Vec::new();
         for Waiting { mut batch, done, .. } in group {
-            let erased = self.drop_erased(&mut batch.rows);
+            let erased = self.drop_erased(&mut batch);
             let duplicate = match self.duplicates(&mut staged, &batch.rows) {
                 Ok(duplicate) => duplicate,
                 Err(error) => {
@@ -137,13 +137,19 @@ impl Writer {
         }
     }
 
-    /// Take the rows of erased persons out of a batch: their places.
-    fn drop_erased(&self, rows: &mut Vec<Row>) -> Vec<usize> {
+    /// Take the rows of erased persons out of a batch: their places. What was refused for another
+    /// reason is not kept either.
+    fn drop_erased(&self, batch: &mut Append) -> Vec<usize> {
+        let Append { rows, refused } = batch;
         // Only this thread erases anybody.
         let live = self.shared.live();
         if !live.people.has_erased() {
             return Vec::new();
         }
+        let before = refused.len();
+        refused.retain(|row| !live.people.names_erased(row));
+        let counters = &self.shared.counters;
+        counters.add_refused(std::iter::repeat_n(PERSON_ERASED, before - refused.len()));
         let mut place = 0..;
         let is_erased = |row: &Row| place.next().filter(|_| live.people.drops(row));
         let erased: Vec<usize> = rows.iter().filter_map(is_erased).collect();

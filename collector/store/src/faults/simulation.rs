@@ -1,5 +1,6 @@
-//! A store's whole life against a plain list: events, resends, questions, flushes, merges, kills and
-//! losses of power, in any order. After each step, the store answers as the list does.
+//! A store's whole life against a plain list: events, resends, links, aliases, undoing them, erasures,
+//! questions, flushes, merges, kills and losses of power, in any order. After each step, the store
+//! answers as the list does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +13,15 @@ use tallymark_analysis::presence::Presence;
 use tallymark_analysis::{Context, compile};
 
 use super::random::{Random, each_seed};
-use super::world::{Source, World};
+use super::world::{Source, World, any_id};
+use crate::people::{Ends, PeopleCommand};
 use crate::row::Row;
 
 #[test]
 fn any_life_of_a_store_answers_like_a_plain_list() {
     each_seed("simulation", 15, |seed| {
         let mut random = Random::new(seed);
-        let source = Source::default();
+        let source = Source::of_users();
         let mut world = World::new();
         for _ in 0..random.within(5..30) {
             step(&mut world, &mut random, &source);
@@ -39,7 +41,7 @@ fn any_life_of_a_store_answers_like_a_plain_list() {
 }
 
 fn step(world: &mut World, random: &mut Random, source: &Source) {
-    match random.below(20) {
+    match random.below(26) {
         0..=8 => send(world, source.rows(random, 20)),
         9..=11 => {
             let mut rows: Vec<Row> = world.ledger().sent.values().cloned().collect();
@@ -56,6 +58,8 @@ fn step(world: &mut World, random: &mut Random, source: &Source) {
         }
         12..=14 => world.flush().expect("nothing fails"),
         15 | 16 => world.merge(random.percent(50)).expect("nothing fails"),
+        20..=24 => world.people(command(world, random)),
+        25 => world.erase_files(),
         17 => world.append_at_points(Random::new(random.next()), source.clone()),
         18 => {
             world.kill();
@@ -68,11 +72,28 @@ fn step(world: &mut World, random: &mut Random, source: &Source) {
     }
 }
 
+/// A change of who is who, or one that makes no sense.
+fn command(world: &World, random: &mut Random) -> PeopleCommand {
+    let (project, at_ms) = (random.within(1..3) as u32, 0);
+    match random.below(12) {
+        0..=4 => {
+            let ends = Ends { source: any_id(random), target: any_id(random) };
+            PeopleCommand::Alias { project, ends, at_ms }
+        }
+        5..=9 => {
+            let link = random.below(world.ledger().people.links() + 2);
+            PeopleCommand::Undo { project, link, at_ms }
+        }
+        _ => PeopleCommand::Erase { project, id: any_id(random), at_ms },
+    }
+}
+
 /// Send, and see that what is called a duplicate was stored before.
 fn send(world: &mut World, rows: Vec<Row>) {
     let mut known: BTreeSet<_> = world.ledger().acknowledged.clone();
-    let want: Vec<bool> =
-        rows.iter().map(|row| !known.insert((row.project, row.event_id))).collect();
+    let people = world.ledger().people.clone();
+    let is_known = |row: &Row| !people.drops(row) && !known.insert((row.project, row.event_id));
+    let want: Vec<bool> = rows.iter().map(is_known).collect();
     let appended = world.append(rows).expect("nothing fails");
     assert_eq!(appended.duplicate, want);
 }
@@ -100,7 +121,7 @@ fn ask(world: &World, random: &mut Random) {
     });
     for project in [1, 2] {
         let asked = world.store().ask(project, &question).expect("nothing is damaged");
-        assert_eq!(asked.partial, question.of_list(project, &world.ledger().sent));
+        assert_eq!(asked.partial, question.of_list(project, &world.ledger().expected()));
     }
 }
 
@@ -143,7 +164,7 @@ impl Analysis for Form<'_> {
     }
 }
 
-/// Per event, path and plan: rows and the sum of seats; and persons who did anything.
+/// Per event, path and plan: rows and the sum of seats; and persons who did anything, with their rows.
 struct Count(ScanPlan);
 
 impl Count {
@@ -166,6 +187,7 @@ impl Count {
             let seats = props.get("seats").and_then(|seats| seats.as_f64());
             let path = row.dims[0].as_deref();
             add(&mut partial, &row.event, path, plan.as_deref(), seats.unwrap_or(f64::NAN));
+            partial.add(vec![Key::Text(row.person.to_string().into())], &[1.0, 0.0]);
         }
         add_persons(&mut partial, persons.len() as f64);
         partial
@@ -207,6 +229,8 @@ struct Counting {
 impl RunKernel for Counting {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.persons += 1;
+        let person = Key::Text(run.person.to_string().into());
+        self.partial.add(vec![person], &[run.len() as f64, 0.0]);
         for at in 0..run.len() {
             let event = dictionaries.events.text(run.event[at]).unwrap_or("-");
             let text = |i: usize| dictionaries.texts[i].text(run.texts[i][at]);

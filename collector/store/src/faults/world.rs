@@ -18,12 +18,14 @@ use crate::catalog::{
     Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, SegmentMeta, UsageKind,
 };
 use crate::disk::Disk;
-use crate::error::{AppendError, CatalogError, FlushError, OpenError};
+use crate::error::{AppendError, CatalogError, FlushError, OpenError, PeopleError};
 use crate::keeper::Keeper;
 use crate::open::{Folders, Stopped, open_on};
 use crate::options::StoreOptions;
+use crate::people::naive::{self, Naive};
+use crate::people::{PeopleCommand, PeopleDone};
 use crate::queue::Gather;
-use crate::row::{Dim, Row};
+use crate::row::{Dim, Row, flags};
 use crate::schema::Schema;
 use crate::shared::Shared;
 use crate::store::{Append, Appended, RowRange, Store};
@@ -86,6 +88,17 @@ pub(crate) struct Ledger {
     pub sent: BTreeMap<Id, Row>,
     /// What was answered with `Ok`.
     pub acknowledged: BTreeSet<Id>,
+    /// Who is who, and who was erased.
+    pub people: Naive,
+}
+
+impl Ledger {
+    /// What is to be found of what was sent, if all of it was stored.
+    pub(crate) fn expected(&self) -> BTreeMap<Id, Row> {
+        let kept = self.sent.iter().filter(|(_, row)| !self.people.drops(row));
+        let person = |row: &Row| self.people.person(row.project, naive::base(row));
+        kept.map(|(id, row)| (*id, Row { person: person(row), ..row.clone() })).collect()
+    }
 }
 
 pub(crate) struct World {
@@ -194,6 +207,34 @@ impl World {
         append(&store.shared, &mut writer, &self.ledger, rows)
     }
 
+    /// Change who is who, as the ledger does.
+    pub(crate) fn people(&self, command: PeopleCommand) {
+        let Running { store, writer, .. } = self.running();
+        let tried = store.try_people(&command).expect("nothing is damaged");
+        let mut ledger = self.ledger();
+        let want = ledger.people.run(&command);
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = writer.command(&command);
+        assert_eq!(tried.refused.is_some(), want.is_err(), "{command:?}: {tried:?}");
+        match (done, want) {
+            (Ok(PeopleDone::Linked(number)), Ok(Some(want))) => assert_eq!(number, want),
+            (Ok(_), Ok(None)) | (Err(PeopleError::Refused(_)), Err(_)) => {}
+            (done, want) => panic!("{command:?}: {done:?}, not {want:?}"),
+        }
+    }
+
+    /// Out of every file, now.
+    pub(crate) fn erase_files(&self) {
+        self.flush().expect("nothing fails");
+        let Running { store, keeper, .. } = self.running();
+        store.shared.live().erase_now = true;
+        keeper.settle_people().expect("nothing fails");
+        let ledger = self.ledger();
+        assert_eq!(store.stats().rows, ledger.expected().len() as u64, "rows in files");
+        let live = store.shared.live();
+        assert_eq!(live.people.waiting_since().1, None, "erasures that are not done");
+    }
+
     /// Append without keeping a copy of what was sent.
     pub(crate) fn append_unnoted(&self, rows: Vec<Row>) -> Appended {
         let Running { store, writer, .. } = self.running();
@@ -211,6 +252,7 @@ impl World {
     /// Merge what is due; with `settled`, whatever is worth it.
     pub(crate) fn merge(&self, settled: bool) -> Result<(), FlushError> {
         let keeper = &self.running().keeper;
+        keeper.settle_people()?;
         let weeks = if settled { keeper.weeks() } else { BTreeSet::new() };
         let merged = keeper.merge_all(&weeks);
         keeper.prepare_presence();
@@ -287,20 +329,25 @@ impl World {
     /// once and as it was sent; figures that say the same.
     pub(crate) fn check(&self) {
         let stored = self.stored();
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in &ledger.acknowledged {
+        let ledger = self.ledger();
+        let expected = ledger.expected();
+        for id in ledger.acknowledged.iter().filter(|id| expected.contains_key(id)) {
             assert!(stored.contains_key(id), "{id:?} was acknowledged and is gone");
         }
         for (id, row) in &stored {
-            let sent = ledger.sent.get(id).unwrap_or_else(|| panic!("{id:?} was never sent"));
+            let sent =
+                expected.get(id).unwrap_or_else(|| panic!("{id:?} was never sent or erased"));
             assert_eq!(row, sent, "not what was sent");
         }
-        assert_eq!(self.store().stats().rows, stored.len() as u64);
+        let erased = (ledger.sent.len() - expected.len()) as u64;
+        let in_files = self.store().stats().rows - stored.len() as u64;
+        assert!(in_files <= erased, "{in_files} rows too many with {erased} erased");
         for project in PROJECTS {
             let rows = stored.range((project, 0)..=(project, u128::MAX)).count() as u64;
             let schema = self.store().schema(project).expect("the catalog is in memory");
             let counted: u64 = schema.events.values().map(|event| event.count).sum();
-            assert_eq!(counted, rows, "events counted by name in project {project}");
+            // What was erased did happen, and names nobody here.
+            assert!(rows <= counted && counted <= rows + erased, "events by name in {project}");
         }
     }
 
@@ -334,15 +381,24 @@ fn append(
     rows: Vec<Row>,
 ) -> Result<Appended, AppendError> {
     let ledger = || ledger.lock().unwrap_or_else(PoisonError::into_inner);
-    let ids: Vec<Id> = rows.iter().map(|row| (row.project, row.event_id)).collect();
-    for row in &rows {
-        ledger().sent.entry((row.project, row.event_id)).or_insert_with(|| normal(row.clone()));
+    let is_erased: Vec<bool> = rows.iter().map(|row| ledger().people.drops(row)).collect();
+    let stored = rows.iter().zip(&is_erased).filter(|(_, is_erased)| !**is_erased);
+    let mut sent: Vec<Row> = Vec::new();
+    for (row, _) in stored {
+        let id = (row.project, row.event_id);
+        ledger().sent.entry(id).or_insert_with(|| normal(row.clone()));
+        sent.push(row.clone());
     }
-    let result = send(shared, writer, rows);
-    if result.is_ok() {
-        ledger().acknowledged.extend(ids);
+    let appended = send(shared, writer, rows)?;
+    let erased: Vec<bool> = (0..is_erased.len()).map(|at| appended.erased.contains(&at)).collect();
+    assert_eq!(erased, is_erased, "events of erased persons");
+    let mut ledger = ledger();
+    for row in sent {
+        if ledger.acknowledged.insert((row.project, row.event_id)) {
+            ledger.people.observe(&row);
+        }
     }
-    result
+    Ok(appended)
 }
 
 /// What the threads do with a batch.
@@ -369,14 +425,29 @@ fn normal(mut row: Row) -> Row {
 }
 
 const PROJECTS: [u32; 2] = [1, 2];
+/// Ids of users and of their devices.
+const USERS: Range<u64> = 1..5;
+const DEVICES: Range<u64> = 100..106;
+
+/// An id that events may have.
+pub(crate) fn any_id(random: &mut Random) -> u64 {
+    let ids = if random.percent(50) { USERS } else { DEVICES };
+    random.within(ids)
+}
 
 /// Makes events, each with an id of its own, also among clones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source {
     next: Arc<AtomicU64>,
+    has_users: bool,
 }
 
 impl Source {
+    /// Events of devices, some of them of users: they join one with the other.
+    pub(crate) fn of_users() -> Self {
+        Self { has_users: true, ..Self::default() }
+    }
+
     /// Some rows, at least one.
     pub(crate) fn rows(&self, random: &mut Random, at_most: u64) -> Vec<Row> {
         (0..random.within(1..at_most + 1)).map(|_| self.row(random)).collect()
@@ -395,17 +466,24 @@ impl Source {
         };
         let mut dims = [const { None }; Dim::ALL.len()];
         dims[Dim::Path as usize] = Some((*random.pick(&["/", "/a", "/größe"])).into());
-        let person = random.below(5);
+        let (mut person, mut actor, mut row_flags) = (random.below(5), None, n as u8 & 15);
+        if self.has_users {
+            let device = DEVICES.start + random.below(DEVICES.end - DEVICES.start);
+            let user = random.percent(30).then(|| random.within(USERS));
+            (person, actor) = (user.unwrap_or(device), Some(device));
+            row_flags &= !flags::IDENTIFIED;
+            row_flags |= if user.is_some() { flags::IDENTIFIED } else { 0 };
+        }
         Row {
             project: *random.pick(&PROJECTS),
             person,
-            actor: person,
+            actor: actor.unwrap_or(person),
             ts_ms,
             seq: n as u32,
             event_id,
             received_ms: ts_ms + 5,
             claimed_ms: ts_ms - 1,
-            flags: n as u8 & 15,
+            flags: row_flags,
             event: (*random.pick(&["view", "add", "buy"])).into(),
             session: u128::from(random.below(3)),
             dims: dims.into(),

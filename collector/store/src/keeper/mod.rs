@@ -203,6 +203,7 @@ impl Keeper {
             .partition(|segment| change.remove.contains(&segment.meta().id));
         kept.extend(opened);
         live.segments = Arc::new(kept);
+        live.replaced.extend(gone.iter().map(Arc::downgrade));
         live.people.put_erasures(erasures);
         also(&mut live);
         drop(live);

@@ -44,7 +44,8 @@ impl Keeper {
         }
         let mut live = self.shared.live();
         live.erase_now = false;
-        let settled = live.people.settled(live.people_known(), live.log_from());
+        let (known, left_behind) = (live.people_known(), live.left_behind());
+        let settled = live.people.settled(known, left_behind);
         let people = live.people.delta_of(&settled, (self.shared.options.now_ms)());
         if people.is_empty() {
             live.people.settle(&settled, &people);

@@ -45,13 +45,19 @@ impl Keeper {
         };
         let mut writer = None;
         let mut new = Some(new);
-        ordered::merge(cursors, rewrite, &mut |order, sources| {
+        let written = ordered::merge(cursors, rewrite, &mut |order, sources| {
             each()?;
             if let Some(new) = new.take() {
                 writer = Some(SegmentWriter::create(&self.folders, new)?);
             }
             writer.as_mut().map_or(Ok(()), |writer| writer.push(order, sources))
-        })?;
+        });
+        if let Err(error) = written {
+            if let Some(writer) = writer {
+                writer.give_up(&self.folders);
+            }
+            return Err(error);
+        }
         let meta = writer.map(|writer| writer.finish(&self.folders)).transpose()?;
         Ok(meta.map(|meta| SegmentMeta { link_epoch, ..meta }))
     }

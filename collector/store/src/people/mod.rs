@@ -18,6 +18,8 @@ mod apart;
 mod command;
 mod link;
 #[cfg(test)]
+pub(crate) mod naive;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +31,7 @@ pub(crate) use apart::{Apart, ApartIn, To, Whose};
 pub use command::{PeopleCommand, PeopleDone};
 pub use link::{Ends, Erasure, Link, LinkBy, MergeRefused, PeopleDelta, PeopleState, Undone};
 
+use crate::catalog::RefusedRow;
 use crate::row::{Row, flags};
 
 /// Links and erasures, at one moment of the log.
@@ -205,6 +208,16 @@ impl People {
             let is_user = row.flags & flags::IDENTIFIED != 0;
             self.is_erased(row.project, if is_user { row.person } else { row.actor })
         }
+    }
+
+    /// Whether a refused event names somebody who was erased.
+    pub(crate) fn names_erased(&self, row: &RefusedRow) -> bool {
+        !self.tombstones.is_empty() && row.ids().any(|id| self.is_erased(row.project, id))
+    }
+
+    /// Whether the catalog does not know of an erasure yet.
+    pub(crate) fn has_new_erasures(&self) -> bool {
+        !self.delta.erasing.is_empty()
     }
 
     /// Whether anybody was ever erased.
@@ -447,9 +460,9 @@ impl People {
     }
 
     /// What need not be waited for any more: every segment and memtable knows what frames up to `known`
-    /// say, and no log file has a frame before `log_from`.
-    pub(crate) fn settled(&self, known: u64, log_from: u64) -> Settled {
-        let is_gone = |epoch: u64| epoch <= known && epoch < log_from;
+    /// say, and what erasures up to `left_behind` took is in no other file.
+    pub(crate) fn settled(&self, known: u64, left_behind: u64) -> Settled {
+        let is_gone = |epoch: u64| epoch <= known.min(left_behind);
         let erasing = self.erasing.iter().filter(|(_, epoch)| is_gone(**epoch));
         let erasures = self.erasures.values();
         let erasures = erasures.filter(|erasure| erasure.done_ms.is_none() && is_gone(erasure.id));

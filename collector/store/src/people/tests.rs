@@ -1,10 +1,10 @@
 //! People against a plain list of links, and files of every age against both.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use proptest::prelude::*;
 
+use super::naive::Naive;
 use super::*;
 use crate::row::Dim;
 
@@ -41,35 +41,6 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Settle),
         1 => Just(Step::Reload),
     ]
-}
-
-/// Links that stand, in order, and what was erased: everything else is worked out anew each time.
-#[derive(Default)]
-struct Naive {
-    links: Vec<(u64, Ends)>,
-    was_source: BTreeSet<u64>,
-    by_hand: BTreeSet<u64>,
-    erased: BTreeSet<u64>,
-}
-
-impl Naive {
-    /// Everybody in the same group has the same leader: that of the last target.
-    fn person(&self, id: u64) -> u64 {
-        let mut leader: BTreeMap<u64, u64> = BTreeMap::new();
-        for (_, ends) in &self.links {
-            let of = |id| *leader.get(&id).unwrap_or(&id);
-            let (from, to) = (of(ends.source), of(ends.target));
-            leader.entry(from).or_insert(from);
-            leader.entry(ends.source).or_insert(from);
-            leader.entry(ends.target).or_insert(to);
-            leader.values_mut().filter(|leader| **leader == from).for_each(|leader| *leader = to);
-        }
-        *leader.get(&id).unwrap_or(&id)
-    }
-
-    fn is_same(&self, a: u64, b: u64) -> bool {
-        self.person(a) == self.person(b)
-    }
 }
 
 /// A file: what it knew when it was written, and its rows as stored person and base.
@@ -122,58 +93,39 @@ proptest! {
             match step {
                 Step::Event(device, user) => {
                     let mut row = event(device, user);
-                    let is_dropped = naive.erased.contains(&user.unwrap_or(device));
-                    prop_assert_eq!(people.drops(&row), is_dropped);
-                    if is_dropped {
+                    prop_assert_eq!(people.drops(&row), naive.drops(&row));
+                    if naive.drops(&row) {
                         continue;
                     }
+                    naive.observe(&row);
                     people.observe(seq, &mut row);
-                    if let Some(user) = user
-                        && ![&naive.was_source, &naive.by_hand, &naive.erased].iter().any(|ids| ids.contains(&device))
-                        && !naive.erased.contains(&user)
-                    {
-                        naive.was_source.insert(device);
-                        let id = people.links.len() as u64;
-                        naive.links.push((id, Ends { source: device, target: user }));
-                    }
                     open.rows.push((row.person, user.unwrap_or(device)));
                 }
                 Step::Alias(source, target) => {
                     let ends = Ends { source, target };
-                    let want = if naive.erased.contains(&source) || naive.erased.contains(&target) {
-                        Err(MergeRefused::Erased)
-                    } else if naive.is_same(source, target) {
-                        Err(MergeRefused::SamePerson)
-                    } else {
-                        let (a, b) = (naive.person(source), naive.person(target));
-                        prop_assert_eq!(people.try_alias(1, ends), Ok(Merge { from: a, to: b }));
-                        naive.by_hand.extend([source, target]);
-                        let id = people.links.len() as u64 + 1;
-                        naive.links.push((id, ends));
-                        Ok(id)
-                    };
-                    prop_assert_eq!(people.alias(seq, 1, ends, 9), want);
+                    let merge = Merge { from: naive.person(1, source), to: naive.person(1, target) };
+                    let tried = people.try_alias(1, ends);
+                    let want = naive.run(&PeopleCommand::Alias { project: 1, ends, at_ms: 9 });
+                    prop_assert_eq!(tried, want.map(|_| merge));
+                    prop_assert_eq!(people.alias(seq, 1, ends, 9).map(Some), want);
                 }
                 Step::Undo(at) => {
-                    let id = at.index(people.links.len() + 1) as u64 + 1;
-                    let place = naive.links.iter().position(|(link, _)| *link == id);
-                    prop_assert_eq!(people.try_undo(1, id).is_ok(), place.is_some());
-                    let split = people.try_undo(1, id);
-                    prop_assert_eq!(people.undo(seq, 1, id, 9).is_ok(), place.is_some());
-                    if let Some(place) = place {
-                        let ends = naive.links.remove(place).1;
-                        prop_assert!(!naive.is_same(ends.source, ends.target));
-                        let parts = [ends.source, ends.target].map(|id| naive.person(id));
-                        prop_assert!(parts.contains(&split.unwrap().to));
+                    let link = at.index(people.links.len() + 1) as u64 + 1;
+                    let ends = people.links.get(link as usize - 1).and_then(|link| link.ends);
+                    let want = naive.run(&PeopleCommand::Undo { project: 1, link, at_ms: 9 });
+                    let split = people.try_undo(1, link);
+                    prop_assert_eq!(split.is_ok(), want.is_ok());
+                    prop_assert_eq!(people.undo(seq, 1, link, 9).is_ok(), want.is_ok());
+                    if let (Ok(split), Some(ends)) = (split, ends) {
+                        let parts = [ends.source, ends.target].map(|id| naive.person(1, id));
+                        prop_assert!(parts[0] != parts[1] && parts.contains(&split.to));
                     }
-                    prop_assert_eq!(people.undo(seq, 2, id, 9), Err(MergeRefused::Unknown));
+                    prop_assert_eq!(people.undo(seq, 2, link, 9), Err(MergeRefused::Unknown));
                 }
                 Step::Erase(id) => {
-                    let ids: BTreeSet<u64> = (0..4).chain(DEVICE..DEVICE + 4).chain([id])
-                        .filter(|other| naive.is_same(id, *other)).collect();
-                    prop_assert_eq!(people.erase(seq, 1, id, 9).ids, ids.len() as u64);
-                    naive.links.retain(|(_, ends)| !ids.contains(&ends.source));
-                    naive.erased.extend(ids);
+                    let ids = naive.ids_of(1, id).len() as u64;
+                    naive.run(&PeopleCommand::Erase { project: 1, id, at_ms: 9 }).unwrap();
+                    prop_assert_eq!(people.erase(seq, 1, id, 9).ids, ids);
                 }
                 Step::Close | Step::Reload => {
                     let apart = people.apart();
@@ -205,14 +157,14 @@ proptest! {
                 }
             }
             let apart = people.apart();
-            for id in (0..4).chain(DEVICE..DEVICE + 4).filter(|id| !naive.erased.contains(id)) {
-                prop_assert_eq!(people.person(1, id), naive.person(id), "id {}", id);
+            for id in (0..4).chain(DEVICE..DEVICE + 4).filter(|id| !naive.is_erased(1, *id)) {
+                prop_assert_eq!(people.person(1, id), naive.person(1, id), "id {}", id);
             }
             for (stored, base) in files.iter().flat_map(|file| &file.rows).chain(&open.rows) {
                 let got = apart.of(1).map_or(Some(*stored), |apart| {
                     apart.person(*stored, || Ok::<_, Infallible>(*base)).unwrap()
                 });
-                let want = (!naive.erased.contains(base)).then(|| naive.person(*base));
+                let want = (!naive.is_erased(1, *base)).then(|| naive.person(1, *base));
                 prop_assert_eq!(got, want, "stored {} base {}", stored, base);
             }
         }

@@ -139,6 +139,11 @@ impl SegmentWriter {
         }
     }
 
+    /// Leave it. What cannot be removed now goes at the next start.
+    pub(crate) fn give_up(self, folders: &Folders) {
+        let _ = folders.disk.remove(&self.unfinished);
+    }
+
     /// Finish the file, sync it and give it its name below `seg/`.
     pub(crate) fn finish(mut self, folders: &Folders) -> Result<SegmentMeta, FlushError> {
         self.end_group()?;
