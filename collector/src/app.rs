@@ -16,7 +16,7 @@ use serde_json::Value;
 use tallymark_analysis::answer::{AnswerBody, Facts};
 use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
-use tallymark_store::{OpenError, Store, StoreOptions, Zones};
+use tallymark_store::{OpenError, Retention, Store, StoreOptions, Zones};
 use tokio::sync::Semaphore;
 
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
@@ -131,8 +131,13 @@ impl App {
             let zone = move |id| meta.directory().zone(id).unwrap_or("UTC").to_owned();
             Zones::new(zone)
         };
+        let retention = {
+            let meta = meta.clone();
+            Retention::new(move |id| meta.directory().keep(id))
+        };
         let options = StoreOptions {
             zones,
+            retention,
             queue_bytes: usize::try_from(config.queue_bytes).unwrap_or(usize::MAX),
             dedupe_ids: usize::try_from(config.dedupe_bytes / DEDUPE_ID_BYTES)
                 .unwrap_or(usize::MAX),

@@ -73,6 +73,7 @@ pub struct Telemetry {
 #[derive(Debug, Default)]
 struct StoreGauges {
     rows: Gauge,
+    expired: Gauge,
     bytes: Gauge,
     segments: Gauge,
     memtable_rows: Gauge,
@@ -148,6 +149,11 @@ impl Telemetry {
         r.register("store_wal_bytes", "Bytes of the log", self.store.wal_bytes.clone());
         r.register("store_flushes", "Segments written since the start", self.store.flushes.clone());
         r.register(
+            "store_expired",
+            "Events that were too old and are gone, since the start",
+            self.store.expired.clone(),
+        );
+        r.register(
             "store_queue_bytes",
             "Bytes waiting to be written",
             self.store.queue_bytes.clone(),
@@ -160,6 +166,7 @@ impl Telemetry {
     pub fn observe_store(&self, stats: &StoreStats) {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.store.rows.set(whole(stats.rows));
+        self.store.expired.set(whole(stats.expired));
         self.store.bytes.set(whole(stats.segment_bytes));
         self.store.segments.set(whole(stats.segments));
         self.store.memtable_rows.set(whole(stats.memtable_rows));

@@ -229,10 +229,11 @@ impl<'a> Drafter<'a> {
 
     fn who(&mut self, draft: &Draft<'_>) -> Result<(u64, u64, u8), EventCode> {
         if let (Some(person), Some(actor)) = (draft.stored_person, draft.stored_actor) {
+            let flags = draft.flags | flags::STATED;
             if draft.stored_here {
-                return Ok((person, actor, draft.flags));
+                return Ok((person, actor, flags));
             }
-            return Ok((self.people.moved(person), self.people.moved(actor), draft.flags));
+            return Ok((self.people.moved(person), self.people.moved(actor), flags));
         }
         let user =
             draft.user.as_deref().map(|id| self.people.find(Namespace::User, id)).transpose()?;

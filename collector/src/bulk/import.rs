@@ -21,7 +21,7 @@ use super::draft::{Draft, Drafter};
 use super::form::Form;
 use super::mapping::{MapItem, Mapping, Target};
 use super::people::{Ids, People};
-use super::sink::Sink;
+use super::sink::{Sink, Stored};
 use super::{csv_in, jsonl_in, parquet_in};
 use crate::app::App;
 use crate::console::{Console, Progress};
@@ -226,7 +226,12 @@ impl Importer<'_> {
     }
 
     fn finish(self) -> anyhow::Result<Summary> {
-        let stored = self.sink.finish()?;
-        Ok(Summary { stored: stored.new, duplicate: stored.duplicate, ..self.summary })
+        let Stored { new, duplicate, erased } = self.sink.finish()?;
+        let mut summary = Summary { stored: new, duplicate, ..self.summary };
+        if erased > 0 {
+            summary.refused += erased;
+            summary.refused_by.insert(EventCode::PersonErased.as_str(), erased);
+        }
+        Ok(summary)
     }
 }

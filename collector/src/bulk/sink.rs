@@ -1,7 +1,7 @@
 //! Rows on their way into the store, thousands at a time, a few such batches ahead of the disk.
 //!
 //! Invariant: when [`Sink::finish`] returns `Ok`, every row handed over is on disk and counted as
-//! new or as a duplicate.
+//! new, as a duplicate or as an erased person's.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Stored {
     pub new: u64,
     /// Rows that were there.
     pub duplicate: u64,
+    /// Rows of persons who were erased: they are not stored.
+    pub erased: u64,
 }
 
 /// Takes rows, stores them in batches.
@@ -104,8 +106,10 @@ impl<'a> Sink<'a> {
             Ok(appended) => {
                 self.in_flight.remove(&number);
                 let duplicate = appended.duplicate.iter().filter(|dup| **dup).count() as u64;
+                let erased = appended.erased.len() as u64;
                 self.stored.duplicate += duplicate;
-                self.stored.new += appended.duplicate.len() as u64 - duplicate;
+                self.stored.erased += erased;
+                self.stored.new += appended.duplicate.len() as u64 - duplicate - erased;
                 Ok(())
             }
             Err(AppendError::Busy) => {

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use tallymark_protocol::uuid7;
+use tallymark_store::row::flags;
 use tallymark_store::{Dim, Row};
 
 use super::cell::push_text;
@@ -123,7 +124,7 @@ pub fn field_text<'a>(field: Field, row: &'a Row, realm: &'a str) -> Value<'a> {
         Field::StoredPerson => Value::Text(format!("{:016x}", row.person).into()),
         Field::StoredActor => Value::Text(format!("{:016x}", row.actor).into()),
         Field::StoredRealm => Value::Text(realm.into()),
-        Field::Flags => Value::Number(row.flags.into()),
+        Field::Flags => Value::Number((row.flags & !flags::STATED).into()),
         Field::ReceivedAt => Value::Number(row.received_ms),
         Field::ClaimedAt => Value::Number(row.claimed_ms),
         Field::User | Field::Device | Field::Dim(_) => Value::Absent,

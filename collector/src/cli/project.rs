@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use anyhow::Context;
+use clap::{Args, Subcommand};
 use serde_json::json;
+use tallymark_store::Keep;
 
 use crate::clock::Clock;
 use crate::folder::{Folder, Pepper};
@@ -27,6 +29,42 @@ pub enum ProjectCommand {
     },
     /// List the projects.
     List,
+    /// Say how long events are kept, or show it.
+    Keep(KeepArgs),
+}
+
+/// Arguments of `project keep`.
+#[derive(Debug, Args)]
+pub struct KeepArgs {
+    /// The project's slug.
+    slug: String,
+    /// Days after they happened that events are kept, or `ever`.
+    #[arg(long, value_name = "DAYS", value_parser = parse_days)]
+    days: Option<Days>,
+    /// The same for events of one name; `NAME=` takes that rule away. May be given several times.
+    #[arg(long, value_name = "NAME=DAYS", value_parser = parse_event)]
+    event: Vec<(String, Option<Days>)>,
+}
+
+/// How long: days, or for ever.
+type Days = Option<u32>;
+
+/// 100 years: more is a mistake.
+const DAYS_MAX: u32 = 36_500;
+
+fn parse_days(text: &str) -> Result<Days, String> {
+    if text == "ever" {
+        return Ok(None);
+    }
+    let days = text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
+    days.map(Some).ok_or_else(|| format!("1 to {DAYS_MAX} days, or `ever`"))
+}
+
+fn parse_event(text: &str) -> Result<(String, Option<Days>), String> {
+    let (name, days) = text.split_once('=').ok_or("a name, `=` and days")?;
+    tallymark_protocol::event_name::check(name).map_err(|code| code.detail().to_owned())?;
+    let days = (!days.is_empty()).then(|| parse_days(days)).transpose()?;
+    Ok((name.to_owned(), days))
 }
 
 /// A new project with its keys in clear: the only time they are.
@@ -103,8 +141,39 @@ pub async fn run(
                 }
             }
         }
+        ProjectCommand::Keep(args) => keep(args, folder, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Change the rules, and print those that hold.
+async fn keep(args: KeepArgs, folder: &Folder, as_json: bool) -> anyhow::Result<()> {
+    let KeepArgs { slug, days, event } = args;
+    folder.must_exist()?;
+    let meta = Meta::open(&folder.meta_db()).await?;
+    let project = meta.find_project(&slug).await?;
+    let project = project.with_context(|| format!("there is no project {slug:?}"))?.id;
+    let rules = meta.retention();
+    if let Some(days) = days {
+        rules.set(project, None, days).await?;
+    }
+    for (name, days) in &event {
+        match days {
+            Some(days) => rules.set(project, Some(name), *days).await?,
+            None => rules.remove(project, name).await?,
+        }
+    }
+    let Keep { days, events } = meta.directory().keep(project);
+    if as_json {
+        println!("{}", json!({ "slug": slug, "days": days, "events": events }));
+        return Ok(());
+    }
+    let show = |days: Days| days.map_or("for ever".to_owned(), |days| format!("{days} days"));
+    for (name, days) in &events {
+        println!("{name:<32} {}", show(*days));
+    }
+    println!("{:<32} {}", "everything else", show(days));
+    Ok(())
 }
 
 fn print_created(created: &Created) {

@@ -13,6 +13,7 @@
 
 pub mod access_keys;
 pub mod projects;
+pub mod retention;
 pub mod sessions;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use hashbrown::HashMap;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use subtle::ConstantTimeEq;
+use tallymark_store::Keep;
 
 use access_keys::AccessKey;
 use projects::Project;
@@ -47,6 +49,7 @@ pub struct Directory {
     projects: HashMap<u32, Arc<Project>>,
     slugs: HashMap<String, u32>,
     keys: HashMap<[u8; 32], AccessKey>,
+    keeps: HashMap<u32, Keep>,
 }
 
 impl Directory {
@@ -65,6 +68,11 @@ impl Directory {
     /// The time zone of a project.
     pub fn zone(&self, project: u32) -> Option<&str> {
         self.projects.get(&project).map(|project| project.tz.as_str())
+    }
+
+    /// How long a project's events are kept.
+    pub fn keep(&self, project: u32) -> Keep {
+        self.keeps.get(&project).cloned().unwrap_or_default()
     }
 
     /// Whether a project has a key that works.
@@ -189,6 +197,7 @@ impl Meta {
         for key in access_keys::list_live(&mut observer.connection).await? {
             directory.keys.insert(key.mac, key);
         }
+        directory.keeps = retention::list(&mut observer.connection).await?;
         *self.shared.directory.write().unwrap_or_else(|poisoned| poisoned.into_inner()) =
             Arc::new(directory);
         observer.seen_version = Some(version);
@@ -198,6 +207,11 @@ impl Meta {
     /// The table of projects.
     pub fn projects(&self) -> projects::Projects<'_> {
         projects::Projects { meta: self }
+    }
+
+    /// The table of rules about how long events are kept.
+    pub fn retention(&self) -> retention::RetentionRules<'_> {
+        retention::RetentionRules { meta: self }
     }
 
     /// The table of keys.
@@ -270,6 +284,25 @@ mod tests {
         meta.projects().create(&shop(), 5).await.unwrap();
         assert!(meta.find_project("shop").await.unwrap().is_some());
         assert!(meta.check().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn rules_of_retention_are_set_replaced_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
+        let project = meta.projects().create(&shop(), 5).await.unwrap().id;
+        let rules = meta.retention();
+        assert_eq!(meta.directory().keep(project), Keep::default());
+        rules.set(project, None, Some(400)).await.unwrap();
+        rules.set(project, Some("seen"), Some(90)).await.unwrap();
+        rules.set(project, Some("seen"), Some(30)).await.unwrap();
+        rules.set(project, Some("paid"), None).await.unwrap();
+        let events = [("seen".to_owned(), Some(30)), ("paid".to_owned(), None)].into();
+        assert_eq!(meta.directory().keep(project), Keep { days: Some(400), events });
+        rules.remove(project, "seen").await.unwrap();
+        rules.remove(project, "paid").await.unwrap();
+        assert_eq!(meta.directory().keep(project), Keep { days: Some(400), ..Keep::default() });
+        assert_eq!(meta.directory().keep(project + 1), Keep::default());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tallymark_protocol::codes::EventCode;
 use tallymark_store::Append;
 
 use super::fix::Fix;
@@ -154,8 +155,13 @@ pub async fn resubmit_refused(
     let appended = store(&app, Append { rows, refused: Vec::new() }).await?;
     repo::forget(&app.catalog, project.id, &stored).await.map_err(internal)?;
     let dup = appended.duplicate.iter().filter(|dup| **dup).count();
+    let ok = appended.duplicate.len() - dup - appended.erased.len();
+    let erased = EventCode::PersonErased;
+    rejected.extend(appended.erased.iter().map(
+        |at| json!({ "number": stored[*at], "code": erased.as_str(), "detail": erased.detail() }),
+    ));
     Ok(Json(json!({
-        "ok": appended.duplicate.len() - dup, "dup": dup, "rejected": rejected, "next": next,
+        "ok": ok, "dup": dup, "rejected": rejected, "next": next,
     })))
 }
 

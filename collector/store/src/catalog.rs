@@ -222,6 +222,8 @@ pub enum UsageKind {
     Events,
     /// Events refused.
     Refused,
+    /// Events that were too old and are gone, in the hour in which they went.
+    Expired,
 }
 
 impl UsageKind {
@@ -230,6 +232,7 @@ impl UsageKind {
         match self {
             Self::Events => "events",
             Self::Refused => "refused",
+            Self::Expired => "expired",
         }
     }
 }

@@ -19,6 +19,7 @@ mod people;
 mod presence;
 mod props;
 mod queue;
+mod retention;
 pub mod row;
 mod rows;
 pub mod schema;
@@ -45,6 +46,7 @@ pub use people::{
     Ends, Erasure, Link, LinkBy, MergeRefused, PeopleCommand, PeopleDelta, PeopleDone, PeopleState,
     Undone,
 };
+pub use retention::{Keep, Retention};
 pub use row::{Dim, Dims, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::retention::Retention;
+
 /// How and where a store keeps its data, and how much of the machine it may use.
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -52,6 +54,8 @@ pub struct StoreOptions {
     pub query_threads: usize,
     /// The time zones of projects: whose days are kept beside the rows.
     pub zones: Zones,
+    /// How long events are kept.
+    pub retention: Retention,
     /// Days after its receipt in which a resend of an event is found for certain. A merge of segments
     /// whose rows are all older drops their ids.
     pub dedupe_days: u32,
@@ -127,6 +131,7 @@ impl StoreOptions {
             cache_bytes: 768 << 20,
             question_bytes: 256 << 20,
             zones: Zones::new(|_| "UTC".into()),
+            retention: Retention::default(),
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             dedupe_days: 31,
             month_after_days: 35,

@@ -100,6 +100,9 @@ pub mod flags {
     /// The row came from an import: without a session id it belongs to the session around it, which
     /// a server's row does not.
     pub const IMPORTED: u8 = 16;
+    /// The row came from an export: its person is the one that was believed there, so only an
+    /// anonymous one joins its device to its person.
+    pub const STATED: u8 = 32;
 }
 
 /// Whose id the person of a row is: `user`, `device`, or `day` for one that is made anew every day.

@@ -135,6 +135,7 @@ pub(crate) struct Counters {
     pub busy: AtomicU64,
     pub flushes: AtomicU64,
     pub merges: AtomicU64,
+    pub expired: AtomicU64,
     pub dedupe_ids: AtomicU64,
     pub wal_cut_bytes: AtomicU64,
     pub refused: Mutex<BTreeMap<String, u64>>,

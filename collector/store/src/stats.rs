@@ -39,6 +39,8 @@ pub struct StoreStats {
     pub flushes: u64,
     /// Counter: merges of segments.
     pub merges: u64,
+    /// Counter: rows that were too old, and are gone.
+    pub expired: u64,
     /// Bytes of a torn tail that were cut off the log when the store opened.
     pub wal_cut_bytes: u64,
     /// Segments that were set aside: the catalog names them, and their rows are in no answer.

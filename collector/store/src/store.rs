@@ -381,8 +381,9 @@ impl Store {
         self.merge_after(|_| ())
     }
 
-    /// Merge until no week has segments that are worth a rewrite, and wait for it. Happens by itself
-    /// to a week that got nothing new for `merge_idle_ms`; asking is for the end of a large import.
+    /// Merge until no week has segments that are worth a rewrite, take out what is too old, and wait for
+    /// it. Happens by itself to a week that got nothing new for `merge_idle_ms`, and every hour; asking
+    /// is for the end of a large import.
     ///
     /// # Errors
     /// [`FlushError`]; nothing is lost, the segments stay as they were.
@@ -437,6 +438,7 @@ impl Store {
             busy: count(&counters.busy),
             flushes: count(&counters.flushes),
             merges: count(&counters.merges),
+            expired: count(&counters.expired),
             wal_cut_bytes: count(&counters.wal_cut_bytes),
             last_error: live.last_error.clone(),
             state: live.write_state,

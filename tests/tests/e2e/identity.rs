@@ -57,7 +57,7 @@ fn a_page_that_sends_a_raw_user_id_is_refused_and_the_id_is_nowhere_on_disk() {
     assert!(listed.contains("viewed") && !listed.contains(USER), "{listed}");
 }
 
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the data folder is readable") {
         let path = entry.expect("a folder entry is readable").path();

@@ -47,9 +47,11 @@ fn step(world: &mut World, random: &mut Random, source: &Source) {
             let mut rows: Vec<Row> = world.ledger().sent.values().cloned().collect();
             random.shuffle(&mut rows);
             rows.truncate(random.below(20) as usize);
-            // A resend may come with another time and another person: only the id counts.
+            // A resend may come with another time and another person: only the id counts. Ids of erased
+            // events are not known any more.
+            let people = world.ledger().people.clone();
             for row in &mut rows {
-                if random.percent(30) {
+                if random.percent(30) && !people.drops(row) {
                     row.ts_ms += 86_400_000;
                     row.person += 1;
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Keeper;
 use super::ordered::Cursor;
-use super::rewrite::{Aside, Rewrite};
+use super::rewrite::{Aside, Dropped, Rewrite, expired_usage};
 use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
 use crate::error::FlushError;
@@ -22,30 +22,34 @@ impl Keeper {
         let Some(frozen) = self.freeze() else { return Ok(()) };
         let schema = schema(&frozen.rows);
         let mut add = Vec::new();
-        let rewrite = Rewrite::new(Arc::clone(&frozen.apart));
+        let rewrite = Rewrite::new(Arc::clone(&frozen.apart), &self.shared.options);
         if let Err(error) = self.write_weeks(&frozen, &schema, &rewrite, &mut add) {
             self.remove_files(&add);
             return Err(error);
         }
+        let Dropped { erased, expired } = rewrite.into_dropped();
+        let mut usage = usage(&frozen);
+        usage.extend(expired_usage(&expired, (self.shared.options.now_ms)()));
         let change = CatalogChange {
             add,
             remove: Vec::new(),
             flushed_seq: frozen.seq,
             refused: frozen.refused.clone(),
             schema: schema.deltas(),
-            usage: usage(&frozen),
+            usage,
             restated: frozen.rows.restated.iter().copied().collect(),
             people: frozen.people.clone(),
             link_epochs: Vec::new(),
         };
         let mut gone = Vec::new();
-        self.commit_without(change, &[], &rewrite.into_erased(), |live| {
+        self.commit_without(change, &[], &erased, |live| {
             live.frozen = None;
             live.flush_failing = false;
             live.settled = (Arc::clone(&frozen.apart), frozen.seq);
             gone = remove_flushed(&mut live.wal_files, frozen.seq);
         })?;
         self.count(|counters| &counters.flushes);
+        self.count_expired(expired.values().sum());
         self.shared.signal();
         // Oldest first: a crash in between never leaves a gap.
         let (wal, disk) = (&self.folders.wal, &self.folders.disk);

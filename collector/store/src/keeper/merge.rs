@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::Keeper;
 use super::ordered::{Cursor, damaged};
-use super::rewrite::{Aside, Rewrite};
+use super::rewrite::{Aside, Dropped, Rewrite, expired_usage};
 use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentId};
 use crate::error::{FlushError, ScanError};
@@ -134,7 +134,7 @@ impl Keeper {
         let now_ms = (self.shared.options.now_ms)();
         // After the inputs: none of them knows more about people than this.
         let (apart, link_epoch) = self.shared.live().settled.clone();
-        let rewrite = Rewrite::new(apart);
+        let rewrite = Rewrite::new(apart, &self.shared.options);
         let aside = aside(inputs, &promoted, &rewrite).map_err(damaged)?;
         let in_place = inputs.iter().map(|input| Cursor::of_segment(SegmentBatches::all(input)));
         let output = Output {
@@ -148,12 +148,15 @@ impl Keeper {
         let cursors = in_place.chain(aside).collect();
         let meta = self.write_segment(output, cursors, &rewrite, &|| self.give_way())?;
         let files: Vec<String> = inputs.iter().map(|segment| segment.meta().path()).collect();
+        let Dropped { erased, expired } = rewrite.into_dropped();
         let change = CatalogChange {
             add: meta.into_iter().collect(),
             remove: inputs.iter().map(|segment| segment.meta().id).collect::<Vec<SegmentId>>(),
+            usage: expired_usage(&expired, now_ms),
             ..CatalogChange::default()
         };
-        self.commit_without(change, &files, &rewrite.into_erased(), |_| ())?;
+        self.commit_without(change, &files, &erased, |_| ())?;
+        self.count_expired(expired.values().sum());
         self.count(|counters| &counters.merges);
         Ok(())
     }

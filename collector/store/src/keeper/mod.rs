@@ -10,6 +10,7 @@
 //!
 //! Deliberately elsewhere: the log (`writer`), the file format (`segment`).
 
+mod expire;
 mod flush;
 mod merge;
 mod ordered;
@@ -71,13 +72,13 @@ impl Keeper {
         let mut looked_for_old = Instant::now();
         loop {
             let mut live = self.shared.live();
-            let mut settled;
+            let (mut settled, mut is_hourly);
             loop {
                 if live.closing {
                     return;
                 }
                 settling.look(&live.segments);
-                let is_hourly = looked_for_old.elapsed() >= LOOK_FOR_OLD_EVERY;
+                is_hourly = looked_for_old.elapsed() >= LOOK_FOR_OLD_EVERY;
                 settled = if is_hourly {
                     looked_for_old = Instant::now();
                     settling.idle(idle)
@@ -89,12 +90,16 @@ impl Keeper {
                 }
                 live = self.shared.wait(live, LOOK_EVERY);
             }
-            if std::mem::take(&mut live.merge_settles) {
+            let settles = std::mem::take(&mut live.merge_settles);
+            if settles {
                 settled = settling.all();
             }
             let ticket = live.merge_wanted;
             drop(live);
-            let result = self.settle_people().and_then(|()| self.merge_all(&settled));
+            let mut result = self.settle_people().and_then(|()| self.merge_all(&settled));
+            if is_hourly || settles {
+                result = result.and_then(|()| self.expire());
+            }
             settling.done(&settled);
             let mut live = self.shared.live();
             live.merge_finished = ticket;
@@ -229,6 +234,13 @@ impl Keeper {
 
     fn new_segment_id(&self) -> SegmentId {
         SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn count_expired(&self, rows: u64) {
+        if rows > 0 {
+            tracing::info!(rows, "events that were too old are gone");
+            Counters::add(&self.shared.counters.expired, rows);
+        }
     }
 
     fn count(&self, counter: impl FnOnce(&Counters) -> &AtomicU64) {

@@ -4,6 +4,7 @@
 //! batch of rows, which are kept, which get another person, and which are dropped; and how many.
 //!
 //! - **Erased** persons: their rows are dropped.
+//! - **Retention**: rows that are too old for their project and event are dropped.
 //! - **Moved** persons: their rows get the person they belong to now, and with it another place.
 //!   They are taken out of their sources before the merge, sorted, and merged back in ([`Aside`]).
 //!
@@ -15,9 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ordered::Cursor;
+use crate::catalog::{UsageDelta, UsageKind};
 use crate::columns::Columns;
 use crate::memtable::MemRun;
+use crate::options::StoreOptions;
 use crate::people::{Apart, ApartIn, Whose};
+use crate::retention::{Cuts, Retention};
 use crate::row::flags;
 use crate::segment::{GroupBuilder, Info, PromotedKind};
 
@@ -25,8 +29,18 @@ use crate::segment::{GroupBuilder, Info, PromotedKind};
 #[derive(Debug, Default)]
 pub(crate) struct Rewrite {
     apart: Arc<Apart>,
-    /// Rows dropped so far, by project and erased id.
-    erased: RefCell<BTreeMap<(u32, u64), u64>>,
+    retention: Retention,
+    now_ms: i64,
+    dropped: RefCell<Dropped>,
+}
+
+/// Rows that were left out.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    /// By project and erased id.
+    pub erased: BTreeMap<(u32, u64), u64>,
+    /// Too old, by project.
+    pub expired: BTreeMap<u32, u64>,
 }
 
 /// What becomes of a row.
@@ -37,12 +51,15 @@ enum Fate {
     Goes(u64),
     /// It is dropped: it came with this id, which is erased.
     Erased(u64),
+    /// It is dropped: it is too old.
+    Expired,
 }
 
 impl Rewrite {
-    /// Write down what is known about people.
-    pub(crate) fn new(apart: Arc<Apart>) -> Self {
-        Self { apart, erased: RefCell::default() }
+    /// Write down what is known about people, and leave out what is too old now.
+    pub(crate) fn new(apart: Arc<Apart>, options: &StoreOptions) -> Self {
+        let (retention, now_ms) = (options.retention.clone(), (options.now_ms)());
+        Self { apart, retention, now_ms, dropped: RefCell::default() }
     }
 
     /// Whom it concerns.
@@ -52,17 +69,18 @@ impl Rewrite {
 
     /// The rows that stay where they are, in order; `None` when all do. Counts what is dropped.
     pub(crate) fn kept(&self, columns: &Columns) -> Option<Vec<u32>> {
-        if self.apart.is_empty() {
+        if self.apart.is_empty() && !self.ends_some(columns) {
             return None;
         }
         let mut kept = Vec::with_capacity(columns.len());
+        let mut dropped = self.dropped.borrow_mut();
         self.each(columns, |row, fate| match fate {
             Fate::Stays => kept.push(row as u32),
             Fate::Goes(_) => {}
             Fate::Erased(id) => {
-                let id = (columns.project[row], id);
-                *self.erased.borrow_mut().entry(id).or_default() += 1;
+                *dropped.erased.entry((columns.project[row], id)).or_default() += 1;
             }
+            Fate::Expired => *dropped.expired.entry(columns.project[row]).or_default() += 1,
         });
         (kept.len() < columns.len()).then_some(kept)
     }
@@ -79,17 +97,31 @@ impl Rewrite {
         rows.iter().filter(is_apart).copied().collect()
     }
 
-    /// Rows dropped so far, by project and erased id.
-    pub(crate) fn into_erased(self) -> BTreeMap<(u32, u64), u64> {
-        self.erased.into_inner()
+    /// What was dropped.
+    pub(crate) fn into_dropped(self) -> Dropped {
+        self.dropped.into_inner()
+    }
+
+    /// Whether some row may be too old.
+    fn ends_some(&self, columns: &Columns) -> bool {
+        columns.project.chunk_by(|a, b| a == b).any(|rows| self.cuts(rows[0]).is_some())
+    }
+
+    fn cuts(&self, project: u32) -> Option<Cuts> {
+        self.retention.cuts(project, self.now_ms)
     }
 
     /// Decide for every row; most of the work is done once per person.
     fn each(&self, columns: &Columns, mut each: impl FnMut(usize, Fate)) {
         let mut last = None;
         let mut whose: Option<(&ApartIn, Whose)> = None;
+        // By code of the event.
+        let mut cuts: Option<Vec<i64>> = None;
         for row in 0..columns.len() {
             let (project, person) = (columns.project[row], columns.person[row]);
+            if last.is_none_or(|(before, _)| before != project) {
+                cuts = self.cuts(project).map(|cuts| cuts.by_code(&columns.event));
+            }
             if last.replace((project, person)) != Some((project, person)) {
                 whose = self.apart.of(project).map(|apart| (&**apart, apart.whose(person)));
             }
@@ -107,9 +139,21 @@ impl Rewrite {
                     }
                 }
             };
-            each(row, fate);
+            let cut_ms = cuts.as_ref().map(|cuts| cuts[columns.event.code(row) as usize]);
+            let is_old = cut_ms.is_some_and(|cut_ms| columns.ts[row] < cut_ms);
+            let is_gone = matches!(fate, Fate::Erased(_));
+            each(row, if is_old && !is_gone { Fate::Expired } else { fate });
         }
     }
+}
+
+/// What the catalog learns of rows that were too old.
+pub(crate) fn expired_usage(rows: &BTreeMap<u32, u64>, now_ms: i64) -> Vec<UsageDelta> {
+    const HOUR_MS: i64 = 3_600_000;
+    let (hour_ms, kind, bytes) =
+        (now_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS), UsageKind::Expired, 0);
+    let usage = |(&project, &count)| UsageDelta { project, hour_ms, kind, count, bytes };
+    rows.iter().map(usage).collect()
 }
 
 /// Rows that get another person, gathered from everywhere.
@@ -160,13 +204,16 @@ mod tests {
 
     use super::*;
     use crate::people::To;
+    use crate::retention::Keep;
     use crate::testing::any_row;
     use proptest::strategy::{Strategy, ValueTree};
     use proptest::test_runner::TestRunner;
 
     use crate::row::Row;
 
-    /// Rows of (person, device, whether a user was named).
+    const DAY_MS: i64 = 86_400_000;
+
+    /// Rows of (person, device, whether a user was named), of the time 0.
     fn columns(rows: &[(u64, u64, bool)]) -> Columns {
         let any = any_row().new_tree(&mut TestRunner::deterministic()).unwrap().current();
         let row = |(n, &(person, actor, is_user)): (u128, &(u64, u64, bool))| {
@@ -183,7 +230,8 @@ mod tests {
     fn rewrite(moved: Vec<(u64, To)>, erased: Vec<u64>, bases: &[(u64, u64)]) -> Rewrite {
         let bases = bases.iter().copied().collect();
         let of_project = ApartIn { moved, erased, bases, ..ApartIn::default() };
-        Rewrite::new(Arc::new(Apart::new(BTreeMap::from([(1, of_project)]))))
+        let apart = Arc::new(Apart::new(BTreeMap::from([(1, of_project)])));
+        Rewrite { apart, ..Rewrite::default() }
     }
 
     fn aside(rewrite: &Rewrite, columns: &Columns) -> Vec<(u64, u64, u64)> {
@@ -236,6 +284,24 @@ mod tests {
         let rewrite = rewrite(vec![(9, To::ByBase(9))], vec![2, 7], &[(9, 9)]);
         assert_eq!(rewrite.kept(&columns), Some(vec![2, 3]));
         assert_eq!(aside(&rewrite, &columns), []);
-        assert_eq!(rewrite.into_erased(), BTreeMap::from([((1, 2), 1), ((1, 7), 1)]));
+        assert_eq!(rewrite.into_dropped().erased, BTreeMap::from([((1, 2), 1), ((1, 7), 1)]));
+    }
+
+    #[test]
+    fn rows_that_are_too_old_are_dropped_and_counted_once_whoever_they_go_to() {
+        let columns = columns(&[(5, 5, false), (7, 7, false), (9, 9, true)]);
+        let moved = rewrite(vec![(7, To::Person(9)), (9, To::Person(9))], vec![9], &[]);
+        let keep = |days| Keep { days, ..Keep::default() };
+        let retention = Retention::new(move |_| keep(Some(1)));
+        for (now_ms, is_old) in [(DAY_MS, false), (DAY_MS + 1, true)] {
+            let (apart, retention) = (Arc::clone(&moved.apart), retention.clone());
+            let rewrite = Rewrite { apart, retention, now_ms, ..Rewrite::default() };
+            let stays = if is_old { vec![] } else { vec![0] };
+            assert_eq!(rewrite.kept(&columns), Some(stays));
+            assert_eq!(aside(&rewrite, &columns).len(), if is_old { 0 } else { 1 });
+            let dropped = rewrite.into_dropped();
+            assert_eq!(dropped.erased, BTreeMap::from([((1, 9), 1)]));
+            assert_eq!(dropped.expired.get(&1), is_old.then_some(&2));
+        }
     }
 }

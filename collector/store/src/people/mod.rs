@@ -194,6 +194,10 @@ impl People {
 
     /// An event names a device and a user: if it is the first of this device, they are one person.
     fn observe_link(&mut self, epoch: u64, row: &Row) {
+        if row.flags & (flags::STATED | flags::IDENTIFIED) == flags::STATED | flags::IDENTIFIED {
+            // Exports are not in the order in which people signed in.
+            return;
+        }
         let Row { project, actor: source, person: target, .. } = *row;
         let is_known = self.above.get(&project).is_some_and(|above| above.contains_key(&source));
         if !is_known && !self.is_erased(project, source) && !self.is_erased(project, target) {

@@ -8,4 +8,6 @@ mod identity;
 mod model;
 mod presence;
 mod questions;
+mod retention;
 mod support;
+mod together;

@@ -12,7 +12,10 @@ use tallymark_analysis::events::ScanPlan;
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 use tallymark_analysis::presence::Presence;
 use tallymark_analysis::{Context, compile};
-use tallymark_store::{Catalog, MemoryCatalog, Row, Store, StoreOptions, Zones};
+use tallymark_store::row::flags;
+use tallymark_store::{
+    Catalog, Ends, MemoryCatalog, PeopleCommand, Row, Store, StoreOptions, Zones,
+};
 
 use crate::support::{any_row, append_rows, options, row, temp_dir};
 
@@ -105,6 +108,7 @@ fn any_question() -> impl Strategy<Value = (&'static str, Value)> {
 #[derive(Debug, Clone)]
 enum Step {
     Append(Vec<Row>),
+    People(PeopleCommand),
     Flush,
     Merge,
     Reopen,
@@ -112,15 +116,33 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     // Days are of more interest here than milliseconds; and some events make nobody active.
-    let row =
-        (any_row(), -30i64..30, prop::bool::weighted(0.1)).prop_map(|(mut row, day, passive)| {
+    // Of devices on which people sign in later, or before: few, so that they meet again.
+    let device = prop::option::weighted(0.4, (10u64..14, prop::option::weighted(0.3, 0u64..6)));
+    let row = (any_row(), -30i64..30, prop::bool::weighted(0.1), device).prop_map(
+        |(mut row, day, passive, device)| {
             row.ts_ms += day * 86_400_000 + day * 3_599_999;
             if passive {
                 row.event = "$error".into();
             }
+            if let Some((device, user)) = device {
+                (row.person, row.actor) = (user.unwrap_or(device), device);
+                row.flags &= !flags::IDENTIFIED;
+                row.flags |= if user.is_some() { flags::IDENTIFIED } else { 0 };
+            }
             row
-        });
+        },
+    );
+    let id = prop_oneof![0u64..6, 10u64..14];
+    let command = (id.clone(), id, 1u64..6, 0..5).prop_map(|(source, target, link, what)| {
+        let (project, at_ms) = (1, 0);
+        match what {
+            0..=2 => PeopleCommand::Alias { project, ends: Ends { source, target }, at_ms },
+            3 => PeopleCommand::Undo { project, link, at_ms },
+            _ => PeopleCommand::Erase { project, id: source, at_ms },
+        }
+    });
     prop_oneof![
+        2 => command.prop_map(Step::People),
         4 => prop::collection::vec(row, 1..25).prop_map(Step::Append),
         2 => Just(Step::Flush),
         1 => Just(Step::Merge),
@@ -144,6 +166,8 @@ proptest! {
         for step in steps {
             match step {
                 Step::Append(rows) => drop(append_rows(&store, rows)),
+                // Some make no sense, and change nothing.
+                Step::People(command) => drop(store.people(command)),
                 Step::Flush => store.flush().unwrap(),
                 Step::Merge => store.settle().unwrap(),
                 Step::Reopen => {

@@ -1,0 +1,40 @@
+//! Events are kept as long as the project says, by name, and what goes is counted.
+
+use serde_json::{Value, json};
+use tallymark_tests::TestCollector;
+use tallymark_tests::event::now_ms;
+
+const DAY_MS: u64 = 86_400_000;
+
+#[test]
+fn events_that_are_too_old_go_by_the_rule_of_their_name_and_are_counted() {
+    let mut collector = TestCollector::start();
+    let (project, other) = (collector.project("shop"), collector.project("other"));
+    let rules = ["project", "keep", "shop", "--days", "2", "--event", "paid=ever", "--json"];
+    let said: Value = serde_json::from_str(&collector.command_ok(&rules)).expect("it is JSON");
+    assert_eq!(said, json!({ "slug": "shop", "days": 2, "events": { "paid": null } }));
+    let wrong = collector.command(&["project", "keep", "shop", "--days", "0"]);
+    assert!(!wrong.status.success(), "no days at all is a mistake");
+    collector.kill();
+    collector.restart();
+
+    let event = |name: &str, days: u64| {
+        let at = now_ms() - days * DAY_MS - 1_000;
+        format!("{}\n", json!({ "name": name, "at": at, "user": "ann" }))
+    };
+    let events = [event("viewed", 1), event("viewed", 2), event("paid", 2), event("viewed", 300)];
+    let file = collector.scratch().join("events.jsonl");
+    std::fs::write(&file, events.concat()).expect("a file can be written");
+    let file = file.to_string_lossy();
+    for slug in ["shop", "other"] {
+        collector.command_ok(&["import", "--project", slug, "--format", "jsonl", &file]);
+    }
+
+    assert_eq!(collector.export_all(&project).lines().count(), 2);
+    assert_eq!(collector.export_all(&other).lines().count(), 4, "it has no rules");
+    let bearer = Some(project.secret_key.as_str());
+    let metrics = collector.client().get(collector.address(), "/metrics", bearer);
+    let metrics = metrics.expect("the server answers").text;
+    let expired = metrics.lines().find(|line| line.starts_with("tallymark_store_expired "));
+    assert_eq!(expired.and_then(|line| line.split(' ').next_back()), Some("2"), "{metrics}");
+}
