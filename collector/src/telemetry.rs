@@ -74,6 +74,8 @@ pub struct Telemetry {
 struct StoreGauges {
     rows: Gauge,
     expired: Gauge,
+    links: Gauge,
+    apart: Gauge,
     bytes: Gauge,
     segments: Gauge,
     memtable_rows: Gauge,
@@ -148,6 +150,12 @@ impl Telemetry {
         );
         r.register("store_wal_bytes", "Bytes of the log", self.store.wal_bytes.clone());
         r.register("store_flushes", "Segments written since the start", self.store.flushes.clone());
+        r.register("store_links", "Links between ids", self.store.links.clone());
+        r.register(
+            "store_apart",
+            "Persons whose links some file does not know yet",
+            self.store.apart.clone(),
+        );
         r.register(
             "store_expired",
             "Events that were too old and are gone, since the start",
@@ -167,6 +175,8 @@ impl Telemetry {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.store.rows.set(whole(stats.rows));
         self.store.expired.set(whole(stats.expired));
+        self.store.links.set(whole(stats.links));
+        self.store.apart.set(whole(stats.apart));
         self.store.bytes.set(whole(stats.segment_bytes));
         self.store.segments.set(whole(stats.segments));
         self.store.memtable_rows.set(whole(stats.memtable_rows));

@@ -13,6 +13,10 @@ pub struct StoreStats {
     pub segments: u64,
     /// Rows not yet in segments.
     pub memtable_rows: u64,
+    /// Links between ids, those that were taken back among them; about 150 bytes of memory each.
+    pub links: u64,
+    /// Persons that questions set apart because some file does not know their links yet.
+    pub apart: u64,
     /// Bytes held by those rows.
     pub memtable_bytes: u64,
     /// Log files.

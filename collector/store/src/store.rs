@@ -416,6 +416,7 @@ impl Store {
         let live = shared.live();
         let frozen_rows = live.frozen.as_ref().map_or(0, |frozen| frozen.rows.rows());
         let memtable_rows = (live.active.rows() + frozen_rows) as u64;
+        let (links, apart) = live.people.counts();
         let closed_bytes: u64 = live.wal_files.iter().map(|file| file.bytes).sum();
         StoreStats {
             rows: live.segments.iter().map(|segment| segment.meta().rows).sum::<u64>()
@@ -423,6 +424,8 @@ impl Store {
             segment_bytes: live.segments.iter().map(|segment| segment.meta().bytes).sum(),
             segments: live.segments.len() as u64,
             memtable_rows,
+            links,
+            apart,
             memtable_bytes: live.active.bytes() as u64,
             wal_files: live.wal_files.len() as u64 + u64::from(live.wal_open.is_some()),
             wal_bytes: closed_bytes + live.wal_open.as_ref().map_or(0, |file| file.bytes),

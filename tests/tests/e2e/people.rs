@@ -74,6 +74,43 @@ fn the_first_user_of_a_device_wins_and_after_a_reset_it_is_another_device() {
 }
 
 #[test]
+fn an_export_has_the_same_people_where_it_is_imported() {
+    let collector = TestCollector::start();
+    let (project, copy) = (collector.project("shop"), collector.project("copy"));
+    let (_, mut random) = seeded("people");
+    // Two users of one device, whichever of them an export names first, and a user with two names.
+    for n in 0..8 {
+        let mut first = Visitor::new(&mut random);
+        let mut second = Visitor { device: first.device.clone(), ..Visitor::new(&mut random) };
+        let user = if n % 2 == 0 { "old" } else { "new" };
+        let server = Event::new("paid", &mut random).without("device").with("user_id", user);
+        let events = [
+            first.event("viewed", 50),
+            first.signed_in("$identify", 40),
+            second.signed_in("$identify", 30),
+            second.event("viewed", 20),
+        ];
+        assert_eq!(collector.send(&project, &events).json()["ok"], 4);
+        collector.send_as_server(&project, &[server]);
+    }
+    let alias = json!({ "from": { "user_id": "old" }, "to": { "user_id": "new" } });
+    assert_eq!(collector.say(&project, "/v1/alias", &alias).status, 200);
+
+    let file = collector.scratch().join("export.jsonl");
+    std::fs::write(&file, collector.export_all(&project)).expect("a file can be written");
+    let file = file.to_string_lossy();
+    collector.command_ok(&["import", "--project", "copy", "--format", "jsonl", &file]);
+
+    for project in [&project, &copy] {
+        assert_eq!(active(&collector, project), 8);
+        assert_eq!(reached(&collector, project, &["viewed", "$identify"]), [8, 8]);
+        assert_eq!(reached(&collector, project, &["$identify", "viewed"]), [8, 8]);
+        assert_eq!(reached(&collector, project, &["paid"]), [1]);
+        assert_eq!(reached(&collector, project, &["$identify"]), [16]);
+    }
+}
+
+#[test]
 fn an_alias_is_tried_made_listed_and_undone_with_a_restart_in_between() {
     let mut collector = TestCollector::start();
     let project = collector.project("shop");

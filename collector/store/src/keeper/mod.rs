@@ -96,9 +96,11 @@ impl Keeper {
             }
             let ticket = live.merge_wanted;
             drop(live);
-            let mut result = self.settle_people().and_then(|()| self.merge_all(&settled));
+            // A file that cannot be read keeps nothing from what needs others only.
+            let mut result = self.settle_people();
+            result = result.and(self.merge_all(&settled));
             if is_hourly || settles {
-                result = result.and_then(|()| self.expire());
+                result = result.and(self.expire());
             }
             settling.done(&settled);
             let mut live = self.shared.live();

@@ -30,11 +30,22 @@ struct Stale {
     erased: u64,
 }
 
+/// What a look at all segments found.
+#[derive(Default)]
+struct Looked {
+    /// To be written again.
+    again: Vec<Arc<Segment>>,
+    /// Nothing in them is to be changed for what was known up to that frame.
+    link_epochs: Vec<(SegmentId, u64)>,
+    /// A segment that cannot be read, and why.
+    unreadable: Option<FlushError>,
+}
+
 impl Keeper {
     /// Look which files links and erasures concern, write those again that are worth it, and forget
     /// what every file knows.
     pub(crate) fn settle_people(&self) -> Result<(), FlushError> {
-        let (again, link_epochs) = self.look()?;
+        let Looked { again, link_epochs, unreadable } = self.look();
         if !link_epochs.is_empty() {
             self.commit(CatalogChange { link_epochs, ..CatalogChange::default() }, |_| ())?;
         }
@@ -49,16 +60,15 @@ impl Keeper {
         let people = live.people.delta_of(&settled, (self.shared.options.now_ms)());
         if people.is_empty() {
             live.people.settle(&settled, &people);
-            return Ok(());
+        } else {
+            drop(live);
+            let change = CatalogChange { people: people.clone(), ..CatalogChange::default() };
+            self.commit(change, |live| live.people.settle(&settled, &people))?;
         }
-        drop(live);
-        let change = CatalogChange { people: people.clone(), ..CatalogChange::default() };
-        self.commit(change, |live| live.people.settle(&settled, &people))
+        unreadable.map_or(Ok(()), Err)
     }
 
-    /// The files to be written again, and those that need not be, with what they know then.
-    #[expect(clippy::type_complexity, reason = "two lists")]
-    fn look(&self) -> Result<(Vec<Arc<Segment>>, Vec<(SegmentId, u64)>), FlushError> {
+    fn look(&self) -> Looked {
         let live = self.shared.live();
         let (apart, epoch) = live.settled.clone();
         let segments = Arc::clone(&live.segments);
@@ -70,18 +80,25 @@ impl Keeper {
         let erase = live.erase_now || is_due(erasures, ERASE_AFTER_MS);
         let link = is_due(links, LINK_AFTER_MS);
         drop(live);
-        let (mut again, mut known) = (Vec::new(), Vec::new());
+        let mut looked = Looked::default();
         for segment in segments.iter().filter(|segment| segment.link_epoch() < epoch) {
-            let stale = stale(segment, &apart).map_err(damaged)?;
+            let stale = match stale(segment, &apart) {
+                Ok(stale) => stale,
+                // The others are not to wait for it.
+                Err(error) => {
+                    looked.unreadable = Some(damaged(error));
+                    continue;
+                }
+            };
             let is_worth_it = (stale.moved + stale.erased) * WORTH_ROWS > segment.meta().rows;
             if stale == Stale::default() {
                 segment.set_link_epoch(epoch);
-                known.push((segment.meta().id, epoch));
+                looked.link_epochs.push((segment.meta().id, epoch));
             } else if is_worth_it || (stale.erased > 0 && erase) || (stale.moved > 0 && link) {
-                again.push(Arc::clone(segment));
+                looked.again.push(Arc::clone(segment));
             }
         }
-        Ok((again, known))
+        looked
     }
 
     /// Receipts of erasures, as they are once these files were written again without so many rows of

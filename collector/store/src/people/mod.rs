@@ -12,17 +12,21 @@
 //! Invariant: nothing here depends on a clock, on chance or on when a flush was: replaying the log
 //! gives the same links with the same numbers.
 //!
+//! Here: the state, and what events do to it; in `alias` what people do, in `erase` how they go.
+//!
 //! Deliberately elsewhere: the log (`wal`), scans (`driver`, `rows`), files written anew (`keeper`).
 
+mod alias;
 mod apart;
 mod command;
+mod erase;
 mod link;
 #[cfg(test)]
 pub(crate) mod naive;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -31,7 +35,6 @@ pub(crate) use apart::{Apart, ApartIn, To, Whose};
 pub use command::{PeopleCommand, PeopleDone};
 pub use link::{Ends, Erasure, Link, LinkBy, MergeRefused, PeopleDelta, PeopleState, Undone};
 
-use crate::catalog::RefusedRow;
 use crate::row::{Row, flags};
 
 /// Links and erasures, at one moment of the log.
@@ -66,16 +69,6 @@ struct Pending {
     persons: Vec<u64>,
     /// A person was taken apart: these are the ids that were joined.
     parted: Vec<u64>,
-}
-
-/// What was waited for, and need not be any more.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    known: u64,
-    /// Erased ids whose rows are nowhere any more.
-    ids: BTreeSet<(u32, u64)>,
-    /// Erasures that are done.
-    erasures: Vec<u64>,
 }
 
 /// What a merge would do, or did.
@@ -206,57 +199,14 @@ impl People {
         }
     }
 
-    /// Whether an event must be dropped because its person was erased.
-    pub(crate) fn drops(&self, row: &Row) -> bool {
-        !self.tombstones.is_empty() && {
-            let is_user = row.flags & flags::IDENTIFIED != 0;
-            self.is_erased(row.project, if is_user { row.person } else { row.actor })
-        }
-    }
-
-    /// Whether a refused event names somebody who was erased.
-    pub(crate) fn names_erased(&self, row: &RefusedRow) -> bool {
-        !self.tombstones.is_empty() && row.ids().any(|id| self.is_erased(row.project, id))
-    }
-
-    /// Whether the catalog does not know of an erasure yet.
-    pub(crate) fn has_new_erasures(&self) -> bool {
-        !self.delta.erasing.is_empty()
-    }
-
-    /// Whether anybody was ever erased.
-    pub(crate) fn has_erased(&self) -> bool {
-        !self.tombstones.is_empty()
-    }
-
-    fn is_erased(&self, project: u32, id: u64) -> bool {
-        !self.tombstones.is_empty()
-            && self.tombstones.contains(&(project, fingerprint(project, id)))
-    }
-
-    /// What joining two ids would do.
-    pub(crate) fn try_alias(&self, project: u32, ends: Ends) -> Result<Merge, MergeRefused> {
-        if self.is_erased(project, ends.source) || self.is_erased(project, ends.target) {
-            return Err(MergeRefused::Erased);
-        }
-        let from = self.person(project, ends.source);
-        let to = self.person(project, ends.target);
-        if from == to { Err(MergeRefused::SamePerson) } else { Ok(Merge { from, to }) }
-    }
-
-    /// Join two persons: the one of `source` becomes the one of `target`. Gives the link's number.
-    pub(crate) fn alias(
+    fn push(
         &mut self,
         epoch: u64,
         project: u32,
+        by: LinkBy,
         ends: Ends,
         at_ms: i64,
-    ) -> Result<u64, MergeRefused> {
-        self.try_alias(project, ends)?;
-        Ok(self.push(epoch, project, LinkBy::Alias, ends, at_ms))
-    }
-
-    fn push(&mut self, epoch: u64, project: u32, by: LinkBy, ends: Ends, at_ms: i64) -> u64 {
+    ) -> u64 {
         let above = self.above.entry(project).or_default();
         let (from, to) = join(above, by, ends);
         let id = self.links.len() as u64 + 1;
@@ -272,138 +222,10 @@ impl People {
         self.apart = None;
     }
 
-    /// The link of this number, if it stands.
-    fn standing(&self, project: u32, id: u64) -> Result<(usize, Ends), MergeRefused> {
-        let at = id.checked_sub(1).and_then(|at| usize::try_from(at).ok());
-        let at = at.filter(|at| *at < self.links.len()).ok_or(MergeRefused::Unknown)?;
-        let link = &self.links[at];
-        match link.ends {
-            _ if link.project != project => Err(MergeRefused::Unknown),
-            None => Err(MergeRefused::Erased),
-            Some(_) if link.undone.is_some() => Err(MergeRefused::UndoneBefore),
-            Some(ends) => Ok((at, ends)),
-        }
-    }
-
-    /// What taking a link back would do: all the ids of the person it would take apart.
-    pub(crate) fn try_undo(&self, project: u32, id: u64) -> Result<Merge, MergeRefused> {
-        let (at, ends) = self.standing(project, id)?;
-        let now = self.person(project, ends.source);
-        let mut above = HashMap::new();
-        let ids = self.ids_of(project, now);
-        for link in self.links_among(project, &ids).filter(|link| link.id != self.links[at].id) {
-            join(&mut above, link.by, link.ends.unwrap_or(ends));
-        }
-        let (a, b) = (root(&above, ends.source), root(&above, ends.target));
-        Ok(Merge { from: now, to: if a == now { b } else { a } })
-    }
-
-    /// Take a link back.
-    pub(crate) fn undo(
-        &mut self,
-        epoch: u64,
-        project: u32,
-        id: u64,
-        at_ms: i64,
-    ) -> Result<u64, MergeRefused> {
-        let (at, ends) = self.standing(project, id)?;
-        let before = self.person(project, ends.source);
-        let ids = self.ids_of(project, before);
-        self.links[at].undone = Some(Undone { at_ms, epoch });
-        self.delta.links.push(self.links[at].clone());
-        let mut parts: HashMap<u64, u64> = HashMap::new();
-        for link in self.links_among(project, &ids) {
-            join(&mut parts, link.by, link.ends.unwrap_or(ends));
-        }
-        let above = self.above.entry(project).or_default();
-        for id in &ids {
-            let root = root(&parts, *id);
-            if root != *id || above.contains_key(id) {
-                above.insert(*id, root);
-            }
-        }
-        // Older files may store their rows under any of them.
-        let persons: Vec<u64> = ids.into_iter().collect();
-        self.pend(Pending { epoch, at_ms, project, parted: persons.clone(), persons });
-        Ok(id)
-    }
-
-    /// The ids that would be a person of their own if a link were taken back: those of `part`.
-    pub(crate) fn part_of(&self, project: u32, id: u64, part: u64) -> BTreeSet<u64> {
-        let Ok((_, ends)) = self.standing(project, id) else { return BTreeSet::new() };
-        let ids = self.ids_of(project, self.person(project, ends.source));
-        let mut above = HashMap::new();
-        for link in self.links_among(project, &ids).filter(|link| link.id != id) {
-            join(&mut above, link.by, link.ends.unwrap_or(ends));
-        }
-        ids.into_iter().filter(|id| root(&above, *id) == part).collect()
-    }
-
-    /// All ids of a person.
-    pub(crate) fn ids_of(&self, project: u32, person: u64) -> BTreeSet<u64> {
-        let above = self.above.get(&project);
-        let below = above
-            .into_iter()
-            .flat_map(|above| above.keys().copied().filter(|id| root(above, *id) == person));
-        below.chain([person]).collect()
-    }
-
-    fn links_among<'a>(
-        &'a self,
-        project: u32,
-        ids: &'a BTreeSet<u64>,
-    ) -> impl Iterator<Item = &'a Link> {
-        self.links.iter().filter(move |link| {
-            link.project == project
-                && link.undone.is_none()
-                && link.ends.is_some_and(|ends| ids.contains(&ends.source))
-        })
-    }
-
-    /// Erase the person of an id, with all ids and links.
-    pub(crate) fn erase(&mut self, epoch: u64, project: u32, id: u64, at_ms: i64) -> &Erasure {
-        let ids = self.ids_of(project, self.person(project, id));
-        // Until every file is written again the links say whose rows are theirs and whose are not.
-        let mut links = 0;
-        for link in &mut self.links {
-            let is_theirs = link.ends.is_some_and(|ends| ids.contains(&ends.source));
-            if link.project == project && link.undone.is_none() && is_theirs {
-                link.undone = Some(Undone { at_ms, epoch });
-                links += 1;
-                self.delta.links.push(link.clone());
-            }
-        }
-        for id in &ids {
-            if let Some(above) = self.above.get_mut(&project) {
-                above.remove(id);
-            }
-            // A second erasure of the same ids waits for the same files and younger ones.
-            self.erasing.insert((project, *id), epoch);
-            self.delta.erasing.push((project, *id, epoch));
-            let print = fingerprint(project, *id);
-            if self.tombstones.insert((project, print)) {
-                self.delta.tombstones.push((project, print));
-            }
-        }
-        let ids = ids.len() as u64;
-        let erasure = Erasure {
-            id: epoch,
-            project,
-            at_ms,
-            ids,
-            links,
-            rows: 0,
-            rewritten: Vec::new(),
-            done_ms: None,
-        };
-        self.delta.erasures.push(erasure.clone());
-        self.apart = None;
-        self.erasures.entry(epoch).insert_entry(erasure).into_mut()
-    }
-
-    /// The receipt of an erasure.
-    pub(crate) fn erasure(&self, project: u32, id: u64) -> Option<&Erasure> {
-        self.erasures.get(&id).filter(|erasure| erasure.project == project)
+    /// Links that stand or once stood, and persons set apart.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let apart = self.pending.iter().map(|pending| pending.persons.len() as u64);
+        (self.links.len() as u64, apart.sum::<u64>() + self.erasing.len() as u64)
     }
 
     /// Since when files wait to be written again for links, and for erased persons, Unix milliseconds.
@@ -411,13 +233,6 @@ impl People {
         let erasures = self.erasures.values().filter(|erasure| erasure.done_ms.is_none());
         let links = self.pending.iter().map(|pending| pending.at_ms);
         (links.min(), erasures.map(|erasure| erasure.at_ms).min())
-    }
-
-    /// The log of merges, newest first, from below a number.
-    pub(crate) fn merges(&self, project: u32, before: u64) -> impl Iterator<Item = &Link> {
-        let before = usize::try_from(before.saturating_sub(1)).unwrap_or(usize::MAX);
-        let links = &self.links[..before.min(self.links.len())];
-        links.iter().rev().filter(move |link| link.project == project)
     }
 
     /// The arrays of a snapshot.
@@ -462,83 +277,6 @@ impl People {
     pub(crate) fn has_news(&self) -> bool {
         !self.delta.is_empty()
     }
-
-    /// What need not be waited for any more: every segment and memtable knows what frames up to `known`
-    /// say, and what erasures up to `left_behind` took is in no other file.
-    pub(crate) fn settled(&self, known: u64, left_behind: u64) -> Settled {
-        let is_gone = |epoch: u64| epoch <= known.min(left_behind);
-        let erasing = self.erasing.iter().filter(|(_, epoch)| is_gone(**epoch));
-        let erasures = self.erasures.values();
-        let erasures = erasures.filter(|erasure| erasure.done_ms.is_none() && is_gone(erasure.id));
-        Settled {
-            known,
-            ids: erasing.map(|(id, _)| *id).collect(),
-            erasures: erasures.map(|erasure| erasure.id).collect(),
-        }
-    }
-
-    /// What the catalog is to know of it: erasures that are done, and links that name nobody.
-    pub(crate) fn delta_of(&self, settled: &Settled, now_ms: i64) -> PeopleDelta {
-        let mut delta = PeopleDelta { erased: settled.erasures.clone(), ..PeopleDelta::default() };
-        if !settled.ids.is_empty() {
-            let is_gone = |link: &Link, id| settled.ids.contains(&(link.project, id));
-            let names_some = |link: &&Link| {
-                link.ends.is_some_and(|Ends { source, target }| {
-                    is_gone(link, source) || is_gone(link, target)
-                })
-            };
-            let named = self.links.iter().filter(names_some);
-            delta.links = named.map(|link| Link { ends: None, ..link.clone() }).collect();
-        }
-        let done = settled.erasures.iter().filter_map(|id| self.erasures.get(id));
-        let done = done.map(|erasure| Erasure { done_ms: Some(now_ms), ..erasure.clone() });
-        delta.erasures = done.collect();
-        delta
-    }
-
-    /// The catalog knows it: forget it.
-    pub(crate) fn settle(&mut self, settled: &Settled, delta: &PeopleDelta) {
-        let before = self.pending.len();
-        self.pending.retain(|pending| pending.epoch > settled.known);
-        self.erasing.retain(|id, _| !settled.ids.contains(id));
-        if before != self.pending.len() || !settled.ids.is_empty() {
-            self.apart = None;
-        }
-        for link in &delta.links {
-            if let Some(known) = self.links.get_mut(link.id as usize - 1) {
-                known.ends = None;
-            }
-        }
-        self.put_erasures(delta.erasures.clone());
-    }
-
-    /// The receipts as they are when files were written again without rows of erased persons: how
-    /// many of each erasure.
-    pub(crate) fn with_rewritten(
-        &self,
-        files: &[String],
-        rows: &BTreeMap<u64, u64>,
-    ) -> Vec<Erasure> {
-        let erasures = rows.iter().filter_map(|(id, count)| {
-            let mut erasure = self.erasures.get(id)?.clone();
-            erasure.rows += count;
-            erasure.rewritten.extend_from_slice(files);
-            Some(erasure)
-        });
-        erasures.collect()
-    }
-
-    /// The catalog has these receipts.
-    pub(crate) fn put_erasures(&mut self, erasures: Vec<Erasure>) {
-        for erasure in erasures {
-            self.erasures.insert(erasure.id, erasure);
-        }
-    }
-
-    /// By which erasure an id is gone.
-    pub(crate) fn erased_by(&self, project: u32, id: u64) -> Option<u64> {
-        self.erasing.get(&(project, id)).copied()
-    }
 }
 
 /// Who leads the person that an id belongs to.
@@ -573,12 +311,4 @@ fn join(above: &mut HashMap<u64, u64>, by: LinkBy, ends: Ends) -> (u64, u64) {
         above.entry(ends.target).or_insert(ends.target);
     }
     (from, to)
-}
-
-/// What an erased id is remembered by: enough to know it again, not to say who it was.
-fn fingerprint(project: u32, id: u64) -> u64 {
-    let mut bytes = *b"erased......";
-    bytes[..4].copy_from_slice(&project.to_le_bytes());
-    bytes[4..].copy_from_slice(&id.to_le_bytes());
-    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
