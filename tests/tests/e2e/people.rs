@@ -104,7 +104,7 @@ fn an_export_has_the_same_people_where_it_is_imported() {
     for project in [&project, &copy] {
         assert_eq!(active(&collector, project), 8);
         assert_eq!(reached(&collector, project, &["viewed", "$identify"]), [8, 8]);
-        assert_eq!(reached(&collector, project, &["$identify", "viewed"]), [8, 8]);
+        assert_eq!(reached(&collector, project, &["$identify", "viewed"]), [16, 8]);
         assert_eq!(reached(&collector, project, &["paid"]), [1]);
         assert_eq!(reached(&collector, project, &["$identify"]), [16]);
     }

@@ -199,14 +199,7 @@ impl People {
         }
     }
 
-    fn push(
-        &mut self,
-        epoch: u64,
-        project: u32,
-        by: LinkBy,
-        ends: Ends,
-        at_ms: i64,
-    ) -> u64 {
+    fn push(&mut self, epoch: u64, project: u32, by: LinkBy, ends: Ends, at_ms: i64) -> u64 {
         let above = self.above.entry(project).or_default();
         let (from, to) = join(above, by, ends);
         let id = self.links.len() as u64 + 1;
