@@ -162,12 +162,13 @@ pub async fn list_merges(
 }
 
 fn show_link(link: &Link) -> Value {
+    let ends = link.ends.filter(|ends| ends.source != ends.target);
     json!({
         "merge": link.id,
         "at": link.at_ms,
         "by": link.by.as_str(),
-        "source": link.ends.map(|ends| show_person(ends.source)),
-        "target": link.ends.map(|ends| show_person(ends.target)),
+        "source": ends.map(|ends| show_person(ends.source)),
+        "target": ends.map(|ends| show_person(ends.target)),
         "undone_at": link.undone.map(|undone| undone.at_ms),
     })
 }

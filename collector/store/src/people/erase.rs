@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ends, Erasure, Link, People, PeopleDelta, Undone};
+use super::{Ends, Erasure, Link, LinkBy, People, PeopleDelta, Undone};
 use crate::catalog::RefusedRow;
 use crate::row::{Row, flags};
 
@@ -119,7 +119,17 @@ impl People {
                 })
             };
             let named = self.links.iter().filter(names_some);
-            delta.links = named.map(|link| Link { ends: None, ..link.clone() }).collect();
+            // Such a link was taken back, at the latest by the erasure. Whoever it kept from being
+            // linked by events stays known, by a link to itself; nobody else does.
+            let kept = |link: &Link| {
+                let Ends { source, target } = link.ends?;
+                let of_alias = (link.by == LinkBy::Alias).then_some(target);
+                let kept = [Some(source), of_alias].into_iter().flatten();
+                kept.filter(|id| !is_gone(link, *id))
+                    .map(|id| Ends { source: id, target: id })
+                    .next()
+            };
+            delta.links = named.map(|link| Link { ends: kept(link), ..link.clone() }).collect();
         }
         let done = settled.erasures.iter().filter_map(|id| self.erasures.get(id));
         let done = done.map(|erasure| Erasure { done_ms: Some(now_ms), ..erasure.clone() });
@@ -137,7 +147,7 @@ impl People {
         }
         for link in &delta.links {
             if let Some(known) = self.links.get_mut(link.id as usize - 1) {
-                known.ends = None;
+                known.ends = link.ends;
             }
         }
         self.put_erasures(delta.erasures.clone());

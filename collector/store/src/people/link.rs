@@ -13,7 +13,8 @@ pub struct Link {
     pub at_ms: i64,
     /// Who asked.
     pub by: LinkBy,
-    /// Which id belongs to which, as they were named; `None` once the person was erased.
+    /// Which id belongs to which, as they were named. An erased id goes: the one that is left is named
+    /// twice if events must not link it again, else there is `None`.
     pub ends: Option<Ends>,
     /// Number of the log frame that made it.
     pub epoch: u64,

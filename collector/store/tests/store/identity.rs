@@ -215,3 +215,21 @@ fn what_was_stored_before_signing_in_belongs_to_the_user_also_in_the_files() {
     drop(store);
     assert_eq!(persons(&open(dir.path(), &catalog)), [1, DEVICE]);
 }
+
+#[test]
+fn a_device_that_events_must_not_link_stays_so_when_its_user_is_erased() {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let store = open(dir.path(), &catalog);
+    append_rows(&store, vec![event(DEVICE, Some(1), 5)]);
+    store.people(PeopleCommand::Undo { project: 1, link: 1, at_ms: 3 }).unwrap();
+    store.people(PeopleCommand::Erase { project: 1, id: 1, at_ms: 9 }).unwrap();
+    store.erase_files().unwrap();
+    drop(store);
+    let store = open(dir.path(), &catalog);
+    append_rows(&store, vec![event(DEVICE, None, 10), event(DEVICE, Some(2), 11)]);
+    let persons: Vec<_> = all_rows(&store, 1).iter().map(|row| row.person).collect();
+    assert_eq!(persons, [2, DEVICE]);
+    let ends = store.merges(1, u64::MAX, 10)[0].ends;
+    assert_eq!(ends, Some(Ends { source: DEVICE, target: DEVICE }));
+}
