@@ -3,9 +3,10 @@
 //! In: batches, from any thread. Out: groups of them, each for one write and one sync.
 //!
 //! A sync costs the same for one batch and for fifty, and whoever was just answered often sends the
-//! next batch at once. So a group waits a little for them ([`Gather`]): for as many batches as came
-//! last time, and no longer than the last write took. Somebody who sends one batch after the other
-//! waits for nobody.
+//! next batch at once. So where syncs are slow a group waits a little for them ([`Gather`]): for as
+//! many batches as came last time, and no longer than the last sync took. Somebody who sends one batch
+//! after the other waits for nobody. Where syncs are quick nobody waits: the processor is what is
+//! scarce there, and it has the next batches to read while this group is written.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,8 @@ pub(crate) struct Gather {
     until: Instant,
 }
 
+/// A sync of less than this is quick.
+const SLOW_SYNC: Duration = Duration::from_millis(1);
 /// No group waits longer: a disk that takes a long time now may be quick next time.
 const GATHER_MAX: Duration = Duration::from_millis(2);
 
@@ -114,11 +117,14 @@ impl Queue {
         std::mem::take(&mut self.lock().commands)
     }
 
-    /// What the next group waits for, when so many batches have just been answered after a write
+    /// What the next group waits for, when so many batches have just been answered after a sync
     /// that took so long.
-    pub(crate) fn gather(&self, answered: usize, took: Duration) -> Gather {
+    pub(crate) fn gather(&self, answered: usize, sync: Duration) -> Gather {
+        if sync < SLOW_SYNC {
+            return Gather::nothing();
+        }
         let batches = answered + self.lock().waiting.len();
-        Gather { batches, until: Instant::now() + took.min(GATHER_MAX) }
+        Gather { batches, until: Instant::now() + sync.min(GATHER_MAX) }
     }
 
     /// The next group; without a batch when only commands wait. `None` when the queue is closed and
@@ -151,6 +157,8 @@ impl Queue {
             group.extend(inner.waiting.pop_front());
         }
         inner.bytes -= bytes;
+        // Until the next call nobody is to be told, and telling costs a call of the system.
+        inner.wanted = usize::MAX;
         Some(group)
     }
 
@@ -234,13 +242,11 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_what_was_answered_and_what_came_meanwhile() {
         let queue = Queue::new(1 << 20);
-        assert_eq!(
-            queue.gather(1, Duration::ZERO).batches,
-            1,
-            "one after the other waits for nobody"
-        );
+        let batches = |answered, sync| queue.gather(answered, sync).batches;
+        assert_eq!(batches(1, SLOW_SYNC), 1, "one after the other waits for nobody");
         push(&queue);
-        assert_eq!(queue.gather(3, Duration::ZERO).batches, 4);
+        assert_eq!(batches(3, SLOW_SYNC), 4);
+        assert_eq!(batches(3, SLOW_SYNC - Duration::from_nanos(1)), 1, "the sync was quick");
         let until = queue.gather(3, Duration::from_secs(9)).until;
         assert!(until <= Instant::now() + GATHER_MAX);
     }

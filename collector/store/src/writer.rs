@@ -53,12 +53,12 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let mut gather = Gather::nothing();
         while let Some(group) = self.shared.queue.next_group(gather) {
-            let (batches, began) = (group.len(), Instant::now());
+            let batches = group.len();
             self.take(group);
             for (command, done) in self.shared.queue.take_commands() {
                 done(self.command(&command));
             }
-            gather = self.shared.queue.gather(batches, began.elapsed());
+            gather = self.shared.queue.gather(batches, self.log.last_sync());
         }
         if let Err(error) = self.log.sync() {
             tracing::error!(?error, "the log could not be synced on closing");

@@ -22,6 +22,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub(crate) use ahead::Ahead;
 use ahead::{Blank, Room};
@@ -49,6 +50,7 @@ pub(crate) struct Log {
     /// Files given up or full, not yet handed to whoever deletes them after a flush.
     sealed: Vec<SealedFile>,
     buffer: Vec<u8>,
+    last_sync: Duration,
 }
 
 /// Why a group is not in the log.
@@ -83,12 +85,18 @@ impl Log {
             file: None,
             sealed: Vec::new(),
             buffer: Vec::new(),
+            last_sync: Duration::ZERO,
         }
     }
 
     /// Number of the last frame written.
     pub(crate) fn last_seq(&self) -> u64 {
         self.next_seq - 1
+    }
+
+    /// How long the last group's write and sync took.
+    pub(crate) fn last_sync(&self) -> Duration {
+        self.last_sync
     }
 
     /// The file that is being written, as far as it is good.
@@ -119,6 +127,7 @@ impl Log {
             let place = if i == 0 { Place::First } else { Place::Later };
             frame.write(self.next_seq + i as u64, file.header.salt, place, &mut self.buffer);
         }
+        let began = Instant::now();
         let written = file.file.write_all_at(&self.buffer, file.good).and_then(|()| {
             disk.reached("log: group written");
             match self.durability {
@@ -126,6 +135,7 @@ impl Log {
                 Durability::Process => Ok(()),
             }
         });
+        self.last_sync = began.elapsed();
         match written {
             Ok(()) => {
                 disk.reached("log: group synced");
