@@ -3,6 +3,7 @@
 //! Invariant: answers and remarks never mix: `out` is standard output, the rest standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -43,12 +44,54 @@ pub trait Console: Send {
 pub struct Terminal {
     out: io::BufWriter<io::Stdout>,
     bar: Option<ProgressBar>,
+    /// Since when something is going on, and when a line about it was last written.
+    since: Option<Instant>,
+    told: Duration,
 }
+
+/// Where there is no bar, a line as often as this.
+const LINE_EVERY: Duration = Duration::from_secs(5);
 
 impl Default for Terminal {
     fn default() -> Self {
-        Self { out: io::BufWriter::with_capacity(64 * 1024, io::stdout()), bar: None }
+        let out = io::BufWriter::with_capacity(64 * 1024, io::stdout());
+        Self { out, bar: None, since: None, told: Duration::ZERO }
     }
+}
+
+impl Progress {
+    /// How many events, how many of them a second, and how long the rest will take.
+    fn text(&self, elapsed: Duration) -> String {
+        let rate = self.rows as f64 / elapsed.as_secs_f64().max(0.001);
+        let (rows, rate) = (grouped(self.rows), grouped(rate as u64));
+        let left = match self.done {
+            0 => String::new(),
+            done => {
+                let left = self.total.saturating_sub(done) as f64 / done as f64;
+                let seconds = (elapsed.as_secs_f64() * left).round() as u64;
+                format!(", {}:{:02} left", seconds / 60, seconds % 60)
+            }
+        };
+        format!("{rows} events, {rate}/s{left}")
+    }
+
+    fn percent(&self) -> u64 {
+        let percent = u128::from(self.done) * 100 / u128::from(self.total.max(1));
+        u64::try_from(percent).unwrap_or(100).min(100)
+    }
+}
+
+/// A number in groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl Terminal {
@@ -77,20 +120,23 @@ impl Console for Terminal {
     }
 
     fn progress(&mut self, progress: Progress) -> io::Result<()> {
+        let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
         if !io::stderr().is_terminal() {
-            return Ok(());
+            if elapsed.saturating_sub(self.told) < LINE_EVERY {
+                return Ok(());
+            }
+            self.told = elapsed;
+            return self.note(&format!("{} %: {}", progress.percent(), progress.text(elapsed)));
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new(progress.total);
-            let look = "{bar:32} {percent:>3} %  {msg}  {elapsed_precise}";
-            bar.set_style(
-                ProgressStyle::with_template(look).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
+            let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
         bar.set_length(progress.total);
         bar.set_position(progress.done);
-        bar.set_message(format!("{} events", progress.rows));
+        bar.set_message(progress.text(elapsed));
         Ok(())
     }
 }
@@ -117,5 +163,22 @@ impl Console for Captured {
     }
     fn progress(&mut self, _: Progress) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing_yet(0, 0, "0 % 0 events, 0/s")]
+    #[case::a_quarter(25, 1_500_000, "25 % 1,500,000 events, 150,000/s, 0:30 left")]
+    #[case::minutes(1, 999, "1 % 999 events, 99/s, 16:30 left")]
+    #[case::all(100, 6_000_000, "100 % 6,000,000 events, 600,000/s, 0:00 left")]
+    fn progress_after_ten_seconds(#[case] done: u64, #[case] rows: u64, #[case] want: &str) {
+        let progress = Progress { done, total: 100, rows };
+        let text = progress.text(Duration::from_secs(10));
+        assert_eq!(format!("{} % {text}", progress.percent()), want);
     }
 }

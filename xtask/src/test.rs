@@ -45,6 +45,7 @@ const PARTS: &[Part] = &[
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },
+    Part { name: "import", shows: "imports that are killed, and beside live events", run: e2e },
     Part { name: "crash", shows: "50 kills under load", run: e2e },
     Part { name: "visits", shows: "sessions and paths over HTTP", run: e2e },
     Part { name: "exactly_once", shows: "sent three times, answers lost: counted once", run: e2e },
@@ -57,6 +58,7 @@ const PARTS: &[Part] = &[
     Part { name: "disk_full", shows: "a disk that fills up and gets room again", run: mounted },
     Part { name: "power", shows: "ext4 that loses power under load", run: mounted },
     Part { name: "cdnow", shows: "real purchases against pandas", run: compared },
+    Part { name: "parquet", shows: "files of pandas and DuckDB in, segments out", run: compared },
     Part {
         name: "differential",
         shows: "random questions against ClickHouse's engine",

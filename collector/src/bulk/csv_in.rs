@@ -1,16 +1,18 @@
 //! Rows of CSV files, and of tables whose columns are parted by white space.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use tallymark_protocol::codes::EventCode;
 
 use super::cell::Cell;
-use super::import::Importer;
+use super::import::GiveRows;
 use super::mapping::{Field, Mapping, Target};
+use super::table::{Cells, Rows, Table};
 use super::text_out::FORMULA_STARTS;
+use super::text_rows::{Line, Lines, TextRows};
 
 /// How a CSV file is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,26 +57,23 @@ impl std::str::FromStr for Delimiter {
     }
 }
 
-/// Bytes of a line of a table without quotes. Longer ones are no events.
-const LINE_BYTES_MAX: u64 = 1 << 20;
-
 /// Hand the rows of a file over.
 ///
 /// # Errors
-/// When the columns are not known, or the importer stops.
+/// When the columns are not known, the file cannot be read, or nobody takes the rows.
 pub fn read(
     file: File,
     options: &CsvOptions,
     mapping: &Mapping,
-    importer: &mut Importer<'_>,
+    give: GiveRows<'_>,
 ) -> anyhow::Result<()> {
     ensure!(
         options.header || !options.columns.is_empty(),
         "without a header line the columns must be named: --columns user,at,amount"
     );
     match options.delimiter {
-        Delimiter::Byte(byte) => read_quoted(file, byte, options, mapping, importer),
-        Delimiter::Whitespace => read_plain(file, options, mapping, importer),
+        Delimiter::Byte(byte) => read_quoted(file, byte, options, mapping, give),
+        Delimiter::Whitespace => read_plain(file, options, mapping, give),
     }
 }
 
@@ -99,6 +98,10 @@ impl Header {
         Ok(Self { targets, ours })
     }
 
+    fn rows(self: &Arc<Self>, text: &mut TextRows) -> Box<dyn Rows> {
+        Box::new(CsvRows { header: Arc::clone(self), text: std::mem::take(text) })
+    }
+
     /// Exports put a quote before what a spreadsheet would take for a formula.
     fn plain<'t>(&self, text: &'t str) -> &'t str {
         match text.strip_prefix('\'') {
@@ -108,12 +111,42 @@ impl Header {
     }
 }
 
+/// Rows of a table.
+struct CsvRows {
+    header: Arc<Header>,
+    text: TextRows,
+}
+
+impl Rows for CsvRows {
+    fn table<'a>(&'a self, _: &'a Mapping) -> anyhow::Result<Table<'a>> {
+        let text = &self.text;
+        let column = |(at, target): (usize, &Target)| {
+            let cell = move |row| match text.field(row, at) {
+                "" => Cell::Absent,
+                field => Cell::Untyped(field),
+            };
+            (target.clone(), Cells::Each(Box::new(cell)))
+        };
+        let unreadable =
+            (0..text.count()).filter_map(|row| text.unreadable(row).map(|why| (row as u32, why)));
+        Ok(Table {
+            rows: text.count(),
+            columns: self.header.targets.iter().enumerate().map(column).collect(),
+            unreadable: unreadable.collect(),
+        })
+    }
+
+    fn place(&self, row: usize) -> u64 {
+        self.text.place(row)
+    }
+}
+
 fn read_quoted(
     file: File,
     delimiter: u8,
     options: &CsvOptions,
     mapping: &Mapping,
-    importer: &mut Importer<'_>,
+    give: GiveRows<'_>,
 ) -> anyhow::Result<()> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -130,32 +163,30 @@ fn read_quoted(
     } else {
         options.columns.clone()
     };
-    let header = Header::new(&columns, mapping)?;
+    let header = Arc::new(Header::new(&columns, mapping)?);
+    let mut rows = TextRows::default();
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
         let (line, bytes) = record.position().map_or((0, 0), |at| (at.line(), at.byte()));
         let fields = record.iter().map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
         match fields {
             Ok(fields) if fields.len() == columns.len() => {
-                let mut draft = importer.draft(mapping);
-                for (target, text) in header.targets.iter().zip(fields) {
-                    if !text.is_empty() {
-                        importer.put(&mut draft, target, Cell::Untyped(header.plain(text)));
-                    }
-                }
-                importer.row(line, bytes, draft)?;
+                rows.push(line, fields.into_iter().map(|text| header.plain(text)));
             }
-            _ => importer.unreadable(line, bytes, EventCode::EventUnreadable)?,
+            _ => rows.push_unreadable(line, EventCode::EventUnreadable),
+        }
+        if rows.is_full() {
+            give(header.rows(&mut rows), bytes)?;
         }
     }
-    Ok(())
+    give(header.rows(&mut rows), u64::MAX)
 }
 
 fn read_plain(
     file: File,
     options: &CsvOptions,
     mapping: &Mapping,
-    importer: &mut Importer<'_>,
+    give: GiveRows<'_>,
 ) -> anyhow::Result<()> {
     let mut lines = Lines::new(file);
     let mut columns = options.columns.clone();
@@ -170,73 +201,19 @@ fn read_plain(
             columns = first;
         }
     }
-    let header = Header::new(&columns, mapping)?;
+    let header = Arc::new(Header::new(&columns, mapping)?);
+    let mut rows = TextRows::default();
     while let Some(Line { number, end, text }) = lines.read_line()? {
-        let Ok(text) = text else {
-            importer.unreadable(number, end, EventCode::EventUnreadable)?;
-            continue;
-        };
-        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-        if fields.is_empty() {
-            continue;
+        let fields: Option<Vec<&str>> =
+            text.ok().map(|text| text.split_ascii_whitespace().collect());
+        match fields {
+            Some(fields) if fields.is_empty() => continue,
+            Some(fields) if fields.len() == columns.len() => rows.push(number, fields),
+            _ => rows.push_unreadable(number, EventCode::EventUnreadable),
         }
-        if fields.len() != columns.len() {
-            importer.unreadable(number, end, EventCode::EventUnreadable)?;
-            continue;
+        if rows.is_full() {
+            give(header.rows(&mut rows), end)?;
         }
-        let mut draft = importer.draft(mapping);
-        for (target, text) in header.targets.iter().zip(fields) {
-            importer.put(&mut draft, target, Cell::Untyped(text));
-        }
-        importer.row(number, end, draft)?;
     }
-    Ok(())
-}
-
-/// Lines of bounded length.
-pub struct Lines {
-    reader: BufReader<File>,
-    buffer: Vec<u8>,
-    number: u64,
-    end: u64,
-}
-
-/// A line, without its end.
-pub struct Line<'a> {
-    /// From 1.
-    pub number: u64,
-    /// Bytes of the file up to and with this line.
-    pub end: u64,
-    /// The text; `Err` when it is too long or no UTF-8.
-    pub text: Result<&'a str, ()>,
-}
-
-impl Lines {
-    /// The lines of a file.
-    pub fn new(file: File) -> Self {
-        let reader = BufReader::with_capacity(1 << 20, file);
-        Self { reader, buffer: Vec::new(), number: 0, end: 0 }
-    }
-
-    /// The next line.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn read_line(&mut self) -> std::io::Result<Option<Line<'_>>> {
-        self.buffer.clear();
-        let mut limited = std::io::Read::take(&mut self.reader, LINE_BYTES_MAX);
-        let mut read = limited.read_until(b'\n', &mut self.buffer)? as u64;
-        if read == 0 {
-            return Ok(None);
-        }
-        let too_long = read == LINE_BYTES_MAX && !self.buffer.ends_with(b"\n");
-        if too_long {
-            read += self.reader.skip_until(b'\n')? as u64;
-        }
-        self.number += 1;
-        self.end += read;
-        let text = std::str::from_utf8(&self.buffer).ok().filter(|_| !too_long);
-        let text = text.map(|text| text.trim_end_matches(['\n', '\r'])).ok_or(());
-        Ok(Some(Line { number: self.number, end: self.end, text }))
-    }
+    give(header.rows(&mut rows), u64::MAX)
 }

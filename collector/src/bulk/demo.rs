@@ -1,5 +1,8 @@
 //! `tallymark demo`: a project filled with data made on the spot.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tallymark_protocol::uuid7;
@@ -8,11 +11,12 @@ use tallymark_store::row::flags;
 use super::at::{AtFormat, AtReader};
 use super::cell::Cell;
 use super::draft::Drafter;
-use super::mapping::{Field, Target};
+use super::mapping::Mapping;
 use super::people::{Ids, People};
-use super::sink::Sink;
+use super::table::{Rows, Table, TableBuilder};
+use super::work::{self, Batch, Job};
 use crate::app::App;
-use crate::console::{Console, Progress};
+use crate::console::Console;
 use crate::demo::{DemoEvent, DemoSpec, generate};
 use crate::meta::projects::Project;
 
@@ -28,6 +32,8 @@ pub struct DemoTask {
 }
 
 const HOUR_MS: i64 = 3_600_000;
+/// Events handed on at a time.
+const BATCH_ROWS: usize = 8_192;
 
 /// Fill a project; says what is in it now.
 ///
@@ -49,28 +55,38 @@ pub fn fill(
     }
     let hasher = app.hasher(project.id);
     let at = AtReader::new(AtFormat::Ms, jiff::tz::TimeZone::UTC);
-    let mut drafter = Drafter::new(
-        project.id,
-        People::new(&project.salt, &hasher, Ids::Raw),
-        at,
-        app.clock.now_ms(),
-    );
-    let mut sink = Sink::new(&app.store);
+    let people = People::new(&project.salt, &hasher, Ids::Raw);
+    let mapping = Mapping::default();
+    let job = Job {
+        store: &app.store,
+        project: project.id,
+        // It tells of browsers, so it shall look like them: not like a server.
+        drafter: Drafter::new(project.id, people, at, app.clock.now_ms(), flags::IMPORTED),
+        mapping: &mapping,
+        total: spec.events,
+    };
+    let path: Arc<Path> = Arc::from(Path::new("demo"));
     let mut made = 0u64;
-    let mut outcome = Ok(());
-    generate(&spec, &mut |event| {
-        if outcome.is_err() {
-            return;
-        }
-        made += 1;
-        outcome = store(&mut drafter, &mut sink, &event);
-        if outcome.is_ok() && made.is_multiple_of(8_192) {
-            let progress = Progress { done: made.min(spec.events), total: spec.events, rows: made };
-            outcome = console.progress(progress).map_err(Into::into);
-        }
-    });
-    outcome?;
-    let stored = sink.finish()?;
+    let stored = work::run(&job, console, |give| {
+        let mut outcome = Ok(());
+        let mut events = Vec::new();
+        let mut give = |events: &mut Vec<DemoEvent>, done| {
+            let rows = Box::new(DemoRows(std::mem::take(events)));
+            give(Batch { path: Arc::clone(&path), rows, done })
+        };
+        generate(&spec, &mut |event| {
+            made += 1;
+            events.push(event);
+            if outcome.is_ok() && events.len() == BATCH_ROWS {
+                outcome = give(&mut events, made);
+            } else if outcome.is_err() {
+                events.clear();
+            }
+        });
+        outcome?;
+        give(&mut events, made)
+    })?;
+    anyhow::ensure!(stored.refused == 0, "demo events are refused: {:?}", stored.refused_by);
     let day = |ms: i64| {
         let zone = jiff::tz::TimeZone::get(&project.tz)?;
         let moment = jiff::Timestamp::from_millisecond(ms)?.to_zoned(zone);
@@ -78,35 +94,39 @@ pub fn fill(
     };
     let from_ms = end_ms - i64::from(spec.days) * 24 * HOUR_MS;
     Ok(json!({
-        "events": made, "stored": stored.new, "duplicate": stored.duplicate,
+        "events": made, "stored": stored.stored, "duplicate": stored.duplicate,
         "from": day(from_ms)?, "to": day(end_ms + 24 * HOUR_MS)?,
     }))
 }
 
-fn store(drafter: &mut Drafter<'_>, sink: &mut Sink<'_>, event: &DemoEvent) -> anyhow::Result<()> {
-    let id = uuid7::format(event.id);
-    let session = uuid7::format(event.session);
-    let props = serde_json::to_string(&event.props)?;
-    let mut draft = drafter.draft();
-    let mut put = |field, cell| drafter.put(&mut draft, &Target::Field(field), cell);
-    put(Field::Id, Cell::Untyped(&id));
-    put(Field::Name, Cell::Untyped(event.name));
-    put(Field::At, Cell::Int(event.ts_ms));
-    put(Field::Seq, Cell::Int(event.seq.into()));
-    put(Field::Device, Cell::Untyped(&event.device_id));
-    if let Some(user) = &event.user_id {
-        put(Field::User, Cell::Untyped(user));
+/// Events that were made.
+struct DemoRows(Vec<DemoEvent>);
+
+impl Rows for DemoRows {
+    fn table<'a>(&'a self, mapping: &'a Mapping) -> anyhow::Result<Table<'a>> {
+        let mut table = TableBuilder::new(mapping);
+        for event in &self.0 {
+            table.row();
+            let mut put = |name: &'static str, cell| table.put(name.into(), |_| cell);
+            let owned = |text: String| Cell::Text(text.into());
+            put("id", owned(uuid7::format(event.id)));
+            put("name", Cell::Untyped(event.name));
+            put("at", Cell::Int(event.ts_ms));
+            put("seq", Cell::Int(event.seq.into()));
+            put("device", Cell::Untyped(&event.device_id));
+            if let Some(user) = &event.user_id {
+                put("user", Cell::Untyped(user));
+            }
+            put("session", owned(uuid7::format(event.session)));
+            put("props", owned(serde_json::to_string(&event.props)?));
+            for (dim, text) in &event.dims {
+                put(dim.name(), Cell::Untyped(text));
+            }
+        }
+        Ok(table.finish())
     }
-    put(Field::Session, Cell::Untyped(&session));
-    put(Field::Props, Cell::Json(&props));
-    for (dim, text) in &event.dims {
-        put(Field::Dim(*dim), Cell::Untyped(text));
+
+    fn place(&self, row: usize) -> u64 {
+        row as u64 + 1
     }
-    let mut row = drafter
-        .finish(draft)
-        .map_err(|code| anyhow::anyhow!("a demo event is refused: {}", code.as_str()))?;
-    // It tells of browsers, so it shall look like them.
-    row.flags &= !flags::SERVER;
-    sink.push(row)?;
-    Ok(())
 }

@@ -4,57 +4,72 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 
-use hashbrown::HashMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tallymark_protocol::codes::EventCode;
 
 use super::cell::Cell;
-use super::csv_in::{Line, Lines};
-use super::import::Importer;
+use super::import::GiveRows;
 use super::mapping::{Mapping, Target};
+use super::table::{Rows, Table, TableBuilder};
+use super::text_rows::{Line, Lines, TextRows};
 
-/// Targets kept by key. A file with more keys than this has ids for keys; then they are worked out
-/// each time instead of filling the memory.
-const TARGETS_MAX: usize = 10_000;
+/// Lines.
+struct JsonLines {
+    text: TextRows,
+}
 
 /// Hand the rows of a file over. Empty lines are skipped.
 ///
 /// # Errors
-/// When the file cannot be read, or the importer stops.
-pub fn read(file: File, mapping: &Mapping, importer: &mut Importer<'_>) -> anyhow::Result<()> {
-    let mut targets: HashMap<String, Target> = HashMap::new();
+/// When the file cannot be read, or nobody takes the rows.
+pub fn read(file: File, give: GiveRows<'_>) -> anyhow::Result<()> {
     let mut lines = Lines::new(file);
-    while let Some(Line { number, end, text }) = lines.read_line()? {
-        let Ok(text) = text else {
-            importer.unreadable(number, end, EventCode::EventTooLarge)?;
-            continue;
-        };
-        let text = text.trim().trim_start_matches('\u{feff}');
-        if text.is_empty() {
-            continue;
+    let mut text = TextRows::default();
+    while let Some(Line { number, end, text: line }) = lines.read_line()? {
+        match line.map(|line| line.trim().trim_start_matches('\u{feff}')) {
+            Ok("") => continue,
+            Ok(line) => text.push(number, [line]),
+            Err(()) => text.push_unreadable(number, EventCode::EventTooLarge),
         }
-        let Ok(Pairs(pairs)) = serde_json::from_str::<Pairs<'_>>(text) else {
-            importer.unreadable(number, end, EventCode::EventUnreadable)?;
-            continue;
-        };
-        let mut draft = importer.draft(mapping);
-        for (key, raw) in pairs {
-            if targets.len() > TARGETS_MAX {
-                targets.clear();
-            }
-            let target = targets.entry_ref(&*key).or_insert_with(|| mapping.target(&key));
-            let cell = match target {
-                // A property stays the JSON it is.
-                Target::Property(_) if raw.get() == "null" => Cell::Absent,
-                Target::Property(_) => Cell::Json(raw.get()),
-                Target::Field(_) => cell(raw),
-            };
-            importer.put(&mut draft, target, cell);
+        if text.is_full() {
+            give(Box::new(JsonLines { text: std::mem::take(&mut text) }), end)?;
         }
-        importer.row(number, end, draft)?;
     }
-    Ok(())
+    give(Box::new(JsonLines { text }), u64::MAX)
+}
+
+impl Rows for JsonLines {
+    fn table<'a>(&'a self, mapping: &'a Mapping) -> anyhow::Result<Table<'a>> {
+        let mut table = TableBuilder::new(mapping);
+        for row in 0..self.text.count() {
+            table.row();
+            let line = match self.text.unreadable(row) {
+                Some(why) => {
+                    table.unreadable(why);
+                    continue;
+                }
+                None => self.text.field(row, 0),
+            };
+            let Ok(Pairs(pairs)) = serde_json::from_str::<Pairs<'_>>(line) else {
+                table.unreadable(EventCode::EventUnreadable);
+                continue;
+            };
+            for (key, raw) in pairs {
+                table.put(key, |target| match target {
+                    // A property stays the JSON it is.
+                    Target::Property(_) if raw.get() == "null" => Cell::Absent,
+                    Target::Property(_) => Cell::Json(raw.get()),
+                    Target::Field(_) => cell(raw),
+                });
+            }
+        }
+        Ok(table.finish())
+    }
+
+    fn place(&self, row: usize) -> u64 {
+        self.text.place(row)
+    }
 }
 
 fn cell(raw: &RawValue) -> Cell<'_> {

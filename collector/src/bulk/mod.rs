@@ -1,7 +1,7 @@
 //! Files of events: in and out.
 //!
 //! ```text
-//! csv │ jsonl │ parquet ─▶ cells ─(mapping)─▶ Draft ─▶ Row ─▶ store      import, demo
+//! csv │ jsonl │ parquet ─▶ tables of cells ─(mapping)─▶ columns ─▶ store  import, demo
 //! store ─▶ Row ─▶ the same columns ─▶ csv │ jsonl │ parquet              export
 //! ```
 //!
@@ -29,5 +29,8 @@ pub mod mapping;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod people;
-pub mod sink;
+pub mod properties;
+pub mod table;
 pub mod text_out;
+pub mod text_rows;
+pub mod work;

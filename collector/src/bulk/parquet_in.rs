@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use arrow_array::cast::AsArray;
@@ -12,28 +13,46 @@ use arrow_array::types::{
     Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray};
-use arrow_schema::{DataType, TimeUnit};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
+use arrow_schema::{DataType, Fields, Schema, TimeUnit};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Compression;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::cell::Cell;
-use super::import::Importer;
-use super::mapping::Mapping;
+use super::import::GiveRows;
+use super::mapping::{Mapping, Target};
+use super::table::{Cells, Rows, Table};
 
-/// Rows decoded at a time.
-const BATCH_ROWS: usize = 8_192;
+/// Rows decoded at a time, at most.
+const BATCH_ROWS: usize = 32 * 1024;
+/// Bytes decoded at a time, about.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// Rows of a file.
+struct ParquetRows {
+    columns: Arc<[(String, Target)]>,
+    batch: RecordBatch,
+    /// Number of the first row, from 1.
+    first: u64,
+}
 
 /// Hand the rows of a file over.
 ///
 /// # Errors
-/// When the file is no Parquet file, or has a column of a type that cannot become a property, or the
-/// importer stops.
-pub fn read(file: File, mapping: &Mapping, importer: &mut Importer<'_>) -> anyhow::Result<()> {
+/// When the file is no Parquet file or is compressed in a way that we cannot read, or nobody takes the
+/// rows.
+pub fn read(file: File, mapping: &Mapping, give: GiveRows<'_>) -> anyhow::Result<()> {
     let file_bytes = file.metadata()?.len();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).context("not a Parquet file")?;
-    let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .context("not a Parquet file")?;
+    check_compression(metadata.metadata())?;
+    let options = ArrowReaderOptions::new().with_schema(coded_schema(&metadata));
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
     let columns: Vec<String> =
-        builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+        metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
     let missing = mapping.missing(&columns);
     if !missing.is_empty() {
         bail!(
@@ -42,28 +61,112 @@ pub fn read(file: File, mapping: &Mapping, importer: &mut Importer<'_>) -> anyho
             columns.join(", ")
         );
     }
-    let targets: Vec<_> = columns.iter().map(|column| mapping.target(column)).collect();
-    let mut number = 0u64;
-    for batch in builder.with_batch_size(BATCH_ROWS).build()? {
-        let batch = batch?;
-        let readers = batch
-            .columns()
-            .iter()
-            .zip(&columns)
-            .map(|(array, name)| reader(&**array).with_context(|| format!("column {name:?}")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        for row in 0..batch.num_rows() {
-            number += 1;
-            let mut draft = importer.draft(mapping);
-            for (target, cell) in targets.iter().zip(&readers) {
-                importer.put(&mut draft, target, cell(row));
-            }
-            // A row has no place in a file of columns: its share of the file stands for it.
-            let behind = u128::from(file_bytes) * u128::from(number) / u128::from(rows);
-            importer.row(number, u64::try_from(behind).unwrap_or(file_bytes), draft)?;
-        }
+    let targets = columns.into_iter().map(|column| {
+        let target = mapping.target(&column);
+        (column, target)
+    });
+    let columns: Arc<[(String, Target)]> = targets.collect();
+    let groups = metadata.metadata().row_groups();
+    let count = |numbers: &mut dyn Iterator<Item = i64>| {
+        numbers.map(|n| u64::try_from(n).unwrap_or(0)).sum::<u64>()
+    };
+    let rows = count(&mut groups.iter().map(|group| group.num_rows())).max(1);
+    let bytes = count(&mut groups.iter().map(|group| group.total_byte_size()));
+    let fitting = usize::try_from(BATCH_BYTES * rows / bytes.max(1)).unwrap_or(BATCH_ROWS);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_batch_size(fitting.clamp(1024, BATCH_ROWS))
+        .build()?;
+    let mut behind = 0u64;
+    for batch in reader {
+        let (batch, first) = (batch?, behind + 1);
+        behind += batch.num_rows() as u64;
+        // A row has no place in a file of columns: its share of the file stands for it.
+        let bytes = u128::from(file_bytes) * u128::from(behind) / u128::from(rows);
+        let rows = ParquetRows { columns: Arc::clone(&columns), batch, first };
+        give(Box::new(rows), u64::try_from(bytes).unwrap_or(file_bytes))?;
     }
     Ok(())
+}
+
+/// Say what to do about a compression that we do not have.
+fn check_compression(metadata: &ParquetMetaData) -> anyhow::Result<()> {
+    let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    for column in columns {
+        let name = match column.compression() {
+            Compression::BROTLI(_) => "Brotli",
+            Compression::LZO => "LZO",
+            _ => continue,
+        };
+        bail!(
+            "it is compressed with {name}, which cannot be read here; write it again with zstd or \
+             snappy, for example in DuckDB: COPY (FROM 'old.parquet') TO 'new.parquet' (COMPRESSION zstd)"
+        );
+    }
+    Ok(())
+}
+
+/// The columns of a file, texts with a dictionary as codes into it.
+fn coded_schema(metadata: &ArrowReaderMetadata) -> Arc<Schema> {
+    let groups = metadata.metadata().row_groups();
+    let is_coded = |name: &str| {
+        let mut columns = groups.iter().flat_map(|group| group.columns());
+        let coded = |column: &ColumnChunkMetaData| {
+            column.column_path().parts() != [name] || column.dictionary_page_offset().is_some()
+        };
+        !groups.is_empty() && columns.all(coded)
+    };
+    let fields = metadata.schema().fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_coded(field.name()) => {
+            let text = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+            Arc::new(field.as_ref().clone().with_data_type(text))
+        }
+        _ => Arc::clone(field),
+    });
+    let fields: Fields = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))
+}
+
+impl Rows for ParquetRows {
+    fn table<'a>(&'a self, _: &'a Mapping) -> anyhow::Result<Table<'a>> {
+        let columns = self.batch.columns().iter().zip(&*self.columns);
+        let columns = columns.map(|(array, (name, target))| {
+            let cells = cells(&**array).with_context(|| format!("column {name:?}"))?;
+            Ok((target.clone(), cells))
+        });
+        Ok(Table {
+            rows: self.batch.num_rows(),
+            columns: columns.collect::<anyhow::Result<_>>()?,
+            unreadable: Vec::new(),
+        })
+    }
+
+    fn place(&self, row: usize) -> u64 {
+        self.first + row as u64
+    }
+}
+
+/// The cells of a column.
+fn cells(array: &dyn Array) -> anyhow::Result<Cells<'_>> {
+    let DataType::Dictionary(key, _) = array.data_type() else {
+        return Ok(Cells::Each(reader(array)?));
+    };
+    match **key {
+        DataType::Int8 => dictionary::<Int8Type>(array),
+        DataType::Int16 => dictionary::<Int16Type>(array),
+        DataType::Int32 => dictionary::<Int32Type>(array),
+        DataType::Int64 => dictionary::<Int64Type>(array),
+        DataType::UInt8 => dictionary::<UInt8Type>(array),
+        DataType::UInt16 => dictionary::<UInt16Type>(array),
+        DataType::UInt32 => dictionary::<UInt32Type>(array),
+        DataType::UInt64 => dictionary::<UInt64Type>(array),
+        ref other => bail!("a dictionary with keys of type {other} cannot be read"),
+    }
+}
+
+fn dictionary<K: ArrowDictionaryKeyType>(array: &dyn Array) -> anyhow::Result<Cells<'_>> {
+    let coded = array.as_dictionary::<K>();
+    let value = reader(&**coded.values())?;
+    Ok(Cells::Coded(Box::new(|row| coded.key(row)), coded.values().len(), value))
 }
 
 /// Gives the cell of a row.
@@ -113,17 +216,6 @@ fn reader(array: &dyn Array) -> anyhow::Result<CellReader<'_>> {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             number::<TimestampNanosecondType>(array, |n| Cell::Moment(n.div_euclid(1_000_000)))
         }
-        DataType::Dictionary(key, _) => match **key {
-            DataType::Int8 => dictionary::<Int8Type>(array)?,
-            DataType::Int16 => dictionary::<Int16Type>(array)?,
-            DataType::Int32 => dictionary::<Int32Type>(array)?,
-            DataType::Int64 => dictionary::<Int64Type>(array)?,
-            DataType::UInt8 => dictionary::<UInt8Type>(array)?,
-            DataType::UInt16 => dictionary::<UInt16Type>(array)?,
-            DataType::UInt32 => dictionary::<UInt32Type>(array)?,
-            DataType::UInt64 => dictionary::<UInt64Type>(array)?,
-            ref other => bail!("a dictionary with keys of type {other} cannot be read"),
-        },
         DataType::Null => Box::new(|_| Cell::Absent),
         other => bail!(
             "type {other} cannot become a property; leave the column out, or write it as text"
@@ -146,10 +238,4 @@ fn number<'a, T: ArrowPrimitiveType>(
 ) -> CellReader<'a> {
     let numbers: &PrimitiveArray<T> = array.as_primitive();
     present(array, move |row| cell(numbers.value(row)))
-}
-
-fn dictionary<K: ArrowDictionaryKeyType>(array: &dyn Array) -> anyhow::Result<CellReader<'_>> {
-    let coded = array.as_dictionary::<K>();
-    let value = reader(&**coded.values())?;
-    Ok(Box::new(move |row| coded.key(row).map_or(Cell::Absent, &value)))
 }

@@ -12,6 +12,7 @@ use tallymark_protocol::limits::RAW_ID_CHARS_MAX;
 use crate::ingest::identity::parse_hash;
 
 /// Hashes the ids of one project, and remembers them.
+#[derive(Clone)]
 pub struct People<'a> {
     salt: &'a str,
     hasher: &'a ServerHasher,

@@ -181,15 +181,20 @@ impl RestatedDay {
     /// The day that this row changes after figures of it were called complete: it arrived more than
     /// [`LATENESS_MS`] after the day's end.
     pub(crate) fn of(row: &Row) -> Option<Self> {
-        // Nearly always decided by this.
-        if row.received_ms.saturating_sub(row.ts_ms) <= LATENESS_MS {
-            return None;
-        }
-        let day = day_of(row.ts_ms);
-        let end_ms = (i64::from(day) + 1).saturating_mul(DAY_MS);
-        let is_late = row.received_ms.saturating_sub(end_ms) > LATENESS_MS;
-        is_late.then_some(Self { project: row.project, day })
+        let day = late_day(row.ts_ms, row.received_ms)?;
+        Some(Self { project: row.project, day })
     }
+}
+
+/// The day of an event that arrived after that day was closed.
+pub(crate) fn late_day(ts_ms: i64, received_ms: i64) -> Option<i32> {
+    // Nearly always decided by this.
+    if received_ms.saturating_sub(ts_ms) <= LATENESS_MS {
+        return None;
+    }
+    let day = day_of(ts_ms);
+    let end_ms = (i64::from(day) + 1).saturating_mul(DAY_MS);
+    (received_ms.saturating_sub(end_ms) > LATENESS_MS).then_some(day)
 }
 
 const DAY_MS: i64 = 86_400_000;

@@ -101,6 +101,17 @@ pub enum PeopleError {
     Store(#[from] AppendError),
 }
 
+impl AppendError {
+    /// As the error of a file.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Io(error) => io::Error::new(error.kind(), error),
+            Self::DiskFull => io::Error::new(io::ErrorKind::StorageFull, self),
+            other => io::Error::other(other),
+        }
+    }
+}
+
 /// Why a flush or a merge did not happen. No event is lost: the log still holds them.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FlushError {

@@ -2,7 +2,7 @@
 
 mod block;
 pub mod catalog;
-mod columns;
+pub mod columns;
 mod dedupe;
 mod disk;
 mod driver;
@@ -11,6 +11,7 @@ mod error;
 mod faults;
 mod files;
 mod keeper;
+mod load;
 mod memtable;
 mod names;
 mod open;
@@ -41,6 +42,7 @@ pub use catalog::{
 };
 pub use error::{AppendError, CatalogError, FlushError, OpenError, PeopleError, ScanError};
 pub use files::{HeldCatalog, StoreFile, StoreFiles};
+pub use load::{Chunk, Claim, Load, Loaded, OnProgress};
 pub use options::{Durability, NowMs, StoreOptions, Zones};
 pub use people::{
     Ends, Erasure, Link, LinkBy, MergeRefused, PeopleCommand, PeopleDelta, PeopleDone, PeopleState,

@@ -354,6 +354,12 @@ impl MemRun {
         self.ts.times().get(row)
     }
 
+    /// When the first event of a project was.
+    pub(crate) fn first_ms(&self, project: u32) -> Option<i64> {
+        let rows = (0..self.len()).filter(|&row| self.project[row] == project);
+        rows.map(|row| self.ts_ms(row)).min()
+    }
+
     /// A whole row.
     pub(crate) fn row(&self, row: usize) -> RowRef<'_> {
         let (seq, event_id) = self.order()[row];

@@ -126,6 +126,7 @@ pub(crate) fn open_on(
         ids_max: options.dedupe_ids,
         disk: Arc::clone(&folders.disk),
         tmp: folders.tmp.clone(),
+        shared: None,
     });
     let shared = Arc::new(Shared::new(options, catalog, cache, live));
     shared.counters.wal_cut_bytes.store(recovered.cut_bytes, Ordering::Relaxed);
@@ -144,7 +145,7 @@ impl Stopped {
     pub(crate) fn start(self) -> Result<Store, OpenError> {
         let Self { shared, writer, keeper, lock } = self;
         let folders = keeper.folders.clone();
-        let merger = keeper.clone();
+        let (merger, loader) = (keeper.clone(), keeper.clone());
         let sorted = Arc::clone(&shared);
         let ahead = writer.log.ahead();
         let threads = vec![
@@ -154,7 +155,8 @@ impl Stopped {
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
             spawn("store-merge", &folders, move || merger.run_merges())?,
         ];
-        Ok(Store { folders, shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
+        let (threads, lock) = (Mutex::new(threads), Mutex::new(Some(lock)));
+        Ok(Store { folders, shared, keeper: loader, threads, lock })
     }
 }
 

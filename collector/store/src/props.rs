@@ -73,7 +73,7 @@ pub(crate) fn number_of_text(text: &str) -> f64 {
 
 /// The text of a number: digits when it is whole and exact, else the shortest form that reads
 /// back as the same number.
-pub(crate) fn text_of_number(number: f64) -> String {
+pub fn text_of_number(number: f64) -> String {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     if number.fract() == 0.0 && number.abs() < EXACT {
         return (number as i64).to_string();

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use crate::columns::{Columns, PropertyColumn};
 use crate::names::Names;
 use crate::props::{self, ValueType};
 
@@ -138,6 +139,43 @@ struct EventCount {
     properties: BTreeMap<Box<str>, (TypeCounts, i64)>,
 }
 
+/// The count of an event name; `None` when there are too many names and this is a new one.
+fn event<'a>(
+    events: &'a mut BTreeMap<(u32, Box<str>), EventCount>,
+    names: &mut usize,
+    project: u32,
+    name: &str,
+) -> Option<&'a mut EventCount> {
+    match events.entry((project, name.into())) {
+        Entry::Occupied(event) => Some(event.into_mut()),
+        Entry::Vacant(slot) if *names < SchemaCounter::NAMES_MAX => {
+            *names += 1;
+            Some(slot.insert(EventCount::default()))
+        }
+        Entry::Vacant(_) => None,
+    }
+}
+
+impl EventCount {
+    fn add(&mut self, count: u64, last_ms: i64) {
+        self.count += count;
+        self.last_ms = self.last_ms.max(Some(last_ms));
+    }
+
+    fn add_property(&mut self, names: &mut usize, key: &str, types: &TypeCounts, last_ms: i64) {
+        if !self.properties.contains_key(key) {
+            if *names >= SchemaCounter::NAMES_MAX {
+                return;
+            }
+            *names += 1;
+            self.properties.insert(key.into(), (TypeCounts::default(), i64::MIN));
+        }
+        let Some((sum, last)) = self.properties.get_mut(key) else { return };
+        sum.add(types);
+        *last = last_ms.max(*last);
+    }
+}
+
 impl SchemaCounter {
     /// Names (of events, and of properties per event) in one counter.
     const NAMES_MAX: usize = 20_000;
@@ -149,19 +187,11 @@ impl SchemaCounter {
         name: &str,
         rows: impl Iterator<Item = (i64, &'a str)>,
     ) {
-        let event = match self.events.entry((project, name.into())) {
-            Entry::Occupied(event) => event.into_mut(),
-            Entry::Vacant(slot) if self.names < Self::NAMES_MAX => {
-                self.names += 1;
-                slot.insert(EventCount::default())
-            }
-            Entry::Vacant(_) => return,
-        };
+        let Some(event) = event(&mut self.events, &mut self.names, project, name) else { return };
         let mut keys = Names::new(Self::NAMES_MAX);
         let mut properties: Vec<(Box<str>, TypeCounts, i64)> = Vec::new();
         for (ts_ms, props) in rows {
-            event.count += 1;
-            event.last_ms = event.last_ms.max(Some(ts_ms));
+            event.add(1, ts_ms);
             for entry in props::entries(props).into_iter().flatten() {
                 let Some(key) = keys.number(entry.raw_key) else { continue };
                 if key == properties.len() {
@@ -173,15 +203,48 @@ impl SchemaCounter {
             }
         }
         for (key, types, last_ms) in properties {
-            if !event.properties.contains_key(&key) {
-                if self.names >= Self::NAMES_MAX {
-                    continue;
-                }
-                self.names += 1;
+            event.add_property(&mut self.names, &key, &types, last_ms);
+        }
+    }
+
+    /// Count rows of one project.
+    pub(crate) fn add_columns(&mut self, project: u32, columns: &Columns) {
+        let names = &columns.event.values;
+        let none = (TypeCounts::default(), i64::MIN);
+        let mut rows = vec![(0, i64::MIN); names.len() + 1];
+        for (row, ts_ms) in columns.ts.iter().enumerate() {
+            let of_event = &mut rows[columns.event.code(row) as usize];
+            *of_event = (of_event.0 + 1, of_event.1.max(*ts_ms));
+        }
+        for (name, (count, last_ms)) in names.iter().zip(&rows[1..]).filter(|(_, n)| n.0 > 0) {
+            if let Some(event) = event(&mut self.events, &mut self.names, project, name) {
+                event.add(*count, *last_ms);
             }
-            let sum = event.properties.entry(key).or_insert((TypeCounts::default(), i64::MIN));
-            sum.0.add(&types);
-            sum.1 = sum.1.max(last_ms);
+        }
+        for PropertyColumn { key, values } in &columns.properties {
+            let mut seen = vec![none; names.len() + 1];
+            for row in (0..columns.len()).filter(|&row| values.has(row)) {
+                let (types, last_ms) = &mut seen[columns.event.code(row) as usize];
+                types.add_one(values.value_type());
+                *last_ms = columns.ts[row].max(*last_ms);
+            }
+            for (name, (types, last_ms)) in names.iter().zip(&seen[1..]) {
+                if types.total() > 0
+                    && let Some(event) = event(&mut self.events, &mut self.names, project, name)
+                {
+                    event.add_property(&mut self.names, key, types, *last_ms);
+                }
+            }
+        }
+        let rest = (0..columns.len()).map(|row| (row, columns.rest.get(row)));
+        for (row, rest) in rest.filter(|(_, rest)| !rest.is_empty()) {
+            let name = columns.event.get(row).unwrap_or("");
+            let found = event(&mut self.events, &mut self.names, project, name);
+            let Some(event) = found else { continue };
+            for entry in props::entries(rest).into_iter().flatten() {
+                let types = TypeCounts::one(entry.value_type());
+                event.add_property(&mut self.names, &entry.key(), &types, columns.ts[row]);
+            }
         }
     }
 

@@ -3,12 +3,13 @@
 //! Invariant: a [`View`] is taken under one lock, so it holds exactly the frames up to one number:
 //! rows go from the memtable to `frozen` and from there to `segments` in single steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::catalog::{Catalog, RefusedRow, SegmentMeta};
+use crate::dedupe::Bucket;
 use crate::driver::Source;
 use crate::error::FlushError;
 use crate::memtable::{MemRun, MemView, Memtable};
@@ -29,6 +30,9 @@ pub(crate) struct Shared {
     pub rosters: Rosters,
     pub counters: Counters,
     live: Mutex<Live>,
+    /// Held while a group is written, and while an import becomes real: neither finds ids that the
+    /// other is about to store. In it: days whose ids the writer has to read again.
+    ids_gate: Mutex<BTreeSet<Bucket>>,
     /// Held while the catalog changes, and while a backup copies it.
     catalog_gate: Mutex<()>,
     /// Signalled when a flush is wanted, done or failed, and on closing.
@@ -80,6 +84,8 @@ pub(crate) struct Live {
     pub erase_now: bool,
     pub merge_finished: u64,
     pub merge_result: Option<FlushError>,
+    /// Frames at which the imports that are on their way began.
+    pub imports: Vec<u64>,
     pub closing: bool,
 }
 
@@ -105,7 +111,21 @@ impl Live {
         let segments = self.segments.iter().map(|segment| segment.link_epoch());
         let aside = self.aside.iter().map(|meta| meta.link_epoch);
         let in_memory = self.frozen.iter().map(|frozen| frozen.epoch).chain([self.active_epoch]);
-        segments.chain(aside).chain(in_memory).min().unwrap_or(0)
+        let imports = self.imports.iter().copied();
+        segments.chain(aside).chain(in_memory).chain(imports).min().unwrap_or(0)
+    }
+
+    /// An import begins: what is known about people now is what its rows will know.
+    pub(crate) fn begin_import(&mut self) -> u64 {
+        self.imports.push(self.applied_seq);
+        self.applied_seq
+    }
+
+    /// An import that began at this frame has ended; its segments, if any, are in the list.
+    pub(crate) fn end_import(&mut self, epoch: u64) {
+        if let Some(at) = self.imports.iter().position(|import| *import == epoch) {
+            self.imports.swap_remove(at);
+        }
     }
 
     /// No other file has anything that an erasure up to this frame took: no log file, and no segment
@@ -115,7 +135,8 @@ impl Live {
         let log = self.wal_files.iter().chain(&self.wal_open);
         let log = log.map(|file| file.first_seq.saturating_sub(1));
         let replaced = self.replaced.iter().filter_map(Weak::upgrade);
-        log.chain(replaced.map(|segment| segment.link_epoch())).min().unwrap_or(u64::MAX)
+        let replaced = replaced.map(|segment| segment.link_epoch());
+        log.chain(replaced).chain(self.imports.iter().copied()).min().unwrap_or(u64::MAX)
     }
 }
 
@@ -184,6 +205,7 @@ impl Shared {
             catalog,
             counters: Counters::default(),
             live: Mutex::new(live),
+            ids_gate: Mutex::default(),
             catalog_gate: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -191,6 +213,10 @@ impl Shared {
 
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ids_gate(&self) -> MutexGuard<'_, BTreeSet<Bucket>> {
+        self.ids_gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// While this is held, the catalog and the list of segments stay as they are.

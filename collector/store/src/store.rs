@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, RefusedRow, day_of};
 use crate::disk::Lock;
 use crate::driver::{self, Limits};
 use crate::error::{AppendError, FlushError, OpenError, PeopleError, ScanError};
+use crate::keeper::Keeper;
 use crate::memtable::MemRun;
 use crate::open::{self, Folders};
 use crate::options::StoreOptions;
@@ -33,6 +34,7 @@ use crate::stats::StoreStats;
 pub struct Store {
     pub(crate) folders: Folders,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) keeper: Keeper,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) lock: Mutex<Option<Lock>>,
 }

@@ -11,11 +11,17 @@ pub(crate) fn name(ts_ms: i64) -> String {
 
 /// The month a week belongs to, that of its Thursday, as in `2026-11`. Weeks are never split.
 pub(crate) fn month(ts_ms: i64) -> String {
+    let month = month_number(ts_ms);
+    format!("{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1)
+}
+
+/// A number that orders months of weeks and is equal within one.
+pub(crate) fn month_number(ts_ms: i64) -> i64 {
     let thursday = number(ts_ms) * 7;
     let (year, day_of_year) = year_of(thursday);
     let start = |month: usize| DAYS_BEFORE[month] + i64::from(month > 1 && is_leap(year));
     let month = (0..12).rev().find(|&month| start(month) <= day_of_year).unwrap_or(0);
-    format!("{year:04}-{:02}", month + 1)
+    12 * year + month as i64
 }
 
 /// Days of a year before each month; one more from March on in a leap year.

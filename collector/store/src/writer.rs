@@ -69,7 +69,12 @@ impl Writer {
     pub(crate) fn take(&mut self, group: Vec<Waiting>) {
         match self.wait_for_room() {
             Ok(()) if group.is_empty() => {}
-            Ok(()) => self.write(group),
+            Ok(()) => {
+                let shared = Arc::clone(&self.shared);
+                let mut gate = shared.ids_gate();
+                self.dedupe.forget(&std::mem::take(&mut *gate));
+                self.write(group);
+            }
             Err(error) => answer_all(group, &error),
         }
     }

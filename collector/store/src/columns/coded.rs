@@ -5,13 +5,15 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 /// The distinct texts of a column; shared by batches of rows that have the same ones.
-pub(crate) type Dictionary = Arc<[Box<str>]>;
+pub type Dictionary = Arc<[Box<str>]>;
 
 /// A text column. Code 0 is absent, code `i` is `values[i - 1]`; no codes at all: every row is
 /// absent.
 #[derive(Debug, Clone)]
-pub(crate) struct Coded {
+pub struct Coded {
+    /// A code for each row, or nothing.
     pub codes: Vec<u32>,
+    /// What the codes mean.
     pub values: Dictionary,
 }
 

@@ -13,14 +13,21 @@
 
 mod coded;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::memtable::SortKey;
-use crate::props;
-use crate::row;
-pub(crate) use coded::{Coded, CodedBuilder, Dictionary};
+use crate::props::{self, ValueType};
+use crate::row::{self, Row};
+use crate::schema::TypeCounts;
+pub(crate) use coded::CodedBuilder;
+pub use coded::{Coded, Dictionary};
+pub use props::text_of_number;
 
 /// Some rows, in any order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Columns {
+#[expect(missing_docs, reason = "the fields of `Row`, which says what they mean")]
+pub struct Columns {
     pub project: Vec<u32>,
     pub person: Vec<u64>,
     pub actor: Vec<u64>,
@@ -46,14 +53,17 @@ pub(crate) struct Columns {
 
 /// One property of all rows.
 #[derive(Debug, Clone)]
-pub(crate) struct PropertyColumn {
+pub struct PropertyColumn {
+    /// Its name.
     pub key: Box<str>,
+    /// Its values.
     pub values: Values,
 }
 
 /// Values of one type.
 #[derive(Debug, Clone)]
-pub(crate) enum Values {
+pub enum Values {
+    /// Texts.
     Texts(Coded),
     /// `NaN` is absent.
     Numbers(Vec<f64>),
@@ -72,6 +82,28 @@ impl Columns {
         (self.project[row], self.person[row], self.ts[row], self.seq[row], self.event_id[row])
     }
 
+    /// A whole row, which was not given to another person.
+    pub(crate) fn row(&self, row: usize) -> Row {
+        let mut props = String::new();
+        self.push_props(row, &mut props);
+        let dim = |at: usize| self.dims.get(at)?.get(row).map(Into::into);
+        Row {
+            project: self.project[row],
+            person: self.person[row],
+            actor: self.actor[row],
+            ts_ms: self.ts[row],
+            seq: self.seq[row],
+            event_id: self.event_id[row],
+            received_ms: self.received[row],
+            claimed_ms: self.claimed[row],
+            flags: self.flags[row],
+            event: self.event.get(row).unwrap_or("").into(),
+            session: self.session[row],
+            dims: Arc::new(std::array::from_fn(dim)),
+            props: props.into(),
+        }
+    }
+
     /// The id that a row came with, before anybody was joined.
     pub(crate) fn base(&self, row: usize) -> u64 {
         let origin = self.origin.get(row).copied().unwrap_or(0);
@@ -82,6 +114,85 @@ impl Columns {
     pub(crate) fn property(&self, key: &str) -> Option<&Values> {
         let found = self.properties.iter().find(|property| *property.key == *key);
         found.map(|property| &property.values)
+    }
+
+    /// How large each row is as text: its event's name and its properties as JSON.
+    pub(crate) fn text_bytes(&self) -> Vec<u32> {
+        let of_text = |text: &str| {
+            let mut quoted = String::new();
+            props::quote(text, &mut quoted);
+            quoted.len() as u32
+        };
+        let names: Vec<u32> = self.event.values.iter().map(|name| name.len() as u32).collect();
+        let name = |row| (self.event.code(row) as usize).checked_sub(1).map_or(0, |at| names[at]);
+        let mut bytes: Vec<u32> = (0..self.len()).map(|row| 2 + name(row)).collect();
+        let mut entries = vec![0u32; self.len()];
+        for PropertyColumn { key, values } in &self.properties {
+            let key = of_text(key) + 1;
+            let mut add = |row: usize, value: u32| {
+                bytes[row] += key + value;
+                entries[row] += 1;
+            };
+            match values {
+                Values::Texts(coded) => {
+                    let texts: Vec<u32> = coded.values.iter().map(|text| of_text(text)).collect();
+                    let codes = coded.codes.iter().enumerate().filter(|(_, code)| **code != 0);
+                    codes.for_each(|(row, code)| add(row, texts[*code as usize - 1]));
+                }
+                Values::Numbers(numbers) => {
+                    let numbers = numbers.iter().enumerate().filter(|(_, n)| !n.is_nan());
+                    numbers.for_each(|(row, n)| add(row, props::text_of_number(*n).len() as u32));
+                }
+                Values::Bools(bools) => {
+                    let bools = bools.iter().enumerate().filter(|(_, bool)| **bool != 0);
+                    bools.for_each(|(row, bool)| add(row, 6 - u32::from(*bool)));
+                }
+            }
+        }
+        for (row, (bytes, entries)) in bytes.iter_mut().zip(entries).enumerate() {
+            let rest = (self.rest.get(row).len() as u32).saturating_sub(2);
+            *bytes += rest + entries.saturating_sub(u32::from(rest == 0));
+        }
+        bytes
+    }
+
+    /// Memory that the rows take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        /// Everything but texts and properties.
+        const FIXED: usize = 96;
+        let coded = |coded: &Coded| {
+            let values = coded.values.iter().map(|text| text.len() + 32).sum::<usize>();
+            coded.codes.len() * 4 + values
+        };
+        let properties = self.properties.iter().map(|property| match &property.values {
+            Values::Texts(texts) => coded(texts),
+            Values::Numbers(numbers) => numbers.len() * 8,
+            Values::Bools(bools) => bools.len(),
+        });
+        let rest = self.rest.text.len() + self.rest.ends.len() * 8;
+        let texts = coded(&self.event) + self.dims.iter().map(coded).sum::<usize>();
+        self.len() * FIXED + texts + rest + properties.sum::<usize>()
+    }
+
+    /// How often each property occurs, by type.
+    pub(crate) fn property_counts(&self, counts: &mut BTreeMap<Box<str>, TypeCounts>) {
+        let mut add = |key: &str, types: TypeCounts| match counts.get_mut(key) {
+            Some(sum) => sum.add(&types),
+            None => drop(counts.insert(key.into(), types)),
+        };
+        for PropertyColumn { key, values } in &self.properties {
+            let mut types = TypeCounts::default();
+            let rows = (0..self.len()).filter(|&row| values.has(row));
+            rows.for_each(|_| types.add_one(values.value_type()));
+            if types.total() > 0 {
+                add(key, types);
+            }
+        }
+        for row in 0..self.rest.ends.len() {
+            for entry in props::entries(self.rest.get(row)).into_iter().flatten() {
+                add(&entry.key(), TypeCounts::one(entry.value_type()));
+            }
+        }
     }
 
     /// Append the properties of a row as a JSON object: those with a column first, then the rest
@@ -113,11 +224,20 @@ impl Columns {
 }
 
 impl Values {
-    pub(crate) fn has(&self, row: usize) -> bool {
+    /// Whether a row has one.
+    pub fn has(&self, row: usize) -> bool {
         match self {
             Self::Texts(texts) => texts.code(row) != 0,
             Self::Numbers(numbers) => !numbers[row].is_nan(),
             Self::Bools(bools) => bools[row] != 0,
+        }
+    }
+
+    pub(crate) fn value_type(&self) -> ValueType {
+        match self {
+            Self::Texts(_) => ValueType::Text,
+            Self::Numbers(_) => ValueType::Number,
+            Self::Bools(_) => ValueType::Bool,
         }
     }
 
@@ -133,7 +253,7 @@ impl Values {
 
 /// A text per row, empty for most: one string and where each text ends.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rest {
+pub struct Rest {
     text: String,
     /// Shorter than the rows when the last ones have nothing.
     ends: Vec<usize>,
@@ -153,7 +273,7 @@ impl Rest {
     }
 
     /// Set the text of a row behind all rows that have one.
-    pub(crate) fn set(&mut self, row: usize, write: impl FnOnce(&mut String)) {
+    pub fn set(&mut self, row: usize, write: impl FnOnce(&mut String)) {
         debug_assert!(self.ends.len() <= row, "rows come in order");
         self.ends.resize(row, self.text.len());
         write(&mut self.text);

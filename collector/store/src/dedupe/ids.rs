@@ -18,7 +18,7 @@ const RUNS_MAX: usize = 8;
 
 /// A set of fingerprints.
 #[derive(Debug, Default)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     parts: Vec<Part>,
     spill: Option<Spill>,
     in_memory: usize,
@@ -36,18 +36,18 @@ struct Part {
 
 impl Ids {
     /// An empty set.
-    pub(super) fn new(used: u64) -> Self {
+    pub(crate) fn new(used: u64) -> Self {
         let parts = std::iter::repeat_with(Part::default).take(PARTS).collect();
         Self { parts, used, ..Self::default() }
     }
 
     /// Fingerprints in memory.
-    pub(super) fn in_memory(&self) -> usize {
+    pub(crate) fn in_memory(&self) -> usize {
         self.in_memory
     }
 
     /// Fingerprints on disk whose runs have a filter.
-    pub(super) fn filtered(&self) -> usize {
+    pub(crate) fn filtered(&self) -> usize {
         self.filtered
     }
 
@@ -55,7 +55,7 @@ impl Ids {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(super) fn contains(&self, print: u64) -> io::Result<bool> {
+    pub(crate) fn contains(&self, print: u64) -> io::Result<bool> {
         let part = &self.parts[part_of(print)];
         if part.hot.find(hash(print), |&other| other == print).is_some() {
             return Ok(true);
@@ -70,7 +70,7 @@ impl Ids {
     }
 
     /// Add one that is not known.
-    pub(super) fn insert(&mut self, print: u64) {
+    pub(crate) fn insert(&mut self, print: u64) {
         let hot = &mut self.parts[part_of(print)].hot;
         if let Entry::Vacant(slot) =
             hot.entry(hash(print), |&other| other == print, |&other| hash(other))
@@ -84,7 +84,7 @@ impl Ids {
     ///
     /// # Errors
     /// Those of the disk; every fingerprint is still found.
-    pub(super) fn spill_fullest(&mut self, room: &Room) -> io::Result<()> {
+    pub(crate) fn spill_fullest(&mut self, room: &Room) -> io::Result<()> {
         let Some(part) = self.parts.iter_mut().max_by_key(|part| part.hot.len()) else {
             return Ok(());
         };
@@ -95,7 +95,8 @@ impl Ids {
         let run = spill.append(part.hot.iter().copied().collect())?;
         self.in_memory -= run.len();
         self.filtered += run.len();
-        part.hot.clear();
+        // With its memory: a part of a day that is over does not fill again.
+        part.hot = HashTable::new();
         part.runs.push(run);
         if part.runs.len() < RUNS_MAX {
             return Ok(());
@@ -116,7 +117,7 @@ impl Ids {
     }
 
     /// Give up the filter of the largest run that has one, in every part.
-    pub(super) fn drop_filters(&mut self) {
+    pub(crate) fn drop_filters(&mut self) {
         for part in &mut self.parts {
             let filtered = part.runs.iter_mut().filter(|run| run.has_filter());
             if let Some(run) = filtered.max_by_key(|run| run.len()) {

@@ -35,8 +35,8 @@ use tallymark_protocol::uuid7;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::Disk;
-use ids::Ids;
-use spill::Spill;
+pub(crate) use ids::Ids;
+pub(crate) use spill::Spill;
 
 /// A day since 1970-01-01, or the one bucket for everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,16 +75,21 @@ pub(crate) struct Room {
     pub disk: Arc<dyn Disk>,
     /// Its folder for files that nobody needs after a restart.
     pub tmp: PathBuf,
+    /// One file for all buckets, where none of them is given up; otherwise each gets its own.
+    pub shared: Option<Spill>,
 }
 
 impl Room {
-    fn spill(&self) -> io::Result<Spill> {
-        Spill::create(&*self.disk, &self.tmp, "dedupe")
+    pub(crate) fn spill(&self) -> io::Result<Spill> {
+        match &self.shared {
+            Some(spill) => Ok(spill.clone()),
+            None => Spill::create(&*self.disk, &self.tmp, "dedupe"),
+        }
     }
 }
 
 /// Ids on disk whose filter takes as much memory as one id in memory.
-const FILTERED_PER_ID: usize = 16;
+pub(crate) const FILTERED_PER_ID: usize = 16;
 
 /// Known ids, by bucket.
 #[derive(Debug)]
@@ -181,6 +186,11 @@ impl Dedupe {
         loaded
     }
 
+    /// Ids of these buckets were stored past us: they are loaded again when they are needed.
+    pub(crate) fn forget(&mut self, buckets: &BTreeSet<Bucket>) {
+        buckets.iter().for_each(|bucket| drop(self.buckets.remove(bucket)));
+    }
+
     /// Whether an id was stored before. Its bucket must be loaded.
     ///
     /// # Errors
@@ -255,7 +265,8 @@ mod tests {
     }
 
     fn dedupe(dir: &tempfile::TempDir, ids_max: usize) -> Dedupe {
-        Dedupe::new(Room { ids_max, disk: Arc::new(RealDisk), tmp: dir.path().to_owned() })
+        let (disk, tmp) = (Arc::new(RealDisk), dir.path().to_owned());
+        Dedupe::new(Room { ids_max, disk, tmp, shared: None })
     }
 
     /// What the writer does with a group; which ids were new.

@@ -14,6 +14,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::{Disk, DiskFile};
 
@@ -23,11 +24,11 @@ const PRINT_BYTES: usize = size_of::<u64>();
 /// Fingerprints per word of a filter: 8 bits for each, 3 of them set.
 const PER_WORD: usize = 8;
 
-/// The file of one bucket.
-#[derive(Debug)]
-pub(super) struct Spill {
+/// The file of one bucket, or of several.
+#[derive(Debug, Clone)]
+pub(crate) struct Spill {
     file: Arc<dyn DiskFile>,
-    end: u64,
+    end: Arc<AtomicU64>,
 }
 
 /// A part of the file: sorted, no fingerprint twice.
@@ -44,20 +45,19 @@ impl Spill {
         let path = tmp.join(name);
         let file = disk.create(&path)?;
         disk.remove(&path)?;
-        Ok(Self { file, end: 0 })
+        Ok(Self { file, end: Arc::default() })
     }
 
     /// Write a run.
     ///
     /// # Errors
-    /// Those of the disk; the file is as it was.
-    pub(super) fn append(&mut self, mut prints: Vec<u64>) -> io::Result<Run> {
+    /// Those of the disk; what was written before is as it was.
+    pub(super) fn append(&self, mut prints: Vec<u64>) -> io::Result<Run> {
         prints.sort_unstable();
         let bytes: Vec<u8> = prints.iter().flat_map(|print| print.to_le_bytes()).collect();
-        self.file.write_all_at(&bytes, self.end)?;
-        let run = Run { offset: self.end, len: prints.len(), filter: Some(Filter::new(&prints)) };
-        self.end += bytes.len() as u64;
-        Ok(run)
+        let offset = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.file.write_all_at(&bytes, offset)?;
+        Ok(Run { offset, len: prints.len(), filter: Some(Filter::new(&prints)) })
     }
 
     /// All fingerprints of a run.
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_run_holds_what_was_written_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let mut spill = spill(&dir);
+        let spill = spill(&dir);
         assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "the file has no name");
         let all = prints(20_000);
         let (first, rest) = all.split_at(1);
@@ -221,7 +221,7 @@ mod tests {
             others in prop::collection::vec(prop_oneof![0u64..3_000, any::<u64>()], 0..50),
         ) {
             let dir = tempfile::tempdir().unwrap();
-            let mut spill = spill(&dir);
+            let spill = spill(&dir);
             let mut run = spill.append(inside.iter().copied().collect()).unwrap();
             run.drop_filter();
             for print in inside.iter().chain(&others) {

@@ -167,6 +167,7 @@ impl World {
         let store = Store {
             folders: keeper.folders.clone(),
             shared,
+            keeper: keeper.clone(),
             threads: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         };

@@ -153,6 +153,7 @@ impl Keeper {
                 promoted: promoted.clone(),
                 has_ids: true,
                 link_epoch: frozen.seq,
+                watch: None,
             };
             let cursors = in_place.chain(aside).collect();
             add.extend(self.write_segment(output, cursors, rewrite, &|| Ok(()))?);

@@ -144,6 +144,7 @@ impl Keeper {
             promoted,
             has_ids: !inputs.iter().all(|input| self.sheds_ids(input, now_ms)),
             link_epoch,
+            watch: None,
         };
         let cursors = in_place.chain(aside).collect();
         let meta = self.write_segment(output, cursors, &rewrite, &|| self.give_way())?;

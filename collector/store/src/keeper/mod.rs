@@ -13,11 +13,11 @@
 mod expire;
 mod flush;
 mod merge;
-mod ordered;
+pub(crate) mod ordered;
 mod people;
-mod rewrite;
+pub(crate) mod rewrite;
 mod settling;
-mod write;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,7 +164,7 @@ impl Keeper {
 
     /// One catalog transaction, then show the new list of segments. `also` changes the live state
     /// in the same step that readers see.
-    fn commit(
+    pub(crate) fn commit(
         &self,
         change: CatalogChange,
         also: impl FnOnce(&mut crate::shared::Live),
@@ -220,7 +220,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>, FlushError> {
+    pub(crate) fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>, FlushError> {
         let segment = Segment::open(&self.folders, meta.clone(), &self.shared.cache);
         segment.map(Arc::new).map_err(|error: OpenError| FlushError::Segment {
             file: self.folders.data.join(meta.path()),

@@ -35,7 +35,12 @@ enum Feed {
     Nothing,
     Segment(SegmentBatches),
     Run { run: Arc<MemRun>, rows: std::vec::IntoIter<u32>, dictionaries: Vec<Dictionary> },
+    Batches(Batches),
 }
+
+/// Gives batch after batch of sorted rows, and which of them count; `None`: all of them.
+pub(crate) type Batches =
+    Box<dyn FnMut() -> Result<Option<(Columns, Option<Vec<u32>>)>, FlushError>>;
 
 impl Cursor {
     /// Some rows of columns, in this order.
@@ -57,6 +62,11 @@ impl Cursor {
     #[cfg(test)]
     pub(crate) fn into_columns(self) -> (Arc<Columns>, Vec<u32>) {
         (self.columns, self.rows.unwrap_or_default())
+    }
+
+    /// Rows from elsewhere, that no rule concerns.
+    pub(crate) fn of_batches(batches: Batches) -> Self {
+        Self::fed(Feed::Batches(batches))
     }
 
     fn fed(feed: Feed) -> Self {
@@ -81,6 +91,11 @@ impl Cursor {
                 return Ok(Some(key));
             }
             let next = match &mut self.feed {
+                Feed::Batches(next) => {
+                    let Some((columns, rows)) = next()? else { return Ok(None) };
+                    (self.columns, self.rows, self.at) = (Arc::new(columns), rows, 0);
+                    continue;
+                }
                 Feed::Nothing => None,
                 Feed::Segment(batches) => batches.next_batch().map_err(damaged)?,
                 Feed::Run { run, rows, dictionaries } => {
@@ -153,7 +168,7 @@ fn give(order: &mut Vec<(u32, u32)>, cursors: &[Cursor], emit: Emit<'_>) -> Resu
     Ok(())
 }
 
-pub(super) fn damaged(error: ScanError) -> FlushError {
+pub(crate) fn damaged(error: ScanError) -> FlushError {
     let what = error.to_string();
     match error {
         ScanError::Segment { file, what } => FlushError::Segment { file, what },

@@ -8,16 +8,18 @@ use super::rewrite::Rewrite;
 use crate::catalog::SegmentMeta;
 use crate::error::FlushError;
 use crate::segment::SegmentWriter;
-use crate::segment::{NewSegment, PromotedKind};
+use crate::segment::{NewSegment, PromotedKind, Watch};
 
 /// A segment to be.
-pub(super) struct Output<'a> {
+pub(crate) struct Output<'a> {
     pub week: &'a str,
     pub level: u8,
     pub promoted: Vec<(String, PromotedKind)>,
     pub has_ids: bool,
     /// What is known about people up to this frame is written down in it.
     pub link_epoch: u64,
+    /// See [`NewSegment::watch`].
+    pub watch: Option<Watch>,
 }
 
 /// Longest wait of a merge for ingest, for each batch of rows: a merge gets slow, and never stops,
@@ -27,14 +29,14 @@ const GIVE_WAY: Duration = Duration::from_millis(50);
 impl Keeper {
     /// Write the rows of all cursors. `each` is called now and then. `None` when the rules leave
     /// no row.
-    pub(super) fn write_segment(
+    pub(crate) fn write_segment(
         &self,
         output: Output<'_>,
         cursors: Vec<Cursor>,
         rewrite: &Rewrite,
         each: &dyn Fn() -> Result<(), FlushError>,
     ) -> Result<Option<SegmentMeta>, FlushError> {
-        let Output { week, level, promoted, has_ids, link_epoch } = output;
+        let Output { week, level, promoted, has_ids, link_epoch, watch } = output;
         let new = NewSegment {
             id: self.new_segment_id(),
             week,
@@ -42,6 +44,7 @@ impl Keeper {
             promoted,
             group_rows: self.shared.options.group_rows,
             has_ids,
+            watch,
         };
         let mut writer = None;
         let mut new = Some(new);
@@ -63,7 +66,7 @@ impl Keeper {
     }
 
     /// Let ingest go first when it lags, and stop when the store closes.
-    pub(super) fn give_way(&self) -> Result<(), FlushError> {
+    pub(crate) fn give_way(&self) -> Result<(), FlushError> {
         let options = &self.shared.options;
         let live = self.shared.live();
         let is_flush_waiting =

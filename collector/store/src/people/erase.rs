@@ -43,7 +43,7 @@ impl People {
         !self.tombstones.is_empty()
     }
 
-    pub(super) fn is_erased(&self, project: u32, id: u64) -> bool {
+    pub(crate) fn is_erased(&self, project: u32, id: u64) -> bool {
         !self.tombstones.is_empty()
             && self.tombstones.contains(&(project, fingerprint(project, id)))
     }

@@ -187,16 +187,27 @@ impl People {
 
     /// An event names a device and a user: if it is the first of this device, they are one person.
     fn observe_link(&mut self, epoch: u64, row: &Row) {
-        if row.flags & (flags::STATED | flags::IDENTIFIED) == flags::STATED | flags::IDENTIFIED {
-            // Exports are not in the order in which people signed in.
-            return;
-        }
         let Row { project, actor: source, person: target, .. } = *row;
-        let is_known = self.above.get(&project).is_some_and(|above| above.contains_key(&source));
-        if !is_known && !self.is_erased(project, source) && !self.is_erased(project, target) {
+        if self.links(project, target, source, row.flags) {
             let ends = Ends { source, target };
             self.push(epoch, project, LinkBy::Identify, ends, row.received_ms);
         }
+    }
+
+    /// Whether an event of this person and device joins the device to the person.
+    pub(crate) fn links(&self, project: u32, person: u64, device: u64, flags: u8) -> bool {
+        const STATED_USER: u8 = flags::STATED | flags::IDENTIFIED;
+        // Exports are not in the order in which people signed in.
+        device != person
+            && flags & STATED_USER != STATED_USER
+            && !self.knows(project, device)
+            && !self.is_erased(project, device)
+            && !self.is_erased(project, person)
+    }
+
+    /// Whether an id was ever joined to another.
+    pub(crate) fn knows(&self, project: u32, id: u64) -> bool {
+        self.above.get(&project).is_some_and(|above| above.contains_key(&id))
     }
 
     fn push(&mut self, epoch: u64, project: u32, by: LinkBy, ends: Ends, at_ms: i64) -> u64 {

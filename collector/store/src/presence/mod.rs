@@ -24,6 +24,6 @@ mod stored;
 
 pub(crate) use ask::ask;
 pub(crate) use file::Origin;
-pub(crate) use rollup::{Builder, DayList, Rows};
+pub(crate) use rollup::{Builder, DayList, Rollup, Rows};
 pub(crate) use roster::Rosters;
 pub(crate) use stored::Stored;

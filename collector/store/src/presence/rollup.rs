@@ -132,18 +132,18 @@ pub(crate) struct BuiltPart {
 }
 
 /// Makes a [`Rollup`] from rows in order.
-pub(crate) struct Builder<'a> {
-    zones: &'a Zones,
+pub(crate) struct Builder {
+    zones: Zones,
     /// First and last time of all rows to come.
     ts_ms: (i64, i64),
     parts: Vec<BuiltPart>,
     open: Option<PartBuilder>,
 }
 
-impl<'a> Builder<'a> {
+impl Builder {
     /// For rows whose times lie within `ts_ms`, both ends included.
-    pub(crate) fn new(ts_ms: (i64, i64), zones: &'a Zones) -> Self {
-        Self { zones, ts_ms, parts: Vec::new(), open: None }
+    pub(crate) fn new(ts_ms: (i64, i64), zones: &Zones) -> Self {
+        Self { zones: zones.clone(), ts_ms, parts: Vec::new(), open: None }
     }
 
     /// Add rows that come after those added before.

@@ -11,6 +11,7 @@
 mod batches;
 mod cache;
 mod check;
+mod encode;
 mod file;
 mod group;
 mod info;
@@ -34,6 +35,7 @@ use parquet::file::statistics::Statistics;
 pub(crate) use batches::SegmentBatches;
 pub(crate) use cache::ColumnCache;
 pub(crate) use check::Checked;
+pub(crate) use encode::Watch;
 use file::SharedFile;
 pub(crate) use group::GroupBuilder;
 use info::{INFO_KEY, SEGMENT_VERSION};
@@ -190,6 +192,13 @@ impl Segment {
         let holding =
             groups.filter(|(_, group)| group.bounds().may_hold(project, persons.clone(), times));
         holding.map(|(at, _)| at).collect()
+    }
+
+    /// A time not after the first event of a project, if it may have one.
+    pub(crate) fn first_ms(&self, project: u32) -> Option<i64> {
+        let groups = self.info.groups.iter();
+        let holding = groups.filter(|group| (group.first.0..=group.last.0).contains(&project));
+        holding.map(|group| group.ts_min_ms).min()
     }
 
     pub(crate) fn cache(&self) -> &ColumnCache {

@@ -11,7 +11,7 @@ use arrow_array::types::{Int32Type, TimestampMillisecondType, UInt8Type, UInt32T
 use super::Segment;
 use crate::error::ScanError;
 use crate::options::Zones;
-use crate::presence::{Builder, Origin, Rows, Stored};
+use crate::presence::{Builder, Origin, Rollup, Rows, Stored};
 
 /// What a segment knows of its presence.
 #[derive(Debug, Default)]
@@ -53,6 +53,15 @@ impl Segment {
         let stored = Arc::new(stored);
         *slot = Some(Arc::clone(&stored));
         Ok(Some(stored))
+    }
+
+    /// Keep what was made of its rows while they were written.
+    pub(crate) fn keep_presence(&self, made: Rollup, zones: &Zones) {
+        let path = self.path.with_extension("presence");
+        let (disk, unfinished) = (&*self.disk, &self.unfinished_presence);
+        let stored = Stored::keep(disk, made, &self.origin(), unfinished, &path, zones);
+        let mut slot = self.presence.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Arc::new(stored));
     }
 
     /// Whether it is there without work.

@@ -6,15 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_schema::Schema;
-use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
-use super::file::Summing;
+use super::encode::{Encoding, Watch};
 use super::group::GroupBuilder;
 use super::info::{INFO_KEY, Info, PromotedKind};
-use super::layout;
 use crate::catalog::{SegmentId, SegmentMeta};
 use crate::columns::Columns;
 use crate::dedupe::Bucket;
@@ -23,8 +20,7 @@ use crate::open::Folders;
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
-    writer: ArrowWriter<Summing>,
-    schema: Arc<Schema>,
+    encoding: Encoding,
     unfinished: PathBuf,
     info: Info,
     meta: SegmentMeta,
@@ -44,19 +40,19 @@ pub(crate) struct NewSegment<'a> {
     pub group_rows: usize,
     /// Whether event ids are written.
     pub has_ids: bool,
+    /// Sees every row group, and has the file encoded beside the thread that brings the rows: for
+    /// imports, which nobody who waits for an answer stands behind.
+    pub watch: Option<Watch>,
 }
 
 impl SegmentWriter {
     /// Begin a file in `tmp/`.
     pub(crate) fn create(folders: &Folders, new: NewSegment<'_>) -> Result<Self, FlushError> {
-        let NewSegment { id, week, level, promoted, group_rows, has_ids } = new;
+        let NewSegment { id, week, level, promoted, group_rows, has_ids, watch } = new;
         let unfinished = folders.tmp.join(format!("{}.parquet", id.0));
         let file = folders.disk.create(&unfinished).map_err(io_error(&unfinished))?;
         let info = Info::new(promoted);
-        let schema = Arc::new(layout::schema(&info, has_ids));
-        let properties = Some(layout::properties(has_ids));
-        let writer = ArrowWriter::try_new(Summing::new(file), Arc::clone(&schema), properties)
-            .map_err(|error| parquet_error(&unfinished, &error))?;
+        let encoding = Encoding::start(&unfinished, file, &info, has_ids, watch)?;
         let group = GroupBuilder::new(&info);
         let meta = SegmentMeta {
             id,
@@ -77,7 +73,7 @@ impl SegmentWriter {
             link_epoch: 0,
             sums: Arc::default(),
         };
-        Ok(Self { writer, schema, unfinished, info, meta, group, group_rows, last: None })
+        Ok(Self { encoding, unfinished, info, meta, group, group_rows, last: None })
     }
 
     /// Add rows, each by its source and its row there, in order of [`Columns::sort_key`].
@@ -150,9 +146,7 @@ impl SegmentWriter {
         let path = &self.unfinished;
         let info = serde_json::to_string(&self.info)
             .map_err(|error| FlushError::Segment { file: path.clone(), what: error.to_string() })?;
-        self.writer.append_key_value_metadata(KeyValue::new(INFO_KEY.to_owned(), info));
-        let file = self.writer.into_inner().map_err(|error| parquet_error(path, &error))?;
-        let (file, bytes, sums) = file.finish();
+        let (file, bytes, sums) = self.encoding.finish(KeyValue::new(INFO_KEY.to_owned(), info))?;
         file.sync_all().map_err(io_error(path))?;
         (self.meta.bytes, self.meta.sums) = (bytes, sums);
         let disk = &folders.disk;
@@ -174,13 +168,7 @@ impl SegmentWriter {
         }
         let group = std::mem::replace(&mut self.group, GroupBuilder::new(&self.info));
         self.info.groups.push(group.describe());
-        let path = &self.unfinished;
-        let batch = layout::batch(group.finish(&self.info), &self.schema, self.meta.has_ids)
-            .map_err(|error| FlushError::Segment { file: path.clone(), what: error.to_string() })?;
-        self.writer
-            .write(&batch)
-            .and_then(|()| self.writer.flush())
-            .map_err(|error| parquet_error(path, &error))
+        self.encoding.push(group.finish(&self.info))
     }
 }
 
@@ -189,6 +177,6 @@ pub(crate) fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> FlushError
     |source| FlushError::Io { path: path.to_owned(), source: Arc::new(source) }
 }
 
-fn parquet_error(path: &Path, error: &ParquetError) -> FlushError {
+pub(super) fn parquet_error(path: &Path, error: &ParquetError) -> FlushError {
     FlushError::Segment { file: path.to_owned(), what: error.to_string() }
 }

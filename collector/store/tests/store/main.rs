@@ -5,6 +5,7 @@ mod durability;
 mod flush;
 mod golden;
 mod identity;
+mod load;
 mod model;
 mod presence;
 mod questions;

@@ -7,6 +7,7 @@ use proptest::test_runner::Config;
 use tallymark_analysis::events::EventSet;
 use tallymark_store::{MemoryCatalog, Row};
 
+use crate::load::import;
 use crate::support::{ShowAll, all_rows, any_row, append_rows, open, sorted, temp_dir};
 
 /// One thing that can happen to a store.
@@ -15,6 +16,8 @@ enum Step {
     Append(Vec<Row>),
     /// Send rows again that were sent before, starting at a place in the history.
     Resend(prop::sample::Index, usize),
+    /// Import rows of one project, some at a time.
+    Import(Vec<Row>, u32, usize),
     Flush,
     Merge,
     Reopen,
@@ -24,6 +27,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => prop::collection::vec(any_row(), 1..12).prop_map(Step::Append),
         2 => (any::<prop::sample::Index>(), 1usize..8).prop_map(|(at, n)| Step::Resend(at, n)),
+        2 => (prop::collection::vec(any_row(), 1..12), 1u32..3, 1usize..6)
+            .prop_map(|(rows, project, batch)| Step::Import(rows, project, batch)),
         3 => Just(Step::Flush),
         1 => Just(Step::Merge),
         1 => Just(Step::Reopen),
@@ -88,6 +93,14 @@ proptest! {
                     prop_assert_eq!(append_rows(&store, rows), want);
                 }
                 Step::Resend(..) => {}
+                Step::Import(rows, project, batch) => {
+                    let rows: Vec<Row> =
+                        rows.into_iter().filter(|row| row.project == project).collect();
+                    let loaded = import(&store, project, &rows, batch, &mut || ());
+                    let duplicates = model.append(&rows).into_iter().filter(|dup| *dup).count();
+                    prop_assert_eq!(loaded.duplicate, duplicates as u64);
+                    prop_assert_eq!(loaded.stored, (rows.len() - duplicates) as u64);
+                }
                 Step::Flush => store.flush().unwrap(),
                 Step::Merge => store.merge().unwrap(),
                 Step::Reopen => {
