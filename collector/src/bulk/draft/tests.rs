@@ -165,7 +165,7 @@ fn pseudonyms_stay_here_and_are_new_elsewhere_but_keep_persons_apart_and_togethe
         (row.person, row.actor, row.flags)
     };
     let (ann, bob) = ("00000000000000aa", "00000000000000bb");
-    assert_eq!(people(&home, ann), (0xaa, 0xaa, flags::IDENTIFIED));
+    assert_eq!(people(&home, ann), (0xaa, 0xaa, flags::IDENTIFIED | flags::STATED));
     let moved = people(&away, ann);
     assert_ne!(moved.0, 0xaa);
     assert_eq!(moved.0, moved.1);
