@@ -92,6 +92,8 @@ pub struct Stored {
 const RUNNING: u8 = 0;
 const PAUSED: u8 = 1;
 const ENDING: u8 = 2;
+/// The test has failed: nobody waits for a receipt.
+const FAILED: u8 = 3;
 
 impl Load {
     /// A load for this project.
@@ -261,10 +263,11 @@ impl Load {
                 }
                 Err(_) => drop(self.unanswered.fetch_add(1, Ordering::Relaxed)),
             }
-            if end == End::Leave && self.phase.load(Ordering::Relaxed) == ENDING {
-                return;
+            match self.phase.load(Ordering::Relaxed) {
+                FAILED => return,
+                ENDING if end == End::Leave => return,
+                _ => thread::sleep(Duration::from_millis(10)),
             }
-            thread::sleep(Duration::from_millis(10));
         }
     }
 }
@@ -314,6 +317,7 @@ struct EndOnDrop<'a>(&'a AtomicU8);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.store(ENDING, Ordering::Relaxed);
+        let phase = if thread::panicking() { FAILED } else { ENDING };
+        self.0.store(phase, Ordering::Relaxed);
     }
 }

@@ -42,6 +42,10 @@ const PARTS: &[Part] = &[
     Part { name: "layers", shows: "dependencies point one way", run: e2e },
     Part { name: "delivery", shows: "what a batch becomes", run: e2e },
     Part { name: "identity", shows: "no raw id anywhere", run: e2e },
+    Part { name: "people", shows: "one person across the login, aliases, undo", run: e2e },
+    Part { name: "erase", shows: "an erased person is in no answer and no file", run: e2e },
+    Part { name: "retention", shows: "events go when their time is over", run: e2e },
+    Part { name: "client_clocks", shows: "events whose clocks are wrong", run: e2e },
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },
@@ -256,6 +260,16 @@ fn add(counts: &mut Counts, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_module_of_the_end_to_end_tests_is_a_part() {
+        let modules = std::fs::read_to_string(root().join("tests/tests/e2e/main.rs")).unwrap();
+        let modules =
+            modules.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+        let left_out: Vec<_> =
+            modules.filter(|module| PARTS.iter().all(|part| part.name != *module)).collect();
+        assert_eq!(left_out, [""; 0]);
+    }
 
     #[test]
     fn reports_of_cargo_and_node_are_added_up() {

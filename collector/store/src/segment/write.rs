@@ -140,8 +140,14 @@ impl SegmentWriter {
         let _ = folders.disk.remove(&self.unfinished);
     }
 
-    /// Finish the file, sync it and give it its name below `seg/`.
-    pub(crate) fn finish(mut self, folders: &Folders) -> Result<SegmentMeta, FlushError> {
+    /// Finish the file, sync it and give it its name below `seg/`. If that fails the file goes: on a full
+    /// disk it would take the room that the next attempt needs.
+    pub(crate) fn finish(self, folders: &Folders) -> Result<SegmentMeta, FlushError> {
+        let unfinished = self.unfinished.clone();
+        self.name(folders).inspect_err(|_| drop(folders.disk.remove(&unfinished)))
+    }
+
+    fn name(mut self, folders: &Folders) -> Result<SegmentMeta, FlushError> {
         self.end_group()?;
         let path = &self.unfinished;
         let info = serde_json::to_string(&self.info)
