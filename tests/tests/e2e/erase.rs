@@ -1,6 +1,7 @@
 //! A person is erased: out of answers at once, out of every file on demand. Reliability test 59.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,15 +64,26 @@ impl Canary {
             needles.push(("the pseudonym", number.to_le_bytes().to_vec()));
             needles.push(("the pseudonym in a database", number.to_be_bytes().to_vec()));
         }
-        let mut found = Vec::new();
-        for file in files(data) {
-            let bytes = std::fs::read(&file).expect("a data file is readable");
-            let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-            let needle = needles.iter().find(|(_, needle)| holds(needle));
-            found.extend(needle.map(|(what, _)| format!("{what} in {}", file.display())));
+        // Files come and go while the collector works: one that is gone may be there under another name.
+        loop {
+            let read = |file: PathBuf| std::fs::read(&file).map(|bytes| (file, bytes));
+            match files(data).into_iter().map(read).collect::<Result<Vec<_>, _>>() {
+                Ok(all) => break found_in(&all, &needles),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+            }
         }
-        found
     }
+}
+
+/// The files in which something is, each with the first of it.
+fn found_in(files: &[(PathBuf, Vec<u8>)], needles: &[(&str, Vec<u8>)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (file, bytes) in files {
+        let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+        let needle = needles.iter().find(|(_, needle)| holds(needle));
+        found.extend(needle.map(|(what, _)| format!("{what} in {}", file.display())));
+    }
+    found
 }
 
 #[test]
