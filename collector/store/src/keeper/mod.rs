@@ -38,6 +38,20 @@ const LOOK_FOR_OLD_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the age of the memtable is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How much the thread that merges lets others go first, from 0 to 19: at 10 it gets a tenth of a
+/// processor that somebody else wants.
+const MERGE_NICE: i32 = 10;
+
+/// Let every other thread go first: a merge takes a processor for minutes, and nobody waits for it.
+fn go_last() {
+    // Only on Linux this is the priority of a thread; elsewhere the whole process would go last.
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::setpriority_process(None, MERGE_NICE)
+    {
+        tracing::warn!(%error, "merges cannot be made to give way; answers may take longer");
+    }
+}
+
 /// What both threads need.
 #[derive(Clone)]
 pub(crate) struct Keeper {
@@ -66,6 +80,7 @@ impl Keeper {
 
     /// Merge after each flush, and where a week has settled, until the store closes.
     pub(crate) fn run_merges(self) {
+        go_last();
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
         let mut settling = Settling::default();
         self.prepare_presence();
