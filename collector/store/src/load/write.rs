@@ -69,7 +69,7 @@ impl Load<'_> {
         self.search(&mut search, &self.store.shared.view())?;
         loop {
             let without = Arc::clone(&search.found);
-            let duplicate = without.len();
+            let known = without.len();
             let written = self.write(&runs, without, progress)?;
             // Most of what came meanwhile is looked at while the writer goes on.
             let flushed = self.store.flush();
@@ -80,8 +80,10 @@ impl Load<'_> {
                 Ok(gate)
             });
             match last {
-                Ok(mut gate) if search.found.len() == duplicate => {
+                Ok(mut gate) if search.found.len() == known => {
                     let stored = written.add.iter().map(|meta| meta.rows).sum();
+                    // Not all that is known was to be written: rows that join a device come later.
+                    let duplicate = self.sorted().rows - stored;
                     self.commit(written)?;
                     gate.extend(&search.days);
                     drop(gate);

@@ -303,3 +303,15 @@ fn an_import_joins_devices_to_persons_as_live_events_do() {
     imported.settle().unwrap();
     assert_eq!(persons(&imported), persons(&live), "written down in files");
 }
+
+#[test]
+fn a_row_that_joins_a_device_and_is_stored_already_is_one_duplicate() {
+    let dir = temp_dir();
+    let store = open(dir.path(), &Arc::new(MemoryCatalog::new()));
+    let first = row(1, 7, 1_700_000_000_000, 1);
+    assert_eq!(import(&store, 1, std::slice::from_ref(&first), 1, &mut || ()).stored, 1);
+    let joins = Row { actor: 70, flags: first.flags | flags::IDENTIFIED, ..first };
+    let other = row(1, 8, 1_700_000_000_000, 2);
+    let loaded = import(&store, 1, &[joins, other], 1, &mut || ());
+    assert_eq!((loaded.stored, loaded.duplicate), (1, 1));
+}
