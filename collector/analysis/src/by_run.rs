@@ -11,6 +11,53 @@ use crate::events::{Actors, Dictionaries, Run, ScanPlan};
 use crate::filter::{Columns, Condition, Mask as _, Masks, Matcher};
 use crate::kernel::{Kernel, Partial, RunKernel};
 
+/// The wanted rows of a block, in order.
+#[derive(Default)]
+struct Wanted {
+    rows: Vec<u32>,
+    /// Those before this one belong to persons that were seen.
+    next: usize,
+}
+
+impl Wanted {
+    /// The rows whose mask is not zero.
+    fn fill(&mut self, masks: &[u8], rows: Range<usize>) {
+        // Every place is written, and only those of wanted rows are kept.
+        self.rows.resize(rows.len() + 8, 0);
+        let mut count = 0;
+        let (words, rest) = masks[rows.clone()].as_chunks::<8>();
+        let mut add = |masks: &[u8], first: usize| {
+            for (row, mask) in (first as u32..).zip(masks) {
+                self.rows[count] = row;
+                count += usize::from(*mask != 0);
+            }
+        };
+        for (at, word) in words.iter().enumerate() {
+            if u64::from_ne_bytes(*word) != 0 {
+                add(word, rows.start + at * 8);
+            }
+        }
+        add(rest, rows.start + words.len() * 8);
+        self.rows.truncate(count);
+        self.next = 0;
+    }
+
+    /// Those of a span. Spans of a block mostly come in order.
+    fn within(&mut self, span: &Range<usize>) -> &[u32] {
+        let (first, end) = (span.start as u32, span.end as u32);
+        let has_gone_back = self.next > 0 && self.rows[self.next - 1] >= first;
+        if has_gone_back {
+            self.next = self.rows.partition_point(|row| *row < first);
+        }
+        let rest = &self.rows[self.next..];
+        let skipped = rest.iter().take_while(|row| **row < first).count();
+        let count = rest[skipped..].iter().take_while(|row| **row < end).count();
+        let from = self.next + skipped;
+        self.next = from + count;
+        &self.rows[from..self.next]
+    }
+}
+
 /// The kernel, and the memory for one person's rows.
 pub struct ByRun<K> {
     kernel: K,
@@ -18,10 +65,9 @@ pub struct ByRun<K> {
     actors: Actors,
     /// Any event that the plan wants.
     wanted: Matcher,
-    /// By slot: which rows of the block are wanted.
-    masks: Vec<Masks>,
-    /// The wanted rows of a span.
-    rows: Vec<u32>,
+    masks: Masks,
+    /// By slot: the wanted rows of the block.
+    wanted_rows: Vec<Wanted>,
     ts: Vec<i64>,
     actor: Vec<u64>,
     event: Vec<u32>,
@@ -38,8 +84,8 @@ impl<K: RunKernel> ByRun<K> {
             times: plan.from_ms..plan.to_ms,
             actors: plan.actors,
             wanted: Matcher::new(vec![(None, Condition::always().bind(&mut Columns::default()))]),
-            masks: Vec::new(),
-            rows: Vec::new(),
+            masks: Masks::default(),
+            wanted_rows: Vec::new(),
             ts: Vec::new(),
             actor: Vec::new(),
             event: Vec::new(),
@@ -52,15 +98,10 @@ impl<K: RunKernel> ByRun<K> {
     /// Copy the wanted rows of a span, column by column.
     fn gather(&mut self, person: u64, span: &Span<'_>) {
         let Span { slot, block, rows } = span;
-        let masks = &u8::all(&self.masks[*slot])[rows.clone()];
-        // Every place is written, and only those of wanted rows are kept.
-        self.rows.resize(masks.len(), 0);
-        let mut wanted = 0;
-        for (row, mask) in rows.clone().zip(masks) {
-            self.rows[wanted] = row as u32;
-            wanted += usize::from(*mask);
+        let rows = self.wanted_rows[*slot].within(rows);
+        if rows.is_empty() {
+            return;
         }
-        let rows = &self.rows[..wanted];
         let each = || rows.iter().map(|row| *row as usize);
         match &*block.ts {
             Times::Narrow { base_ms, offsets } => {
@@ -98,10 +139,11 @@ const INLINE: usize = 12;
 
 impl<K: RunKernel> Kernel for ByRun<K> {
     fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
-        if self.masks.len() <= slot {
-            self.masks.resize_with(slot + 1, Masks::default);
+        if self.wanted_rows.len() <= slot {
+            self.wanted_rows.resize_with(slot + 1, Wanted::default);
         }
-        self.wanted.look(block, dictionaries, &self.times, &mut self.masks[slot]);
+        self.wanted.look(block, dictionaries, &self.times, &mut self.masks);
+        self.wanted_rows[slot].fill(u8::all(&self.masks), block.rows.clone());
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {

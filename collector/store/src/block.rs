@@ -212,6 +212,15 @@ impl Values {
         }
     }
 
+    /// Bytes held, about, that no other block shares.
+    pub(crate) fn own_bytes(&self) -> usize {
+        match self {
+            Self::Own(values) => values.iter().map(|value| value.len() + 16).sum(),
+            // At most [`SHARED_MAX`] for a column of a whole segment.
+            Self::Shared(_) => 0,
+        }
+    }
+
     /// The values from a place on, in order.
     pub(crate) fn each(&self, from: usize, mut each: impl FnMut(&str)) {
         match self {
@@ -402,14 +411,7 @@ impl Column {
         match self {
             Self::Runs(runs) => runs.persons.len() * 12 + 64,
             Self::Times(times) => times.bytes(),
-            Self::Texts(texts) => {
-                let own = match &*texts.values {
-                    Values::Own(values) => values.iter().map(|value| value.len() + 16).sum(),
-                    // At most [`SHARED_MAX`] for a column of a whole segment.
-                    Values::Shared(_) => 0,
-                };
-                texts.codes.bytes() + own
-            }
+            Self::Texts(texts) => texts.codes.bytes() + texts.values.own_bytes(),
             Self::Numbers(numbers) => numbers.bytes(),
             Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),

@@ -268,7 +268,8 @@ impl Shared {
     /// A view's parts as the driver reads them.
     pub(crate) fn sources(&self, view: &View, runs: &[Arc<MemRun>]) -> Vec<Source> {
         let in_memory = runs.iter().map(|run| Source { blocks: vec![Arc::clone(run) as _] });
-        let in_segments = view.segments.iter().map(|segment| segment.source());
+        let reading = self.cache.reading();
+        let in_segments = view.segments.iter().map(|segment| segment.source(reading));
         in_segments.chain(in_memory).collect()
     }
 }

@@ -15,6 +15,9 @@ use crate::kernel::{Key, Partial, RunKernel};
 pub(super) struct Counter {
     shape: Arc<Shape>,
     matcher: Matcher,
+    /// The codes of the experiment and of "false", once they were seen.
+    experiment: Option<u32>,
+    not_converted: Option<u32>,
     /// By code of the variant: whether the question knows it.
     known: Vec<bool>,
     /// By code of the variant.
@@ -56,8 +59,6 @@ struct Exposure {
     experiment: u32,
     variant: u32,
     row: usize,
-    /// The code of "false", if it was ever seen.
-    not_converted: Option<u32>,
 }
 
 impl Counter {
@@ -66,6 +67,8 @@ impl Counter {
             figures: vec![(0, 0.0); shape.metrics.len()],
             shape,
             matcher,
+            experiment: None,
+            not_converted: None,
             known: Vec::new(),
             arms: Vec::new(),
             multi_variant: 0,
@@ -76,6 +79,13 @@ impl Counter {
 
     fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
+        let shape = &*self.shape;
+        if self.experiment.is_none() {
+            self.experiment = shape.experiment_column.dictionary(dictionaries).find(&shape.experiment);
+        }
+        if self.not_converted.is_none() {
+            self.not_converted = shape.converted_column.dictionary(dictionaries).find("false");
+        }
         let variants = self.shape.variant_column.dictionary(dictionaries);
         for code in self.known.len()..variants.len() {
             let known = variants.text(code as u32).is_some_and(|text| {
@@ -118,7 +128,7 @@ impl Counter {
 
     /// Add up the metric events after the exposure.
     fn measure(&mut self, run: &Run<'_>, exposure: Exposure) {
-        let Exposure { experiment, variant, row, not_converted } = exposure;
+        let Exposure { experiment, variant, row } = exposure;
         self.figures.fill((0, 0.0));
         let last_ms = match self.shape.window_ms {
             Some(window_ms) => run.ts[row].saturating_add(window_ms),
@@ -138,7 +148,7 @@ impl Counter {
             }
             if mask & bits::CONVERSION != 0 {
                 let other = experiments[row] != ABSENT && experiments[row] != experiment;
-                if other || Some(converted[row]) == not_converted {
+                if other || Some(converted[row]) == self.not_converted {
                     continue;
                 }
                 let named = variants[row];
@@ -159,20 +169,14 @@ impl Counter {
 impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.learn(dictionaries);
-        let find = |column: crate::filter::TextColumn, text: &str| {
-            column.dictionary(dictionaries).find(text)
-        };
         // Nobody was exposed to an experiment whose key was never seen.
-        let Some(experiment) = find(self.shape.experiment_column, &self.shape.experiment) else {
-            return;
-        };
+        let Some(experiment) = self.experiment else { return };
         match self.exposed(run, experiment) {
             Exposed::Never => {}
             Exposed::Unknown => self.unknown_variant += 1,
             Exposed::Several => self.multi_variant += 1,
             Exposed::To { variant, row } => {
-                let not_converted = find(self.shape.converted_column, "false");
-                self.measure(run, Exposure { experiment, variant, row, not_converted });
+                self.measure(run, Exposure { experiment, variant, row });
                 let code = variant as usize;
                 if self.arms.len() <= code {
                     self.arms.resize(code + 1, None);

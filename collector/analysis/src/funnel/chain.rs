@@ -67,6 +67,23 @@ impl Chains {
         self.best != NOTHING && self.best_step + 1 == self.steps
     }
 
+    /// The steps that an event could bring a chain to: where one is kept for the step before that
+    /// started later than the one kept for the step.
+    #[inline]
+    pub(super) fn open(&self) -> u64 {
+        let start = |step: usize| {
+            self.links.get(self.at_step[step] as usize).map_or(-1, |link| i64::from(link.start_row))
+        };
+        let mut open = 0;
+        let mut before = start(0);
+        for step in 1..self.steps {
+            let here = start(step);
+            open |= u64::from(before > here) << step;
+            before = here;
+        }
+        open
+    }
+
     /// The chain that got furthest, from its last event to its first, and how many steps it has.
     pub fn best(&self) -> Option<(usize, impl Iterator<Item = Link> + '_)> {
         let mut next = self.best;

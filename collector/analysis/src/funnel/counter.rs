@@ -5,9 +5,10 @@
 //! is the breakdown value of the chain's first event. A person has one chain, so every figure adds
 //! up over values: `other` is exact.
 //!
-//! Most events of a funnel are starts, and of those only the last one before a later step matters.
-//! So a person's rows are searched for events that are more than a start, eight rows at a time, and
-//! for each one found the start before it is looked up.
+//! Most events of a funnel change nothing: of starts only the last one before a second step matters,
+//! and an event of a later step only where a chain waits for it. So a person's rows are searched, eight
+//! at a time, for what could change something now; the start before a second step is looked up when that
+//! step is found.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::kernel::{Kernel, Key, Partial};
 
 /// The bit of the first step.
 const START: u64 = 1;
+/// That of the second.
+const SECOND: u64 = 2;
 
 /// The kernel.
 pub(super) struct Counter {
@@ -158,7 +161,7 @@ impl Counter {
             let part = rows.part::<M>(at);
             let masks = &part.masks[..part.span.rows.end];
             let mut next = part.span.rows.start;
-            while let Some(row) = M::find(masks, next, !START) {
+            while let Some(row) = M::find(masks, next, self.awaited()) {
                 let instant = part.instant(row);
                 if let Some((place, at_ms)) = rows.last_start::<M>(at, instant.start, seen) {
                     self.chains.start(at_ms, place);
@@ -171,6 +174,15 @@ impl Counter {
                 }
             }
         }
+    }
+
+    /// The bits of events that can change something now. While the second step waits for its event,
+    /// starts can be looked up later.
+    #[inline]
+    fn awaited(&self) -> u64 {
+        let open = self.chains.open();
+        let start = if open & SECOND == 0 && self.shape.steps > 1 { START } else { 0 };
+        !self.step_bits | open | start
     }
 
     /// Take the rows of one millisecond; the start before them is taken.

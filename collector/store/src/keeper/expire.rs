@@ -56,7 +56,7 @@ impl Keeper {
 
     fn old(&self, segment: &Arc<Segment>, now_ms: i64) -> Result<Old, ScanError> {
         let mut old = Old::default();
-        for block in segment.source().blocks {
+        for block in segment.source(segment.cache().reading()).blocks {
             let bounds = block.bounds();
             if bounds.first.0 == bounds.last.0 {
                 let rows = 0..bounds.rows as usize;

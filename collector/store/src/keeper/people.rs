@@ -127,7 +127,7 @@ fn stale(segment: &Arc<Segment>, apart: &Apart) -> Result<Stale, ScanError> {
         .projects()
         .filter(|(project, _)| (meta.project_min..=meta.project_max).contains(project));
     for (project, apart) in projects {
-        for block in segment.source().blocks {
+        for block in segment.source(segment.cache().reading()).blocks {
             let bounds = block.bounds();
             let may_hold =
                 |person: &u64| bounds.may_hold(project, *person..=*person, &(i64::MIN..i64::MAX));

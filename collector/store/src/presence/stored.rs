@@ -80,7 +80,8 @@ impl Stored {
             (Self::File(file), Some(segment)) => {
                 let key = ColumnKey::Presence(list as u32);
                 let decode = || Ok(Column::Days(Arc::new(file.list(part, list)?)));
-                let column = segment.cache().get(segment.meta().id, part as u32, &key, decode)?;
+                let (cache, id) = (segment.cache(), segment.meta().id);
+                let column = cache.get(cache.reading(), id, part as u32, &key, decode)?;
                 Ok(Arc::clone(column.days()))
             }
         }

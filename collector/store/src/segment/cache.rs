@@ -1,7 +1,12 @@
 //! Decoded columns, kept between questions.
 //!
-//! In: which column of which row group, and how to decode it. Out: the column. Two threads that
-//! want the same one at the same time decode it once.
+//! In: which column of which row group, for which reading, and how to decode it. Out: the column. Two
+//! threads that want the same one at the same time decode it once.
+//!
+//! A *reading* is one question's walk over the store. Columns that were last wanted by the oldest
+//! reading go first, and a reading never pushes out what it wants itself: a question that
+//! wants more than there is room for finds most of it the next time, where a plain "least recently
+//! used" would throw out each column just before it is wanted again.
 //!
 //! Invariant: what is kept is at most the bound, apart from what questions hold at that moment.
 
@@ -10,26 +15,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
+use super::packed::Packed;
 use crate::block::{Column, ColumnKey};
 use crate::catalog::SegmentId;
 
 /// A column of a row group of a segment.
 type Key = (SegmentId, u32, ColumnKey);
 
-/// Least recently used columns go first.
+/// The columns, packed.
 #[derive(Debug)]
 pub(crate) struct ColumnCache {
     slots: Mutex<HashMap<Key, Slot>>,
     bytes: AtomicU64,
     bytes_max: u64,
-    turn: AtomicU64,
+    readings: AtomicU64,
+    /// Nothing that was wanted before this reading is left to push out.
+    full_for: AtomicU64,
 }
+
+/// One walk over the store: later ones have larger numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Reading(u64);
 
 #[derive(Debug, Default)]
 struct Slot {
-    column: Arc<Mutex<Option<Arc<Column>>>>,
+    column: Arc<Mutex<Option<Packed>>>,
     bytes: u64,
-    used: u64,
+    wanted: Reading,
 }
 
 impl ColumnCache {
@@ -38,7 +50,8 @@ impl ColumnCache {
             slots: Mutex::default(),
             bytes: AtomicU64::new(0),
             bytes_max: bytes_max as u64,
-            turn: AtomicU64::new(0),
+            readings: AtomicU64::new(0),
+            full_for: AtomicU64::new(0),
         }
     }
 
@@ -47,12 +60,18 @@ impl ColumnCache {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// A reading begins.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading(self.readings.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// The column, decoded if it is not here.
     ///
     /// # Errors
     /// Those of `decode`; then nothing is kept.
     pub(crate) fn get<E>(
         &self,
+        reading: Reading,
         segment: SegmentId,
         group: u32,
         key: &ColumnKey,
@@ -62,21 +81,22 @@ impl ColumnCache {
             return decode().map(Arc::new);
         }
         let key = (segment, group, key.clone());
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let column = {
             let mut slots = self.lock();
             let slot = slots.entry(key.clone()).or_default();
-            slot.used = turn;
+            slot.wanted = slot.wanted.max(reading);
             Arc::clone(&slot.column)
         };
         let mut column = column.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(column) = &*column {
-            return Ok(Arc::clone(column));
+        if let Some(packed) = &*column {
+            return Ok(packed.unpack());
         }
         let decoded = Arc::new(decode()?);
-        *column = Some(Arc::clone(&decoded));
+        let packed = Packed::new(&decoded);
+        let bytes = packed.bytes() as u64;
+        *column = Some(packed);
         drop(column);
-        self.count(&key, decoded.bytes() as u64);
+        self.count(&key, bytes, reading);
         Ok(decoded)
     }
 
@@ -85,9 +105,11 @@ impl ColumnCache {
         let gone =
             self.lock().extract_if(|key, _| key.0 == segment).map(|(_, slot)| slot.bytes).sum();
         self.bytes.fetch_sub(gone, Ordering::Relaxed);
+        self.full_for.store(0, Ordering::Relaxed);
     }
 
-    fn count(&self, key: &Key, bytes: u64) {
+    /// Count a column that came, and make room for it, or let it go again.
+    fn count(&self, key: &Key, bytes: u64, reading: Reading) {
         let mut slots = self.lock();
         let Some(slot) = slots.get_mut(key) else { return };
         slot.bytes = bytes;
@@ -95,21 +117,88 @@ impl ColumnCache {
         if held <= self.bytes_max {
             return;
         }
-        // Make room for a while, so that this walk over all slots is rare.
-        let mut by_use: Vec<(u64, Key)> =
-            slots.iter().map(|(key, slot)| (slot.used, key.clone())).collect();
-        by_use.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in by_use {
-            if held <= self.bytes_max / 8 * 7 {
-                break;
-            }
-            let gone = slots.remove(&key).map_or(0, |slot| slot.bytes);
+        let mut let_go = |slots: &mut HashMap<Key, Slot>, key: &Key| {
+            let gone = slots.remove(key).map_or(0, |slot| slot.bytes);
             self.bytes.fetch_sub(gone, Ordering::Relaxed);
             held -= gone;
+            held
+        };
+        if self.full_for.load(Ordering::Relaxed) < reading.0 {
+            // Make room for a while, so that this walk over all slots is rare.
+            let mut older: Vec<(Reading, Key)> = slots
+                .iter()
+                .filter(|(_, slot)| slot.wanted < reading)
+                .map(|(key, slot)| (slot.wanted, key.clone()))
+                .collect();
+            older.sort_unstable_by_key(|(wanted, _)| *wanted);
+            for (_, key) in older {
+                if let_go(&mut slots, &key) <= self.bytes_max / 8 * 7 {
+                    return;
+                }
+            }
+            self.full_for.store(reading.0, Ordering::Relaxed);
+        }
+        if self.bytes() > self.bytes_max {
+            let_go(&mut slots, key);
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    const COLUMN: usize = 800;
+
+    /// Read these columns of a hundred numbers; how many had to be decoded.
+    fn read(cache: &ColumnCache, columns: std::ops::Range<u32>) -> usize {
+        let reading = cache.reading();
+        let mut decoded = 0;
+        for group in columns {
+            let decode = || {
+                decoded += 1;
+                Ok::<_, Infallible>(Column::of_numbers(vec![f64::from(group); COLUMN / 8]))
+            };
+            let column = cache.get(reading, SegmentId(1), group, &ColumnKey::Ts, decode).unwrap();
+            assert_eq!(column.numbers().get(0), f64::from(group));
+        }
+        assert!(cache.bytes() <= cache.bytes_max);
+        decoded
+    }
+
+    #[test]
+    fn a_question_that_wants_more_than_there_is_room_for_finds_what_fits() {
+        let cache = ColumnCache::new(8 * COLUMN);
+        assert_eq!(read(&cache, 0..10), 10);
+        assert_eq!((read(&cache, 0..10), read(&cache, 0..10)), (2, 2));
+        assert_eq!(cache.bytes(), 8 * COLUMN as u64);
+    }
+
+    #[test]
+    fn what_was_wanted_longest_ago_goes_first() {
+        let cache = ColumnCache::new(8 * COLUMN);
+        assert_eq!((read(&cache, 0..4), read(&cache, 4..8)), (4, 4));
+        assert_eq!((read(&cache, 0..2), read(&cache, 8..10)), (0, 2));
+        // Of 2 and 3 both are gone, and room was made for a while.
+        assert_eq!((read(&cache, 0..2), read(&cache, 4..10), read(&cache, 2..4)), (0, 0, 2));
+    }
+
+    #[test]
+    fn a_full_cache_has_room_again_when_a_segment_goes() {
+        let cache = ColumnCache::new(2 * COLUMN);
+        assert_eq!((read(&cache, 0..3), read(&cache, 0..3)), (3, 1));
+        cache.forget(SegmentId(1));
+        assert_eq!((cache.bytes(), read(&cache, 1..3), read(&cache, 1..3)), (0, 2, 0));
+    }
+
+    #[test]
+    fn without_room_nothing_is_kept() {
+        let cache = ColumnCache::new(0);
+        assert_eq!((read(&cache, 0..3), read(&cache, 0..3), cache.bytes()), (3, 3, 0));
     }
 }

@@ -16,6 +16,7 @@ mod file;
 mod group;
 mod info;
 mod layout;
+mod packed;
 mod presence;
 mod read;
 mod rows;
@@ -33,7 +34,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 pub(crate) use batches::SegmentBatches;
-pub(crate) use cache::ColumnCache;
+pub(crate) use cache::{ColumnCache, Reading};
 pub(crate) use check::Checked;
 pub(crate) use encode::Watch;
 use file::SharedFile;
@@ -172,11 +173,11 @@ impl Segment {
         newest.max().unwrap_or(i64::MAX)
     }
 
-    /// Its row groups, for the driver.
-    pub(crate) fn source(self: &Arc<Self>) -> Source {
+    /// Its row groups, for one reading.
+    pub(crate) fn source(self: &Arc<Self>, reading: Reading) -> Source {
         let block = |(group, described): (u32, &info::Group)| {
-            let bounds = described.bounds();
-            Arc::new(SegmentBlock { segment: Arc::clone(self), group, bounds }) as Arc<dyn Block>
+            let (segment, bounds) = (Arc::clone(self), described.bounds());
+            Arc::new(SegmentBlock { segment, group, bounds, reading }) as Arc<dyn Block>
         };
         Source { blocks: (0..).zip(&self.info.groups).map(block).collect() }
     }
@@ -214,7 +215,7 @@ impl Segment {
         let (Some(first), Some(last)) = (persons.first(), persons.last()) else {
             return Ok(Vec::new());
         };
-        let blocks = self.source().blocks;
+        let blocks = self.source(self.cache.reading()).blocks;
         let mut with = Vec::new();
         for group in self.groups_holding(project, &(*first..=*last), &(i64::MIN..i64::MAX)) {
             let column = blocks[group].column(&ColumnKey::Runs)?;
@@ -266,6 +267,7 @@ struct SegmentBlock {
     segment: Arc<Segment>,
     group: u32,
     bounds: Bounds,
+    reading: Reading,
 }
 
 impl Block for SegmentBlock {
@@ -283,10 +285,6 @@ impl Block for SegmentBlock {
             ColumnKey::Ties => Some((self.column(&ColumnKey::Runs)?, self.column(&ColumnKey::Ts)?)),
             _ => None,
         };
-        // Eight bytes a row that few questions want would push out what all of them want.
-        if *key == ColumnKey::Session {
-            return self.segment.decode(self.group, key).map(Arc::new);
-        }
         let decode = || {
             let column = self.segment.decode(self.group, key)?;
             Ok(match &ties {
@@ -296,6 +294,7 @@ impl Block for SegmentBlock {
                 None => column,
             })
         };
-        self.segment.cache.get(self.segment.meta.id, self.group, key, decode)
+        let Self { segment, group, reading, .. } = self;
+        segment.cache.get(*reading, segment.meta.id, *group, key, decode)
     }
 }

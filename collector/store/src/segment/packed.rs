@@ -1,0 +1,178 @@
+//! Columns as the cache keeps them: smaller, where that is cheap to undo.
+//!
+//! In: a decoded column. Out: the same column, made again for a question.
+//!
+//! Columns with few values or mostly absent ones, and the session of every row, are what questions
+//! want beside time; packed, they leave room for four times as many. Unpacking writes a
+//! block from front to back, which costs less than a look at its rows.
+
+use std::sync::Arc;
+
+use tallymark_analysis::columns::Codes;
+
+use crate::block::{Column, TextColumn, Values};
+
+/// A column.
+#[derive(Debug)]
+pub(super) enum Packed {
+    /// As it is.
+    Plain(Arc<Column>),
+    /// Codes below 16, two in a byte, the first in the lower half.
+    Halves { halves: Vec<u8>, rows: usize, values: Arc<Values> },
+    /// The rows that have a value, their codes, and how many rows there are.
+    Sparse { present: Vec<u32>, codes: Codes, rows: usize, values: Arc<Values> },
+    /// Where the value differs from the row before, and the values.
+    Steps { starts: Vec<u32>, values: Vec<u64>, rows: usize },
+}
+
+impl Packed {
+    /// The smallest form of a column.
+    pub(super) fn new(column: &Arc<Column>) -> Self {
+        let packed = match &**column {
+            Column::Texts(TextColumn { codes, values }) => {
+                Self::sparse(codes, values).or_else(|| Self::halves(codes, values))
+            }
+            Column::Sessions(sessions) => Self::steps(sessions),
+            _ => None,
+        };
+        packed.unwrap_or_else(|| Self::Plain(Arc::clone(column)))
+    }
+
+    fn sparse(codes: &Codes, values: &Arc<Values>) -> Option<Self> {
+        let rows = codes.len();
+        let count = (0..rows).filter(|row| codes.get(*row) != 0).count();
+        // Four bytes for a row and at most as many for its code, against at least half a one for each.
+        if count * 16 >= rows {
+            return None;
+        }
+        let present: Vec<u32> =
+            (0..rows as u32).filter(|row| codes.get(*row as usize) != 0).collect();
+        let of_present = || present.iter().map(|row| codes.get(*row as usize));
+        let codes = Codes::new(of_present(), of_present().max().map_or(1, |max| max as usize + 1));
+        Some(Self::Sparse { present, codes, rows, values: Arc::clone(values) })
+    }
+
+    fn halves(codes: &Codes, values: &Arc<Values>) -> Option<Self> {
+        let Codes::U8(codes) = codes else { return None };
+        if codes.iter().any(|code| *code > 0xf) {
+            return None;
+        }
+        let halves = codes.chunks(2).map(|pair| pair[0] | pair.get(1).map_or(0, |code| code << 4));
+        let (halves, rows, values) = (halves.collect(), codes.len(), Arc::clone(values));
+        Some(Self::Halves { halves, rows, values })
+    }
+
+    fn steps(column: &[u64]) -> Option<Self> {
+        let starts: Vec<u32> = (0..column.len() as u32)
+            .filter(|&row| row == 0 || column[row as usize] != column[row as usize - 1])
+            .collect();
+        let values: Vec<u64> = starts.iter().map(|row| column[*row as usize]).collect();
+        let is_smaller = size_of_val(&starts[..]) + size_of_val(&values[..]) < size_of_val(column);
+        is_smaller.then_some(Self::Steps { starts, values, rows: column.len() })
+    }
+
+    /// The column as questions read it.
+    pub(super) fn unpack(&self) -> Arc<Column> {
+        let texts = |codes: Codes, values: &Arc<Values>| {
+            Column::Texts(TextColumn { codes: Arc::new(codes), values: Arc::clone(values) })
+        };
+        Arc::new(match self {
+            Self::Plain(column) => return Arc::clone(column),
+            Self::Halves { halves, rows, values } => {
+                let mut codes = vec![0; halves.len() * 2];
+                let (pairs, _) = codes.as_chunks_mut::<2>();
+                for (pair, both) in pairs.iter_mut().zip(halves) {
+                    *pair = [both & 0xf, both >> 4];
+                }
+                codes.truncate(*rows);
+                texts(Codes::U8(codes), values)
+            }
+            Self::Sparse { present, codes, rows, values } => {
+                let codes = match codes {
+                    Codes::U8(codes) => Codes::U8(scatter(present, codes, *rows)),
+                    Codes::U16(codes) => Codes::U16(scatter(present, codes, *rows)),
+                    Codes::U32(codes) => Codes::U32(scatter(present, codes, *rows)),
+                };
+                texts(codes, values)
+            }
+            Self::Steps { starts, values, rows } => {
+                let mut column = Vec::with_capacity(*rows);
+                let ends = starts[1..].iter().map(|start| *start as usize).chain([*rows]);
+                for (value, end) in values.iter().zip(ends) {
+                    column.resize(end, *value);
+                }
+                Column::Sessions(Arc::new(column))
+            }
+        })
+    }
+
+    /// Bytes held, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(column) => column.bytes(),
+            Self::Halves { halves, values, .. } => halves.len() + values.own_bytes(),
+            Self::Sparse { present, codes, values, .. } => {
+                size_of_val(&present[..]) + codes.bytes() + values.own_bytes()
+            }
+            Self::Steps { starts, values, .. } => {
+                size_of_val(&starts[..]) + size_of_val(&values[..])
+            }
+        }
+    }
+}
+
+fn scatter<T: Copy + Default>(present: &[u32], codes: &[T], rows: usize) -> Vec<T> {
+    let mut all = vec![T::default(); rows];
+    present.iter().zip(codes).for_each(|(row, code)| all[*row as usize] = *code);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn texts(codes: Vec<u32>) -> Arc<Column> {
+        let count = codes.iter().max().map_or(1, |max| *max as usize + 1);
+        let values = (1..count).map(|code| code.to_string().into()).collect();
+        let codes = Arc::new(Codes::new(codes.into_iter(), count));
+        Arc::new(Column::Texts(TextColumn { codes, values: Arc::new(Values::Own(values)) }))
+    }
+
+    proptest! {
+        #[test]
+        fn a_column_comes_back_as_it_was(
+            max in prop::sample::select(vec![1u32, 15, 16, 255, 256, 70_000]),
+            present in prop::sample::select(vec![0.0, 0.05, 1.0]),
+            draws in prop::collection::vec((any::<u32>(), 0.0..1.0), 0..300),
+            sessions in prop::collection::vec((any::<u64>(), 1usize..20), 0..40),
+        ) {
+            let code = |&(code, chance): &(u32, f64)| if chance < present { code % (max + 1) } else { 0 };
+            let column = texts(draws.iter().map(code).collect());
+            let packed = Packed::new(&column);
+            prop_assert!(packed.bytes() <= column.bytes());
+            // Widths may differ, codes may not.
+            let (was, is) = (&column.texts().codes, packed.unpack());
+            prop_assert_eq!(was.len(), is.texts().codes.len());
+            prop_assert!((0..was.len()).all(|row| was.get(row) == is.texts().codes.get(row)));
+            prop_assert!(Arc::ptr_eq(&column.texts().values, &is.texts().values));
+
+            let sessions: Vec<u64> =
+                sessions.into_iter().flat_map(|(id, rows)| vec![id; rows]).collect();
+            let column = Arc::new(Column::Sessions(Arc::new(sessions)));
+            let packed = Packed::new(&column);
+            prop_assert!(packed.bytes() <= column.bytes());
+            prop_assert_eq!(packed.unpack().sessions(), column.sessions());
+        }
+    }
+
+    #[test]
+    fn few_values_and_mostly_absent_ones_take_half_a_byte_or_less() {
+        let few = texts((0..1000).map(|row| row % 15).collect());
+        assert!(matches!(Packed::new(&few), Packed::Halves { ref halves, .. } if halves.len() == 500));
+        let rare = texts((0..1000).map(|row| u32::from(row % 50 == 7) * 200).collect());
+        assert!(matches!(Packed::new(&rare), Packed::Sparse { ref present, .. } if present.len() == 20));
+        let absent = texts(vec![0; 1000]);
+        assert_eq!(Packed::new(&absent).bytes(), 0);
+    }
+}
