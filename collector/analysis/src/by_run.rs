@@ -8,55 +8,9 @@ use std::ops::Range;
 use crate::columns::{Block, Coded, Span, Times};
 use crate::each_width;
 use crate::events::{Actors, Dictionaries, Run, ScanPlan};
-use crate::filter::{Columns, Condition, Mask as _, Masks, Matcher};
+use crate::filter::{Columns, Condition, Masks, Matcher};
 use crate::kernel::{Kernel, Partial, RunKernel};
-
-/// The wanted rows of a block, in order.
-#[derive(Default)]
-struct Wanted {
-    rows: Vec<u32>,
-    /// Those before this one belong to persons that were seen.
-    next: usize,
-}
-
-impl Wanted {
-    /// The rows whose mask is not zero.
-    fn fill(&mut self, masks: &[u8], rows: Range<usize>) {
-        // Every place is written, and only those of wanted rows are kept.
-        self.rows.resize(rows.len() + 8, 0);
-        let mut count = 0;
-        let (words, rest) = masks[rows.clone()].as_chunks::<8>();
-        let mut add = |masks: &[u8], first: usize| {
-            for (row, mask) in (first as u32..).zip(masks) {
-                self.rows[count] = row;
-                count += usize::from(*mask != 0);
-            }
-        };
-        for (at, word) in words.iter().enumerate() {
-            if u64::from_ne_bytes(*word) != 0 {
-                add(word, rows.start + at * 8);
-            }
-        }
-        add(rest, rows.start + words.len() * 8);
-        self.rows.truncate(count);
-        self.next = 0;
-    }
-
-    /// Those of a span. Spans of a block mostly come in order.
-    fn within(&mut self, span: &Range<usize>) -> &[u32] {
-        let (first, end) = (span.start as u32, span.end as u32);
-        let has_gone_back = self.next > 0 && self.rows[self.next - 1] >= first;
-        if has_gone_back {
-            self.next = self.rows.partition_point(|row| *row < first);
-        }
-        let rest = &self.rows[self.next..];
-        let skipped = rest.iter().take_while(|row| **row < first).count();
-        let count = rest[skipped..].iter().take_while(|row| **row < end).count();
-        let from = self.next + skipped;
-        self.next = from + count;
-        &self.rows[from..self.next]
-    }
-}
+use crate::wanted::Wanted;
 
 /// The kernel, and the memory for one person's rows.
 pub struct ByRun<K> {
@@ -143,7 +97,7 @@ impl<K: RunKernel> Kernel for ByRun<K> {
             self.wanted_rows.resize_with(slot + 1, Wanted::default);
         }
         self.wanted.look(block, dictionaries, &self.times, &mut self.masks);
-        self.wanted_rows[slot].fill(u8::all(&self.masks), block.rows.clone());
+        self.wanted_rows[slot].fill(&self.masks, block.rows.clone());
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {

@@ -212,7 +212,9 @@ pub struct Block {
     pub ts: Arc<Times>,
     /// Whether every row lies in the time of the plan.
     pub all_in_time: bool,
-    /// No row is later, Unix milliseconds.
+    /// No row is earlier, Unix milliseconds.
+    pub first_ms: i64,
+    /// No row is later.
     pub last_ms: i64,
     /// Which device. `None` when it cannot matter: the plan does not ask, or no two events of a
     /// person in one millisecond are of different devices.

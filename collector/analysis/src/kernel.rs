@@ -50,6 +50,11 @@ pub trait Analysis: Send + Sync {
 pub trait Kernel: Send {
     /// A block takes the place of whatever was in this slot before. Slots are small numbers.
     fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries);
+    /// Count all rows of the block that was shown last, in this slot, whoever they belong to; then no
+    /// person of it is shown. `false` when the kernel has to meet the persons.
+    fn whole(&mut self, _slot: usize, _block: &Block) -> bool {
+        false
+    }
     /// Everything one person did, as spans in the order of time; two spans never share a
     /// millisecond. Called once per person. Rows that the plan does not want are among them:
     /// [`Matcher::look`](crate::filter::Matcher::look) tells them apart.

@@ -26,6 +26,7 @@ pub mod stickiness;
 pub mod testing;
 pub mod time_bucket;
 pub mod trend;
+mod wanted;
 
 pub use answer::{Answer, AnswerBody, Facts};
 pub use kernel::{Analysis, Kernel, Key, Partial};

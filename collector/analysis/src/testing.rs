@@ -156,9 +156,11 @@ impl Memory {
         }
         let blocks = [&rows[..cut], &rows[cut..]].map(|rows| block(rows, plan, &mut dictionaries));
         let mut kernel = analysis.kernel();
-        for (slot, block) in blocks.iter().enumerate() {
+        let mut is_done = |(slot, block): (usize, &Block)| {
             kernel.block(slot, block, &dictionaries);
-        }
+            kernel.whole(slot, block)
+        };
+        let is_done: Vec<bool> = blocks.iter().enumerate().map(&mut is_done).collect();
         let mut start = 0;
         for person in persons {
             let end = start + person.len();
@@ -167,7 +169,7 @@ impl Memory {
                 .zip(&blocks)
                 .zip(halves)
                 .map(|((slot, block), rows)| Span { slot, block, rows })
-                .filter(|span| !span.rows.is_empty())
+                .filter(|span| !span.rows.is_empty() && !is_done[span.slot])
                 .collect();
             kernel.person(person[0].person, &spans, &dictionaries);
             start = end;
@@ -225,6 +227,7 @@ fn block(rows: &[&Event], plan: &ScanPlan, dictionaries: &mut Dictionaries) -> B
     Block {
         rows: 0..rows.len(),
         all_in_time: times.iter().all(in_time),
+        first_ms: times.iter().copied().min().unwrap_or(i64::MAX),
         last_ms: times.iter().copied().max().unwrap_or(i64::MIN),
         ts: Arc::new(Times::new(&times)),
         actors: (plan.actors != Actors::Never)

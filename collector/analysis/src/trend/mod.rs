@@ -29,7 +29,9 @@ use crate::kernel::{Analysis, Kernel, Key, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit, date_of, start_of};
 
+mod alike;
 pub mod answer;
+mod cells;
 mod counter;
 mod formula;
 mod read;
@@ -130,12 +132,48 @@ struct Line {
     measure: Measure,
     /// The column of its number.
     number: Option<usize>,
+    tally: usize,
 }
 
 impl Line {
+    fn counts_events(&self) -> bool {
+        self.measure != Measure::Persons
+    }
+
     fn sums(&self) -> bool {
         self.number.is_some()
             && matches!(self.measure, Measure::Sum | Measure::Avg | Measure::PerPerson)
+    }
+}
+
+/// What series share that look at the same rows: one counts events, the other persons.
+#[derive(Debug, Clone, Copy)]
+struct Tally {
+    /// Whether a series needs the number of its events.
+    events: bool,
+    /// Whether a series needs persons. One at most: which values are listed is its own.
+    persons: bool,
+    /// The column of the number, and what is done with it. Nobody shares such a tally.
+    number: Option<(usize, Measure)>,
+}
+
+/// Where a row is counted.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    from_ms: i64,
+    to_ms: i64,
+    /// The column of the bucket, and that of the period's total, if it is not the same.
+    column: usize,
+    total: Option<usize>,
+}
+
+impl Bucket {
+    /// It holds nothing.
+    const NONE: Self = Self { from_ms: 0, to_ms: 0, column: 0, total: None };
+
+    #[inline]
+    fn holds(&self, at_ms: i64) -> bool {
+        self.from_ms <= at_ms && at_ms < self.to_ms
     }
 }
 
@@ -143,6 +181,7 @@ impl Line {
 #[derive(Debug)]
 struct Shape {
     lines: Vec<Line>,
+    tallies: Vec<Tally>,
     /// The range, then with `compare` the range before.
     periods: Vec<Buckets>,
     from_ms: i64,
@@ -156,6 +195,25 @@ impl Shape {
     /// Figures per group: a column per bucket and one for the total, period after period.
     fn width(&self) -> usize {
         self.periods.iter().map(|period| period.len() + 1).sum()
+    }
+
+    /// The bucket of a time that the plan wants.
+    fn bucket(&self, at_ms: i64) -> Bucket {
+        // The range before has the later columns.
+        let is_before = self.periods.len() > 1 && at_ms < self.from_ms;
+        let (buckets, first) = match &self.periods[..] {
+            [range, before] if is_before => (before, range.len() + 1),
+            periods => (&periods[0], 0),
+        };
+        let bucket = buckets.index(at_ms);
+        let end_ms = buckets.end_ms(bucket);
+        let start_ms = buckets.bounds_ms[bucket];
+        Bucket {
+            from_ms: if is_before { start_ms } else { start_ms.max(self.from_ms) },
+            to_ms: if is_before { end_ms.min(self.from_ms) } else { end_ms },
+            column: first + bucket,
+            total: (buckets.len() > 1).then_some(first + buckets.len()),
+        }
     }
 }
 
@@ -187,6 +245,9 @@ pub(crate) fn compile(
     }
     let mut columns = Columns::default();
     let mut patterns = Vec::new();
+    let mut tallies: Vec<Tally> = Vec::new();
+    // The series that each tally was made for.
+    let mut first_of: Vec<&Series> = Vec::new();
     let mut lines = Vec::new();
     for series in &question.series {
         if series.measure.needs_number() && series.prop.is_none() {
@@ -201,13 +262,27 @@ pub(crate) fn compile(
                 detail: format!("`{}` measures no property; leave it out", series.measure.name()),
             });
         }
-        let condition = Condition::parse(&series.filter)?.and(common.filter.clone());
-        patterns.push((series.event.clone(), condition.bind(&mut columns)));
-        lines.push(Line {
-            event: series.event.clone(),
-            measure: series.measure,
-            number: series.prop.as_ref().map(|prop| columns.number(prop)),
-        });
+        let number = series.prop.as_ref().map(|prop| columns.number(prop));
+        let persons = series.measure.counts_persons();
+        let is_shared = |(first, tally): (&&Series, &Tally)| {
+            let is_same = first.event == series.event && first.filter == series.filter;
+            is_same && number.is_none() && tally.number.is_none() && !(persons && tally.persons)
+        };
+        let tally = match first_of.iter().zip(&tallies).position(is_shared) {
+            Some(tally) => tally,
+            None => {
+                let condition = Condition::parse(&series.filter)?.and(common.filter.clone());
+                patterns.push((series.event.clone(), condition.bind(&mut columns)));
+                first_of.push(series);
+                let number = number.map(|column| (column, series.measure));
+                tallies.push(Tally { events: false, persons: false, number });
+                tallies.len() - 1
+            }
+        };
+        let line = Line { event: series.event.clone(), measure: series.measure, number, tally };
+        tallies[tally].events |= line.counts_events();
+        tallies[tally].persons |= persons;
+        lines.push(line);
     }
     let formula = question
         .formula
@@ -227,6 +302,7 @@ pub(crate) fn compile(
     });
     let shape = Shape {
         lines,
+        tallies,
         periods,
         from_ms: common.from_ms,
         to_ms: common.to_ms,

@@ -94,6 +94,7 @@ impl Loader {
             ts,
             all_in_time: question.times.start <= bounds.ts_min_ms
                 && bounds.ts_max_ms < question.times.end,
+            first_ms: bounds.ts_min_ms,
             last_ms: bounds.ts_max_ms,
             actors,
             event,

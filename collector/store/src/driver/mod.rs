@@ -5,7 +5,8 @@
 //!
 //! Persons are split into ranges that threads take one after the other. In a range every source
 //! has a *cursor*: the block it is in, and the person it stands at. The kernel is shown a block when
-//! a cursor enters it, and then, person after person, where their rows are. Only when a person's rows
+//! a cursor enters it, and then, person after person, where their rows are, unless it takes the block as
+//! a whole. Only when a person's rows
 //! in several sources overlap in time are they put together first. Persons set apart, because links or
 //! erasures came after their rows were written, are left out of this and go through the lane (`lane`).
 //!
@@ -249,6 +250,11 @@ impl<'a> Worker<'a> {
                 let person = loaded.person(run);
                 let skip = self.question.skip;
                 let skip = &skip[skip.partition_point(|apart| *apart < person)..];
+                let last = loaded.person(loaded.within.end - 1);
+                let is_nobody_apart = skip.first().is_none_or(|apart| *apart > last);
+                if is_nobody_apart && self.kernel.whole(slot, &loaded.block) {
+                    continue;
+                }
                 let mut cursor = Cursor { slot, blocks: blocks.clone(), loaded, run, person, skip };
                 if !cursor.is_apart() || cursor.advance() {
                     return Ok(Some(cursor));

@@ -143,6 +143,7 @@ impl Scratch {
         let block = Block {
             rows: 0..rows,
             all_in_time: true,
+            first_ms: self.ts.iter().copied().min().unwrap_or(i64::MAX),
             last_ms: self.ts.iter().copied().max().unwrap_or(i64::MIN),
             ts: Arc::new(Times::new(&self.ts)),
             actors: (!self.actor.is_empty()).then(|| Arc::new(std::mem::take(&mut self.actor))),
