@@ -1,18 +1,19 @@
 //! Blocks and spans as runs, for kernels that prefer plain columns.
 //!
-//! In: a [`RunKernel`]. Out: a [`Kernel`] that copies the wanted rows of each person together. That
-//! costs some nanoseconds a row; kernels that must be faster read the spans themselves.
+//! In: a [`RunKernel`]. Out: a [`Kernel`] that copies the wanted rows of each block together when it is
+//! shown, column by column, and then cuts out each person's. That costs some nanoseconds a wanted
+//! row; kernels that must be faster read the spans themselves.
 
 use std::ops::Range;
 
-use crate::columns::{Block, Coded, Span, Times};
+use crate::columns::{Block, Coded, Numbers, Span, Times};
 use crate::each_width;
 use crate::events::{Actors, Dictionaries, Run, ScanPlan};
 use crate::filter::{Columns, Condition, Masks, Matcher};
 use crate::kernel::{Kernel, Partial, RunKernel};
 use crate::wanted::Wanted;
 
-/// The kernel, and the memory for one person's rows.
+/// The kernel, and the memory for rows.
 pub struct ByRun<K> {
     kernel: K,
     times: Range<i64>,
@@ -20,9 +21,22 @@ pub struct ByRun<K> {
     /// Any event that the plan wants.
     wanted: Matcher,
     masks: Masks,
-    /// By slot: the wanted rows of the block.
-    wanted_rows: Vec<Wanted>,
+    /// By slot.
+    blocks: Vec<Gathered>,
+    /// One person's rows of several blocks.
+    joined: Gathered,
+    /// The devices of one person's rows.
+    actor: Vec<u64>,
+    /// One person's rows, by slot.
+    pieces: Vec<(usize, Range<usize>)>,
+}
+
+/// Wanted rows as plain columns.
+#[derive(Default)]
+struct Gathered {
+    wanted: Wanted,
     ts: Vec<i64>,
+    /// None when every device is the person.
     actor: Vec<u64>,
     event: Vec<u32>,
     texts: Vec<Vec<u32>>,
@@ -39,23 +53,36 @@ impl<K: RunKernel> ByRun<K> {
             actors: plan.actors,
             wanted: Matcher::new(vec![(None, Condition::always().bind(&mut Columns::default()))]),
             masks: Masks::default(),
-            wanted_rows: Vec::new(),
-            ts: Vec::new(),
+            blocks: Vec::new(),
+            joined: Gathered::new(plan.texts.len(), plan.numbers.len()),
             actor: Vec::new(),
-            event: Vec::new(),
-            texts: vec![Vec::new(); plan.texts.len()],
-            numbers: vec![Vec::new(); plan.numbers.len()],
-            sessions: Vec::new(),
+            pieces: Vec::new(),
+        }
+    }
+}
+
+impl Gathered {
+    fn new(texts: usize, numbers: usize) -> Self {
+        Self {
+            texts: vec![Vec::new(); texts],
+            numbers: vec![Vec::new(); numbers],
+            ..Self::default()
         }
     }
 
-    /// Copy the wanted rows of a span, column by column.
-    fn gather(&mut self, person: u64, span: &Span<'_>) {
-        let Span { slot, block, rows } = span;
-        let rows = self.wanted_rows[*slot].within(rows);
-        if rows.is_empty() {
-            return;
-        }
+    fn clear(&mut self) {
+        self.ts.clear();
+        self.actor.clear();
+        self.event.clear();
+        self.texts.iter_mut().for_each(Vec::clear);
+        self.numbers.iter_mut().for_each(Vec::clear);
+        self.sessions.clear();
+    }
+
+    /// Copy the wanted rows of a block.
+    fn gather(&mut self, block: &Block, needs_actors: bool) {
+        self.clear();
+        let rows = self.wanted.rows();
         let each = || rows.iter().map(|row| *row as usize);
         match &*block.ts {
             Times::Narrow { base_ms, offsets } => {
@@ -63,29 +90,58 @@ impl<K: RunKernel> ByRun<K> {
             }
             Times::Wide(times) => self.ts.extend(each().map(|row| times[row])),
         }
-        extend(&mut self.event, &block.event, rows);
-        match &block.actors {
-            _ if self.actors == Actors::Never => {}
-            Some(actors) => self.actor.extend(each().map(|row| actors[row])),
-            None => self.actor.resize(self.ts.len(), person),
+        if let Some(actors) = block.actors.as_ref().filter(|_| needs_actors) {
+            self.actor.extend(each().map(|row| actors[row]));
+        }
+        texts(&mut self.event, &block.event, rows);
+        for (to, from) in self.texts.iter_mut().zip(&block.texts) {
+            texts(to, from, rows);
+        }
+        for (to, from) in self.numbers.iter_mut().zip(&block.numbers) {
+            numbers(to, from, rows);
         }
         if let Some(sessions) = &block.sessions {
             self.sessions.extend(each().map(|row| sessions[row]));
         }
-        for (to, from) in self.texts.iter_mut().zip(&block.texts) {
-            extend(to, from, rows);
+    }
+
+    /// Add some rows of others; devices apart.
+    fn join(&mut self, other: &Self, rows: &Range<usize>) {
+        self.ts.extend_from_slice(&other.ts[rows.clone()]);
+        self.event.extend_from_slice(&other.event[rows.clone()]);
+        for (to, from) in self.texts.iter_mut().zip(&other.texts) {
+            to.extend_from_slice(&from[rows.clone()]);
         }
-        for (to, from) in self.numbers.iter_mut().zip(&block.numbers) {
-            to.extend(each().map(|row| from.get(row)));
+        for (to, from) in self.numbers.iter_mut().zip(&other.numbers) {
+            to.extend_from_slice(&from[rows.clone()]);
+        }
+        if !other.sessions.is_empty() {
+            self.sessions.extend_from_slice(&other.sessions[rows.clone()]);
         }
     }
 }
 
-fn extend(to: &mut Vec<u32>, from: &Coded, rows: &[u32]) {
+fn texts(to: &mut Vec<u32>, from: &Coded, rows: &[u32]) {
     let Coded { codes, global } = from;
     each_width!(&**codes, codes => {
         to.extend(rows.iter().map(|row| global[codes[*row as usize] as usize]));
     });
+}
+
+fn numbers(to: &mut Vec<f64>, from: &Numbers, rows: &[u32]) {
+    match from {
+        Numbers::Dense(all) => to.extend(rows.iter().map(|row| all[*row as usize])),
+        Numbers::Sparse { rows: present, values } => {
+            // Both are in order.
+            let mut next = 0;
+            to.extend(rows.iter().map(|row| {
+                while present.get(next).is_some_and(|other| other < row) {
+                    next += 1;
+                }
+                if present.get(next) == Some(row) { values[next] } else { f64::NAN }
+            }));
+        }
+    }
 }
 
 /// Columns of one kind that a run can have without a list on the heap.
@@ -93,34 +149,51 @@ const INLINE: usize = 12;
 
 impl<K: RunKernel> Kernel for ByRun<K> {
     fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
-        if self.wanted_rows.len() <= slot {
-            self.wanted_rows.resize_with(slot + 1, Wanted::default);
+        if self.blocks.len() <= slot {
+            let new = || Gathered::new(self.joined.texts.len(), self.joined.numbers.len());
+            self.blocks.resize_with(slot + 1, new);
         }
-        self.wanted.look(block, dictionaries, &self.times, &mut self.masks);
-        self.wanted_rows[slot].fill(&self.masks, block.rows.clone());
+        let shown = &mut self.blocks[slot];
+        self.wanted.list(block, dictionaries, &self.times, &mut self.masks, &mut shown.wanted);
+        shown.gather(block, self.actors != Actors::Never);
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {
-        self.ts.clear();
-        self.actor.clear();
-        self.event.clear();
-        self.sessions.clear();
-        self.texts.iter_mut().for_each(Vec::clear);
-        self.numbers.iter_mut().for_each(Vec::clear);
-        spans.iter().for_each(|span| self.gather(person, span));
-        if self.ts.is_empty() {
-            return;
+        self.pieces.clear();
+        for Span { slot, rows, .. } in spans {
+            let places = self.blocks[*slot].wanted.within(rows);
+            self.pieces.extend(Some((*slot, places)).filter(|(_, places)| !places.is_empty()));
         }
+        if self.actors != Actors::Never {
+            self.actor.clear();
+            for (slot, places) in &self.pieces {
+                match self.blocks[*slot].actor.get(places.clone()) {
+                    Some(actors) => self.actor.extend_from_slice(actors),
+                    None => self.actor.resize(self.actor.len() + places.len(), person),
+                }
+            }
+        }
+        let (of, rows) = match &self.pieces[..] {
+            [] => return,
+            [(slot, places)] => (&self.blocks[*slot], places.clone()),
+            several => {
+                self.joined.clear();
+                for (slot, places) in several {
+                    self.joined.join(&self.blocks[*slot], places);
+                }
+                (&self.joined, 0..self.joined.ts.len())
+            }
+        };
         let (mut texts, mut numbers) = ([&[] as &[u32]; INLINE], [&[] as &[f64]; INLINE]);
         let (mut more_texts, mut more_numbers) = (Vec::new(), Vec::new());
         let run = Run {
             person,
-            ts: &self.ts,
+            ts: &of.ts[rows.clone()],
             actor: &self.actor,
-            event: &self.event,
-            texts: slices(&self.texts, &mut texts, &mut more_texts),
-            numbers: slices(&self.numbers, &mut numbers, &mut more_numbers),
-            sessions: &self.sessions,
+            event: &of.event[rows.clone()],
+            texts: slices(&of.texts, &rows, &mut texts, &mut more_texts),
+            numbers: slices(&of.numbers, &rows, &mut numbers, &mut more_numbers),
+            sessions: of.sessions.get(rows).unwrap_or_default(),
         };
         self.kernel.person(&run, dictionaries);
     }
@@ -136,10 +209,11 @@ impl<K: RunKernel> Kernel for ByRun<K> {
 
 fn slices<'a, 'b, T>(
     columns: &'a [Vec<T>],
+    rows: &Range<usize>,
     inline: &'b mut [&'a [T]; INLINE],
     list: &'b mut Vec<&'a [T]>,
 ) -> &'b [&'a [T]] {
-    let each = columns.iter().map(|column| &column[..]);
+    let each = columns.iter().map(|column| &column[rows.clone()]);
     if columns.len() > INLINE {
         list.extend(each);
         return list;

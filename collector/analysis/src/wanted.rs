@@ -1,11 +1,9 @@
 //! The wanted rows of a block, as a list.
 //!
-//! In: masks of a block's rows. Out: the rows whose mask is not zero, person by person. Where few rows are
+//! In: a column of a block, and which values are wanted. Out: the rows that have one, person by person. Where few rows are
 //! wanted, or none is like the row before, a list is quicker to walk than the masks.
 
 use std::ops::Range;
-
-use crate::filter::{Mask, Masks};
 
 /// Rows in order.
 #[derive(Debug, Default)]
@@ -16,33 +14,31 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// The rows of a range whose mask is not zero.
-    pub(crate) fn fill(&mut self, masks: &Masks, rows: Range<usize>) {
-        match masks {
-            Masks::Small(masks) => self.fill_from(masks, rows),
-            Masks::Large(masks) => self.fill_from(masks, rows),
-        }
-    }
-
-    fn fill_from<M: Mask>(&mut self, masks: &[M], rows: Range<usize>) {
+    /// The rows of a range whose value in a column is wanted.
+    pub(crate) fn fill<T>(
+        &mut self,
+        column: &[T],
+        rows: Range<usize>,
+        is_wanted: impl Fn(&T) -> bool,
+    ) {
         // Every place is written, and only those of wanted rows are kept.
         self.rows.resize(rows.len(), 0);
         let mut count = 0;
-        for (at, masks) in masks[rows.clone()].chunks(8).enumerate() {
-            if masks.iter().fold(0, |all, mask| all | mask.bits()) == 0 {
-                continue;
-            }
-            for (row, mask) in (rows.start + at * 8..).zip(masks) {
-                self.rows[count] = row as u32;
-                count += usize::from(mask.bits() != 0);
-            }
+        for (row, value) in (rows.start as u32..).zip(&column[rows]) {
+            self.rows[count] = row;
+            count += usize::from(is_wanted(value));
         }
         self.rows.truncate(count);
         self.next = 0;
     }
 
-    /// Those of a span. Spans of a block mostly come in order.
-    pub(crate) fn within(&mut self, span: &Range<usize>) -> &[u32] {
+    /// All of them.
+    pub(crate) fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// Where those of a span are in the list. Spans of a block mostly come in order.
+    pub(crate) fn within(&mut self, span: &Range<usize>) -> Range<usize> {
         let (first, end) = (span.start as u32, span.end as u32);
         let has_gone_back = self.next > 0 && self.rows[self.next - 1] >= first;
         if has_gone_back {
@@ -53,7 +49,7 @@ impl Wanted {
         let count = rest[skipped..].iter().take_while(|row| **row < end).count();
         let from = self.next + skipped;
         self.next = from + count;
-        &self.rows[from..self.next]
+        from..self.next
     }
 }
 
@@ -70,15 +66,16 @@ mod tests {
         ) {
             let from = from.min(masks.len());
             let mut wanted = Wanted::default();
-            wanted.fill(&Masks::Small(masks.clone()), from..masks.len());
+            wanted.fill(&masks, from..masks.len(), |mask| *mask != 0);
             let plain = |rows: Range<usize>| -> Vec<u32> {
                 rows.filter(|row| masks[*row] != 0).map(|row| row as u32).collect()
             };
-            prop_assert_eq!(&wanted.rows, &plain(from..masks.len()));
+            prop_assert_eq!(wanted.rows(), plain(from..masks.len()));
             for (start, length) in spans {
                 let start = start.clamp(from, masks.len());
                 let span = start..(start + length).min(masks.len());
-                prop_assert_eq!(wanted.within(&span), plain(span.clone()));
+                let places = wanted.within(&span);
+                prop_assert_eq!(&wanted.rows()[places], plain(span));
             }
         }
     }

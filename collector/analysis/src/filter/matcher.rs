@@ -6,6 +6,7 @@ use super::Filter;
 use crate::columns::{Block, Coded};
 use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, Run};
+use crate::wanted::Wanted;
 
 /// Which of up to 64 event patterns a row matches: a look-up by event code, then the filters of
 /// the patterns that have one.
@@ -76,6 +77,31 @@ impl Matcher {
             self.fill(block, times, masks.small());
         } else {
             self.fill(block, times, masks.large());
+        }
+    }
+
+    /// The rows of a block that match some pattern, as a list. `masks` is memory to work in.
+    pub(crate) fn list(
+        &mut self,
+        block: &Block,
+        dictionaries: &Dictionaries,
+        times: &Range<i64>,
+        masks: &mut Masks,
+        wanted: &mut Wanted,
+    ) {
+        if self.filters.is_empty() && block.all_in_time {
+            self.learn(dictionaries);
+            let by_code: Vec<bool> = self.table.iter().map(|mask| *mask != 0).collect();
+            let by_code = block.event.table(&by_code);
+            each_width!(&*block.event.codes, codes => {
+                wanted.fill(codes, block.rows.clone(), |code| by_code[*code as usize]);
+            });
+            return;
+        }
+        self.look(block, dictionaries, times, masks);
+        match masks {
+            Masks::Small(masks) => wanted.fill(masks, block.rows.clone(), |mask| *mask != 0),
+            Masks::Large(masks) => wanted.fill(masks, block.rows.clone(), |mask| *mask != 0),
         }
     }
 

@@ -44,6 +44,9 @@ pub(super) struct Counter {
     cutter: Cutter,
     /// Per session of the person.
     walks: Vec<Walk>,
+    /// The same, for paths that end at an anchor: the newest steps, and how they were when the anchor
+    /// came last.
+    trails: Vec<[Trail; 2]>,
     /// Per depth.
     pairs: Vec<Pairs>,
 }
@@ -53,10 +56,7 @@ pub(super) struct Counter {
 struct Walk {
     last: Option<u32>,
     /// Transitions so far, counted from the anchor.
-    depth: usize,
-    /// The newest steps, and how they were when the anchor came last.
-    trail: Trail,
-    ended: Trail,
+    depth: u32,
 }
 
 /// The newest steps of a session, the last one at `(len - 1) % STEPS`.
@@ -93,6 +93,7 @@ impl Counter {
             person: 0,
             cutter: Cutter::default(),
             walks: Vec::new(),
+            trails: Vec::new(),
             pairs: vec![Pairs::new(table); shape.depth],
             shape: Arc::clone(shape),
         }
@@ -115,22 +116,25 @@ impl Counter {
             }
             End::From => match walk.last {
                 None if is_anchor => walk.last = Some(here),
-                Some(last) if step.is_some() && !skips && walk.depth < self.shape.depth => {
-                    self.pairs[walk.depth].add(last, here, self.person);
-                    walk.depth += 1;
-                    walk.last = step;
+                Some(last) if step.is_some() && !skips => {
+                    if let Some(pairs) = self.pairs.get_mut(walk.depth as usize) {
+                        pairs.add(last, here, self.person);
+                        walk.depth += 1;
+                        walk.last = step;
+                    }
                 }
                 _ => {}
             },
             End::To => {
+                let [trail, ended] = &mut self.trails[place];
                 if let Some(step) = step.filter(|_| !skips) {
-                    walk.trail.push(step);
+                    trail.push(step);
                     walk.last = Some(step);
                 }
                 if is_anchor {
-                    walk.ended = walk.trail;
+                    *ended = *trail;
                     if step.is_none() {
-                        walk.ended.push(ABSENT);
+                        ended.push(ABSENT);
                     }
                 }
             }
@@ -139,10 +143,9 @@ impl Counter {
 
     /// Count the paths that end at an anchor.
     fn count_ended(&mut self) {
-        for walk in &self.walks {
+        for [_, ended] in &self.trails {
             for (back, pairs) in self.pairs.iter_mut().enumerate() {
-                let (Some(to), Some(from)) = (walk.ended.before(back), walk.ended.before(back + 1))
-                else {
+                let (Some(to), Some(from)) = (ended.before(back), ended.before(back + 1)) else {
                     break;
                 };
                 pairs.add(from, to, self.person);
@@ -158,6 +161,7 @@ impl RunKernel for Counter {
         self.person += 1;
         self.cutter.next_person();
         self.walks.clear();
+        self.trails.clear();
         let shape = Arc::clone(&self.shape);
         for (row, &label) in shape.label.of(run).iter().enumerate() {
             let session = run.sessions[row];
@@ -177,6 +181,7 @@ impl RunKernel for Counter {
             };
             if self.walks.len() < self.cutter.len() {
                 self.walks.push(Walk::default());
+                self.trails.extend((shape.end == End::To).then(<[Trail; 2]>::default));
             }
             if counts {
                 self.step(place, step, is_anchor);

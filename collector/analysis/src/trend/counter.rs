@@ -1,9 +1,9 @@
 //! The kernel of trends: one cell per tally, group and column.
 //!
-//! Table: `(0, series, group, chunk)` → cells of [`CHUNK`] columns, each `events, persons` and, for
-//! measures of sums, the digits of an exact sum; events and persons are 0 where the series does not need
+//! Table: `(0, tally, group, chunk)` → cells of [`CHUNK`] columns, each `events, persons` and, for
+//! measures of sums, the digits of an exact sum; events and persons are 0 where no series needs
 //! them. Columns are buckets and totals of all periods in a row; the total of a period of one bucket is
-//! that bucket's. Bags: `(1, series, group, column)` → values, for extremes and quantiles. A group is a
+//! that bucket's. Bags: `(1, tally, group, column)` → values, for extremes and quantiles. A group is a
 //! value of the breakdown. A second pass counts the people of values that are not listed, as one
 //! group: [`OTHER`].
 //!
@@ -18,7 +18,7 @@ use hashbrown::HashSet;
 
 use super::alike::{Alike, ByCode, Groups, OneGroup};
 use super::cells::Cells;
-use super::{Bucket, Shape};
+use super::{Bucket, Shape, Tally};
 use crate::columns::{Block, Coded, Span, Times};
 use crate::each_width;
 use crate::events::Dictionaries;
@@ -122,7 +122,8 @@ impl Counter {
 
     fn count_span(&mut self, span: &Span<'_>, shown: &mut Shown) {
         if let Some(column) = self.shape.breakdown.filter(|_| self.is_row_by_row()) {
-            let rows = shown.wanted.within(&span.rows);
+            let places = shown.wanted.within(&span.rows);
+            let rows = &shown.wanted.rows()[places];
             let Coded { codes, global } = column.of_block(span.block);
             return each_width!(&**codes, codes => {
                 self.count_rows(&span.block.ts, shown.bucket, rows, ByCode { codes, global });
@@ -154,10 +155,8 @@ impl Counter {
             let cell = cells.at(group + bucket.column as u64);
             let counts = &mut cells.counts[cell];
             counts.events += 1;
-            if persons
-                && counts.person(*person)
-                && let Some(total) = bucket.total
-            {
+            let is_new = persons && counts.person(*person);
+            if let Some(total) = bucket.total.filter(|_| is_new) {
                 let total = cells.at(group + total as u64);
                 cells.counts[total].person(*person);
             }
@@ -281,16 +280,17 @@ impl Kernel for Counter {
         if self.shown.len() <= slot {
             self.shown.resize_with(slot + 1, Shown::default);
         }
-        self.matcher.look(block, dictionaries, &self.times, &mut self.shown[slot].masks);
-        self.keep_beyond(slot, block, dictionaries);
         let is_row_by_row = self.is_row_by_row();
         let Shown { masks, wanted, bucket } = &mut self.shown[slot];
         if is_row_by_row {
-            wanted.fill(masks, block.rows.clone());
+            self.matcher.list(block, dictionaries, &self.times, masks, wanted);
+        } else {
+            self.matcher.look(block, dictionaries, &self.times, masks);
         }
         let is_timed = block.all_in_time && !block.rows.is_empty();
         let first = is_timed.then(|| self.shape.bucket(block.first_ms));
         *bucket = first.filter(|bucket| bucket.holds(block.last_ms));
+        self.keep_beyond(slot, block, dictionaries);
     }
 
     fn whole(&mut self, slot: usize, block: &Block) -> bool {
@@ -313,12 +313,12 @@ impl Kernel for Counter {
     }
 
     fn bytes(&self) -> usize {
-        let columns: usize = self.shape.lines.iter().map(|line| fields(line.sums())).sum();
+        let tallies = &self.shape.tallies;
+        let columns: usize = tallies.iter().map(|tally| fields(tally.sums())).sum();
         let columns = columns * CHUNK.min(self.width);
-        let series = self.shape.lines.len();
         let groups = self.cells.groups_max(self.width);
         let rows = self.cells.keys.len().min(groups * self.width.div_ceil(CHUNK));
-        self.cells.bytes() + rows * (columns * size_of::<f64>() + series * ROW_BYTES)
+        self.cells.bytes() + rows * (columns * size_of::<f64>() + tallies.len() * ROW_BYTES)
     }
 
     fn finish(mut self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
@@ -335,10 +335,9 @@ impl Kernel for Counter {
         for row in order.chunk_by(|a, b| row_of(cells.keys[*a]) == row_of(cells.keys[*b])) {
             let (group, chunk) = row_of(cells.keys[row[0]]);
             let group = self.group_key(group, dictionaries);
-            for (series, line) in self.shape.lines.iter().enumerate() {
-                let (persons, events) = (line.measure.counts_persons(), line.counts_events());
-                let events = events && self.listed.is_none();
-                let cell = |place: &usize| *place * self.shape.tallies.len() + line.tally;
+            for (tally, sums) in self.shape.tallies.iter().map(Tally::sums).enumerate() {
+                let (persons, events) = self.needs(tally);
+                let cell = |place: &usize| *place * self.shape.tallies.len() + tally;
                 let is_used = |place: &usize| {
                     let counts = &cells.counts[cell(place)];
                     counts.events > 0 && events || counts.persons > 0 && persons
@@ -346,22 +345,22 @@ impl Kernel for Counter {
                 if !row.iter().any(is_used) {
                     continue;
                 }
-                let fields = fields(line.sums());
+                let fields = fields(sums);
                 let mut values = vec![0.0; fields * CHUNK.min(self.width)];
                 for place in row {
                     let column = (cells.keys[*place] % self.width as u64) as usize;
                     let (at, place) = (cell(place), &mut values[column % CHUNK * fields..]);
                     place[0] = if events { cells.counts[at].events as f64 } else { 0.0 };
                     place[1] = if persons { f64::from(cells.counts[at].persons) } else { 0.0 };
-                    if let Some(sum) = cells.sums.get(at).filter(|_| line.sums()) {
+                    if let Some(sum) = cells.sums.get(at).filter(|_| sums) {
                         place[2..fields].copy_from_slice(&sum.columns());
                     }
                     if let Some(bag) = cells.bags.get_mut(at).filter(|bag| !bag.is_empty()) {
-                        let key = vec![Key::Int(1), series.into(), group.clone(), column.into()];
+                        let key = vec![Key::Int(1), tally.into(), group.clone(), column.into()];
                         partial.put(key, std::mem::take(bag));
                     }
                 }
-                let key = vec![Key::Int(0), series.into(), group.clone(), Key::Int(chunk as i64)];
+                let key = vec![Key::Int(0), tally.into(), group.clone(), Key::Int(chunk as i64)];
                 rows.push((key, values));
             }
         }

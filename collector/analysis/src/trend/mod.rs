@@ -109,6 +109,10 @@ impl Measure {
         !matches!(self, Self::Count | Self::Persons | Self::PerPerson)
     }
 
+    fn sums(self) -> bool {
+        matches!(self, Self::Sum | Self::Avg | Self::PerPerson)
+    }
+
     fn counts_persons(self) -> bool {
         matches!(self, Self::Persons | Self::PerPerson)
     }
@@ -139,11 +143,6 @@ impl Line {
     fn counts_events(&self) -> bool {
         self.measure != Measure::Persons
     }
-
-    fn sums(&self) -> bool {
-        self.number.is_some()
-            && matches!(self.measure, Measure::Sum | Measure::Avg | Measure::PerPerson)
-    }
 }
 
 /// What series share that look at the same rows: one counts events, the other persons.
@@ -155,6 +154,12 @@ struct Tally {
     persons: bool,
     /// The column of the number, and what is done with it. Nobody shares such a tally.
     number: Option<(usize, Measure)>,
+}
+
+impl Tally {
+    fn sums(&self) -> bool {
+        self.number.is_some_and(|(_, measure)| measure.sums())
+    }
 }
 
 /// Where a row is counted.

@@ -51,50 +51,87 @@ impl Cell {
             }
         }
     }
-
-    /// What lines are ordered by.
-    fn weight(&self, line: &Line) -> f64 {
-        match line.measure {
-            Measure::Persons => self.persons.unwrap_or(0) as f64,
-            Measure::Sum => self.sum.value(),
-            _ => self.events as f64,
-        }
-    }
 }
 
 type Row = Vec<Cell>;
 
-/// The cells of one series by group, in the order of groups.
-fn rows(partial: &Partial, shape: &Shape, series: usize) -> Vec<(Key, Row)> {
-    let width = shape.width();
-    let sums = shape.lines[series].sums();
-    let fields = fields(sums);
-    let mut rows: Vec<(Key, Row)> = Vec::new();
-    for (key, values) in partial.starting_with(&[Key::Int(0), series.into()]) {
-        if rows.last().is_none_or(|(last, _)| *last != key[0]) {
-            rows.push((key[0].clone(), vec![Cell::empty(); width]));
+/// Some columns of a group: the group, the first column, and the cells.
+type Piece<'a> = (&'a Key, usize, &'a [f64]);
+
+/// The cells of one tally. There may be many groups, and few are shown, so no more is made of the others
+/// than is needed to put them in order.
+struct Groups<'a> {
+    partial: &'a Partial,
+    shape: &'a Shape,
+    tally: usize,
+    /// In the order of groups.
+    pieces: Vec<Piece<'a>>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(partial: &'a Partial, shape: &'a Shape, tally: usize) -> Self {
+        let pieces = partial.rows.iter().filter_map(|(key, values)| match &key[..] {
+            [Key::Int(0), of, group, Key::Int(chunk)] if *of == tally.into() => {
+                Some((group, *chunk as usize * CHUNK, &values[..]))
+            }
+            _ => None,
+        });
+        Self { pieces: pieces.collect(), partial, shape, tally }
+    }
+
+    fn each(&self) -> Vec<&[Piece<'a>]> {
+        self.pieces.chunk_by(|(a, ..), (b, ..)| a == b).collect()
+    }
+
+    fn sums(&self) -> bool {
+        self.shape.tallies[self.tally].sums()
+    }
+
+    /// The columns of a group with their cells.
+    fn cells(&self, group: &[Piece<'a>]) -> impl Iterator<Item = (usize, &'a [f64])> {
+        let fields = fields(self.sums());
+        group.iter().flat_map(move |(_, first, cells)| (*first..).zip(cells.chunks_exact(fields)))
+    }
+
+    /// What lines are ordered by.
+    fn weight(&self, group: &[Piece<'a>], line: &Line) -> f64 {
+        let buckets = self.shape.periods[0].len();
+        let total = if buckets == 1 { 0 } else { buckets };
+        let in_range = self.cells(group).filter(|(column, _)| *column < buckets);
+        match line.measure {
+            Measure::Persons => {
+                self.cells(group).find(|(column, _)| *column == total).map_or(0.0, |(_, c)| c[1])
+            }
+            Measure::Sum => {
+                let mut sum = ExactSum::default();
+                in_range.for_each(|(_, cell)| sum.merge(&ExactSum::from_columns(&cell[2..])));
+                sum.value()
+            }
+            _ => in_range.map(|(_, cell)| cell[0]).sum(),
         }
-        let Some((_, row)) = rows.last_mut() else { continue };
-        let first = key[1].int().unwrap_or(0) as usize * CHUNK;
-        for (cell, values) in row[first..].iter_mut().zip(values.chunks_exact(fields)) {
-            cell.events = values[0] as u64;
-            cell.persons = Some(values[1] as u64);
-            if sums {
-                cell.sum = ExactSum::from_columns(&values[2..]);
+    }
+
+    /// Add a group to a row.
+    fn add(&self, group: &[Piece<'a>], row: &mut Row) {
+        let has_bags = self.shape.tallies[self.tally].number.is_some() && !self.sums();
+        for (column, values) in self.cells(group) {
+            let cell = &mut row[column];
+            cell.events += values[0] as u64;
+            cell.persons = cell.persons.map(|persons| persons + values[1] as u64);
+            if self.sums() {
+                cell.sum.merge(&ExactSum::from_columns(&values[2..]));
+            }
+            if has_bags {
+                let key = [Key::Int(1), self.tally.into(), group[0].0.clone(), column.into()];
+                cell.bag.extend(self.partial.bags.get(&key[..]).into_iter().flatten());
             }
         }
     }
-    for (key, bag) in &partial.bags {
-        if let [Key::Int(1), of, group, column] = &key[..]
-            && *of == series.into()
-            && let Ok(at) = rows.binary_search_by(|(known, _)| known.cmp(group))
-        {
-            rows[at].1[column.int().unwrap_or(0) as usize].bag.clone_from(bag);
-        }
-    }
-    for (_, row) in &mut rows {
+
+    /// The totals of a row's periods.
+    fn total(&self, row: &mut Row) {
         let mut first = 0;
-        for period in &shape.periods {
+        for period in &self.shape.periods {
             let (buckets, rest) = row[first..].split_at_mut(period.len());
             if let [only] = buckets {
                 rest[0].persons = only.persons;
@@ -105,36 +142,38 @@ fn rows(partial: &Partial, shape: &Shape, series: usize) -> Vec<(Key, Row)> {
             first += period.len() + 1;
         }
     }
-    rows
-}
 
-/// Places of the groups of one series in the order of the answer, and whether some are beyond the
-/// limit.
-fn order(rows: &[(Key, Row)], shape: &Shape, line: &Line) -> (Vec<usize>, bool) {
-    let total = shape.periods[0].len();
-    let named = rows.iter().enumerate().filter(|(_, (key, _))| key.text().is_some());
-    let mut weights: Vec<(f64, usize)> =
-        named.map(|(at, (_, row))| (row[total].weight(line), at)).collect();
-    weights.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
-    let beyond = weights.len() > shape.limit;
-    weights.truncate(shape.limit);
-    (weights.into_iter().map(|(_, at)| at).collect(), beyond)
+    /// The row of one group.
+    fn row(&self, group: &[Piece<'a>]) -> Row {
+        let mut row = vec![Cell::empty(); self.shape.width()];
+        self.add(group, &mut row);
+        self.total(&mut row);
+        row
+    }
+
+    /// Places of the groups in the order of the answer, and whether some are beyond the limit.
+    fn order(&self, groups: &[&[Piece<'a>]], line: &Line) -> (Vec<usize>, bool) {
+        let named = groups.iter().enumerate().filter(|(_, group)| group[0].0.text().is_some());
+        let mut weights: Vec<(f64, usize)> =
+            named.map(|(at, group)| (self.weight(group, line), at)).collect();
+        weights.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
+        let beyond = weights.len() > self.shape.limit;
+        weights.truncate(self.shape.limit);
+        (weights.into_iter().map(|(_, at)| at).collect(), beyond)
+    }
 }
 
 /// The listed values by series, and whether any series has more.
 pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<HashSet<Key>>, bool) {
     let mut any_beyond = false;
-    let listed = shape
-        .lines
-        .iter()
-        .enumerate()
-        .map(|(series, line)| {
-            let rows = rows(partial, shape, series);
-            let (places, beyond) = order(&rows, shape, line);
-            any_beyond |= beyond;
-            places.into_iter().map(|at| rows[at].0.clone()).collect()
-        })
-        .collect();
+    let mut listed = |line: &Line| {
+        let table = Groups::new(partial, shape, line.tally);
+        let groups = table.each();
+        let (places, beyond) = table.order(&groups, line);
+        any_beyond |= beyond;
+        places.into_iter().map(|at| groups[at][0].0.clone()).collect()
+    };
+    let listed = shape.lines.iter().map(&mut listed).collect();
     (listed, any_beyond)
 }
 
@@ -142,31 +181,32 @@ pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<HashSet<Key>>, bo
 pub(super) fn answer(partial: &Partial, shape: &Shape) -> TrendAnswer {
     let mut series = Vec::new();
     for (index, line) in shape.lines.iter().enumerate() {
-        let mut rows = rows(partial, shape, index);
+        let table = Groups::new(partial, shape, line.tally);
+        let groups = table.each();
         if shape.breakdown.is_none() {
-            let row = rows.pop().map_or_else(|| vec![Cell::empty(); shape.width()], |(_, row)| row);
+            let row = table.row(groups.first().copied().unwrap_or_default());
             series.push(read(shape, index, Group::All, None, row));
             continue;
         }
-        for at in order(&rows, shape, line).0 {
-            let (key, row) = &mut rows[at];
-            series.push(read(shape, index, Group::Value, key.text(), std::mem::take(row)));
+        let (places, has_more) = table.order(&groups, line);
+        for &at in &places {
+            let (key, row) = (groups[at][0].0, table.row(groups[at]));
+            series.push(read(shape, index, Group::Value, key.text(), row));
         }
-        // What is left are values beyond the limit, "absent", and what a second pass has counted.
-        let (mut absent, mut beyond, mut counted): (_, Option<Row>, Option<Row>) =
-            (None, None, None);
-        for (key, row) in rows.into_iter().filter(|(_, row)| !row.is_empty()) {
-            match (key, &mut beyond) {
-                (Key::None, _) => absent = Some(row),
-                (OTHER, _) => counted = Some(row),
-                (_, None) => beyond = Some(row),
-                (_, Some(sum)) => sum.iter_mut().zip(&row).for_each(|(sum, more)| sum.absorb(more)),
-            }
+        let of = |key: Key| groups.iter().find(|group| *group[0].0 == key);
+        if let Some(group) = of(Key::None) {
+            series.push(read(shape, index, Group::Absent, None, table.row(group)));
         }
-        if let Some(row) = absent {
-            series.push(read(shape, index, Group::Absent, None, row));
-        }
-        if let Some(mut row) = beyond {
+        if has_more {
+            let mut row = vec![Cell::empty(); shape.width()];
+            let listed: HashSet<usize> = places.into_iter().collect();
+            let named = groups.iter().enumerate().filter(|(_, group)| group[0].0.text().is_some());
+            named
+                .filter(|(at, _)| !listed.contains(at))
+                .for_each(|(_, group)| table.add(group, &mut row));
+            table.total(&mut row);
+            // Known from a second pass, if there was one.
+            let counted = of(OTHER).map(|group| table.row(group));
             for (at, cell) in row.iter_mut().enumerate() {
                 cell.persons = counted.as_ref().and_then(|counted| counted[at].persons);
             }

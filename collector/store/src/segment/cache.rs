@@ -92,11 +92,13 @@ impl ColumnCache {
             return Ok(packed.unpack());
         }
         let decoded = Arc::new(decode()?);
-        let packed = Packed::new(&decoded);
-        let bytes = packed.bytes() as u64;
-        *column = Some(packed);
+        *column = Packed::new(&decoded);
+        let bytes = column.as_ref().map(Packed::bytes);
         drop(column);
-        self.count(&key, bytes, reading);
+        match bytes {
+            Some(bytes) => self.count(&key, bytes as u64, reading),
+            None => drop(self.lock().remove(&key)),
+        }
         Ok(decoded)
     }
 
