@@ -4,19 +4,28 @@
 //! neighbours (type 7 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996; what
 //! NumPy's `percentile` and ClickHouse's `quantileExactInclusive` do).
 
-/// Quantiles of a bag, which is sorted on the way. `None` for the quantiles of nothing.
+/// Quantiles of a bag, whose order changes on the way. `None` for the quantiles of nothing.
 pub fn quantiles<const N: usize>(bag: &mut [f64], shares: [f64; N]) -> [Option<f64>; N] {
-    bag.sort_unstable_by(f64::total_cmp);
-    shares.map(|share| of_sorted(bag, share))
+    shares.map(|share| {
+        let (below, part) = place(bag.len(), share)?;
+        // Sorting all of it would take several times as long.
+        let (_, value, above) = bag.select_nth_unstable_by(below, f64::total_cmp);
+        let next = above.iter().copied().min_by(f64::total_cmp).unwrap_or(*value);
+        Some(*value + (next - *value) * part)
+    })
+}
+
+/// The value below a quantile, and how far it is from there to the next one.
+fn place(len: usize, share: f64) -> Option<(usize, f64)> {
+    let position = share.clamp(0.0, 1.0) * len.checked_sub(1)? as f64;
+    Some((position.floor() as usize, position - position.floor()))
 }
 
 /// One quantile of sorted values; `share` is 0..=1.
 pub fn of_sorted(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let position = share.clamp(0.0, 1.0) * last as f64;
-    let below = position.floor() as usize;
-    let above = (below + 1).min(last);
-    Some(sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64))
+    let (below, part) = place(sorted.len(), share)?;
+    let above = (below + 1).min(sorted.len() - 1);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * part)
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use std::ops::Range;
 /// Rows in order.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
+    /// The first [`Self::count`] are meant.
     rows: Vec<u32>,
+    count: usize,
     /// Those before this one belong to persons that were seen.
     next: usize,
 }
@@ -22,29 +24,33 @@ impl Wanted {
         is_wanted: impl Fn(&T) -> bool,
     ) {
         // Every place is written, and only those of wanted rows are kept.
-        self.rows.resize(rows.len(), 0);
+        if self.rows.len() < rows.len() {
+            self.rows.resize(rows.len(), 0);
+        }
+        let places = &mut self.rows[..rows.len()];
         let mut count = 0;
         for (row, value) in (rows.start as u32..).zip(&column[rows]) {
-            self.rows[count] = row;
+            places[count] = row;
             count += usize::from(is_wanted(value));
         }
-        self.rows.truncate(count);
+        self.count = count;
         self.next = 0;
     }
 
     /// All of them.
     pub(crate) fn rows(&self) -> &[u32] {
-        &self.rows
+        &self.rows[..self.count]
     }
 
     /// Where those of a span are in the list. Spans of a block mostly come in order.
     pub(crate) fn within(&mut self, span: &Range<usize>) -> Range<usize> {
         let (first, end) = (span.start as u32, span.end as u32);
-        let has_gone_back = self.next > 0 && self.rows[self.next - 1] >= first;
+        let rows = &self.rows[..self.count];
+        let has_gone_back = self.next > 0 && rows[self.next - 1] >= first;
         if has_gone_back {
-            self.next = self.rows.partition_point(|row| *row < first);
+            self.next = rows.partition_point(|row| *row < first);
         }
-        let rest = &self.rows[self.next..];
+        let rest = &rows[self.next..];
         let skipped = rest.iter().take_while(|row| **row < first).count();
         let count = rest[skipped..].iter().take_while(|row| **row < end).count();
         let from = self.next + skipped;

@@ -81,7 +81,8 @@ impl Counter {
         self.matcher.learn(dictionaries);
         let shape = &*self.shape;
         if self.experiment.is_none() {
-            self.experiment = shape.experiment_column.dictionary(dictionaries).find(&shape.experiment);
+            self.experiment =
+                shape.experiment_column.dictionary(dictionaries).find(&shape.experiment);
         }
         if self.not_converted.is_none() {
             self.not_converted = shape.converted_column.dictionary(dictionaries).find("false");

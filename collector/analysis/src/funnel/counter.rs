@@ -126,6 +126,14 @@ impl<M: Mask> Part<'_, M> {
         self.masks[row].bits()
     }
 
+    /// Whether a row before is of the same millisecond, and of some step.
+    fn continues_instant(&self, row: usize) -> bool {
+        let at_ms = self.at_ms(row);
+        let mut before =
+            (self.span.rows.start..row).rev().take_while(|row| self.at_ms(*row) == at_ms);
+        before.any(|row| self.mask(row) != 0)
+    }
+
     /// The rows of one millisecond around a row.
     fn instant(&self, row: usize) -> Range<usize> {
         let at_ms = self.at_ms(row);
@@ -155,34 +163,37 @@ impl Counter {
     /// Take a person's events until the last step is reached.
     fn walk<M: Mask>(&mut self, rows: Rows<'_>) {
         self.chains.clear();
-        // Starts before this place were looked at.
-        let mut seen = 0;
+        let steps = self.shape.steps;
+        // Starts before this place were looked at, and whether there is one after it.
+        let (mut seen, mut has_start) = (0, false);
+        let mut open = 0;
         for at in 0..rows.spans.len() {
             let part = rows.part::<M>(at);
             let masks = &part.masks[..part.span.rows.end];
             let mut next = part.span.rows.start;
-            while let Some(row) = M::find(masks, next, self.awaited()) {
+            loop {
+                // While the second step is awaited, starts can be looked up later.
+                let second = if has_start { SECOND } else { open & SECOND };
+                let start = if second == 0 && steps > 1 { START } else { 0 };
+                let awaited = !self.step_bits | open | second;
+                let Some(row) = M::find(masks, next, awaited | start) else { break };
+                if part.mask(row) == START && !part.continues_instant(row) {
+                    (next, has_start) = (row + 1, true);
+                    continue;
+                }
                 let instant = part.instant(row);
                 if let Some((place, at_ms)) = rows.last_start::<M>(at, instant.start, seen) {
                     self.chains.start(at_ms, place);
                 }
                 next = instant.end;
-                seen = part.place(next);
+                (seen, has_start) = (part.place(next), false);
                 self.instant(&part, instant);
                 if self.chains.is_done() {
                     return;
                 }
+                open = self.chains.open();
             }
         }
-    }
-
-    /// The bits of events that can change something now. While the second step waits for its event,
-    /// starts can be looked up later.
-    #[inline]
-    fn awaited(&self) -> u64 {
-        let open = self.chains.open();
-        let start = if open & SECOND == 0 && self.shape.steps > 1 { START } else { 0 };
-        !self.step_bits | open | start
     }
 
     /// Take the rows of one millisecond; the start before them is taken.

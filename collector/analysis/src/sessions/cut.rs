@@ -63,34 +63,36 @@ impl Cutter {
             UNNAMED_SESSION => actor.wrapping_mul(ODD).rotate_left(32) ^ ODD,
             named => named,
         };
+        let begun = Session { key, began_ms: ts_ms, last_ms: ts_ms };
         // Mostly the event before was of the same session.
         let newest = self.sessions.len().wrapping_sub(1);
-        let place = match self.sessions.last() {
-            Some(last) if last.key == key => Some(newest),
-            _ => self.find(key),
-        };
-        if let Some(place) = place {
-            let open = &mut self.sessions[place];
-            let is_over = session == UNNAMED_SESSION
-                && (ts_ms - open.last_ms > SILENCE_MS || ts_ms - open.began_ms >= AGE_MS);
-            if !is_over {
-                open.last_ms = ts_ms;
-                return Some(place);
+        let (slot, place) = match self.sessions.last() {
+            Some(last) if last.key == key => (None, newest),
+            _ => {
+                let slot = self.slot(key);
+                match self.index[slot] {
+                    (stamp, place) if stamp == self.stamp => (Some(slot), place as usize),
+                    _ => return Some(self.begin(slot, begun)),
+                }
             }
+        };
+        let open = &mut self.sessions[place];
+        let is_over = session == UNNAMED_SESSION
+            && (ts_ms - open.last_ms > SILENCE_MS || ts_ms - open.began_ms >= AGE_MS);
+        if !is_over {
+            open.last_ms = ts_ms;
+            return Some(place);
         }
-        Some(self.begin(Session { key, began_ms: ts_ms, last_ms: ts_ms }))
-    }
-
-    fn find(&self, key: u64) -> Option<usize> {
-        if self.index.is_empty() {
-            return None;
-        }
-        let (stamp, place) = self.index[self.slot(key)];
-        (stamp == self.stamp).then_some(place as usize)
+        let slot = slot.unwrap_or_else(|| self.slot(key));
+        Some(self.begin(slot, begun))
     }
 
     /// The slot that holds a key, or where it would go. At least half of the slots are free.
-    fn slot(&self, key: u64) -> usize {
+    #[inline]
+    fn slot(&mut self, key: u64) -> usize {
+        if self.index.len() <= 2 * self.sessions.len() {
+            self.widen();
+        }
         let mask = self.index.len() - 1;
         let mut slot = (key ^ key >> 32) as usize & mask;
         loop {
@@ -102,22 +104,20 @@ impl Cutter {
         }
     }
 
-    fn begin(&mut self, session: Session) -> usize {
+    fn begin(&mut self, slot: usize, session: Session) -> usize {
         let place = self.sessions.len();
-        if self.index.len() <= 2 * place {
-            self.index = vec![(0, 0); (4 * place).next_power_of_two().max(64)];
-            for place in 0..place {
-                self.enter(self.sessions[place].key, place);
-            }
-        }
-        self.enter(session.key, place);
+        self.index[slot] = (self.stamp, place as u32);
         self.sessions.push(session);
         place
     }
 
-    fn enter(&mut self, key: u64, place: usize) {
-        let slot = self.slot(key);
-        self.index[slot] = (self.stamp, place as u32);
+    #[cold]
+    fn widen(&mut self) {
+        self.index = vec![(0, 0); (4 * self.sessions.len()).next_power_of_two().max(64)];
+        for place in 0..self.sessions.len() {
+            let slot = self.slot(self.sessions[place].key);
+            self.index[slot] = (self.stamp, place as u32);
+        }
     }
 }
 

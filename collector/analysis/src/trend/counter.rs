@@ -136,13 +136,7 @@ impl Counter {
     }
 
     /// Rows of one tally without a number, one by one.
-    fn count_rows(
-        &mut self,
-        ts: &Times,
-        all: Option<Bucket>,
-        rows: &[u32],
-        groups: impl Groups,
-    ) {
+    fn count_rows(&mut self, ts: &Times, all: Option<Bucket>, rows: &[u32], groups: impl Groups) {
         let (persons, _) = self.needs(0);
         let Self { shape, cells, person, width, .. } = self;
         let mut bucket = all.unwrap_or(Bucket::NONE);
