@@ -26,7 +26,7 @@ cargo xtask <command>
   test [part…]      all tests, or only these parts; `test --list` names them
   soak [name…]      the long proofs of durability, one after the other; `soak --list` names them
   build             the npm package and the collector's binary
-  bench [part…]     ratios: ingest, store (against other engines; --events N,…), sdk
+  bench [part…]     ratios: ingest (--minutes N), store (against other engines; --events N,… --alone N,…), sdk
   check             format, lints, layers, repeated documentation, links
 ";
 

@@ -123,6 +123,10 @@ impl Gathered {
 
 fn texts(to: &mut Vec<u32>, from: &Coded, rows: &[u32]) {
     let Coded { codes, global } = from;
+    if let [absent] = global[..] {
+        // Nobody in the block has the property.
+        return to.resize(to.len() + rows.len(), absent);
+    }
     each_width!(&**codes, codes => {
         to.extend(rows.iter().map(|row| global[codes[*row as usize] as usize]));
     });

@@ -42,6 +42,16 @@ impl Collector {
         Ok((answer, from.elapsed()))
     }
 
+    /// A gauge of its own metrics.
+    pub fn metric(&self, name: &str) -> anyhow::Result<String> {
+        let text = fetch::get(&format!("http://{}/metrics", self.address), "")?;
+        let is_it =
+            |line: &&str| line.split([' ', '{']).next().is_some_and(|of| of.ends_with(name));
+        let line =
+            text.lines().find(is_it).with_context(|| format!("there is no metric {name}"))?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
+    }
+
     /// Bytes resident now.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         self.status("VmRSS:")

@@ -1,5 +1,6 @@
 //! Ingest: events a second into the collector, as a share of what a bare server takes, and how long
-//! answers take at half of it, with batches sent when they are due whatever became of those before.
+//! answers take at half of it, with batches sent when they are due whatever became of those before. For
+//! some minutes, if they are asked for: then also what memory and segments are at the end of each.
 
 use std::path::Path;
 
@@ -24,7 +25,7 @@ const LOAD_SECONDS: u32 = 5;
 ///
 /// # Errors
 /// When a server does not start or refuses what it is sent.
-pub(super) fn ingest(binary: &Path, folder: &Path) -> anyhow::Result<Vec<String>> {
+pub(super) fn ingest(binary: &Path, folder: &Path, minutes: u32) -> anyhow::Result<Vec<String>> {
     let mut lines = vec![
         "\nIngest, as a share of a bare server that reads and drops the same bodies".to_owned(),
     ];
@@ -37,8 +38,8 @@ pub(super) fn ingest(binary: &Path, folder: &Path) -> anyhow::Result<Vec<String>
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         step(&format!("ingest, {name}"), || {
             for _ in 0..TURNS {
-                ours.push(load(&collector.address, &project, batch, None)?);
-                theirs.push(load(&address, &project, batch, None)?);
+                ours.push(load(&collector.address, &project, batch, None, LOAD_SECONDS)?);
+                theirs.push(load(&address, &project, batch, None, LOAD_SECONDS)?);
             }
             Ok(())
         })?;
@@ -56,14 +57,50 @@ pub(super) fn ingest(binary: &Path, folder: &Path) -> anyhow::Result<Vec<String>
         ));
         drop(bare);
         let half = step(&format!("ingest, {name}, at half of the most"), || {
-            load(&collector.address, &project, batch, Some(ours_rate / 2.0))
+            load(&collector.address, &project, batch, Some(ours_rate / 2.0), LOAD_SECONDS)
         })?;
         let number = |field: &str| half[field].as_f64().unwrap_or(f64::NAN);
         lines.push(format!(
             "  {:<16}         (at {:.0} events/s: p50 {:.1} ms, p99 {:.1}, slowest {:.1}; the generator took {:.1} of {LOAD_SECONDS} CPU seconds)",
             "", number("events_per_s"), number("p50_ms"), number("p99_ms"), number("max_ms"), number("cpu_s"),
         ));
+        if minutes > 0 && batch == "100" {
+            lines.extend(step(
+                &format!("ingest, {name}, at half of the most, {minutes} minutes"),
+                || go_on(&collector, &project, batch, ours_rate / 2.0, minutes),
+            )?);
+        }
     }
+    Ok(lines)
+}
+
+/// Minute after minute at one rate: how long answers took in each, and what the collector holds after it.
+fn go_on(
+    collector: &Collector,
+    project: &Value,
+    batch: &str,
+    rate: f64,
+    minutes: u32,
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = vec![
+        String::new(),
+        "| minute | events/s | p50 ms | p99 ms | slowest ms | resident MiB | segments |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    for minute in 1..=minutes {
+        let took = load(&collector.address, project, batch, Some(rate), 60)?;
+        let number = |field: &str| took[field].as_f64().unwrap_or(f64::NAN);
+        lines.push(format!(
+            "| {minute} | {:.0} | {:.1} | {:.1} | {:.1} | {} | {} |",
+            number("events_per_s"),
+            number("p50_ms"),
+            number("p99_ms"),
+            number("max_ms"),
+            collector.resident_bytes()? >> 20,
+            collector.metric("store_segments")?,
+        ));
+    }
+    lines.push(String::new());
     Ok(lines)
 }
 
@@ -74,10 +111,16 @@ fn bare_server() -> anyhow::Result<(Running, String)> {
 }
 
 /// Some seconds of load, as much as is answered or at a rate; what the generator measured.
-fn load(address: &str, project: &Value, batch: &str, rate: Option<f64>) -> anyhow::Result<Value> {
+fn load(
+    address: &str,
+    project: &Value,
+    batch: &str,
+    rate: Option<f64>,
+    seconds: u32,
+) -> anyhow::Result<Value> {
     let key = project["write_key"].as_str().context("a project has a write key")?;
     let mut load = tool("load");
-    load.args([address, key, batch, CONNECTIONS]).arg(LOAD_SECONDS.to_string());
+    load.args([address, key, batch, CONNECTIONS]).arg(seconds.to_string());
     load.args(rate.map(|rate| rate.to_string()));
     Ok(serde_json::from_str(&quiet(&mut load)?)?)
 }

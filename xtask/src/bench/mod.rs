@@ -23,21 +23,35 @@ const EVENTS: u64 = 1_000_000;
 
 const PARTS: [&str; 3] = ["ingest", "store", "sdk"];
 
-/// Run all parts, or those that are named. `--events 1000000,10000000` are sizes of the store's part.
+/// What to measure.
+#[derive(Debug, Default, PartialEq)]
+struct Wanted {
+    /// All of them, if none is named.
+    parts: Vec<String>,
+    /// Sizes of the store's part.
+    events: Vec<u64>,
+    /// More sizes, which the other engines are not asked: for how time grows.
+    alone: Vec<u64>,
+    /// How long ingest goes on at half of the most; 0 for a few seconds.
+    minutes: u32,
+}
+
+/// Run all parts, or those that are named. `--events 1000000,10000000` are sizes of the store's part,
+/// `--alone 300000000` more of them, without the other engines; `--minutes 10` is how long ingest goes on.
 ///
 /// # Errors
 /// When something does not build or run, and when two engines disagree.
 pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    let (parts, sizes) = read(arguments)?;
+    let Wanted { parts, events, alone, minutes } = Wanted::read(arguments)?;
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let binary = if wanted("sdk") { build::build()? } else { build::collector()? };
     tools()?;
     let mut lines = Vec::new();
     if wanted("ingest") {
-        lines.extend(ingest::ingest(&binary, &fresh_folder("ingest")?)?);
+        lines.extend(ingest::ingest(&binary, &fresh_folder("ingest")?, minutes)?);
     }
     if wanted("store") {
-        lines.extend(store::store(&binary, &folder("store"), &sizes)?);
+        lines.extend(store::store(&binary, &folder("store"), &events, &alone)?);
     }
     if wanted("sdk") {
         lines.extend(sdk::sdk()?);
@@ -56,28 +70,31 @@ pub fn check() -> anyhow::Result<()> {
     store::check(&build::binary(), &fresh_folder("check")?)
 }
 
-/// Names of parts, and sizes.
-fn read(arguments: &[String]) -> anyhow::Result<(Vec<String>, Vec<u64>)> {
-    let (mut parts, mut sizes) = (Vec::new(), Vec::new());
-    let mut left = arguments.iter();
-    while let Some(argument) = left.next() {
-        match argument.as_str() {
-            "--events" => {
-                let list =
-                    left.next().context("--events takes a number, or several with commas")?;
-                for size in list.split(',') {
-                    sizes.push(size.parse().with_context(|| format!("{size:?} is no number"))?);
-                }
-            }
-            "--only" => {}
-            part if PARTS.contains(&part) => parts.push(part.to_owned()),
-            other => bail!("the bench has no part {other:?}: take {}", PARTS.join(", ")),
+impl Wanted {
+    fn read(arguments: &[String]) -> anyhow::Result<Wanted> {
+        fn number<T: std::str::FromStr>(text: &str) -> anyhow::Result<T> {
+            text.parse().ok().with_context(|| format!("{text:?} is no number"))
         }
+        let mut wanted = Wanted::default();
+        let mut left = arguments.iter().map(String::as_str);
+        while let Some(argument) = left.next() {
+            let mut value = || left.next().with_context(|| format!("{argument} takes a number"));
+            match argument {
+                "--events" | "--alone" => {
+                    let sizes: anyhow::Result<Vec<u64>> = value()?.split(',').map(number).collect();
+                    let alone = argument == "--alone";
+                    (if alone { &mut wanted.alone } else { &mut wanted.events }).extend(sizes?);
+                }
+                "--minutes" => wanted.minutes = number(value()?)?,
+                part if PARTS.contains(&part) => wanted.parts.push(part.to_owned()),
+                other => bail!("the bench has no part {other:?}: take {}", PARTS.join(", ")),
+            }
+        }
+        if wanted.events.is_empty() && wanted.alone.is_empty() {
+            wanted.events.push(EVENTS);
+        }
+        Ok(wanted)
     }
-    if sizes.is_empty() {
-        sizes.push(EVENTS);
-    }
-    Ok((parts, sizes))
 }
 
 fn tools() -> anyhow::Result<()> {
@@ -119,12 +136,17 @@ mod tests {
 
     #[test]
     fn parts_and_sizes_are_read_in_any_order() {
-        let read =
-            |text: &str| read(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(read("").unwrap(), (vec![], vec![EVENTS]));
-        let (parts, sizes) = read("store --events 10,20 --only ingest").unwrap();
-        assert_eq!((parts.join(" "), sizes), ("store ingest".to_owned(), vec![10, 20]));
+        let read = |text: &str| {
+            Wanted::read(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        let usual = Wanted { events: vec![EVENTS], ..Wanted::default() };
+        assert_eq!(read("").unwrap(), usual);
+        let named = read("store --events 10,20 --alone 30 ingest --minutes 2").unwrap();
+        let parts = vec!["store".to_owned(), "ingest".to_owned()];
+        assert_eq!(named, Wanted { parts, events: vec![10, 20], alone: vec![30], minutes: 2 });
+        assert!(read("--alone 30").unwrap().events.is_empty());
         assert!(read("stores").is_err());
         assert!(read("--events many").is_err());
+        assert!(read("--minutes").is_err());
     }
 }

@@ -289,6 +289,11 @@ impl<'a> Worker<'a> {
             [first, second] if in_order => {
                 self.kernel.person(person, &[span(first), span(second)], dictionaries);
             }
+            all if in_order && all.len() <= INLINE => {
+                let spans: [Span<'_>; INLINE] =
+                    std::array::from_fn(|at| span(&all[at.min(all.len() - 1)]));
+                self.kernel.person(person, &spans[..all.len()], dictionaries);
+            }
             all if in_order => {
                 let spans: Vec<Span<'_>> = all.iter().map(span).collect();
                 self.kernel.person(person, &spans, dictionaries);
@@ -316,6 +321,9 @@ impl<'a> Worker<'a> {
         Asked { partial, rows_scanned: self.loader.rows_scanned }
     }
 }
+
+/// Spans of one person that need no list on the heap: the weeks of a month.
+const INLINE: usize = 6;
 
 /// Where a thread stands in a source.
 struct Cursor<'s> {

@@ -49,15 +49,22 @@ struct Peer {
     seconds: Vec<f64>,
 }
 
-/// Measure all sizes; the Markdown to print.
+/// Measure all sizes, the last ones without the other engines; the Markdown to print.
 ///
 /// # Errors
 /// When something does not run, and when two engines disagree.
-pub(super) fn store(binary: &Path, folder: &Path, sizes: &[u64]) -> anyhow::Result<Vec<String>> {
+pub(super) fn store(
+    binary: &Path,
+    folder: &Path,
+    sizes: &[u64],
+    alone: &[u64],
+) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::new();
-    for events in sizes {
-        println!("\n━━ {} events", table::count(*events));
-        all.push(measure(binary, &folder.join(events.to_string()), *events, REPEATS)?);
+    let sizes = sizes.iter().map(|events| (*events, &PEERS[..]));
+    for (events, peers) in sizes.chain(alone.iter().map(|events| (*events, &[][..]))) {
+        println!("\n━━ {} events", table::count(events));
+        let folder = folder.join(events.to_string());
+        all.push(measure(binary, &folder, events, peers, REPEATS)?);
     }
     Ok(table::tables(&all))
 }
@@ -67,18 +74,24 @@ pub(super) fn store(binary: &Path, folder: &Path, sizes: &[u64]) -> anyhow::Resu
 /// # Errors
 /// When something does not run, and when two engines disagree.
 pub(super) fn check(binary: &Path, folder: &Path) -> anyhow::Result<()> {
-    let measured = measure(binary, folder, CHECK_EVENTS, 1)?;
+    let measured = measure(binary, folder, CHECK_EVENTS, &PEERS, 1)?;
     table::tables(&[measured]).iter().for_each(|line| println!("{line}"));
     Ok(())
 }
 
-fn measure(binary: &Path, folder: &Path, events: u64, repeats: usize) -> anyhow::Result<Measured> {
+fn measure(
+    binary: &Path,
+    folder: &Path,
+    events: u64,
+    names: &[&'static str],
+    repeats: usize,
+) -> anyhow::Result<Measured> {
     let python = setup::python()?;
     let data = Events::make(&folder.join("events"), events)?;
     let (imported, ours_loaded) = kept::import(binary, &python, &data, &folder.join("ours"))?;
     let mut peers = Vec::new();
     let mut answers = Vec::new();
-    for name in PEERS {
+    for &name in names {
         let loaded = kept::load_peer(&python, name, &data, &folder.join(name))?;
         let said = step(&format!("asking {name}"), || {
             kept::ask_peer(&python, name, &folder.join(name), repeats)

@@ -5,7 +5,11 @@ use super::{Measured, Peer};
 
 /// All tables: questions and cost by size, then how time grows with the events.
 pub(super) fn tables(all: &[Measured]) -> Vec<String> {
-    let mut lines: Vec<String> = all.iter().flat_map(of_size).collect();
+    let mut lines = Vec::new();
+    for measured in all {
+        lines.extend(if measured.peers.is_empty() { alone(measured) } else { of_size(measured) });
+        lines.extend(cost(measured));
+    }
     if all.len() > 1 {
         lines.extend(growth(all));
     }
@@ -56,7 +60,21 @@ fn of_size(measured: &Measured) -> Vec<String> {
         seconds(load),
         seconds(duck_load),
     ));
-    lines.extend(cost(measured));
+    lines
+}
+
+/// Our times, where nobody else was asked.
+fn alone(measured: &Measured) -> Vec<String> {
+    let Measured { events, ours, .. } = measured;
+    let mut lines = vec![
+        format!("\n### {} events, ours alone\n", count(*events)),
+        "| question | seconds | first |".to_owned(),
+        "|---|---|---|".to_owned(),
+    ];
+    for (at, question) in QUESTIONS.iter().enumerate() {
+        let (warm, first) = (seconds(ours.warm[at]), seconds(ours.first[at]));
+        lines.push(format!("| {} | {warm} | {first} |", question.title));
+    }
     lines
 }
 
@@ -79,11 +97,14 @@ fn cost(measured: &Measured) -> Vec<String> {
             each(ours_loaded.bytes - ours_loaded.id_bytes)
         );
     }
-    disk += &format!(
-        ", ClickHouse {} ({order}), DuckDB {}.",
-        each(clickhouse as u64),
-        each(duckdb(peers).map_or(0, |peer| peer.loaded.bytes)),
-    );
+    if !peers.is_empty() {
+        disk += &format!(
+            ", ClickHouse {} ({order}), DuckDB {}",
+            each(clickhouse as u64),
+            each(duckdb(peers).map_or(0, |peer| peer.loaded.bytes)),
+        );
+    }
+    disk += ".";
     vec![
         String::new(),
         disk,
