@@ -151,3 +151,8 @@ class ClickHouse:
             ],
             "needle": [(by_day.format("count()", "path = '/p/05000'"), shapes.days)],
         }
+
+    def bytes(self):
+        """What the events take. The folder holds more for a while: parts that were merged into others."""
+        parts = "select sum(bytes_on_disk) from system.parts where active and database = 'bench'"
+        return int(self.run(parts)[0][0])

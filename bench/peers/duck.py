@@ -81,7 +81,8 @@ def windowed(steps, window_ms, by):
 
 class Duck:
     def open(self, folder):
-        self.db = duckdb.connect(os.path.join(folder, "events.db"))
+        self.file = os.path.join(folder, "events.db")
+        self.db = duckdb.connect(self.file)
         self.db.execute(f"set temp_directory = '{folder}/spill'; set preserve_insertion_order = false")
 
     def load(self, events, folder):
@@ -176,3 +177,6 @@ class Duck:
             ],
             "needle": [(by_day.format("count(*)", "path = '/p/05000'"), shapes.days)],
         }
+
+    def bytes(self):
+        return os.path.getsize(self.file)

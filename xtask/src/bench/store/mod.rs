@@ -44,7 +44,10 @@ struct Measured {
 /// An engine's times.
 struct Peer {
     name: &'static str,
-    loaded: Loaded,
+    /// Seconds that loading took.
+    load: f64,
+    /// Bytes of the events on disk.
+    bytes: u64,
     /// Seconds by question, in the order of [`QUESTIONS`].
     seconds: Vec<f64>,
 }
@@ -92,22 +95,24 @@ fn measure(
     let mut peers = Vec::new();
     let mut answers = Vec::new();
     for &name in names {
-        let loaded = kept::load_peer(&python, name, &data, &folder.join(name))?;
+        let load = kept::load_peer(&python, name, &data, &folder.join(name))?;
         let said = step(&format!("asking {name}"), || {
             kept::ask_peer(&python, name, &folder.join(name), repeats)
         })?;
         let mut seconds = Vec::new();
         for question in QUESTIONS {
-            let time = said[question.name]["seconds"].as_f64();
+            let time = said["answers"][question.name]["seconds"].as_f64();
             seconds.push(time.with_context(|| format!("{name} was asked {}", question.name))?);
         }
-        peers.push(Peer { name, loaded, seconds });
+        let bytes =
+            said["bytes"].as_u64().with_context(|| format!("{name} says how large it is"))?;
+        peers.push(Peer { name, load, bytes, seconds });
         answers.push((name, said));
     }
     let agrees = |at: usize, answer: &Value| {
         for (name, said) in &answers {
             let question = &QUESTIONS[at];
-            let theirs = &said[question.name]["answer"];
+            let theirs = &said["answers"][question.name]["answer"];
             ensure!(
                 question.agrees(answer, theirs),
                 "{name} answers {} differently:\n{theirs}\nours:\n{}",

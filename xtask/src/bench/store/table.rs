@@ -50,8 +50,8 @@ fn of_size(measured: &Measured) -> Vec<String> {
             seconds(duckdb),
         ));
     }
-    let (load, order) = clickhouse(peers, |peer| peer.loaded.seconds);
-    let duck_load = duckdb(peers).map_or(f64::NAN, |peer| peer.loaded.seconds);
+    let (load, order) = clickhouse(peers, |peer| peer.load);
+    let duck_load = duckdb(peers).map_or(f64::NAN, |peer| peer.load);
     lines.push(format!(
         "| load | {} | {} | {} | | {}, {order} | {} |",
         times(load / ours_loaded.seconds),
@@ -83,7 +83,7 @@ fn cost(measured: &Measured) -> Vec<String> {
     let Measured { events, ours, ours_loaded, peers } = measured;
     let each = |bytes: u64| format!("{:.1}", bytes as f64 / *events as f64);
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    let (clickhouse, order) = clickhouse(peers, |peer| peer.loaded.bytes as f64);
+    let (clickhouse, order) = clickhouse(peers, |peer| peer.bytes as f64);
     let (most, worst) = ours
         .adds
         .iter()
@@ -101,7 +101,7 @@ fn cost(measured: &Measured) -> Vec<String> {
         disk += &format!(
             ", ClickHouse {} ({order}), DuckDB {}",
             each(clickhouse as u64),
-            each(duckdb(peers).map_or(0, |peer| peer.loaded.bytes)),
+            each(duckdb(peers).map_or(0, |peer| peer.bytes)),
         );
     }
     disk += ".";
