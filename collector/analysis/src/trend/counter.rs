@@ -59,6 +59,8 @@ struct Shown {
     masks: Masks,
     /// Where rows are counted one by one: which.
     wanted: Wanted,
+    /// And, where they are all of one bucket, by code the cell, plus one.
+    cells: Vec<u32>,
     /// The bucket of all rows, if it is the same.
     bucket: Option<Bucket>,
 }
@@ -126,7 +128,11 @@ impl Counter {
             let rows = &shown.wanted.rows()[places];
             let Coded { codes, global } = column.of_block(span.block);
             return each_width!(&**codes, codes => {
-                self.count_rows(&span.block.ts, shown.bucket, rows, ByCode { codes, global });
+                let groups = ByCode { codes, global };
+                match shown.bucket {
+                    Some(bucket) => self.count_rows_of(bucket, rows, groups, &mut shown.cells),
+                    None => self.count_rows(&span.block.ts, rows, groups),
+                }
             });
         }
         match &shown.masks {
@@ -136,24 +142,48 @@ impl Counter {
     }
 
     /// Rows of one tally without a number, one by one.
-    fn count_rows(&mut self, ts: &Times, all: Option<Bucket>, rows: &[u32], groups: impl Groups) {
-        let (persons, _) = self.needs(0);
-        let Self { shape, cells, person, width, .. } = self;
-        let mut bucket = all.unwrap_or(Bucket::NONE);
+    fn count_rows(&mut self, ts: &Times, rows: &[u32], groups: impl Groups) {
+        let mut bucket = Bucket::NONE;
         for &row in rows {
             let row = row as usize;
-            if all.is_none() && !bucket.holds(ts.get(row)) {
-                bucket = shape.bucket(ts.get(row));
+            if !bucket.holds(ts.get(row)) {
+                bucket = self.shape.bucket(ts.get(row));
             }
-            let group = u64::from(groups.of(row)) * *width as u64;
-            let cell = cells.at(group + bucket.column as u64);
-            let counts = &mut cells.counts[cell];
-            counts.events += 1;
-            let is_new = persons && counts.person(*person);
-            if let Some(total) = bucket.total.filter(|_| is_new) {
-                let total = cells.at(group + total as u64);
-                cells.counts[total].person(*person);
+            let group = u64::from(groups.of(row)) * self.width as u64;
+            let cell = self.cells.at(group + bucket.column as u64);
+            self.count_row(cell, group, bucket);
+        }
+    }
+
+    /// The same where all of the block are of one bucket, so that a code says the cell.
+    fn count_rows_of<T: Copy + TryInto<usize>>(
+        &mut self,
+        bucket: Bucket,
+        rows: &[u32],
+        groups: ByCode<'_, T>,
+        known: &mut Vec<u32>,
+    ) {
+        let ByCode { codes, global } = groups;
+        known.resize(global.len(), 0);
+        for &row in rows {
+            let code = codes[row as usize].try_into().unwrap_or(0);
+            let group = u64::from(global[code]) * self.width as u64;
+            if known[code] == 0 {
+                known[code] = self.cells.at(group + bucket.column as u64) as u32 + 1;
             }
+            self.count_row(known[code] as usize - 1, group, bucket);
+        }
+    }
+
+    #[inline]
+    fn count_row(&mut self, cell: usize, group: u64, bucket: Bucket) {
+        let Self { shape, cells, person, .. } = self;
+        let counts = &mut cells.counts[cell];
+        counts.events += 1;
+        let is_new = shape.tallies[0].persons && counts.person(*person);
+        if let Some(total) = bucket.total.filter(|_| is_new) {
+            let total = cells.at(group + total as u64);
+            cells.counts[total].person(*person);
         }
     }
 
@@ -275,7 +305,8 @@ impl Kernel for Counter {
             self.shown.resize_with(slot + 1, Shown::default);
         }
         let is_row_by_row = self.is_row_by_row();
-        let Shown { masks, wanted, bucket } = &mut self.shown[slot];
+        let Shown { masks, wanted, cells, bucket } = &mut self.shown[slot];
+        cells.clear();
         if is_row_by_row {
             self.matcher.list(block, dictionaries, &self.times, masks, wanted);
         } else {
