@@ -10,8 +10,8 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBat
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::arrays::id;
 use super::info::PromotedKind;
-use super::read::id;
 use super::{ORIGIN, Segment};
 use crate::columns::{Coded, Columns, Dictionary, PropertyColumn, Rest, Values};
 use crate::error::ScanError;

@@ -4,7 +4,7 @@
 
 use arrow_array::types::{TimestampMillisecondType, UInt32Type, UInt64Type};
 
-use super::read::id;
+use super::arrays::id;
 use super::{Segment, SegmentRows};
 use crate::dedupe::Bucket;
 use crate::error::ScanError;

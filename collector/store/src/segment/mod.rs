@@ -8,6 +8,7 @@
 //!
 //! Deliberately elsewhere: which files are real (`catalog`), when they are made (`keeper`).
 
+mod arrays;
 mod batches;
 mod cache;
 mod check;
