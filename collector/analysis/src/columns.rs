@@ -160,6 +160,16 @@ impl Numbers {
         Self::Sparse { rows, values }
     }
 
+    /// The numbers of the rows that have one, of so many rows, in the smaller form.
+    pub fn of_present(rows: Vec<u32>, values: Vec<f64>, count: usize) -> Self {
+        if size_of_val(&values[..]) + size_of_val(&rows[..]) < count * size_of::<f64>() {
+            return Self::Sparse { rows, values };
+        }
+        let mut numbers = vec![f64::NAN; count];
+        rows.iter().zip(values).for_each(|(row, number)| numbers[*row as usize] = number);
+        Self::Dense(numbers)
+    }
+
     /// The number of a row.
     #[inline]
     pub fn get(&self, row: usize) -> f64 {
@@ -239,4 +249,21 @@ pub struct Span<'a> {
     pub block: &'a Block,
     /// The rows.
     pub rows: Range<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where two rows of three have one, a list of rows is as large as all of them.
+    #[test]
+    fn present_numbers_are_the_same_in_either_form() {
+        for (count, is_sparse) in [(2, false), (3, false), (4, true)] {
+            let numbers = Numbers::of_present(vec![0, 1], vec![0.5, 7.0], count);
+            assert_eq!(matches!(numbers, Numbers::Sparse { .. }), is_sparse, "{count}");
+            let found: Vec<f64> = (0..count).map(|row| numbers.get(row)).collect();
+            assert_eq!(found[..2], [0.5, 7.0]);
+            assert!(found[2..].iter().all(|number| number.is_nan()));
+        }
+    }
 }

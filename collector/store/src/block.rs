@@ -180,11 +180,20 @@ const SHARED_MAX: usize = 60_000;
 
 impl SharedValues {
     /// The codes of a block's values, in their order; `None` when there would be too many.
-    pub(crate) fn codes_of(&self, block: &[Box<str>]) -> Option<Vec<u32>> {
+    pub(crate) fn codes_of<T: AsRef<str>>(&self, block: &[T]) -> Option<Vec<u32>> {
+        let all_known: Option<Vec<u32>> = {
+            // Most blocks have what those before them had, and need not wait for each other.
+            let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            let code = |value: &T| known.codes.get(value.as_ref()).copied();
+            block.iter().map(code).collect()
+        };
+        if all_known.is_some() {
+            return all_known;
+        }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.values.len() + block.len() > SHARED_MAX {
-            let new = block.iter().filter(|value| !known.codes.contains_key(*value)).count();
-            if known.values.len() + new > SHARED_MAX {
+            let new = |value: &&T| !known.codes.contains_key(value.as_ref());
+            if known.values.len() + block.iter().filter(new).count() > SHARED_MAX {
                 return None;
             }
         }
@@ -197,7 +206,7 @@ impl SharedValues {
                 code
             }
         };
-        Some(block.iter().map(|value| &**value).map(code).collect())
+        Some(block.iter().map(AsRef::as_ref).map(code).collect())
     }
 }
 
@@ -262,6 +271,26 @@ impl Runs {
             count += 1;
         }
         runs.starts.push(count);
+        runs
+    }
+
+    /// Put together runs of projects and of persons, each with the row behind it.
+    pub(crate) fn of(projects: &[(u32, u32)], persons: &[(u64, u32)]) -> Self {
+        let mut runs = Self::default();
+        let (mut start, mut persons) = (0, persons.iter());
+        for &(project, project_end) in projects {
+            runs.projects.push((project, runs.persons.len() as u32));
+            while start < project_end {
+                let Some(&(person, end)) = persons.as_slice().first() else { break };
+                runs.persons.push(person);
+                runs.starts.push(start);
+                start = end.min(project_end);
+                if start == end {
+                    persons.next();
+                }
+            }
+        }
+        runs.starts.push(start);
         runs
     }
 

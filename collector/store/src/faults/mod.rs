@@ -32,4 +32,5 @@ mod sim_disk;
 mod simulation;
 mod world;
 
+pub(crate) use random::Random;
 pub(crate) use sim_disk::SimDisk;

@@ -38,7 +38,7 @@ impl Segment {
         };
         let batch = read().map_err(|error| self.damaged(&error.to_string()))?;
         let batch = batch.filter(|batch| batch.num_rows() == self.group_rows(group));
-        let batch = batch.ok_or_else(|| self.damaged("a row group is shorter than it says"))?;
+        let batch = batch.ok_or_else(|| self.too_short())?;
         let column = |name: &&str| {
             batch.column_by_name(name).cloned().ok_or_else(|| self.damaged("a column is missing"))
         };
@@ -81,6 +81,10 @@ impl Segment {
 
     pub(super) fn wrong_type(&self) -> ScanError {
         self.damaged("a column has another type than we write")
+    }
+
+    pub(super) fn too_short(&self) -> ScanError {
+        self.damaged("a row group is shorter than it says")
     }
 
     pub(super) fn damaged(&self, what: &str) -> ScanError {

@@ -25,8 +25,6 @@ use crate::row::Dim;
 
 /// The columns of a file, in order.
 pub(super) fn schema(info: &Info, has_ids: bool) -> Schema {
-    let time = || DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-    let text = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let mut fields = vec![
         Field::new("project", DataType::UInt32, false),
         Field::new("person", DataType::UInt64, false),
@@ -56,6 +54,16 @@ pub(super) fn schema(info: &Info, has_ids: bool) -> Schema {
     }));
     fields.push(Field::new("props", DataType::Utf8, true));
     Schema::new(fields)
+}
+
+/// The type of times.
+pub(super) fn time() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+}
+
+/// The type of texts.
+pub(super) fn text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// How they are encoded.
@@ -102,15 +110,15 @@ pub(super) fn batch(
         Arc::new(UInt32Array::from(columns.project)),
         Arc::new(UInt64Array::from(columns.person)),
         Arc::new(UInt64Array::new(columns.actor.into(), Some(actor_differs))),
-        time(columns.ts, None),
+        times(columns.ts, None),
         Arc::new(UInt32Array::from(columns.seq)),
     ];
     if has_ids {
         arrays.push(ids(&columns.event_id, None)?);
     }
     arrays.extend([
-        time(columns.received, None),
-        time(columns.claimed, Some(claimed_differs)),
+        times(columns.received, None),
+        times(columns.claimed, Some(claimed_differs)),
         Arc::new(UInt8Array::from(columns.flags)),
         texts(&columns.event, rows)?,
         ids(&columns.session, Some(has_session))?,
@@ -155,7 +163,7 @@ fn origins(origins: Vec<u64>, rows: usize) -> ArrayRef {
     Arc::new(UInt64Array::new(origins.into(), Some(present)))
 }
 
-fn time(times: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
+fn times(times: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
     Arc::new(TimestampMillisecondArray::new(times.into(), nulls).with_timezone("UTC"))
 }
 

@@ -10,6 +10,7 @@
 
 mod arrays;
 mod batches;
+mod bits;
 mod cache;
 mod check;
 mod encode;
@@ -18,9 +19,12 @@ mod group;
 mod info;
 mod layout;
 mod packed;
+mod pages;
 mod presence;
 mod read;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeSet;

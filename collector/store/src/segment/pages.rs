@@ -1,0 +1,302 @@
+//! The pages of a column of a row group, decoded straight into the form that is kept.
+//!
+//! In: a column by its name, and what its values become. Out: one value per row, or runs of equal
+//! ones. Nothing in between is as long as the column: a page is unpacked in small parts, and what a
+//! value of the dictionary becomes is found out once for all rows that have it.
+//!
+//! Invariant: as many rows as the row group has, or an error with the file's name. A column that is
+//! laid out as we seldom write it (its dictionary outgrew a page) is `None` and left to Arrow's
+//! reader, which knows every way.
+//!
+//! Deliberately elsewhere: bits (`bits`), bytes and their checksums (`file`).
+
+use std::hint::select_unpredictable;
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use bytes::Bytes;
+use parquet::basic::Encoding;
+use parquet::column::page::{Page, PageReader};
+use parquet::column::reader::{ColumnReader, get_column_reader};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescPtr;
+
+use super::Segment;
+use super::bits::{self, Part};
+use super::file::Fetched;
+use crate::error::ScanError;
+
+/// A column of a row group, read from its first page to its last.
+pub(super) struct Pages<'a> {
+    segment: &'a Segment,
+    reader: SerializedPageReader<Fetched>,
+    column: ColumnDescPtr,
+    rows: usize,
+    /// The values that codes stand for, as they are written, and how many those are.
+    dictionary: (Bytes, usize),
+}
+
+impl Segment {
+    /// Whether every row of a column is null, as the file's description has it.
+    pub(super) fn is_absent(&self, group: u32, name: &str) -> bool {
+        let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return false };
+        let chunk = self.arrow.metadata().row_group(group as usize).column(index);
+        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+        nulls == Some(self.group_rows(group) as u64)
+    }
+
+    /// Open a column that has values of this type.
+    pub(super) fn pages(
+        &self,
+        group: u32,
+        name: &str,
+        data_type: &DataType,
+    ) -> Result<Pages<'_>, ScanError> {
+        let column = self.arrow.schema().column_with_name(name);
+        let (index, field) = column.ok_or_else(|| self.damaged("a column is missing"))?;
+        if field.data_type() != data_type {
+            return Err(self.wrong_type());
+        }
+        let chunk = self.arrow.metadata().row_group(group as usize).column(index);
+        let rows = self.group_rows(group);
+        let open = || {
+            let bytes = self.file.fetch(std::iter::once(chunk.byte_range()))?;
+            SerializedPageReader::new(Arc::new(bytes), chunk, rows, None)
+        };
+        let reader = open().map_err(|error| self.damaged(&error.to_string()))?;
+        let (column, dictionary) = (chunk.column_descr_ptr(), Default::default());
+        Ok(Pages { segment: self, reader, column, rows, dictionary })
+    }
+}
+
+impl Pages<'_> {
+    fn read_dictionary(&mut self) -> Result<(), ScanError> {
+        let mut read = || match self.reader.peek_next_page()? {
+            Some(first) if first.is_dict => self.reader.get_next_page(),
+            _ => Ok(None),
+        };
+        if let Some(page) = read().map_err(|error| self.segment.damaged(&error.to_string()))? {
+            self.dictionary = (page.buffer().clone(), page.num_values() as usize);
+        }
+        Ok(())
+    }
+
+    /// The dictionary's values, which have so many bytes each.
+    pub(super) fn table<const BYTES: usize, T>(
+        &mut self,
+        of: impl Fn([u8; BYTES]) -> T,
+    ) -> Result<Vec<T>, ScanError> {
+        self.read_dictionary()?;
+        let (bytes, count) = &self.dictionary;
+        let (values, rest) = bytes.as_chunks();
+        let is_whole = values.len() == *count && rest.is_empty();
+        if !is_whole {
+            return Err(malformed(self.segment));
+        }
+        Ok(values.iter().copied().map(of).collect())
+    }
+
+    /// The dictionary's values, which are texts.
+    pub(super) fn texts(&mut self) -> Result<Vec<&str>, ScanError> {
+        self.read_dictionary()?;
+        let (bytes, count) = &self.dictionary;
+        let mut rest = &**bytes;
+        let mut text = || {
+            let (len, behind) = rest.split_first_chunk()?;
+            let (text, behind) = behind.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+            rest = behind;
+            std::str::from_utf8(text).ok()
+        };
+        let texts: Option<Vec<&str>> = (0..*count).map(|_| text()).collect();
+        texts.filter(|_| rest.is_empty()).ok_or_else(|| malformed(self.segment))
+    }
+
+    /// What each row has in `table`, which has an entry for every value; `absent` for null.
+    pub(super) fn by_code<T: Copy>(
+        self,
+        table: &[T],
+        absent: T,
+    ) -> Result<Option<Vec<T>>, ScanError> {
+        let mut rows = Vec::with_capacity(self.rows);
+        let mut present = Vec::new();
+        let read = self.each(Encoding::RLE_DICTIONARY, |page| {
+            if page.present == 0 {
+                rows.resize(rows.len() + page.rows, absent);
+                return Some(());
+            }
+            if page.present == page.rows {
+                return page.codes(|part| append(&mut rows, table, part));
+            }
+            present.clear();
+            page.codes(|part| append(&mut present, table, part))?;
+            page.spread(&mut present, absent, &mut rows)
+        });
+        Ok(read?.map(|()| rows))
+    }
+
+    /// Runs of rows that have the same in `table`, each with the row behind it. No row is null.
+    pub(super) fn runs<T: Copy + PartialEq>(
+        self,
+        table: &[T],
+    ) -> Result<Option<Vec<(T, u32)>>, ScanError> {
+        let mut runs: Vec<(T, u32)> = Vec::new();
+        let mut row = 0;
+        let mut push = |code: u32, count: usize| {
+            let value = table.get(code as usize)?;
+            row += count as u32;
+            match runs.last_mut() {
+                Some((last, end)) if last == value => *end = row,
+                _ => runs.push((*value, row)),
+            }
+            Some(())
+        };
+        let read = self.each(Encoding::RLE_DICTIONARY, |page| {
+            page.codes(|part| match part {
+                Part::Same(code, count) => push(code, count),
+                Part::Each(codes) => codes.iter().try_for_each(|code| push(*code, 1)),
+            })
+            .filter(|()| page.present == page.rows)
+        });
+        Ok(read?.map(|()| runs))
+    }
+
+    /// Shows numbers of which the differences are packed, some at a time. No row is null.
+    pub(super) fn differences(self, mut show: impl FnMut(&[i64])) -> Result<Option<()>, ScanError> {
+        self.each(Encoding::DELTA_BINARY_PACKED, |page| {
+            let numbers = bits::differences(&page.values, page.present, &mut show);
+            numbers.filter(|()| page.present == page.rows)
+        })
+    }
+
+    /// Shows texts without a dictionary, each with its row.
+    pub(super) fn each_text(self, mut show: impl FnMut(usize, &str)) -> Result<(), ScanError> {
+        let (segment, rows) = (self.segment, self.rows);
+        let reader = get_column_reader(self.column, Box::new(self.reader));
+        let ColumnReader::ByteArrayColumnReader(mut reader) = reader else {
+            return Err(segment.wrong_type());
+        };
+        let (mut levels, mut texts) = (Vec::new(), Vec::new());
+        let read = reader.read_records(rows, Some(&mut levels), None, &mut texts);
+        read.map_err(|error| segment.damaged(&error.to_string()))?;
+        if levels.len() != rows {
+            return Err(segment.too_short());
+        }
+        let present = (0..rows).filter(|row| levels[*row] != 0);
+        for (row, text) in present.zip(&texts) {
+            show(row, text.as_utf8().map_err(|error| segment.damaged(&error.to_string()))?);
+        }
+        Ok(())
+    }
+
+    /// Shows every page, if they are encoded like this.
+    fn each(
+        mut self,
+        usual: Encoding,
+        mut show: impl FnMut(&Data) -> Option<()>,
+    ) -> Result<Option<()>, ScanError> {
+        let mut rows = 0;
+        loop {
+            let page = self.reader.get_next_page();
+            let page = page.map_err(|error| self.segment.damaged(&error.to_string()))?;
+            let Some(page) = page else { break };
+            let encoding = page.encoding();
+            let Some(data) = Data::of(page) else { return Ok(None) };
+            if encoding != usual && data.present > 0 {
+                return Ok(None);
+            }
+            rows += data.rows;
+            let shown = (rows <= self.rows).then(|| show(&data)).flatten();
+            shown.ok_or_else(|| malformed(self.segment))?;
+        }
+        if rows != self.rows {
+            return Err(self.segment.too_short());
+        }
+        Ok(Some(()))
+    }
+}
+
+fn malformed(segment: &Segment) -> ScanError {
+    segment.damaged("a page is not what it says")
+}
+
+/// Rows of a column.
+struct Data {
+    rows: usize,
+    /// Rows that are not null.
+    present: usize,
+    /// Which those are; empty where none can be.
+    levels: Bytes,
+    /// What those have.
+    values: Bytes,
+}
+
+impl Data {
+    /// A page as we write them; `None` for others.
+    fn of(page: Page) -> Option<Self> {
+        let Page::DataPageV2 {
+            mut buf,
+            num_rows,
+            num_values,
+            num_nulls,
+            def_levels_byte_len: levels_len,
+            rep_levels_byte_len: 0,
+            ..
+        } = page
+        else {
+            return None;
+        };
+        let present = num_rows.checked_sub(num_nulls).filter(|_| num_rows == num_values)?;
+        let levels_len = levels_len as usize;
+        let levels = (levels_len <= buf.len()).then(|| buf.split_to(levels_len))?;
+        Some(Self { rows: num_rows as usize, present: present as usize, levels, values: buf })
+    }
+
+    /// Shows the codes of the rows that are not null.
+    fn codes(&self, show: impl FnMut(Part<'_>) -> Option<()>) -> Option<()> {
+        let (width, packed) = self.values.split_first()?;
+        bits::runs(packed, *width, self.present, show)
+    }
+
+    /// Put what the rows that are not null have among those that are.
+    fn spread<T: Copy>(&self, present: &mut Vec<T>, absent: T, rows: &mut Vec<T>) -> Option<()> {
+        present.push(absent); // So that there is always a next one.
+        let mut next = 0;
+        bits::runs(&self.levels, 1, self.rows, |part| {
+            match part {
+                Part::Same(0, count) => rows.resize(rows.len() + count, absent),
+                Part::Same(_, count) => {
+                    rows.extend_from_slice(present.get(next..next + count)?);
+                    next += count;
+                }
+                Part::Each(levels) => {
+                    let count = levels.iter().sum::<u32>() as usize;
+                    let values = present.get(next..=next + count)?;
+                    // Which rows are null is often as good as random: nothing here may branch.
+                    let mut at = 0;
+                    rows.extend(levels.iter().map(|level| {
+                        let value = values[at];
+                        at += *level as usize;
+                        select_unpredictable(*level == 0, absent, value)
+                    }));
+                    next += count;
+                }
+            }
+            Some(())
+        })?;
+        (next == self.present).then_some(())
+    }
+}
+
+/// Add what codes have in a table; all of them must be in it.
+fn append<T: Copy>(rows: &mut Vec<T>, table: &[T], part: Part<'_>) -> Option<()> {
+    match part {
+        Part::Same(code, count) => rows.resize(rows.len() + count, *table.get(code as usize)?),
+        Part::Each(codes) => {
+            let largest = codes.iter().copied().max().unwrap_or(0);
+            let _ = table.get(largest as usize)?;
+            rows.extend(codes.iter().map(|code| table[*code as usize]));
+        }
+    }
+    Some(())
+}
