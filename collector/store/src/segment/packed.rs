@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use tallymark_analysis::columns::Codes;
+use tallymark_analysis::each_width;
 
 use crate::block::{Column, TextColumn, Values};
 
@@ -40,13 +41,17 @@ impl Packed {
 
     fn sparse(codes: &Codes, values: &Arc<Values>) -> Option<Self> {
         let rows = codes.len();
-        let count = (0..rows).filter(|row| codes.get(*row) != 0).count();
+        // Every column that is decoded comes by here: counting must not look at rows one by one.
+        let count = each_width!(codes, codes => codes.iter().filter(|code| **code != 0).count());
         // Four bytes for a row and at most as many for its code, against at least half a one for each.
         if count * 16 >= rows {
             return None;
         }
-        let present: Vec<u32> =
-            (0..rows as u32).filter(|row| codes.get(*row as usize) != 0).collect();
+        let mut present = Vec::with_capacity(count);
+        each_width!(codes, codes => {
+            let rows = (0u32..).zip(codes.iter()).filter(|(_, code)| **code != 0);
+            present.extend(rows.map(|(row, _)| row));
+        });
         let of_present = || present.iter().map(|row| codes.get(*row as usize));
         let codes = Codes::new(of_present(), of_present().max().map_or(1, |max| max as usize + 1));
         Some(Self::Sparse { present, codes, rows, values: Arc::clone(values) })
@@ -54,11 +59,14 @@ impl Packed {
 
     fn halves(codes: &Codes, values: &Arc<Values>) -> Option<Self> {
         let Codes::U8(codes) = codes else { return None };
-        if codes.iter().any(|code| *code > 0xf) {
+        if codes.iter().fold(0, |bits, code| bits | code) > 0xf {
             return None;
         }
-        let halves = codes.chunks(2).map(|pair| pair[0] | pair.get(1).map_or(0, |code| code << 4));
-        let (halves, rows, values) = (halves.collect(), codes.len(), Arc::clone(values));
+        let (pairs, last) = codes.as_chunks();
+        let halves = pairs.iter().map(|[low, high]| low | high << 4);
+        let mut halves: Vec<u8> = halves.collect();
+        halves.extend(last);
+        let (rows, values) = (codes.len(), Arc::clone(values));
         Some(Self::Halves { halves, rows, values })
     }
 
