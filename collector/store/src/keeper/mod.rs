@@ -33,7 +33,8 @@ use settling::Settling;
 
 /// How long to wait before a flush that failed is tried again by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// How often time alone is looked at: months end, ids are needed no longer, links and erasures are due.
+/// How often time alone is looked at, first at the start: events get too old, months end, ids are
+/// needed no longer, links and erasures are due.
 const LOOK_FOR_OLD_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the age of the memtable is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -78,29 +79,32 @@ impl Keeper {
         }
     }
 
-    /// Merge after each flush, and where a week has settled, until the store closes.
+    /// Merge after each flush, where a week has settled, and what time alone makes due, until the store
+    /// closes.
     pub(crate) fn run_merges(self) {
         go_last();
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
         let mut settling = Settling::default();
         self.prepare_presence();
-        let mut looked_for_old = Instant::now();
+        let mut looked_for_old: Option<Instant> = None;
         loop {
             let mut live = self.shared.live();
-            let (mut settled, mut is_hourly);
+            let (mut settled, mut looks_for_old);
             loop {
                 if live.closing {
                     return;
                 }
-                settling.look(&live.segments);
-                is_hourly = looked_for_old.elapsed() >= LOOK_FOR_OLD_EVERY;
-                settled = if is_hourly {
-                    looked_for_old = Instant::now();
+                settling.look(&live.segments, (self.shared.options.now_ms)());
+                // A start cannot know when that was last done.
+                looks_for_old = looked_for_old.is_none_or(|at| at.elapsed() >= LOOK_FOR_OLD_EVERY);
+                settled = if looks_for_old {
+                    looked_for_old = Some(Instant::now());
                     settling.idle(idle)
                 } else {
                     settling.settled(idle)
                 };
-                if live.merge_wanted > live.merge_finished || !settled.is_empty() || is_hourly {
+                let is_wanted = live.merge_wanted > live.merge_finished;
+                if is_wanted || !settled.is_empty() || looks_for_old {
                     break;
                 }
                 live = self.shared.wait(live, LOOK_EVERY);
@@ -114,7 +118,7 @@ impl Keeper {
             // A file that cannot be read keeps nothing from what needs others only.
             let mut result = self.settle_people();
             result = result.and(self.merge_all(&settled));
-            if is_hourly || settles {
+            if looks_for_old || settles {
                 result = result.and(self.expire());
             }
             settling.done(&settled);

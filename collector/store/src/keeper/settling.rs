@@ -2,6 +2,9 @@
 //!
 //! In: the list of segments, looked at now and then. Out: weeks that are settled and were not
 //! merged since. What is worth merging in them is decided in `merge`.
+//!
+//! When a segment was written is not known after a start; then the last receipt in a week counts, so
+//! that a collector which is often restarted merges all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -15,23 +18,31 @@ use crate::segment::Segment;
 pub(super) struct Settling {
     weeks: BTreeMap<String, Week>,
     /// The list last looked at. Weak: a list that is held keeps the files of replaced segments.
-    seen: Weak<Vec<Arc<Segment>>>,
+    seen: Option<Weak<Vec<Arc<Segment>>>>,
 }
 
 struct Week {
     newest: SegmentId,
     since: Instant,
+    /// How long it had been the newest before.
+    before: Duration,
     is_merged: bool,
+}
+
+impl Week {
+    fn is_idle(&self, idle: Duration) -> bool {
+        self.before + self.since.elapsed() >= idle
+    }
 }
 
 impl Settling {
     /// Take note of what is there.
-    pub(super) fn look(&mut self, segments: &Arc<Vec<Arc<Segment>>>) {
+    pub(super) fn look(&mut self, segments: &Arc<Vec<Arc<Segment>>>, now_ms: i64) {
         let now = Arc::downgrade(segments);
-        if self.seen.ptr_eq(&now) {
+        if self.seen.as_ref().is_some_and(|seen| seen.ptr_eq(&now)) {
             return;
         }
-        self.seen = now;
+        let is_start = self.seen.replace(now).is_none();
         let mut newest: BTreeMap<&str, SegmentId> = BTreeMap::new();
         for segment in segments.iter() {
             let meta = segment.meta();
@@ -43,7 +54,9 @@ impl Settling {
             match self.weeks.get_mut(week) {
                 Some(known) if known.newest == newest => {}
                 _ => {
-                    let week_now = Week { newest, since: Instant::now(), is_merged: false };
+                    let before =
+                        if is_start { quiet(segments, week, now_ms) } else { Duration::ZERO };
+                    let week_now = Week { newest, since: Instant::now(), before, is_merged: false };
                     self.weeks.insert(week.to_owned(), week_now);
                 }
             }
@@ -52,7 +65,7 @@ impl Settling {
 
     /// Weeks without a new segment for this long.
     pub(super) fn settled(&self, idle: Duration) -> BTreeSet<String> {
-        let is_settled = |week: &Week| !week.is_merged && week.since.elapsed() >= idle;
+        let is_settled = |week: &Week| !week.is_merged && week.is_idle(idle);
         self.weeks
             .iter()
             .filter(|(_, week)| is_settled(week))
@@ -62,8 +75,8 @@ impl Settling {
 
     /// The same, those that were merged since included: time alone may have made work in them.
     pub(super) fn idle(&self, idle: Duration) -> BTreeSet<String> {
-        let is_idle = |week: &Week| week.since.elapsed() >= idle;
-        self.weeks.iter().filter(|(_, week)| is_idle(week)).map(|(name, _)| name.clone()).collect()
+        let idle = self.weeks.iter().filter(|(_, week)| week.is_idle(idle));
+        idle.map(|(name, _)| name.clone()).collect()
     }
 
     /// Every week.
@@ -79,4 +92,11 @@ impl Settling {
             }
         }
     }
+}
+
+/// How long ago the last row of a week was received.
+fn quiet(segments: &[Arc<Segment>], week: &str, now_ms: i64) -> Duration {
+    let of_week = segments.iter().filter(|segment| segment.meta().week == week);
+    let last_ms = of_week.map(|segment| segment.received_max_ms()).max().unwrap_or(i64::MAX);
+    Duration::from_millis(u64::try_from(now_ms.saturating_sub(last_ms)).unwrap_or(0))
 }

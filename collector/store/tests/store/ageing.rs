@@ -4,9 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tallymark_store::{Append, Catalog, MemoryCatalog, Row, SegmentMeta, Store, StoreOptions};
+use tallymark_store::{
+    Append, Catalog, MemoryCatalog, PeopleCommand, PeopleDone, Row, SegmentMeta, Store,
+    StoreOptions,
+};
 
-use crate::support::{all_rows, append, append_rows, options, row, sorted, temp_dir};
+use crate::support::{
+    all_rows, append, append_rows, options, row, sorted, temp_dir, within_seconds,
+};
 
 const DAY_MS: i64 = 86_400_000;
 /// 2026-09-07, a Monday.
@@ -21,6 +26,10 @@ struct Aged {
 
 impl Aged {
     fn open(dir: &Path, now_ms: i64) -> Self {
+        Self::open_with(dir, now_ms, Arc::new(MemoryCatalog::new()))
+    }
+
+    fn open_with(dir: &Path, now_ms: i64, catalog: Arc<MemoryCatalog>) -> Self {
         let now_ms = Arc::new(AtomicI64::new(now_ms));
         let clock = Arc::clone(&now_ms);
         let options = StoreOptions {
@@ -28,7 +37,6 @@ impl Aged {
             now_ms: Arc::new(move || clock.load(Ordering::SeqCst)),
             ..options(dir)
         };
-        let catalog = Arc::new(MemoryCatalog::new());
         let store = Store::open(options, Arc::clone(&catalog) as _).unwrap();
         Self { store, catalog, now_ms }
     }
@@ -41,6 +49,10 @@ impl Aged {
     fn settle_at(&self, now_ms: i64) -> Vec<SegmentMeta> {
         self.now_ms.store(now_ms, Ordering::SeqCst);
         self.store.settle().unwrap();
+        self.segments()
+    }
+
+    fn segments(&self) -> Vec<SegmentMeta> {
         let mut segments = self.catalog.load().unwrap().segments;
         segments.sort_by_key(|segment| segment.ts_min_ms);
         segments
@@ -108,4 +120,49 @@ fn the_weeks_of_a_month_become_one_segment_when_it_is_over_for_long_enough() {
     let month = ["2026-09", "2026-W40"];
     assert_eq!(weeks(&aged.settle_at(last_ms - DAY_MS + 35 * DAY_MS)), month);
     assert_eq!(all_rows(&aged.store, 1).len(), 12);
+}
+
+#[test]
+fn a_start_merges_what_was_quiet_for_long_enough_and_nothing_else() {
+    let dir = temp_dir();
+    let aged = Aged::open(dir.path(), MONDAY_MS);
+    let idle_ms = options(dir.path()).merge_idle_ms as i64;
+    let is_there = |n| received(MONDAY_MS + 7, n);
+    aged.flush(&[is_there(0)]);
+    aged.flush(&[is_there(1)]);
+    let mut catalog = aged.catalog;
+    drop(aged.store);
+    for (quiet_ms, want) in [(idle_ms - 60_000, 2), (idle_ms, 1)] {
+        let aged = Aged::open_with(dir.path(), MONDAY_MS + 7 + quiet_ms, catalog);
+        // The first look is over when something that was asked for after it is done.
+        aged.store.merge().unwrap();
+        assert_eq!(aged.segments().len(), want, "after {quiet_ms} ms");
+        catalog = aged.catalog;
+    }
+}
+
+#[test]
+fn erased_events_that_are_due_go_with_the_next_start() {
+    let dir = temp_dir();
+    let aged = Aged::open(dir.path(), MONDAY_MS);
+    // Too few of them to write the file again for.
+    let rows: Vec<Row> = (0..300).map(|n| row(1, 1 + n / 299, MONDAY_MS, n)).collect();
+    aged.flush(&rows);
+    let erase = PeopleCommand::Erase { project: 1, id: 2, at_ms: MONDAY_MS };
+    let PeopleDone::Erased(receipt) = aged.store.people(erase).unwrap() else { panic!() };
+    aged.store.flush().unwrap();
+    aged.store.merge().unwrap();
+    let mut catalog = aged.catalog;
+    drop(aged.store);
+    for (hours, is_done) in [(11, false), (13, true)] {
+        let aged = Aged::open_with(dir.path(), MONDAY_MS + hours * 3_600_000, catalog);
+        let now = || aged.store.erasure(1, receipt.id).unwrap();
+        if is_done {
+            within_seconds(|| now().done_ms.is_some());
+        } else {
+            aged.store.merge().unwrap();
+        }
+        assert_eq!((now().rows, now().done_ms.is_some()), (u64::from(is_done), is_done));
+        catalog = aged.catalog;
+    }
 }

@@ -10,14 +10,21 @@ use tallymark_store::{
     Catalog, Keep, MemoryCatalog, Retention, Row, Store, StoreOptions, UsageKind,
 };
 
-use crate::support::{ShowAll, all_rows, append_rows, options, row, sorted, temp_dir};
+use crate::support::{
+    ShowAll, all_rows, append_rows, options, row, sorted, temp_dir, within_seconds,
+};
 
 const DAY_MS: i64 = 86_400_000;
 /// 2026-09-07, a Monday.
 const MONDAY_MS: i64 = 1_788_739_200_000;
 
-/// Project 1 keeps `view` for 10 days, `buy` for ever and all else for 30 days; others keep all.
 fn open(dir: &Path, now_ms: &Arc<AtomicI64>) -> (Store, Arc<MemoryCatalog>) {
+    let catalog = Arc::new(MemoryCatalog::new());
+    (open_with(dir, now_ms, &catalog), catalog)
+}
+
+/// Project 1 keeps `view` for 10 days, `buy` for ever and all else for 30 days; others keep all.
+fn open_with(dir: &Path, now_ms: &Arc<AtomicI64>, catalog: &Arc<MemoryCatalog>) -> Store {
     let rule = |name: &str, days| (name.to_owned(), days);
     let events = BTreeMap::from([rule("view", Some(10)), rule("buy", None)]);
     let keep = Keep { days: Some(30), events };
@@ -30,8 +37,7 @@ fn open(dir: &Path, now_ms: &Arc<AtomicI64>) -> (Store, Arc<MemoryCatalog>) {
         now_ms: Arc::new(move || clock.load(Ordering::SeqCst)),
         ..options(dir)
     };
-    let catalog = Arc::new(MemoryCatalog::new());
-    (Store::open(options, Arc::clone(&catalog) as Arc<dyn Catalog>).unwrap(), catalog)
+    Store::open(options, Arc::clone(catalog) as Arc<dyn Catalog>).unwrap()
 }
 
 /// A day of events of every kind, on Monday.
@@ -115,6 +121,20 @@ fn a_file_of_which_all_is_too_old_goes_whole() {
     assert_eq!(store.stats().merges, merges, "nothing was written for it");
     assert_eq!(catalog.usage(1, UsageKind::Expired).0, 5);
     assert_eq!(left(&store, 1).len(), 5);
+}
+
+#[test]
+fn what_got_too_old_while_nothing_ran_goes_at_the_start() {
+    let dir = temp_dir();
+    let now_ms = Arc::new(AtomicI64::new(MONDAY_MS));
+    let (store, catalog) = open(dir.path(), &now_ms);
+    append_rows(&store, rows());
+    store.flush().unwrap();
+    drop(store);
+    now_ms.store(MONDAY_MS + 31 * DAY_MS, Ordering::SeqCst);
+    let store = open_with(dir.path(), &now_ms, &catalog);
+    within_seconds(|| store.stats().expired == 10);
+    assert!(left(&store, 1).iter().all(|row| &*row.event == "buy"));
 }
 
 #[test]

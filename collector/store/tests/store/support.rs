@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tallymark_analysis::answer::{Answer, Facts};
@@ -194,6 +195,16 @@ pub fn options(dir: &Path) -> StoreOptions {
 
 pub fn open(dir: &Path, catalog: &Arc<impl Catalog + 'static>) -> Store {
     Store::open(options(dir), Arc::clone(catalog) as Arc<dyn Catalog>).unwrap()
+}
+
+/// Wait for something that a thread of the store does by itself.
+#[track_caller]
+pub fn within_seconds(is_done: impl Fn() -> bool) {
+    let from = Instant::now();
+    while !is_done() {
+        assert!(from.elapsed() < Duration::from_secs(20), "not within 20 s");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Append and wait.
