@@ -282,10 +282,10 @@ impl Store {
     /// # Errors
     /// [`ScanError`] when the catalog cannot be read.
     pub fn schema(&self, project: u32) -> Result<Schema, ScanError> {
-        // The view first: rows that are flushed in between are then counted twice rather than
-        // missed, until the next call.
+        let held = self.shared.hold_catalog();
         let mut view = self.shared.view();
         let mut schema = self.shared.catalog.schema(project)?;
+        drop(held);
         let tail = view.active.sorted_tail();
         let mut counter = SchemaCounter::default();
         let mut frozen = view.frozen.map(|frozen| frozen.rows.clone()).unwrap_or_default();
@@ -329,6 +329,8 @@ impl Store {
     /// # Errors
     /// [`ScanError`] when the catalog cannot be read.
     pub fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, ScanError> {
+        // Rows move from memory to the catalog in one step as long as both are read under this.
+        let _held = self.shared.hold_catalog();
         let live = self.shared.live();
         let frozen = live.frozen.iter().flat_map(|frozen| &frozen.refused);
         let newest_first = live.active.refused().iter().rev().chain(frozen.rev());

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tallymark_store::{
     Append, Catalog, CatalogChange, CatalogError, CatalogState, MemoryCatalog, OpenError,
@@ -19,6 +20,8 @@ use crate::support::{all_rows, append, append_rows, open, options, row, sorted, 
 struct Flaky {
     inner: MemoryCatalog,
     next: AtomicU8,
+    /// Learns of every flush whose change is there; the store learns of it a little later.
+    first: Option<mpsc::SyncSender<()>>,
 }
 
 const FAIL_BEFORE: u8 = 1;
@@ -35,7 +38,14 @@ impl Catalog for Flaky {
                 self.inner.commit(change)?;
                 Err(CatalogError("told to fail after".into()))
             }
-            _ => self.inner.commit(change),
+            _ => {
+                self.inner.commit(change)?;
+                if let Some(first) = self.first.as_ref().filter(|_| change.flushed_seq > 0) {
+                    first.send(()).unwrap();
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Ok(())
+            }
         }
     }
     fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, CatalogError> {
@@ -46,6 +56,40 @@ impl Catalog for Flaky {
     }
     fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
         self.inner.restated(project, days)
+    }
+}
+
+#[test]
+fn lists_of_memory_and_catalog_together_name_nothing_twice_while_a_flush_commits() {
+    let dir = temp_dir();
+    let (first, commits) = mpsc::sync_channel(1);
+    let store = open(dir.path(), &Arc::new(Flaky { first: Some(first), ..Flaky::default() }));
+    let refused = |n: i64| RefusedRow {
+        project: 1,
+        received_ms: n,
+        code: "at_invalid".into(),
+        raw: "{}".into(),
+    };
+    let refused_rows = |store: &Store| -> Vec<i64> {
+        store.refused(1, 9).unwrap().iter().map(|row| row.received_ms).collect()
+    };
+    let events = |store: &Store| -> u64 {
+        store.schema(1).unwrap().events.values().map(|event| event.count).sum()
+    };
+    for n in 1..=6 {
+        let rows = vec![row(1, 7, 0, n as u64)];
+        append(&store, Append { rows, refused: vec![refused(n)] }).unwrap();
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| store.flush());
+            commits.recv().unwrap();
+            // Each is the first to look at the moment in between.
+            if n % 2 == 0 {
+                assert_eq!(refused_rows(&store), (1..=n).rev().collect::<Vec<_>>());
+            } else {
+                assert_eq!(events(&store), n as u64);
+            }
+            flush.join().unwrap().unwrap();
+        });
     }
 }
 
