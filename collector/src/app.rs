@@ -109,6 +109,8 @@ pub struct Answered {
 
 /// What a known event id takes in memory, about: 9 bytes in a table that is between half and full.
 const DEDUPE_ID_BYTES: u64 = 20;
+/// What a link takes in memory, about.
+const LINK_BYTES: u64 = 150;
 /// With 1 MiB on the wire and 1 MiB unpacked each: 64 MiB.
 const LARGE_BODIES_MAX: usize = 32;
 /// Exports over HTTP at one time: each holds a thread as long as its reader likes.
@@ -141,6 +143,7 @@ impl App {
             queue_bytes: usize::try_from(config.queue_bytes).unwrap_or(usize::MAX),
             dedupe_ids: usize::try_from(config.dedupe_bytes / DEDUPE_ID_BYTES)
                 .unwrap_or(usize::MAX),
+            links_max: usize::try_from(config.links_bytes / LINK_BYTES).unwrap_or(usize::MAX),
             memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
             flush_after_ms: config.flush_interval_ms,
             wal_file_bytes: config.log_file_bytes,

@@ -179,6 +179,7 @@ impl ApiError {
             Self::MergeRefused(MergeRefused::Erased) => (409, "person_erased"),
             Self::MergeRefused(MergeRefused::Unknown) => (404, "merge_unknown"),
             Self::MergeRefused(MergeRefused::UndoneBefore) => (409, "merge_undone"),
+            Self::MergeRefused(MergeRefused::NoRoom) => (507, "merges_full"),
             Self::ErasureUnknown => (404, "erasure_unknown"),
             Self::Internal(_) => (500, "internal"),
         }

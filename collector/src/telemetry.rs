@@ -75,6 +75,7 @@ struct StoreGauges {
     rows: Gauge,
     expired: Gauge,
     links: Gauge,
+    unjoined: Gauge,
     apart: Gauge,
     bytes: Gauge,
     segments: Gauge,
@@ -152,6 +153,11 @@ impl Telemetry {
         r.register("store_flushes", "Segments written since the start", self.store.flushes.clone());
         r.register("store_links", "Links between ids", self.store.links.clone());
         r.register(
+            "store_unjoined",
+            "Events since the start that found no memory for joining device and user",
+            self.store.unjoined.clone(),
+        );
+        r.register(
             "store_apart",
             "Persons whose links some file does not know yet",
             self.store.apart.clone(),
@@ -176,6 +182,7 @@ impl Telemetry {
         self.store.rows.set(whole(stats.rows));
         self.store.expired.set(whole(stats.expired));
         self.store.links.set(whole(stats.links));
+        self.store.unjoined.set(whole(stats.unjoined));
         self.store.apart.set(whole(stats.apart));
         self.store.bytes.set(whole(stats.segment_bytes));
         self.store.segments.set(whole(stats.segments));

@@ -93,6 +93,7 @@ struct AliasBody {
         (status = 200, description = "`{merge, from, to, ids, events, dry_run}`", body = serde_json::Value),
         (status = 409, description = "They are one person already, or one was erased", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 422, description = "An id is wrong", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 507, description = "There are as many merges as the setting `links_bytes` allows", content_type = "application/problem+json", body = crate::openapi::Problem),
     )
 )]
 pub async fn alias_person(

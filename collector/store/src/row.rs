@@ -103,6 +103,9 @@ pub mod flags {
     /// The row came from an export: its person is the one that was believed there, so only an
     /// anonymous one joins its device to its person.
     pub const STATED: u8 = 32;
+    /// The row came when there was no room for another link: it does not join its device to its
+    /// person.
+    pub const UNJOINED: u8 = 64;
 }
 
 /// Whose id the person of a row is: `user`, `device`, or `day` for one that is made anew every day.

@@ -157,6 +157,7 @@ pub(crate) struct Counters {
     pub flushes: AtomicU64,
     pub merges: AtomicU64,
     pub expired: AtomicU64,
+    pub unjoined: AtomicU64,
     pub dedupe_ids: AtomicU64,
     pub wal_cut_bytes: AtomicU64,
     pub refused: Mutex<BTreeMap<String, u64>>,
@@ -165,6 +166,15 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_unjoined(&self, rows: u64) {
+        if rows > 0 && self.unjoined.fetch_add(rows, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "there is no memory for more links: who signs in on a new device counts as somebody \
+                 else there until links_bytes is raised"
+            );
+        }
     }
 
     pub(crate) fn add_refused<'a>(&self, codes: impl Iterator<Item = &'a str>) {

@@ -15,6 +15,9 @@ pub struct StoreStats {
     pub memtable_rows: u64,
     /// Links between ids, those that were taken back among them; about 150 bytes of memory each.
     pub links: u64,
+    /// Counter: events that did not join their device to their person, because there were as many links
+    /// as there may be.
+    pub unjoined: u64,
     /// Persons that questions set apart because some file does not know their links yet.
     pub apart: u64,
     /// Bytes held by those rows.

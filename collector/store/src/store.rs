@@ -206,7 +206,7 @@ impl Store {
                 (project, Ok(Some((person, person))))
             }
             PeopleCommand::Alias { project, .. } | PeopleCommand::Undo { project, .. } => {
-                let merge = live.people.check(command);
+                let merge = live.people.check(command, self.shared.options.links_max);
                 (project, merge.map(|merge| merge.map(|merge| (merge.from, merge.to))))
             }
         };
@@ -429,6 +429,7 @@ impl Store {
             segments: live.segments.len() as u64,
             memtable_rows,
             links,
+            unjoined: count(&counters.unjoined),
             apart,
             memtable_bytes: live.active.bytes() as u64,
             wal_files: live.wal_files.len() as u64 + u64::from(live.wal_open.is_some()),

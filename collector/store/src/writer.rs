@@ -123,8 +123,11 @@ impl Writer {
             refused.extend(batch.refused);
             checked.push(Checked { done, duplicate, erased });
         }
+        let links_max = self.shared.options.links_max;
+        let unjoined = self.shared.live().people.leave_unjoined(&mut rows, links_max);
         match self.log(&rows, &refused) {
             Ok(()) => {
+                self.shared.counters.add_unjoined(unjoined);
                 self.apply(rows, refused, &checked);
                 self.dedupe.commit(staged);
                 let ids = self.dedupe.len() as u64;
@@ -219,7 +222,8 @@ impl Writer {
             return Err(AppendError::ReadOnly.into());
         }
         // Only this thread changes who is who, so what makes sense now will when it is written.
-        self.shared.live().people.check(command)?;
+        let links_max = self.shared.options.links_max;
+        self.shared.live().people.check(command, links_max)?;
         let kind = match command {
             PeopleCommand::Erase { .. } => Kind::Erase,
             PeopleCommand::Alias { .. } | PeopleCommand::Undo { .. } => Kind::Link,

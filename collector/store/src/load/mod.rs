@@ -180,8 +180,10 @@ impl Load<'_> {
             columns.event_id[row] = id.unwrap_or(columns.event_id[row]);
             claims.push(if id.is_some() { Claim::New } else { Claim::Duplicate });
         }
-        let live = self.store.shared.live();
-        people.meet(&live.people, columns, rows, &mut claims);
+        let shared = &self.store.shared;
+        let links_max = shared.options.links_max;
+        let unjoined = people.meet(&shared.live().people, columns, rows, &mut claims, links_max);
+        shared.counters.add_unjoined(unjoined);
         Ok(claims)
     }
 

@@ -31,23 +31,29 @@ const BUSY: Duration = Duration::from_millis(20);
 
 impl Newcomers {
     /// Give new rows their person, take those out that join a device, and find those of erased persons.
+    /// Gives how many would join a device beyond `links_max`.
     pub(super) fn meet(
         &mut self,
         people: &People,
         columns: &mut Columns,
         rows: &[u32],
         claims: &mut [Claim],
-    ) {
+        links_max: usize,
+    ) -> u64 {
+        let room = people.room(links_max);
+        let mut unjoined = 0;
         for (&row, claim) in rows.iter().zip(claims).filter(|(_, claim)| **claim == Claim::New) {
             let row = row as usize;
             let project = columns.project[row];
             let (person, actor) = (columns.person[row], columns.actor[row]);
             let is_user = columns.flags[row] & flags::IDENTIFIED != 0;
+            let joins = people.links(project, person, actor, columns.flags[row])
+                && !self.devices.contains(&actor);
+            unjoined += u64::from(joins && self.devices.len() >= room);
             if people.is_erased(project, if is_user { person } else { actor }) {
                 *claim = Claim::Erased;
-            } else if people.links(project, person, actor, columns.flags[row])
-                && self.devices.insert(actor)
-            {
+            } else if joins && self.devices.len() < room {
+                self.devices.insert(actor);
                 *claim = Claim::Taken;
                 self.rows.push(columns.row(row));
             } else if is_user {
@@ -60,6 +66,7 @@ impl Newcomers {
                 columns.person[row] = people.person(project, actor);
             }
         }
+        unjoined
     }
 
     /// Store what was taken.

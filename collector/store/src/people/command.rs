@@ -47,9 +47,14 @@ pub enum PeopleDone {
 }
 
 impl People {
-    /// Whether a command makes sense now.
-    pub(crate) fn check(&self, command: &PeopleCommand) -> Result<Option<Merge>, MergeRefused> {
+    /// Whether a command makes sense now, with so many links at most.
+    pub(crate) fn check(
+        &self,
+        command: &PeopleCommand,
+        links_max: usize,
+    ) -> Result<Option<Merge>, MergeRefused> {
         match *command {
+            PeopleCommand::Alias { .. } if self.room(links_max) == 0 => Err(MergeRefused::NoRoom),
             PeopleCommand::Alias { project, ends, .. } => self.try_alias(project, ends).map(Some),
             PeopleCommand::Undo { project, link, .. } => self.try_undo(project, link).map(Some),
             PeopleCommand::Erase { .. } => Ok(None),

@@ -96,6 +96,8 @@ pub enum MergeRefused {
     Unknown,
     /// It was taken back before.
     UndoneBefore,
+    /// There are as many links as there may be.
+    NoRoom,
 }
 
 impl fmt::Display for MergeRefused {
@@ -107,6 +109,9 @@ impl fmt::Display for MergeRefused {
             Self::Erased => "this person was erased; use an id that was never erased",
             Self::Unknown => "there is no merge of this number; GET /v1/merges lists them",
             Self::UndoneBefore => "this merge was undone before; nothing is left to undo",
+            Self::NoRoom => {
+                "there is no memory for another merge: raise the setting links_bytes and restart"
+            }
         })
     }
 }

@@ -9,6 +9,10 @@
 //! last link joining it points to. A device whose link was taken back is not linked by events again:
 //! somebody looked at it and said no.
 //!
+//! Links are kept for good, so their number is bounded (`StoreOptions::links_max`): beyond it events
+//! are stored without joining their device, and `alias` is refused. Raising the bound is enough: the
+//! next event that names both joins them, and with them what came before.
+//!
 //! Invariant: nothing here depends on a clock, on chance or on when a flush was: replaying the log
 //! gives the same links with the same numbers.
 //!
@@ -200,9 +204,37 @@ impl People {
         // Exports are not in the order in which people signed in.
         device != person
             && flags & STATED_USER != STATED_USER
+            && flags & flags::UNJOINED == 0
             && !self.knows(project, device)
             && !self.is_erased(project, device)
             && !self.is_erased(project, person)
+    }
+
+    /// How many more links there may be.
+    pub(crate) fn room(&self, links_max: usize) -> usize {
+        links_max.saturating_sub(self.links.len())
+    }
+
+    /// Mark rows, on their way into the log, that must not join their device to their person because
+    /// there would be too many links; how many. The mark is in the log, so that replaying it gives the
+    /// same links whatever the bound is by then.
+    pub(crate) fn leave_unjoined(&self, rows: &mut [Row], links_max: usize) -> u64 {
+        let mut room = self.room(links_max);
+        if rows.len() <= room {
+            return 0;
+        }
+        let mut unjoined = 0;
+        for row in rows {
+            if !self.links(row.project, row.person, row.actor, row.flags) {
+                continue;
+            }
+            if room == 0 {
+                row.flags |= flags::UNJOINED;
+                unjoined += 1;
+            }
+            room = room.saturating_sub(1);
+        }
+        unjoined
     }
 
     /// Whether an id was ever joined to another.

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+use rstest::rstest;
 use tallymark_store::row::flags;
 use tallymark_store::{
-    Ends, MemoryCatalog, MergeRefused, PeopleCommand, PeopleDone, PeopleError, Row, RowRange, Store,
+    Catalog, Ends, MemoryCatalog, MergeRefused, PeopleCommand, PeopleDone, PeopleError, Row,
+    RowRange, Store, StoreOptions,
 };
 
-use crate::support::{ShowAll, all_rows, append, append_rows, open, row, sorted, temp_dir};
+use crate::support::{
+    ShowAll, all_rows, append, append_rows, open, options, row, sorted, temp_dir,
+};
 
 const DEVICE: u64 = 100;
 
@@ -232,4 +236,51 @@ fn a_device_that_events_must_not_link_stays_so_when_its_user_is_erased() {
     assert_eq!(persons, [2, DEVICE]);
     let ends = store.merges(1, u64::MAX, 10)[0].ends;
     assert_eq!(ends, Some(Ends { source: DEVICE, target: DEVICE }));
+}
+
+#[rstest]
+#[case::none_fits_any_more(0)]
+#[case::one_more_fits(3)]
+#[case::all_fit(100)]
+fn beyond_the_links_that_there_is_room_for_events_are_stored_and_join_nobody(
+    #[case] next_links_max: usize,
+) {
+    let dir = temp_dir();
+    let catalog = Arc::new(MemoryCatalog::new());
+    let open = |links_max| {
+        let options = StoreOptions { links_max, ..options(dir.path()) };
+        Store::open(options, Arc::clone(&catalog) as Arc<dyn Catalog>).unwrap()
+    };
+    let persons =
+        |store: &Store| all_rows(store, 1).iter().map(|row| row.person).collect::<Vec<_>>();
+    let alias = |source, target| PeopleCommand::Alias {
+        project: 1,
+        ends: Ends { source, target },
+        at_ms: 9,
+    };
+    let store = open(2);
+    let signed_in =
+        |n: u64| [event(DEVICE + n, None, 2 * n), event(DEVICE + n, Some(n), 2 * n + 1)];
+    append_rows(&store, [signed_in(1), signed_in(2), signed_in(3)].concat());
+    let want = [1, 1, 2, 2, 3, DEVICE + 3];
+    assert_eq!(persons(&store), want);
+    assert_eq!((store.stats().links, store.stats().unjoined), (2, 1));
+    assert_eq!(store.try_people(&alias(1, 2)).unwrap().refused, Some(MergeRefused::NoRoom));
+    let refused = store.people(alias(1, 2)).unwrap_err();
+    assert!(matches!(refused, PeopleError::Refused(MergeRefused::NoRoom)), "{refused}");
+    // Devices that are joined stay so, and links can be taken back.
+    append_rows(&store, vec![event(DEVICE + 1, None, 20)]);
+    let want = [&[1][..], &want].concat();
+    assert_eq!(persons(&store), want);
+
+    // What the log has means the same whatever the bound is now.
+    drop(store);
+    let store = open(next_links_max);
+    assert_eq!(persons(&store), want);
+    assert_eq!(store.stats().links, 2);
+    append_rows(&store, vec![event(DEVICE + 3, Some(3), 30)]);
+    let joined = store.stats().links == 3;
+    assert_eq!(joined, next_links_max > 2);
+    assert_eq!(persons(&store).contains(&(DEVICE + 3)), !joined);
+    assert_eq!(store.people(alias(1, 2)).is_ok(), next_links_max > 3);
 }
