@@ -13,7 +13,7 @@ pub struct StoreStats {
     pub segments: u64,
     /// Rows not yet in segments.
     pub memtable_rows: u64,
-    /// Links between ids, those that were taken back among them; about 150 bytes of memory each.
+    /// Links between ids, those that were taken back among them; see `links_max`.
     pub links: u64,
     /// Counter: events that did not join their device to their person, because there were as many links
     /// as there may be.

@@ -81,7 +81,8 @@ impl People {
         }
         // Older files may store their rows under any of them.
         let persons: Vec<u64> = ids.into_iter().collect();
-        self.pend(Pending { epoch, at_ms, project, parted: persons.clone(), persons });
+        let of_all = Pending { epoch, at_ms, persons: [0; 2], project, is_parted: true };
+        of_all.of_many(&persons).for_each(|pending| self.pend(pending));
         Ok(id)
     }
 

@@ -62,17 +62,31 @@ pub(crate) struct People {
     apart: Option<Arc<Apart>>,
 }
 
-/// Persons that changed, and when.
+/// One or two persons that changed, and when. There may be one of these for every link, so it is small.
 #[derive(Debug)]
 struct Pending {
     epoch: u64,
     /// When it was asked for, Unix milliseconds.
     at_ms: i64,
+    /// Stored persons whose rows may belong to somebody else now, and those they belong to; one is
+    /// named twice.
+    persons: [u64; 2],
     project: u32,
-    /// Stored persons whose rows may belong to somebody else now, and those they belong to.
-    persons: Vec<u64>,
-    /// A person was taken apart: these are the ids that were joined.
-    parted: Vec<u64>,
+    /// A person was taken apart, and these are ids that were joined.
+    is_parted: bool,
+}
+
+impl Pending {
+    /// Several persons that changed together.
+    fn of_many(self, persons: &[u64]) -> impl Iterator<Item = Self> {
+        let pairs = persons.chunks(2).map(|pair| [pair[0], pair[pair.len() - 1]]);
+        pairs.map(move |persons| Self { persons, ..self })
+    }
+
+    fn persons(&self) -> &[u64] {
+        let [first, second] = &self.persons;
+        if first == second { &self.persons[..1] } else { &self.persons }
+    }
 }
 
 /// What a merge would do, or did.
@@ -151,11 +165,9 @@ impl People {
                     next.extend(link.ends.iter().flat_map(|ends| [ends.source, ends.target]));
                 }
             }
-            if !found.is_empty() {
-                let parted = if is_parted { found.clone() } else { Vec::new() };
-                let project = link.project;
-                pending.push(Pending { epoch, at_ms, project, persons: found, parted });
-            }
+            let project = link.project;
+            let of_all = Pending { epoch, at_ms, persons: [0; 2], project, is_parted };
+            pending.extend(of_all.of_many(&found));
         }
         pending
     }
@@ -183,8 +195,8 @@ impl People {
                 epoch,
                 at_ms: row.received_ms,
                 project: row.project,
-                persons: vec![row.person, person],
-                parted: Vec::new(),
+                persons: [row.person, person],
+                is_parted: false,
             });
         }
     }
@@ -247,20 +259,22 @@ impl People {
         let (from, to) = join(above, by, ends);
         let id = self.links.len() as u64 + 1;
         let link = Link { id, project, at_ms, by, ends: Some(ends), epoch, undone: None };
+        grow(&mut self.links);
         self.links.push(link.clone());
         self.delta.links.push(link);
-        self.pend(Pending { epoch, at_ms, project, persons: vec![from, to], parted: Vec::new() });
+        self.pend(Pending { epoch, at_ms, persons: [from, to], project, is_parted: false });
         id
     }
 
     fn pend(&mut self, pending: Pending) {
+        grow(&mut self.pending);
         self.pending.push(pending);
         self.apart = None;
     }
 
     /// Links that stand or once stood, and persons set apart.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        let apart = self.pending.iter().map(|pending| pending.persons.len() as u64);
+        let apart = self.pending.iter().map(|pending| pending.persons().len() as u64);
         (self.links.len() as u64, apart.sum::<u64>() + self.erasing.len() as u64)
     }
 
@@ -280,18 +294,18 @@ impl People {
         let parted: HashSet<(u32, u64)> = self
             .pending
             .iter()
-            .filter(|pending| !pending.parted.is_empty())
-            .flat_map(|pending| pending.persons.iter().map(|person| (pending.project, *person)))
+            .filter(|pending| pending.is_parted)
+            .flat_map(|pending| pending.persons.map(|person| (pending.project, person)))
             .collect();
         for pending in &self.pending {
             let of_project = projects.entry(pending.project).or_default();
-            for &person in &pending.persons {
+            for &person in pending.persons() {
                 let to = self.person(pending.project, person);
                 let is_parted = parted.contains(&(pending.project, person));
                 let to = if is_parted { To::ByBase(to) } else { To::Person(to) };
                 of_project.moved.push((person, to));
             }
-            for &id in &pending.parted {
+            for &id in pending.persons().iter().filter(|_| pending.is_parted) {
                 of_project.bases.insert(id, self.person(pending.project, id));
             }
         }
@@ -312,6 +326,13 @@ impl People {
     /// Whether the catalog must learn something.
     pub(crate) fn has_news(&self) -> bool {
         !self.delta.is_empty()
+    }
+}
+
+/// Make room for one more, but not for twice as many: these lists are long, and stay.
+fn grow<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(8 + list.len() / 8);
     }
 }
 
