@@ -14,11 +14,10 @@
 mod coded;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::memtable::SortKey;
+use crate::memtable::{RowRef, SortKey};
 use crate::props::{self, ValueType};
-use crate::row::{self, Row};
+use crate::row::{self, Dim};
 use crate::schema::TypeCounts;
 pub(crate) use coded::CodedBuilder;
 pub use coded::{Coded, Dictionary};
@@ -82,25 +81,25 @@ impl Columns {
         (self.project[row], self.person[row], self.ts[row], self.seq[row], self.event_id[row])
     }
 
-    /// A whole row, which was not given to another person.
-    pub(crate) fn row(&self, row: usize) -> Row {
-        let mut props = String::new();
-        self.push_props(row, &mut props);
-        let dim = |at: usize| self.dims.get(at)?.get(row).map(Into::into);
-        Row {
+    /// A whole row, borrowed; `props` is what [`Columns::push_props`] makes of its properties.
+    pub(crate) fn row<'a>(&'a self, row: usize, props: &'a str) -> RowRef<'a> {
+        let mut dims = [None; Dim::ALL.len()];
+        dims.iter_mut().zip(&self.dims).for_each(|(dim, column)| *dim = column.get(row));
+        RowRef {
             project: self.project[row],
             person: self.person[row],
             actor: self.actor[row],
+            base: self.base(row),
             ts_ms: self.ts[row],
             seq: self.seq[row],
             event_id: self.event_id[row],
             received_ms: self.received[row],
             claimed_ms: self.claimed[row],
             flags: self.flags[row],
-            event: self.event.get(row).unwrap_or("").into(),
+            event: self.event.get(row).unwrap_or(""),
             session: self.session[row],
-            dims: Arc::new(std::array::from_fn(dim)),
-            props: props.into(),
+            dims,
+            props,
         }
     }
 

@@ -55,7 +55,9 @@ impl Newcomers {
             } else if joins && self.devices.len() < room {
                 self.devices.insert(actor);
                 *claim = Claim::Taken;
-                self.rows.push(columns.row(row));
+                let mut props = String::new();
+                columns.push_props(row, &mut props);
+                self.rows.push(columns.row(row, &props).to_row());
             } else if is_user {
                 let now = people.person(project, person);
                 if now != person {

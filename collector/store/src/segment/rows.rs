@@ -6,7 +6,6 @@ use super::{Segment, SegmentBatches};
 use crate::columns::Columns;
 use crate::error::ScanError;
 use crate::memtable::RowRef;
-use crate::row::Dim;
 
 /// Walks over the rows of some row groups.
 pub(crate) struct SegmentRows {
@@ -39,28 +38,7 @@ impl SegmentRows {
 
     /// The row it stands at; `None` at the end.
     pub(crate) fn row(&self) -> Option<RowRef<'_>> {
-        let batch = self.batch.as_ref()?;
-        let row = self.at;
-        let mut dims = [None; Dim::ALL.len()];
-        for (dim, column) in dims.iter_mut().zip(&batch.dims) {
-            *dim = column.get(row);
-        }
-        Some(RowRef {
-            project: batch.project[row],
-            person: batch.person[row],
-            actor: batch.actor[row],
-            base: batch.base(row),
-            ts_ms: batch.ts[row],
-            seq: batch.seq[row],
-            event_id: batch.event_id[row],
-            received_ms: batch.received[row],
-            claimed_ms: batch.claimed[row],
-            flags: batch.flags[row],
-            event: batch.event.get(row).unwrap_or(""),
-            session: batch.session[row],
-            dims,
-            props: &self.props,
-        })
+        self.batch.as_ref().map(|batch| batch.row(self.at, &self.props))
     }
 
     /// Go to the next row.
