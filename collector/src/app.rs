@@ -144,6 +144,7 @@ impl App {
             dedupe_ids: usize::try_from(config.dedupe_bytes / DEDUPE_ID_BYTES)
                 .unwrap_or(usize::MAX),
             links_max: usize::try_from(config.links_bytes / LINK_BYTES).unwrap_or(usize::MAX),
+            moved_bytes: usize::try_from(config.moved_bytes).unwrap_or(usize::MAX),
             memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
             flush_after_ms: config.flush_interval_ms,
             wal_file_bytes: config.log_file_bytes,

@@ -151,6 +151,9 @@ settings! {
     /// Memory for who is who, in bytes, about 150 for each device that signed in; beyond it devices are
     /// not joined to their users any more, and counted.
     links_bytes: u64 = "268435456", 1_000_000 ..= 1_099_511_627_776;
+    /// Memory for events that a flush or a merge gives to another person, in bytes; beyond it they wait in
+    /// a file.
+    moved_bytes: u64 = "33554432", 1_048_576 ..= 17_179_869_184;
     /// Events in memory before they are written as a segment, in bytes.
     memtable_bytes: u64 = "134217728", 1_048_576 ..= 17_179_869_184;
     /// The most that a log file is made long, in bytes. One is made ahead, so that a full disk shows

@@ -23,6 +23,7 @@ mod queue;
 mod retention;
 pub mod row;
 mod rows;
+mod runs;
 pub mod schema;
 mod segment;
 mod shared;

@@ -45,9 +45,12 @@ pub struct StoreOptions {
     /// duplicates. Days that are not in use and do not fit are read from the segments again when
     /// they are needed; of a day in use, what does not fit goes to a file, 8 bytes each.
     pub dedupe_ids: usize,
-    /// Links between ids, those that were taken back among them; about 150 bytes each in memory.
-    /// Beyond it events are stored without joining their device to their person, and counted.
+    /// Links between ids, those that were taken back among them; counted as 150 bytes
+    /// each in memory. Beyond it events are stored without joining their device to their person, and counted.
     pub links_max: usize,
+    /// Bytes of rows that a flush or a merge gives to another person and holds in memory; what does not
+    /// fit waits in a file.
+    pub moved_bytes: usize,
     /// Bytes of decoded columns kept between questions; 0 keeps nothing.
     pub cache_bytes: usize,
     /// Bytes that one question may hold beside the cache: values of a breakdown, figures, lists for
@@ -132,6 +135,7 @@ impl StoreOptions {
             merge_idle_ms: 10 * 60 * 1000,
             dedupe_ids: 7_500_000,
             links_max: 1_800_000,
+            moved_bytes: 32 << 20,
             cache_bytes: 768 << 20,
             question_bytes: 256 << 20,
             zones: Zones::new(|_| "UTC".into()),

@@ -1,11 +1,21 @@
-//! Rows for tests.
+//! Rows for tests, and folders for them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use tallymark_protocol::uuid7;
 
+use crate::faults::SimDisk;
+use crate::open::Folders;
 use crate::row::{Dim, Row};
+
+/// Empty folders on a disk in memory.
+pub(crate) fn folders_in_memory() -> Folders {
+    let folders = Folders::new(Path::new("/disk/data"), Arc::new(SimDisk::new()));
+    folders.disk.create_dir(&folders.tmp).expect("nothing fails on an empty disk");
+    folders
+}
 
 /// A JSON object with the awkward cases in: escapes, several types per key, nesting, spaces.
 pub(crate) fn any_props() -> impl Strategy<Value = String> {

@@ -123,6 +123,7 @@ pub(crate) fn small_options() -> StoreOptions {
         group_rows: 8,
         merge_fan_in: 2,
         cache_bytes: 0,
+        moved_bytes: 500,
         dedupe_ids: 30,
         query_threads: 1,
         // Long ago: no row is old enough to lose its id or to be moved to a month.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Keeper;
 use super::ordered::Cursor;
-use super::rewrite::{Aside, Dropped, Rewrite, expired_usage};
+use super::rewrite::{Dropped, Rewrite, expired_usage};
 use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
 use crate::error::FlushError;
@@ -138,11 +138,11 @@ impl Keeper {
             let name = week::name(first.unwrap_or_default());
             let of_week: Vec<_> =
                 runs.iter().zip(rows).filter(|(_, rows)| !rows.is_empty()).collect();
-            let mut aside = Aside::new(rewrite, &promoted);
+            let mut aside = self.rows_aside(rewrite, &promoted);
             for (run, rows) in &of_week {
                 let rows = rewrite.concerned(run, rows);
                 if !rows.is_empty() {
-                    aside.take(&run.columns(&rows, &run.dictionaries()));
+                    aside.take(&run.columns(&rows, &run.dictionaries()))?;
                 }
             }
             let aside = aside.finish();

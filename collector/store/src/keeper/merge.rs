@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use super::Keeper;
 use super::ordered::{Cursor, damaged};
-use super::rewrite::{Aside, Dropped, Rewrite, expired_usage};
+use super::rewrite::{Dropped, Rewrite, expired_usage};
 use super::write::Output;
 use crate::catalog::{CatalogChange, SegmentId};
-use crate::error::{FlushError, ScanError};
+use crate::error::FlushError;
 use crate::segment::{PromotedKind, Segment, SegmentBatches, promote};
 use crate::week;
 
@@ -135,7 +135,7 @@ impl Keeper {
         // After the inputs: none of them knows more about people than this.
         let (apart, link_epoch) = self.shared.live().settled.clone();
         let rewrite = Rewrite::new(apart, &self.shared.options);
-        let aside = aside(inputs, &promoted, &rewrite).map_err(damaged)?;
+        let aside = self.aside(inputs, &promoted, &rewrite)?;
         let in_place = inputs.iter().map(|input| Cursor::of_segment(SegmentBatches::all(input)));
         let output = Output {
             week,
@@ -161,26 +161,27 @@ impl Keeper {
         self.count(|counters| &counters.merges);
         Ok(())
     }
-}
 
-/// The rows of segments that get another person.
-fn aside(
-    inputs: &[Arc<Segment>],
-    promoted: &[(String, PromotedKind)],
-    rewrite: &Rewrite,
-) -> Result<Option<Cursor>, ScanError> {
-    let mut aside = Aside::new(rewrite, promoted);
-    for input in inputs {
-        let mut groups = BTreeSet::new();
-        for (project, apart) in rewrite.apart().projects() {
-            groups.extend(input.groups_with(project, &apart.skip)?);
+    /// The rows of segments that get another person.
+    fn aside(
+        &self,
+        inputs: &[Arc<Segment>],
+        promoted: &[(String, PromotedKind)],
+        rewrite: &Rewrite,
+    ) -> Result<Vec<Cursor>, FlushError> {
+        let mut aside = self.rows_aside(rewrite, promoted);
+        for input in inputs {
+            let mut groups = BTreeSet::new();
+            for (project, apart) in rewrite.apart().projects() {
+                groups.extend(input.groups_with(project, &apart.skip).map_err(damaged)?);
+            }
+            let mut batches = SegmentBatches::open(input, groups.into_iter().collect());
+            while let Some(columns) = batches.next_batch().map_err(damaged)? {
+                aside.take(&columns)?;
+            }
         }
-        let mut batches = SegmentBatches::open(input, groups.into_iter().collect());
-        while let Some(columns) = batches.next_batch()? {
-            aside.take(&columns);
-        }
+        Ok(aside.finish())
     }
-    Ok(aside.finish())
 }
 
 /// The smallest of these segments, if they are worth one rewrite; in the order of their numbers, so

@@ -10,6 +10,7 @@
 //!
 //! Deliberately elsewhere: the log (`writer`), the file format (`segment`).
 
+mod aside;
 mod expire;
 mod flush;
 mod merge;

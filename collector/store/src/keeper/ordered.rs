@@ -59,11 +59,6 @@ impl Cursor {
         Self::fed(Feed::Segment(batches))
     }
 
-    #[cfg(test)]
-    pub(crate) fn into_columns(self) -> (Arc<Columns>, Vec<u32>) {
-        (self.columns, self.rows.unwrap_or_default())
-    }
-
     /// Rows from elsewhere, that no rule concerns.
     pub(crate) fn of_batches(batches: Batches) -> Self {
         Self::fed(Feed::Batches(batches))

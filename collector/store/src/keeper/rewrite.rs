@@ -6,7 +6,7 @@
 //! - **Erased** persons: their rows are dropped.
 //! - **Retention**: rows that are too old for their project and event are dropped.
 //! - **Moved** persons: their rows get the person they belong to now, and with it another place.
-//!   They are taken out of their sources before the merge, sorted, and merged back in ([`Aside`]).
+//!   They are taken out of their sources before the merge, sorted, and merged back in (`aside`).
 //!
 //! Invariant: no rule, no cost. A row that is given away keeps the id it came with (`origin`), so
 //! that taking a link back finds it.
@@ -15,15 +15,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ordered::Cursor;
 use crate::catalog::{UsageDelta, UsageKind};
 use crate::columns::Columns;
 use crate::memtable::MemRun;
 use crate::options::StoreOptions;
 use crate::people::{Apart, ApartIn, Whose};
 use crate::retention::{Cuts, Retention};
-use crate::row::flags;
-use crate::segment::{GroupBuilder, Info, PromotedKind};
 
 /// The rules in force.
 #[derive(Debug, Default)]
@@ -45,7 +42,7 @@ pub(crate) struct Dropped {
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Stays,
     /// It belongs to this person now.
     Goes(u64),
@@ -112,7 +109,7 @@ impl Rewrite {
     }
 
     /// Decide for every row; most of the work is done once per person.
-    fn each(&self, columns: &Columns, mut each: impl FnMut(usize, Fate)) {
+    pub(super) fn each(&self, columns: &Columns, mut each: impl FnMut(usize, Fate)) {
         let mut last = None;
         let mut whose: Option<(&ApartIn, Whose)> = None;
         // By code of the event.
@@ -156,60 +153,20 @@ pub(crate) fn expired_usage(rows: &BTreeMap<u32, u64>, now_ms: i64) -> Vec<Usage
     rows.iter().map(usage).collect()
 }
 
-/// Rows that get another person, gathered from everywhere.
-pub(crate) struct Aside<'a> {
-    rewrite: &'a Rewrite,
-    info: Info,
-    rows: GroupBuilder,
-    persons: Vec<u64>,
-    origins: Vec<u64>,
-}
-
-impl<'a> Aside<'a> {
-    pub(crate) fn new(rewrite: &'a Rewrite, promoted: &[(String, PromotedKind)]) -> Self {
-        let info = Info::new(promoted.to_vec());
-        let rows = GroupBuilder::new(&info);
-        Self { rewrite, info, rows, persons: Vec::new(), origins: Vec::new() }
-    }
-
-    /// Take those out of a batch.
-    pub(crate) fn take(&mut self, columns: &Columns) {
-        let mut order: Vec<(u32, u32)> = Vec::new();
-        self.rewrite.each(columns, |row, fate| {
-            let Fate::Goes(person) = fate else { return };
-            let base = columns.base(row);
-            let is_user = columns.flags[row] & flags::IDENTIFIED != 0;
-            order.push((0, row as u32));
-            self.persons.push(person);
-            self.origins.push(if is_user && base != person { base } else { 0 });
-        });
-        if !order.is_empty() {
-            self.rows.gather(&order, &[columns], &mut self.info);
-        }
-    }
-
-    /// All of them, sorted under their new names.
-    pub(crate) fn finish(self) -> Option<Cursor> {
-        let columns = self.rows.finish(&self.info);
-        let columns = Columns { person: self.persons, origin: self.origins, ..columns };
-        let mut rows: Vec<u32> = (0..columns.len() as u32).collect();
-        rows.sort_by_key(|&row| columns.sort_key(row as usize));
-        (!rows.is_empty()).then(|| Cursor::of_columns(Arc::new(columns), rows))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::keeper::aside::Aside;
+    use crate::keeper::ordered;
     use crate::people::To;
     use crate::retention::Keep;
-    use crate::testing::any_row;
+    use crate::testing::{any_row, folders_in_memory};
     use proptest::strategy::{Strategy, ValueTree};
     use proptest::test_runner::TestRunner;
 
-    use crate::row::Row;
+    use crate::row::{Row, flags};
 
     const DAY_MS: i64 = 86_400_000;
 
@@ -234,15 +191,26 @@ mod tests {
         Rewrite { apart, ..Rewrite::default() }
     }
 
+    /// Person, device and origin of the rows that move, as they are merged back in.
     fn aside(rewrite: &Rewrite, columns: &Columns) -> Vec<(u64, u64, u64)> {
-        let mut aside = Aside::new(rewrite, &[]);
-        aside.take(columns);
-        let Some(cursor) = aside.finish() else { return Vec::new() };
-        let (columns, rows) = cursor.into_columns();
-        rows.iter()
-            .map(|&row| row as usize)
-            .map(|row| (columns.person[row], columns.actor[row], columns.origin[row]))
-            .collect()
+        let folders = folders_in_memory();
+        let moved = |bytes| {
+            let mut aside = Aside::new(rewrite, &folders, &[], bytes);
+            aside.take(columns).unwrap();
+            let mut moved = Vec::new();
+            let each = &mut |order: &[(u32, u32)], sources: &[&Columns]| {
+                moved.extend(order.iter().map(|&(from, row)| {
+                    let (of, row) = (sources[from as usize], row as usize);
+                    (of.person[row], of.actor[row], of.origin[row])
+                }));
+                Ok(())
+            };
+            ordered::merge(aside.finish(), &Rewrite::default(), each).unwrap();
+            moved
+        };
+        let in_memory = moved(usize::MAX);
+        assert_eq!(moved(0), in_memory, "by way of a file");
+        in_memory
     }
 
     #[test]

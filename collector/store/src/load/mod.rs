@@ -27,7 +27,6 @@
 
 mod ids;
 mod people;
-mod run;
 mod tally;
 mod write;
 
@@ -42,13 +41,13 @@ use crate::dedupe::Room;
 use crate::error::FlushError;
 use crate::keeper::ordered::{self, Cursor};
 use crate::keeper::rewrite::Rewrite;
+use crate::runs::{BLOCK_ROWS, Blocks, Run, RunFile};
 use crate::schema::TypeCounts;
-use crate::segment::{GroupBuilder, Info, io_error, promote};
+use crate::segment::{PromotedKind, io_error, promote};
 use crate::store::Store;
 use crate::week;
 use ids::IdSet;
 use people::Newcomers;
-use run::{BLOCK_ROWS, Run, RunFile};
 pub use write::OnProgress;
 
 /// Runs at which the smaller half of them is merged into one.
@@ -256,7 +255,7 @@ impl Load<'_> {
         let mut keys = BTreeMap::new();
         batches.iter().for_each(|(columns, _)| columns.property_counts(&mut keys));
         let sources: Vec<&Columns> = batches.iter().map(|(columns, _)| columns).collect();
-        let mut blocks = Blocks::new(&self.file, &keys, order.len() as u64);
+        let mut blocks = Blocks::new(&self.file, promoted(&keys, order.len() as u64));
         let mut runs = Places::new();
         for rows in order.chunk_by(|a, b| a.0 == b.0) {
             let times = rows.iter().map(|row| row.2);
@@ -297,7 +296,7 @@ impl Load<'_> {
         for (name, places) in by_place(small) {
             let ts_ms = span(&places);
             let cursors = places.into_iter().map(|place| self.cursor(place.run, None)).collect();
-            let mut blocks = Blocks::new(&self.file, &keys, rows);
+            let mut blocks = Blocks::new(&self.file, promoted(&keys, rows));
             let mut run = Run::default();
             ordered::merge(cursors, &Rewrite::default(), &mut |order, sources| {
                 self.store.keeper.give_way()?;
@@ -314,23 +313,19 @@ impl Load<'_> {
 
     /// The rows of a run but those whose ids are in `without`.
     fn cursor(&self, run: Run, without: Option<Arc<IdSet>>) -> Cursor {
-        let (file, tmp) = (Arc::clone(&self.file), self.store.folders.tmp.clone());
-        let mut blocks = run.blocks.into_iter();
-        Cursor::of_batches(Box::new(move || {
-            let Some(block) = blocks.next() else { return Ok(None) };
-            let read = || {
-                let columns = file.read(block)?;
-                let Some(without) = &without else { return Ok((columns, None)) };
-                let mut kept = Vec::with_capacity(columns.len());
-                for (row, id) in (0..).zip(&columns.event_id) {
-                    if !without.contains(*id)? {
-                        kept.push(row);
-                    }
+        let (mut next, tmp) = (self.file.blocks(run), self.store.folders.tmp.clone());
+        let mut read = move || {
+            let Some(columns) = next()? else { return Ok(None) };
+            let Some(without) = &without else { return Ok(Some((columns, None))) };
+            let mut kept = Vec::with_capacity(columns.len());
+            for (row, id) in (0..).zip(&columns.event_id) {
+                if !without.contains(*id)? {
+                    kept.push(row);
                 }
-                Ok((columns, Some(kept)))
-            };
-            read().map(Some).map_err(io_error(&tmp))
-        }))
+            }
+            Ok(Some((columns, Some(kept))))
+        };
+        Cursor::of_batches(Box::new(move || read().map_err(io_error(&tmp))))
     }
 
     fn in_tmp(&self) -> impl FnOnce(io::Error) -> FlushError + use<'_> {
@@ -373,33 +368,7 @@ impl Chunk<'_> {
     }
 }
 
-/// Writes blocks with the same properties as columns.
-struct Blocks<'a> {
-    file: &'a RunFile,
-    info: Info,
-}
-
-impl<'a> Blocks<'a> {
-    fn new(file: &'a RunFile, keys: &BTreeMap<Box<str>, TypeCounts>, rows: u64) -> Self {
-        Self { file, info: Info::new(promoted(keys, rows)) }
-    }
-
-    fn write(
-        &mut self,
-        run: &mut Run,
-        order: &[(u32, u32)],
-        sources: &[&Columns],
-    ) -> io::Result<()> {
-        let mut group = GroupBuilder::new(&self.info);
-        group.gather(order, sources, &mut self.info);
-        self.file.push(run, &group.finish(&self.info))
-    }
-}
-
-fn promoted(
-    keys: &BTreeMap<Box<str>, TypeCounts>,
-    rows: u64,
-) -> Vec<(String, crate::segment::PromotedKind)> {
+fn promoted(keys: &BTreeMap<Box<str>, TypeCounts>, rows: u64) -> Vec<(String, PromotedKind)> {
     let counts = keys.iter();
     promote(counts.map(|(key, n)| (&**key, [n.texts, n.numbers, n.bools, n.others])), rows)
 }

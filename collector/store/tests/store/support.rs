@@ -185,6 +185,7 @@ pub fn options(dir: &Path) -> StoreOptions {
         group_rows: 4,
         merge_fan_in: 3,
         cache_bytes: 2000,
+        moved_bytes: 500,
         dedupe_ids: 20,
         query_threads: 2,
         // Long ago: no row is old enough to lose its id or to be moved to a month.

@@ -1,32 +1,35 @@
-//! Sorted rows on the disk, until they are merged into segments.
+//! Sorted rows on the disk, until they are merged into segments: those of an import, and those that
+//! change person where they do not fit into memory.
 //!
 //! In: [`Columns`] in order, some thousands of rows at a time. Out: the same, block by block.
 //!
-//! All runs of an import are in one file without a name, so nothing is left of them when the process
+//! All runs of one user are in one file without a name, so nothing is left of them when the process
 //! ends. A block holds plain numbers: it is written once and read once, by us. What all its rows have
 //! in common is written once, and codes are as wide as they must be.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::columns::{Coded, Columns, PropertyColumn, Rest, Values};
 use crate::disk::{Disk, DiskFile};
 use crate::row::Dim;
+use crate::segment::{GroupBuilder, Info, PromotedKind};
 
 /// Rows of a block: what a merge holds of each run.
-pub(super) const BLOCK_ROWS: usize = 8 * 1024;
+pub(crate) const BLOCK_ROWS: usize = 8 * 1024;
 
 /// The file of all runs.
 #[derive(Debug)]
-pub(super) struct RunFile {
+pub(crate) struct RunFile {
     file: Arc<dyn DiskFile>,
     end: AtomicU64,
 }
 
 /// Where a block is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BlockAt {
+pub(crate) struct BlockAt {
     offset: u64,
     bytes: usize,
     sum: u32,
@@ -34,22 +37,24 @@ pub(super) struct BlockAt {
 
 /// Blocks of sorted rows, in order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Run {
+pub(crate) struct Run {
     pub rows: u64,
     pub blocks: Vec<BlockAt>,
 }
 
 impl RunFile {
     /// An empty file.
-    pub(super) fn create(disk: &dyn Disk, tmp: &std::path::Path) -> io::Result<Self> {
-        let path = tmp.join("import");
+    pub(crate) fn create(disk: &dyn Disk, tmp: &Path) -> io::Result<Self> {
+        // Others may make one at the same moment.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let path = tmp.join(format!("rows-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let file = disk.create(&path)?;
         disk.remove(&path)?;
         Ok(Self { file, end: AtomicU64::new(0) })
     }
 
     /// Write rows behind a run.
-    pub(super) fn push(&self, run: &mut Run, columns: &Columns) -> io::Result<()> {
+    fn push(&self, run: &mut Run, columns: &Columns) -> io::Result<()> {
         let bytes = encode(columns);
         let offset = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.file.write_all_at(&bytes, offset)?;
@@ -59,14 +64,46 @@ impl RunFile {
         Ok(())
     }
 
-    /// The rows of a block.
-    pub(super) fn read(&self, block: BlockAt) -> io::Result<Columns> {
+    /// The blocks of a run, one after the other.
+    pub(crate) fn blocks(
+        self: &Arc<Self>,
+        run: Run,
+    ) -> impl FnMut() -> io::Result<Option<Columns>> + use<> {
+        let (file, mut blocks) = (Arc::clone(self), run.blocks.into_iter());
+        move || blocks.next().map(|block| file.read(block)).transpose()
+    }
+
+    fn read(&self, block: BlockAt) -> io::Result<Columns> {
         let mut bytes = vec![0; block.bytes];
         self.file.read_exact_at(&mut bytes, block.offset)?;
         let whole = (crc32fast::hash(&bytes) == block.sum).then(|| decode(&bytes)).flatten();
         whole.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the disk gave back other bytes")
         })
+    }
+}
+
+/// Writes blocks with the same properties as columns.
+pub(crate) struct Blocks<'a> {
+    file: &'a RunFile,
+    info: Info,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn new(file: &'a RunFile, promoted: Vec<(String, PromotedKind)>) -> Self {
+        Self { file, info: Info::new(promoted) }
+    }
+
+    /// Write rows of `sources`, in this order, behind a run.
+    pub(crate) fn write(
+        &mut self,
+        run: &mut Run,
+        order: &[(u32, u32)],
+        sources: &[&Columns],
+    ) -> io::Result<()> {
+        let mut group = GroupBuilder::new(&self.info);
+        group.gather(order, sources, &mut self.info);
+        self.file.push(run, &group.finish(&self.info))
     }
 }
 
@@ -297,7 +334,6 @@ impl<'a> Bytes<'a> {
 mod tests {
     use super::*;
     use crate::memtable::MemRun;
-    use crate::segment::{GroupBuilder, Info, PromotedKind};
     use crate::testing::any_row;
     use proptest::prelude::*;
 
