@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod control;
 pub mod dashboard;
+pub mod database;
 pub mod demo;
 pub mod error;
 pub mod extract;

@@ -25,6 +25,8 @@ use tallymark_store::{
 };
 use tokio::runtime::Handle;
 
+use crate::database::{self, MigrateFailed};
+
 /// Refused events kept per project, if nobody says otherwise; the oldest go first. 10,000 of at most
 /// 4 KiB are 40 MB.
 const REFUSED_MAX: u32 = 10_000;
@@ -47,8 +49,8 @@ pub enum CatalogOpenError {
     #[error("the catalog database: {0}")]
     Sql(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
-    #[error("the catalog database cannot be migrated: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the catalog database {0}")]
+    Migrate(#[from] MigrateFailed),
 }
 
 impl SqliteCatalog {
@@ -67,7 +69,7 @@ impl SqliteCatalog {
             .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
-        sqlx::migrate!("migrations/catalog").run(&pool).await?;
+        database::migrate(&pool, &sqlx::migrate!("migrations/catalog")).await?;
         Ok(Self { pool, runtime: Handle::current(), refused_max: REFUSED_MAX })
     }
 
@@ -82,9 +84,7 @@ impl SqliteCatalog {
     /// # Errors
     /// When it cannot be read at all.
     pub async fn check(&self) -> Result<Vec<String>, CatalogOpenError> {
-        let lines: Vec<String> =
-            sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.pool).await?;
-        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        Ok(database::check(&self.pool).await?)
     }
 
     /// The live segments.
@@ -107,8 +107,7 @@ impl SqliteCatalog {
     /// # Errors
     /// When it cannot be read or written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), CatalogOpenError> {
-        sqlx::query("VACUUM INTO $1").bind(path.to_string_lossy()).execute(&self.pool).await?;
-        Ok(())
+        Ok(database::copy_to(&self.pool, path).await?)
     }
 
     /// Take old pages, which may name who was erased, out of the database's own log.

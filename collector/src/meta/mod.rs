@@ -26,6 +26,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use subtle::ConstantTimeEq;
 use tallymark_store::Keep;
 
+use crate::database::{self, MigrateFailed};
 use access_keys::AccessKey;
 use projects::Project;
 
@@ -36,8 +37,8 @@ pub enum MetaError {
     #[error("the metadata database: {0}")]
     Sql(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
-    #[error("the metadata database cannot be migrated: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the metadata database {0}")]
+    Migrate(#[from] MigrateFailed),
     /// A row that this version cannot have written.
     #[error("the metadata database has a row that cannot be: {0}")]
     Corrupt(String),
@@ -125,7 +126,7 @@ impl Meta {
             .busy_timeout(Duration::from_secs(5));
         let pool =
             SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/meta").run(&pool).await?;
+        database::migrate(&pool, &sqlx::migrate!("migrations/meta")).await?;
         let connection = sqlx::ConnectOptions::connect(&options).await?;
         let observer = tokio::sync::Mutex::new(Observer { connection, seen_version: None });
         let shared = Shared { observer, directory: RwLock::default() };
@@ -229,8 +230,7 @@ impl Meta {
     /// # Errors
     /// When it cannot be read or written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), MetaError> {
-        sqlx::query("VACUUM INTO $1").bind(path.to_string_lossy()).execute(&self.pool).await?;
-        Ok(())
+        Ok(database::copy_to(&self.pool, path).await?)
     }
 
     /// Whether SQLite finds the database whole; what it complains about otherwise.
@@ -238,9 +238,7 @@ impl Meta {
     /// # Errors
     /// When it cannot be read at all.
     pub async fn check(&self) -> Result<Vec<String>, MetaError> {
-        let lines: Vec<String> =
-            sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.pool).await?;
-        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        Ok(database::check(&self.pool).await?)
     }
 }
 
