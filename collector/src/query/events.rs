@@ -21,6 +21,7 @@ use tallymark_protocol::uuid7;
 use tallymark_store::row::flags;
 use tallymark_store::{Dim, Row, RowRange};
 
+use super::people::parse_person;
 use super::range::parse_range;
 use crate::app::App;
 use crate::error::ApiError;
@@ -154,7 +155,8 @@ pub async fn list_events(
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(ApiError::parameter("limit", format!("must be 1 to {PAGE_MAX}")));
     }
-    let person = filter.person.as_deref().map(parse_person).transpose()?;
+    let person =
+        filter.person.as_deref().map(|person| parse_person("person", person)).transpose()?;
     let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
     let condition =
         filter.condition.as_deref().map_or_else(|| Ok(Condition::always()), parse_where)?;
@@ -231,12 +233,6 @@ impl Newest {
             events: entries.into_iter().map(|Reverse(Entry(_, row))| row.into()).collect(),
         }
     }
-}
-
-fn parse_person(text: &str) -> Result<u64, ApiError> {
-    let person = (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
-    person
-        .ok_or_else(|| ApiError::parameter("person", "16 hexadecimal digits, as events show them"))
 }
 
 fn parse_where(text: &str) -> Result<Condition, ApiError> {

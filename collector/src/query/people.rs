@@ -65,7 +65,8 @@ impl Who {
     }
 }
 
-fn parse_person(name: &'static str, text: &str) -> Result<u64, ApiError> {
+/// A person as answers name it.
+pub(super) fn parse_person(name: &'static str, text: &str) -> Result<u64, ApiError> {
     let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let person = digits.then(|| u64::from_str_radix(text, 16).ok()).flatten();
     person.ok_or_else(|| ApiError::parameter(name, "16 hexadecimal digits, as events show them"))
