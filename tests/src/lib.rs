@@ -16,6 +16,7 @@ pub mod http;
 pub mod launch;
 pub mod load;
 pub mod peer;
+pub mod phase;
 pub mod proxy;
 pub mod rounds;
 pub mod seed;

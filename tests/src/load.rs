@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::http::Client;
+use crate::phase::{Now, Phase};
 use crate::{Event, Reply, TestCollector, TestProject, batch};
 
 /// How hard the writers work.
@@ -64,7 +65,7 @@ pub struct Load {
     address: RwLock<SocketAddr>,
     ledger: Mutex<Ledger>,
     unanswered: AtomicUsize,
-    phase: AtomicU8,
+    phase: Phase,
 }
 
 /// What was sent, and what became of it.
@@ -89,12 +90,6 @@ pub struct Stored {
     pub changed: Vec<String>,
 }
 
-const RUNNING: u8 = 0;
-const PAUSED: u8 = 1;
-const ENDING: u8 = 2;
-/// The test has failed: nobody waits for a receipt.
-const FAILED: u8 = 3;
-
 impl Load {
     /// A load for this project.
     pub fn new(collector: &TestCollector, project: &TestProject) -> Load {
@@ -104,19 +99,18 @@ impl Load {
             address: RwLock::new(collector.address()),
             ledger: Mutex::default(),
             unanswered: AtomicUsize::new(0),
-            phase: AtomicU8::new(ENDING),
+            phase: Phase::default(),
         }
     }
 
     /// Write while `during` works; the load ends with it, also when it panics.
     pub fn run<T>(&self, seed: u64, shape: &Shape, during: impl FnOnce() -> T) -> T {
-        self.phase.store(RUNNING, Ordering::Relaxed);
         thread::scope(|scope| {
+            let _end = self.phase.begin();
             for writer in 0..shape.writers {
                 let random = StdRng::seed_from_u64(seed ^ (writer + 1) << 32);
                 scope.spawn(move || self.write(shape, random));
             }
-            let _end = EndOnDrop(&self.phase);
             during()
         })
     }
@@ -128,7 +122,7 @@ impl Load {
 
     /// Stop sending new batches, or go on.
     pub fn pause(&self, paused: bool) {
-        self.phase.store(if paused { PAUSED } else { RUNNING }, Ordering::Relaxed);
+        self.phase.pause(paused);
     }
 
     /// What was sent and answered so far.
@@ -222,13 +216,13 @@ impl Load {
     /// Batches of new events, each until its receipt is there.
     fn write(&self, shape: &Shape, mut random: StdRng) {
         loop {
-            match self.phase.load(Ordering::Relaxed) {
-                RUNNING => {}
-                PAUSED => {
+            match self.phase.now() {
+                Now::Running => {}
+                Now::Paused => {
                     thread::sleep(Duration::from_millis(2));
                     continue;
                 }
-                _ => return,
+                Now::Ending | Now::Failed => return,
             }
             let count = random.random_range(shape.batch.clone());
             let events: Vec<_> = (0..count).map(|_| event(&mut random)).collect();
@@ -263,9 +257,9 @@ impl Load {
                 }
                 Err(_) => drop(self.unanswered.fetch_add(1, Ordering::Relaxed)),
             }
-            match self.phase.load(Ordering::Relaxed) {
-                FAILED => return,
-                ENDING if end == End::Leave => return,
+            match self.phase.now() {
+                Now::Failed => return,
+                Now::Ending if end == End::Leave => return,
                 _ => thread::sleep(Duration::from_millis(10)),
             }
         }
@@ -311,13 +305,4 @@ pub fn marks(id: &str) -> [String; 4] {
         char::from(LETTERS[(mixed >> 58) as usize])
     };
     std::array::from_fn(|_| (0..16).map(|_| next()).collect())
-}
-
-struct EndOnDrop<'a>(&'a AtomicU8);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        let phase = if thread::panicking() { FAILED } else { ENDING };
-        self.0.store(phase, Ordering::Relaxed);
-    }
 }

@@ -1,4 +1,5 @@
-//! Killed at random moments under load: nothing acknowledged is lost, nothing counts twice.
+//! Killed at random moments under load: nothing acknowledged is lost, nothing counts twice, and who is
+//! who stays so.
 //! Reliability test 1.
 
 use std::thread;
@@ -9,6 +10,8 @@ use tallymark_tests::load::{Load, Shape};
 use tallymark_tests::rounds::{Rounds, figure, p99};
 use tallymark_tests::seed::seeded;
 use tallymark_tests::{Event, TestCollector, TestProject};
+
+use crate::crowd::Crowd;
 
 /// Ready again, for 99 of 100 starts.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -23,13 +26,17 @@ fn no_acknowledged_event_is_lost_or_counted_twice_over_fifty_kills() {
     let mut ready = Vec::new();
     // A pause, so that a thousand kills end with a store that can still be read in a minute.
     let shape = Shape { pause: Duration::from_millis(4), ..Shape::default() };
-    load.run(seed, &shape, || {
-        for _ in &mut kills {
-            thread::sleep(Duration::from_millis(random.random_range(5..=500)));
-            collector.kill();
-            ready.push(collector.restart());
-            load.moved_to(collector.address());
-        }
+    let crowd = Crowd::new(&collector);
+    crowd.run(seed, || {
+        load.run(seed, &shape, || {
+            for _ in &mut kills {
+                thread::sleep(Duration::from_millis(random.random_range(5..=500)));
+                collector.kill();
+                ready.push(collector.restart());
+                load.moved_to(collector.address());
+                crowd.check(&collector);
+            }
+        });
     });
     let acknowledged = load.acknowledged();
     assert!(acknowledged > ready.len() * 20, "too little load to mean anything: {acknowledged}");
@@ -52,9 +59,10 @@ fn no_acknowledged_event_is_lost_or_counted_twice_over_fifty_kills() {
     assert_eq!(load.counted(&collector), stored as u64, "a resend counted again");
     figure(&format!(
         "{}, {acknowledged} events acknowledged, {} answers lost on the way, 0 events lost, 0 twice, \
-         ready in {ready_p99:.2?} (p99)",
+         {} logins, merges and erasures in force after every kill, ready in {ready_p99:.2?} (p99)",
         kills.made(),
         load.unanswered(),
+        crowd.said(),
     ));
 }
 

@@ -294,26 +294,26 @@ fn a_body_that_is_too_large_is_refused() {
 }
 
 /// Somebody with a device, and a user id that the page hashed.
-struct Visitor {
-    device: String,
-    user: String,
+pub struct Visitor {
+    pub device: String,
+    pub user: String,
     random: StdRng,
 }
 
 impl Visitor {
-    fn new(random: &mut StdRng) -> Visitor {
+    pub fn new(random: &mut StdRng) -> Visitor {
         let mut own = StdRng::seed_from_u64(random.random());
         let mut hash = || hex(&own.random::<[u8; 32]>());
         Visitor { device: hash(), user: hash(), random: own }
     }
 
     /// An event before signing in, or after signing out.
-    fn event(&mut self, name: &str, seconds_ago: u64) -> Event {
+    pub fn event(&mut self, name: &str, seconds_ago: u64) -> Event {
         let at = now_ms() - seconds_ago * 1_000;
         Event::new(name, &mut self.random).with("at", at).with("device", self.device.clone())
     }
 
-    fn signed_in(&mut self, name: &str, seconds_ago: u64) -> Event {
+    pub fn signed_in(&mut self, name: &str, seconds_ago: u64) -> Event {
         let user = self.user.clone();
         self.event(name, seconds_ago).with("user", user)
     }
@@ -340,7 +340,7 @@ impl Say for TestCollector {
 }
 
 /// Persons at each step of a funnel.
-fn reached(collector: &TestCollector, project: &TestProject, steps: &[&str]) -> Vec<u64> {
+pub fn reached(collector: &TestCollector, project: &TestProject, steps: &[&str]) -> Vec<u64> {
     let steps: Vec<Value> = steps.iter().map(|event| json!({ "event": event })).collect();
     let funnel =
         json!({ "from": "2026-01-01", "to": "2032-01-01", "window": "1d", "steps": steps });

@@ -29,6 +29,8 @@ use tallymark_tests::rounds::{Rounds, figure};
 use tallymark_tests::seed::seeded;
 use tallymark_tests::{Launch, TestCollector};
 
+use crate::crowd::Crowd;
+
 /// How often one file system loses power before a new one is made: recovery of what was recovered
 /// is the harder case, but a store that grows for ever makes the rounds slow.
 const ROUNDS_OF_ONE_DISK: usize = 10;
@@ -40,16 +42,21 @@ const SMALL: [(&str, &str); 2] =
 fn what_was_acknowledged_survives_a_loss_of_power_and_nothing_is_invented() {
     let (seed, mut random) = seeded("power");
     let mut rounds = Rounds::of("losses of power", "TALLYMARK_TEST_POWER_ROUNDS", 20);
-    let (mut acknowledged, mut cut) = (0, 0);
+    let (mut acknowledged, mut cut, mut said) = (0, 0, 0);
     while let Some(round) = rounds.next() {
         let mut plug = Plug::new();
         let more = std::iter::once(round).chain(rounds.by_ref().take(ROUNDS_OF_ONE_DISK - 1));
-        for round in more {
-            plug.pull(seed ^ round as u64, &mut random);
-            plug.collector.restart();
-            plug.load.moved_to(plug.collector.address());
-            plug.assert_exact();
-        }
+        let crowd = Crowd::new(&plug.collector);
+        crowd.run(seed ^ round as u64, || {
+            for round in more {
+                plug.pull(seed ^ round as u64, &mut random);
+                plug.collector.restart();
+                plug.load.moved_to(plug.collector.address());
+                plug.assert_exact();
+                crowd.check(&plug.collector);
+            }
+        });
+        said += crowd.said();
         acknowledged += plug.load.acknowledged();
         cut += plug.load.unanswered() + plug.load.ledger().refusals.len();
         plug.collector.kill();
@@ -58,7 +65,7 @@ fn what_was_acknowledged_survives_a_loss_of_power_and_nothing_is_invented() {
     assert!(cut > 0, "no request met the loss of power: nothing was tested");
     figure(&format!(
         "{}, {acknowledged} events acknowledged, {cut} requests cut off or refused, 0 events lost, \
-         0 invented",
+         0 invented, {said} logins, merges and erasures in force after every loss",
         rounds.made()
     ));
 }
