@@ -89,8 +89,11 @@ impl<'a> Groups<'a> {
 
     /// The columns of a group with their cells.
     fn cells(&self, group: &[Piece<'a>]) -> impl Iterator<Item = (usize, &'a [f64])> {
-        let fields = fields(self.sums());
-        group.iter().flat_map(move |(_, first, cells)| (*first..).zip(cells.chunks_exact(fields)))
+        let (fields, width) = (fields(self.sums()), self.shape.width());
+        // The last piece of a group is as long as the others: there is nothing behind the last column.
+        let columns =
+            move |first: usize, cells: &'a [f64]| (first..width).zip(cells.chunks_exact(fields));
+        group.iter().flat_map(move |(_, first, cells)| columns(*first, cells))
     }
 
     /// What lines are ordered by.

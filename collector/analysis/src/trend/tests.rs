@@ -110,6 +110,16 @@ fn series_have_filters_of_their_own_and_a_formula_joins_them() {
     assert_eq!(answer.series[0].total, Figure(Some(40.0)));
 }
 
+#[rstest]
+fn a_range_has_as_many_buckets_as_it_has_days(#[values(1, 2, 31, 32, 33, 63, 64, 84)] days: i64) {
+    let last = buy(7, (days - 1) * DAY, 2.0);
+    let to = "2026-09-01".parse::<jiff::civil::Date>().unwrap() + jiff::Span::new().days(days);
+    let question = json!({ "to": to.to_string(), "series": [{ "event": "purchase" }] });
+    let series = ask(vec![last], question).series.remove(0);
+    assert_eq!((series.data.len() as i64, series.total), (days, Figure(Some(1.0))));
+    assert_eq!(series.data.last(), Some(&Figure(Some(1.0))));
+}
+
 #[test]
 fn the_period_before_has_as_many_local_days() {
     // Three days before the range a clock change lies in between.
