@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::random::{Random, each_seed};
 use super::sim_disk::SimDisk;
-use super::world::{Source, World, small_options};
+use super::source::Source;
+use super::world::{World, small_options};
 use crate::catalog::SegmentMeta;
 use crate::error::{OpenError, ScanError};
 use crate::options::StoreOptions;

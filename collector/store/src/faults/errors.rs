@@ -4,7 +4,8 @@
 use rstest::rstest;
 
 use super::random::{Random, each_seed};
-use super::world::{Source, World, small_options};
+use super::source::Source;
+use super::world::{World, small_options};
 use crate::error::AppendError;
 use crate::options::StoreOptions;
 use crate::stats::WriteState;

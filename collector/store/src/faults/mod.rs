@@ -28,8 +28,10 @@ mod points;
 mod power_loss;
 mod random;
 mod resend;
+mod sim_catalog;
 mod sim_disk;
 mod simulation;
+mod source;
 mod world;
 
 pub(crate) use random::Random;

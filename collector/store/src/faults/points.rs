@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::random::{Random, each_seed};
-use super::world::{Source, World};
+use super::source::Source;
+use super::world::World;
 
 /// The names of all points, read from the source, so that none is forgotten here.
 fn points() -> BTreeSet<&'static str> {

@@ -1,7 +1,8 @@
 //! Power is lost at any moment: what was acknowledged is there, what was not sent is not.
 
 use super::random::{Random, each_seed};
-use super::world::{Source, World};
+use super::source::Source;
+use super::world::World;
 
 /// Seeds that CI has time for.
 const SHORT: u64 = 30;

@@ -13,7 +13,8 @@ use tallymark_analysis::presence::Presence;
 use tallymark_analysis::{Context, compile};
 
 use super::random::{Random, each_seed};
-use super::world::{Source, World, any_id};
+use super::source::{Source, any_id};
+use super::world::World;
 use crate::people::{Ends, PeopleCommand};
 use crate::row::Row;
 

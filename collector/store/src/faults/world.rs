@@ -3,30 +3,29 @@
 //! Writer and keeper do not run as threads here: the world calls them, so a seed always gives the
 //! same history. Appends in the middle of a flush or a merge come from a hook at the points of the
 //! keeper's work.
+//!
+//! Deliberately elsewhere: the disk (`sim_disk`), the catalog (`sim_catalog`), the events (`source`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tallymark_protocol::uuid7;
-
 use super::random::Random;
+use super::sim_catalog::SimCatalog;
 use super::sim_disk::SimDisk;
-use crate::catalog::{
-    Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, SegmentMeta, UsageKind,
-};
+use super::source::{PROJECTS, Source};
+use crate::catalog::{Catalog, SegmentMeta, UsageKind};
 use crate::disk::Disk;
-use crate::error::{AppendError, CatalogError, FlushError, OpenError, PeopleError};
+use crate::error::{AppendError, FlushError, OpenError, PeopleError};
 use crate::keeper::Keeper;
 use crate::open::{Folders, Stopped, open_on};
 use crate::options::StoreOptions;
 use crate::people::naive::{self, Naive};
 use crate::people::{PeopleCommand, PeopleDone};
 use crate::queue::Gather;
-use crate::row::{Dim, Row, flags};
-use crate::schema::Schema;
+use crate::row::Row;
 use crate::shared::Shared;
 use crate::store::{Append, Appended, RowRange, Store};
 use crate::verify::Verified;
@@ -38,48 +37,6 @@ pub(crate) const DATA: &str = "/disk/data";
 
 /// Project and event id.
 pub(crate) type Id = (u32, u128);
-
-/// A catalog that stops when the disk does. A change is durable when it is answered.
-#[derive(Debug)]
-pub(crate) struct SimCatalog {
-    tables: MemoryCatalog,
-    disk: Mutex<SimDisk>,
-}
-
-impl SimCatalog {
-    fn disk(&self) -> SimDisk {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Catalog for SimCatalog {
-    fn load(&self) -> Result<CatalogState, CatalogError> {
-        match self.disk().is_stopped() {
-            true => Err(CatalogError("the machine has stopped".into())),
-            false => self.tables.load(),
-        }
-    }
-
-    fn commit(&self, change: &CatalogChange) -> Result<(), CatalogError> {
-        let (happens, answer) = self.disk().catalog_call();
-        if happens {
-            self.tables.commit(change)?;
-        }
-        answer.map_err(|error| CatalogError(error.to_string()))
-    }
-
-    fn refused(&self, project: u32, limit: usize) -> Result<Vec<RefusedRow>, CatalogError> {
-        self.tables.refused(project, limit)
-    }
-
-    fn schema(&self, project: u32) -> Result<Schema, CatalogError> {
-        self.tables.schema(project)
-    }
-
-    fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
-        self.tables.restated(project, days)
-    }
-}
 
 /// What was sent and what was answered; shared with the hook.
 #[derive(Debug, Default)]
@@ -146,8 +103,7 @@ impl World {
 
     pub(crate) fn not_started(options: StoreOptions) -> Self {
         let disk = SimDisk::new();
-        let tables = MemoryCatalog::new();
-        let catalog = Arc::new(SimCatalog { tables, disk: Mutex::new(disk.clone()) });
+        let catalog = Arc::new(SimCatalog::new(disk.clone()));
         Self { disk, catalog, ledger: Arc::default(), options, running: None }
     }
 
@@ -181,7 +137,7 @@ impl World {
         self.disk.at_points(None);
         self.disk.stop();
         self.running = None;
-        *self.catalog.disk.lock().unwrap_or_else(PoisonError::into_inner) = disk.clone();
+        self.catalog.move_to(disk.clone());
         self.disk = disk;
     }
 
@@ -424,78 +380,4 @@ fn normal(mut row: Row) -> Row {
         serde_json::from_str(&row.props).expect("properties are an object");
     row.props = serde_json::to_string(&entries).expect("it was JSON before").into();
     row
-}
-
-const PROJECTS: [u32; 2] = [1, 2];
-/// Ids of users and of their devices.
-const USERS: Range<u64> = 1..5;
-const DEVICES: Range<u64> = 100..106;
-
-/// An id that events may have.
-pub(crate) fn any_id(random: &mut Random) -> u64 {
-    let ids = if random.percent(50) { USERS } else { DEVICES };
-    random.within(ids)
-}
-
-/// Makes events, each with an id of its own, also among clones.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Source {
-    next: Arc<AtomicU64>,
-    has_users: bool,
-}
-
-impl Source {
-    /// Events of devices, some of them of users: they join one with the other.
-    pub(crate) fn of_users() -> Self {
-        Self { has_users: true, ..Self::default() }
-    }
-
-    /// Some rows, at least one.
-    pub(crate) fn rows(&self, random: &mut Random, at_most: u64) -> Vec<Row> {
-        (0..random.within(1..at_most + 1)).map(|_| self.row(random)).collect()
-    }
-
-    pub(crate) fn row(&self, random: &mut Random) -> Row {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let week = random.below(2) as i64;
-        let ts_ms = 1_700_000_000_000 + week * 604_800_000 + random.below(5) as i64;
-        let mut tail = [0; 10];
-        tail[2..].copy_from_slice(&n.to_be_bytes());
-        // Mostly of the same days, sometimes without a believable one.
-        let event_id = match random.below(8) {
-            0 => u128::from(n),
-            day => uuid7::make((19_670 + day) * 86_400_000, tail),
-        };
-        let mut dims = [const { None }; Dim::ALL.len()];
-        dims[Dim::Path as usize] = Some((*random.pick(&["/", "/a", "/größe"])).into());
-        let (mut person, mut actor, mut row_flags) = (random.below(5), None, n as u8 & 15);
-        if self.has_users {
-            let device = DEVICES.start + random.below(DEVICES.end - DEVICES.start);
-            let user = random.percent(30).then(|| random.within(USERS));
-            (person, actor) = (user.unwrap_or(device), Some(device));
-            row_flags &= !flags::IDENTIFIED;
-            row_flags |= if user.is_some() { flags::IDENTIFIED } else { 0 };
-        }
-        Row {
-            project: *random.pick(&PROJECTS),
-            person,
-            actor: actor.unwrap_or(person),
-            ts_ms,
-            seq: n as u32,
-            event_id,
-            received_ms: ts_ms + 5,
-            claimed_ms: ts_ms - 1,
-            flags: row_flags,
-            event: (*random.pick(&["view", "add", "buy"])).into(),
-            session: u128::from(random.below(3)),
-            dims: dims.into(),
-            props: (*random.pick(&[
-                "{}",
-                "{\"plan\":\"team\",\"seats\":5}",
-                "{\"plan\":7,\"ok\":true}",
-                "{\"seats\":5.0,\"note\":\"a long text that the log has to keep as it is\"}",
-            ]))
-            .into(),
-        }
-    }
 }
