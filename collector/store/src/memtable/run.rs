@@ -1,25 +1,20 @@
-//! Rows that are in the log but not yet in a segment.
+//! Sorted rows in memory, as columns: a block for questions, and what a flush writes.
 //!
-//! In: the rows of each group, after it is durable. Out: sorted blocks for questions and for the
-//! flush.
+//! In: chunks of rows, in any order. Out: columns, most made at once, those of properties when a
+//! question asks for them; the figures of these rows that the catalog keeps.
 //!
-//! A table is a list of sorted runs and a short unsorted tail. When the tail reaches
-//! [`RUN_ROWS`] it becomes a run (`sorter`); a question that meets a tail gets it sorted, and the sorted form
-//! is kept until rows are added. Chunks of rows are shared, never changed, so a reader holds what
-//! it saw while the writer goes on.
-//!
-//! Invariant: a reader sees whole groups, and all groups up to one moment.
+//! Deliberately elsewhere: when rows are sorted (`sorter`, and `Shared::runs` for a question).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
 use tallymark_protocol::uuid7;
 
+use super::RowRef;
 use crate::block::{
     Block, Bounds, Column, ColumnKey, Property, Runs, Texts, TextsBuilder, session_number,
 };
-use crate::catalog::{RefusedRow, RestatedDay};
 use crate::columns::{Coded, Columns, Dictionary, Rest};
 use crate::error::ScanError;
 use crate::options::Zones;
@@ -27,237 +22,6 @@ use crate::presence::{self, Stored};
 use crate::props;
 use crate::row::{self, Dim, Dims, IDENTITIES, Row, identity_code};
 use crate::schema::SchemaCounter;
-
-/// Rows at which a tail is sorted for good: sorting stays a matter of milliseconds.
-pub(crate) const RUN_ROWS: usize = 64 * 1024;
-
-/// Rows of some groups, up to one moment.
-#[derive(Debug, Default)]
-pub(crate) struct Memtable {
-    runs: Vec<Arc<MemRun>>,
-    tail: Vec<Arc<Vec<Row>>>,
-    tail_rows: usize,
-    /// The first so many chunks of the tail, sorted for a question.
-    tail_sorted: Option<(usize, Arc<MemRun>)>,
-    refused: Vec<RefusedRow>,
-    restated: Arc<BTreeSet<RestatedDay>>,
-    rows: usize,
-    bytes: usize,
-}
-
-impl Memtable {
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows == 0 && self.refused.is_empty()
-    }
-
-    pub(crate) fn refused(&self) -> &[RefusedRow] {
-        &self.refused
-    }
-
-    /// Add a group.
-    pub(crate) fn push(&mut self, rows: Vec<Row>, refused: Vec<RefusedRow>) {
-        self.bytes += rows_bytes(&rows);
-        self.bytes += refused.iter().map(refused_bytes).sum::<usize>();
-        self.rows += rows.len();
-        let restated = rows.iter().filter_map(RestatedDay::of);
-        restated.for_each(|day| {
-            if !self.restated.contains(&day) {
-                Arc::make_mut(&mut self.restated).insert(day);
-            }
-        });
-        self.refused.extend(refused);
-        if !rows.is_empty() {
-            self.tail_rows += rows.len();
-            self.tail.push(Arc::new(rows));
-        }
-    }
-
-    /// Rows that are not sorted yet.
-    pub(crate) fn tail_rows(&self) -> usize {
-        self.tail_rows
-    }
-
-    /// The tail, when it is long enough to be sorted for good.
-    pub(crate) fn full_tail(&self) -> Option<Vec<Arc<Vec<Row>>>> {
-        (self.tail_rows >= RUN_ROWS).then(|| self.tail.clone())
-    }
-
-    /// Put the sorted form in the place of the chunks it was made of, the oldest ones.
-    pub(crate) fn replace_tail(&mut self, chunks: usize, run: Arc<MemRun>) {
-        self.tail.drain(..chunks);
-        self.tail_rows -= run.len();
-        self.tail_sorted = None;
-        self.runs.push(run);
-    }
-
-    /// Everything in it at this moment.
-    pub(crate) fn view(&self) -> MemView {
-        let sorted = self.tail_sorted.clone().filter(|(chunks, _)| *chunks == self.tail.len());
-        MemView {
-            runs: self.runs.clone(),
-            tail: self.tail.clone(),
-            sorted: sorted.map(|(_, run)| run),
-            restated: Arc::clone(&self.restated),
-        }
-    }
-
-    /// Remember the sorted tail of a view for the next question.
-    pub(crate) fn keep_sorted(&mut self, chunks: usize, run: &Arc<MemRun>) {
-        if self.tail.len() == chunks && self.tail_rows == run.len() {
-            self.tail_sorted = Some((chunks, Arc::clone(run)));
-        }
-    }
-}
-
-/// A memtable as it was at one moment.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MemView {
-    pub runs: Vec<Arc<MemRun>>,
-    pub tail: Vec<Arc<Vec<Row>>>,
-    /// The tail as a run, if somebody made it before.
-    pub sorted: Option<Arc<MemRun>>,
-    /// Days that its rows change after they were closed.
-    pub restated: Arc<BTreeSet<RestatedDay>>,
-}
-
-impl MemView {
-    pub(crate) fn rows(&self) -> usize {
-        let tail: usize = self.tail.iter().map(|chunk| chunk.len()).sum();
-        self.runs.iter().map(|run| run.len()).sum::<usize>() + tail
-    }
-
-    /// The tail as a run, made now if need be; `None` when there is no tail.
-    pub(crate) fn sorted_tail(&mut self) -> Option<Arc<MemRun>> {
-        if self.tail.is_empty() {
-            return None;
-        }
-        Some(Arc::clone(self.sorted.get_or_insert_with(|| Arc::new(MemRun::sort(&self.tail)))))
-    }
-
-    /// Project and event id of every row.
-    pub(crate) fn ids(&self, each: &mut dyn FnMut(u32, u128)) {
-        for run in &self.runs {
-            (0..run.len()).for_each(|row| each(run.project[row], run.order()[row].1));
-        }
-        for row in self.tail.iter().flat_map(|chunk| chunk.iter()) {
-            each(row.project, row.event_id);
-        }
-    }
-}
-
-/// Memory that rows take, about: what bounds on memory are counted in. Dimensions that neighbours
-/// share count once.
-pub(crate) fn rows_bytes(rows: &[Row]) -> usize {
-    let each =
-        rows.iter().enumerate().map(|(i, row)| row_bytes(row, i.checked_sub(1).map(|i| &rows[i])));
-    each.sum()
-}
-
-/// Memory that a row takes in addition to what it shares with the one before it.
-pub(crate) fn row_bytes(row: &Row, before: Option<&Row>) -> usize {
-    /// A [`Row`] on its own, or its parts in the columns of a run.
-    const FIXED: usize = 200;
-    let shares = before.is_some_and(|before| Arc::ptr_eq(&before.dims, &row.dims));
-    let dims =
-        |dims: &Dims| size_of::<Dims>() + dims.iter().flatten().map(|dim| dim.len()).sum::<usize>();
-    FIXED + row.props.len() + if shares { 0 } else { dims(&row.dims) }
-}
-
-/// Memory that a refused row takes, about.
-pub(crate) fn refused_bytes(row: &RefusedRow) -> usize {
-    64 + row.code.len() + row.raw.len()
-}
-
-/// One row of a block, borrowed.
-#[derive(Debug, Clone)]
-pub(crate) struct RowRef<'a> {
-    pub project: u32,
-    pub person: u64,
-    pub actor: u64,
-    /// The id that the event came with, before anybody was joined.
-    pub base: u64,
-    pub ts_ms: i64,
-    pub seq: u32,
-    pub event_id: u128,
-    pub received_ms: i64,
-    pub claimed_ms: i64,
-    pub flags: u8,
-    pub event: &'a str,
-    pub session: u128,
-    pub dims: [Option<&'a str>; Dim::ALL.len()],
-    pub props: &'a str,
-}
-
-/// A row that belongs to somebody else than it is stored under.
-#[derive(Debug)]
-pub(crate) struct Aside {
-    pub row: Row,
-    /// See [`RowRef::base`].
-    pub base: u64,
-}
-
-impl Aside {
-    pub(crate) fn row_ref(&self) -> RowRef<'_> {
-        RowRef { base: self.base, ..RowRef::of(&self.row) }
-    }
-}
-
-impl<'a> RowRef<'a> {
-    fn of(row: &'a Row) -> Self {
-        let mut dims = [None; Dim::ALL.len()];
-        dims.iter_mut().zip(row.dims.iter()).for_each(|(to, from)| *to = from.as_deref());
-        Self {
-            project: row.project,
-            person: row.person,
-            actor: row.actor,
-            base: row.person,
-            ts_ms: row.ts_ms,
-            seq: row.seq,
-            event_id: row.event_id,
-            received_ms: row.received_ms,
-            claimed_ms: row.claimed_ms,
-            flags: row.flags,
-            event: &row.event,
-            session: row.session,
-            dims,
-            props: &row.props,
-        }
-    }
-
-    pub(crate) fn to_row(&self) -> Row {
-        Row {
-            project: self.project,
-            person: self.person,
-            actor: self.actor,
-            ts_ms: self.ts_ms,
-            seq: self.seq,
-            event_id: self.event_id,
-            received_ms: self.received_ms,
-            claimed_ms: self.claimed_ms,
-            flags: self.flags,
-            event: self.event.into(),
-            session: self.session,
-            dims: Arc::new(self.dims.map(|dim| dim.map(Into::into))),
-            props: self.props.into(),
-        }
-    }
-
-    /// What rows are sorted by.
-    pub(crate) fn sort_key(&self) -> SortKey {
-        (self.project, self.person, self.ts_ms, self.seq, self.event_id)
-    }
-}
-
-/// Project, person, time, device sequence, event id.
-pub(crate) type SortKey = (u32, u64, i64, u32, u128);
 
 /// Sorted rows in memory, as columns.
 #[derive(Debug)]
@@ -343,6 +107,11 @@ impl MemRun {
     fn props(&self, row: usize) -> &str {
         let start = if row == 0 { 0 } else { self.props_ends[row - 1] };
         &self.props[start..self.props_ends[row]]
+    }
+
+    /// Project and event id of every row.
+    pub(super) fn ids(&self, each: &mut dyn FnMut(u32, u128)) {
+        self.project.iter().zip(self.order()).for_each(|(project, (_, id))| each(*project, *id));
     }
 
     /// Project and person of a row.
@@ -545,7 +314,7 @@ impl MemRun {
     }
 }
 
-/// The rows in the order of their [`SortKey`]. Its first parts are copied beside the reference:
+/// The rows in the order of their [`SortKey`](super::SortKey). Its first parts are copied beside the reference:
 /// they nearly always decide, and rows lie scattered in memory.
 fn in_order(chunks: &[Arc<Vec<Row>>]) -> Vec<&Row> {
     let rows = chunks.iter().flat_map(|chunk| chunk.iter());
