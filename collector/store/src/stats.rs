@@ -1,6 +1,10 @@
 //! Figures about the store itself, for metrics, `doctor` and tests.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::store::Store;
 
 /// A reading of the store's counters. Counters start at 0 when the store opens; the rest are levels.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -70,4 +74,49 @@ pub enum WriteState {
     DiskFull,
     /// Not before a restart.
     ReadOnly,
+}
+
+impl Store {
+    /// Counters and levels.
+    pub fn stats(&self) -> StoreStats {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let refused = counters.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue_bytes = shared.queue.bytes() as u64;
+        let live = shared.live();
+        let frozen_rows = live.frozen.as_ref().map_or(0, |frozen| frozen.rows.rows());
+        let memtable_rows = (live.active.rows() + frozen_rows) as u64;
+        let (links, apart) = live.people.counts();
+        let closed_bytes: u64 = live.wal_files.iter().map(|file| file.bytes).sum();
+        StoreStats {
+            rows: live.segments.iter().map(|segment| segment.meta().rows).sum::<u64>()
+                + memtable_rows,
+            segment_bytes: live.segments.iter().map(|segment| segment.meta().bytes).sum(),
+            segments: live.segments.len() as u64,
+            memtable_rows,
+            links,
+            unjoined: count(&counters.unjoined),
+            apart,
+            memtable_bytes: live.active.bytes() as u64,
+            wal_files: live.wal_files.len() as u64 + u64::from(live.wal_open.is_some()),
+            wal_bytes: closed_bytes + live.wal_open.as_ref().map_or(0, |file| file.bytes),
+            segments_aside: live.aside.len() as u64,
+            rows_aside: live.aside.iter().map(|meta| meta.rows).sum(),
+            queue_bytes,
+            dedupe_ids: count(&counters.dedupe_ids),
+            cache_bytes: shared.cache.bytes(),
+            appended: count(&counters.appended),
+            duplicates: count(&counters.duplicates),
+            refused,
+            groups: count(&counters.groups),
+            busy: count(&counters.busy),
+            flushes: count(&counters.flushes),
+            merges: count(&counters.merges),
+            expired: count(&counters.expired),
+            wal_cut_bytes: count(&counters.wal_cut_bytes),
+            last_error: live.last_error.clone(),
+            state: live.write_state,
+        }
+    }
 }
