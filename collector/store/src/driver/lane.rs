@@ -13,7 +13,7 @@ use tallymark_analysis::events::{ABSENT, Actors};
 use super::{Question, Timed, Worker};
 use crate::block::{Block, ColumnKey};
 use crate::error::ScanError;
-use crate::people::ApartIn;
+use crate::people::{ApartIn, To, Whose};
 
 /// Wanted rows, in the order they were found.
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl Worker<'_> {
             let persons = self.set_apart(stored, apart)?;
             let (Some(first), Some(last)) = (persons.first(), persons.last()) else { continue };
             let before = self.loader.rows_scanned;
-            let loaded = self.loader.load(question, stored, &(*first..=*last))?;
+            let loaded = self.loader.load(question, stored, &(first.1..=last.1))?;
             self.loader.rows_scanned = before;
             if let Some(loaded) = loaded {
                 self.look(&loaded, &persons, apart, &mut found)?;
@@ -68,28 +68,38 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Who of those set apart is in a block, in order. Most blocks hold none of them, and most of
-    /// those that do are known to by their bounds alone.
-    fn set_apart(&self, stored: &Arc<dyn Block>, apart: &ApartIn) -> Result<Vec<u64>, ScanError> {
+    /// Who of those set apart is in a block, in order, each behind the number of the run. Most blocks
+    /// hold none of them, and most of those that do are known to by their bounds alone.
+    fn set_apart(
+        &self,
+        stored: &Arc<dyn Block>,
+        apart: &ApartIn,
+    ) -> Result<Vec<(usize, u64)>, ScanError> {
         let Question { project, times, .. } = self.question;
-        let may_hold = |person: u64| stored.bounds().may_hold(*project, person..=person, times);
-        let mut moved = apart.moved.iter().map(|(person, _)| *person).filter(|p| may_hold(*p));
-        let Some(first) = moved.next() else { return Ok(Vec::new()) };
+        let bounds = stored.bounds();
+        let first = if bounds.first.0 == *project { bounds.first.1 } else { 0 };
+        let last = if bounds.last.0 == *project { bounds.last.1 } else { u64::MAX };
+        let moved = apart.moved_within(first..=last);
+        if moved.is_empty() || !bounds.may_hold(*project, first..=last, times) {
+            return Ok(Vec::new());
+        }
         let column = stored.column(&ColumnKey::Runs)?;
         let runs = column.runs();
-        let mut rest = &runs.persons[runs.within(*project, first, u64::MAX)];
-        let is_there = |person: &u64| {
-            rest = &rest[rest.partition_point(|other| other < person)..];
-            rest.first() == Some(person)
+        let within = runs.within(*project, moved[0].0, u64::MAX);
+        let persons = &runs.persons[within.clone()];
+        let mut at = 0;
+        let run_of = |&(person, _): &(u64, To)| {
+            at += distance(&persons[at..], person);
+            (persons.get(at) == Some(&person)).then_some((within.start + at, person))
         };
-        Ok(std::iter::once(first).chain(moved).filter(is_there).collect())
+        Ok(moved.iter().filter_map(run_of).collect())
     }
 
     /// Take the rows of persons set apart out of a block. `persons` are those who are in it.
     fn look(
         &mut self,
         loaded: &super::Loaded,
-        persons: &[u64],
+        persons: &[(usize, u64)],
         apart: &ApartIn,
         found: &mut Found,
     ) -> Result<(), ScanError> {
@@ -99,12 +109,11 @@ impl Worker<'_> {
             Actors::Never => None,
             Actors::AtTies | Actors::Always => Some(stored.column(&ColumnKey::Actor)?),
         };
-        let mut run = loaded.within.start;
-        for &person in persons {
-            run = loaded.find(run, person);
-            let bases = match apart.needs_base(person) {
-                true => Some(stored.column(&ColumnKey::Base)?),
-                false => None,
+        for &(run, person) in persons {
+            let whose = apart.whose(person);
+            let bases = match whose {
+                Whose::ByBase(_) => Some(stored.column(&ColumnKey::Base)?),
+                Whose::Person(_) | Whose::Nobody => None,
             };
             let base = |row: usize| {
                 let bases = bases.as_ref().and_then(|column| column.actors().as_ref());
@@ -119,9 +128,12 @@ impl Worker<'_> {
                 {
                     continue;
                 }
-                let Some(now) = apart.person(person, || Ok::<_, ScanError>(base(row)))? else {
-                    continue;
+                let now = match whose {
+                    Whose::Person(now) => Some(now),
+                    Whose::Nobody => None,
+                    Whose::ByBase(otherwise) => apart.of_base(base(row), otherwise),
                 };
+                let Some(now) = now else { continue };
                 let place = found.ts.len();
                 let in_block = found.blocks.len() as u32 - 1;
                 found.order.push(At { person: now, ts, block: in_block, row: row as u32, place });
@@ -161,5 +173,35 @@ impl Found {
             tied.iter_mut().zip(keyed).for_each(|(slot, (_, at))| *slot = at);
         }
         Ok(())
+    }
+}
+
+/// How many of these sorted persons come before one. Fast where it is near: many are looked for, one
+/// after the other.
+fn distance(persons: &[u64], person: u64) -> usize {
+    let mut near = 1;
+    while persons.get(near - 1).is_some_and(|other| *other < person) {
+        near *= 2;
+    }
+    let from = near / 2;
+    let range = &persons[from..persons.len().min(near)];
+    from + range.partition_point(|other| *other < person)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_distance_is_how_many_come_before(
+            mut persons in prop::collection::vec(0u64..50, 0..40),
+            person in 0u64..52,
+        ) {
+            persons.sort_unstable();
+            let want = persons.iter().filter(|other| **other < person).count();
+            prop_assert_eq!(distance(&persons, person), want);
+        }
     }
 }

@@ -26,12 +26,6 @@ impl Loaded {
         self.runs.runs().persons[run]
     }
 
-    /// The run of a person, who is in the block, not before `run`.
-    pub(super) fn find(&self, run: usize, person: u64) -> usize {
-        let persons = &self.runs.runs().persons[run..self.within.end];
-        run + persons.partition_point(|other| *other < person)
-    }
-
     pub(super) fn rows(&self, run: usize) -> Range<usize> {
         let Runs { starts, .. } = self.runs.runs();
         starts[run] as usize..starts[run + 1] as usize

@@ -123,6 +123,13 @@ impl ApartIn {
         matches!(self.whose(stored), Whose::ByBase(_))
     }
 
+    /// Those of `moved` among these persons.
+    pub(crate) fn moved_within(&self, persons: std::ops::RangeInclusive<u64>) -> &[(u64, To)] {
+        let from = self.moved.partition_point(|(person, _)| person < persons.start());
+        let to = self.moved.partition_point(|(person, _)| person <= persons.end());
+        &self.moved[from..to.max(from)]
+    }
+
     fn is_erased(&self, id: u64) -> bool {
         self.erased.binary_search(&id).is_ok()
     }
