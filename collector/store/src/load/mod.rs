@@ -181,8 +181,9 @@ impl Load<'_> {
         }
         let shared = &self.store.shared;
         let links_max = shared.options.links_max;
-        let unjoined = people.meet(&shared.live().people, columns, rows, &mut claims, links_max);
-        shared.counters.add_unjoined(unjoined);
+        let met = people.meet(&shared.live().people, columns, rows, &mut claims, links_max);
+        shared.counters.add_unjoined(met.unjoined);
+        people.keep(&self.file, columns, &met.taken).map_err(self.in_tmp())?;
         Ok(claims)
     }
 

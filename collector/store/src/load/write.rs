@@ -51,8 +51,9 @@ impl Load<'_> {
             if self.sorted().rows > 0 { self.store_runs(progress)? } else { Loaded::default() };
         // After the segments: until they are real, nothing of the import is.
         let newcomers = std::mem::take(&mut self.claimed().people);
-        let joined =
-            newcomers.append(self.store).map_err(|error| self.in_tmp()(error.into_io()))?;
+        let joined = newcomers
+            .append(self.store, &self.file)
+            .map_err(|error| self.in_tmp()(error.into_io()))?;
         Ok(Loaded {
             stored: loaded.stored + joined.stored,
             duplicate: loaded.duplicate + joined.duplicate,
