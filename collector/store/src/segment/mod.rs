@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, Weak};
 use hashbrown::HashMap;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 pub(crate) use batches::SegmentBatches;
@@ -78,6 +78,7 @@ pub(crate) struct Segment {
     is_doomed: AtomicBool,
     /// What is known about people up to this frame changes nothing in this file.
     link_epoch: AtomicU64,
+    received_max_ms: i64,
 }
 
 impl Segment {
@@ -126,6 +127,7 @@ impl Segment {
         let link_epoch = AtomicU64::new(meta.link_epoch);
         let unfinished_presence = folders.tmp.join(format!("{}.presence", meta.id.0));
         let presence = presence::Slot::default();
+        let received_max_ms = received_max_ms(arrow.metadata());
         Ok(Self {
             meta,
             info,
@@ -139,6 +141,7 @@ impl Segment {
             unfinished_presence,
             is_doomed,
             link_epoch,
+            received_max_ms,
         })
     }
 
@@ -167,15 +170,7 @@ impl Segment {
 
     /// When its newest row was received, Unix milliseconds; `i64::MAX` when the file does not say.
     pub(crate) fn received_max_ms(&self) -> i64 {
-        let metadata = self.arrow.metadata();
-        let columns = metadata.file_metadata().schema_descr().columns();
-        let at = columns.iter().position(|column| column.name() == "received");
-        let of_group = |group: &RowGroupMetaData| match group.column(at?).statistics()? {
-            Statistics::Int64(of_group) => of_group.max_opt().copied(),
-            _ => None,
-        };
-        let newest = metadata.row_groups().iter().map(|group| of_group(group).unwrap_or(i64::MAX));
-        newest.max().unwrap_or(i64::MAX)
+        self.received_max_ms
     }
 
     /// Its row groups, for one reading.
@@ -251,6 +246,18 @@ impl Segment {
     fn group_rows(&self, group: u32) -> usize {
         self.info.groups[group as usize].rows as usize
     }
+}
+
+/// The newest receipt that a file's statistics tell of.
+fn received_max_ms(metadata: &ParquetMetaData) -> i64 {
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let at = columns.iter().position(|column| column.name() == "received");
+    let of_group = |group: &RowGroupMetaData| match group.column(at?).statistics()? {
+        Statistics::Int64(of_group) => of_group.max_opt().copied(),
+        _ => None,
+    };
+    let newest = metadata.row_groups().iter().map(|group| of_group(group).unwrap_or(i64::MAX));
+    newest.max().unwrap_or(i64::MAX)
 }
 
 impl Drop for Segment {
