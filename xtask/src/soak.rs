@@ -276,20 +276,14 @@ fn run(proof: &Proof, is_short: bool, commit: &str) -> anyhow::Result<bool> {
 }
 
 fn tests(proof: &Proof, is_short: bool) -> Command {
-    let mut command = match proof.tests {
-        Tests::EndToEnd(filter) => {
-            cargo(&root(), &["test", "--quiet", "-p", "tallymark-tests", "--test", "e2e", filter])
-        }
-        // Millions of cases: they want an optimised build, which takes its time too.
-        Tests::Store(filter) => {
-            let profile = if is_short { "dev" } else { "fast" };
-            let of_store = ["-p", "tallymark-store", "--lib", filter];
-            let mut command = cargo(&root(), &["test", "--quiet", "--profile", profile]);
-            command.args(of_store);
-            command
-        }
+    // Millions of cases, and millions of events to compare: the full forms want an optimised build.
+    let profile = if is_short { "dev" } else { "fast" };
+    let of: &[&str] = match proof.tests {
+        Tests::EndToEnd(filter) => &["-p", "tallymark-tests", "--test", "e2e", filter],
+        Tests::Store(filter) => &["-p", "tallymark-store", "--lib", filter],
     };
-    command.args(["--", "--nocapture", "--test-threads", "1"]);
+    let mut command = cargo(&root(), &["test", "--quiet", "--profile", profile]);
+    command.args(of).args(["--", "--nocapture", "--test-threads", "1"]);
     command.env("TALLYMARK_BIN", build::binary());
     command
 }

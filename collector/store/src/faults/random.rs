@@ -2,7 +2,7 @@
 //!
 //! `TALLYMARK_TEST_SEED` alone runs one seed, the one a failure printed. `TALLYMARK_TEST_SEEDS` says
 //! how many to run, from that one or from 0; without it a short number is run, the one that CI has
-//! time for. `TALLYMARK_TEST_MINUTES` ends a run early; what was run is what is printed.
+//! time for. `TALLYMARK_TEST_MINUTES` ends a run early; it prints how many it ran, and of how many.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -66,7 +66,8 @@ pub(crate) fn each_seed(proof: &str, short: u64, mut run: impl FnMut(u64) -> u64
         seeds += 1;
     }
     let ms = started.elapsed().as_millis();
-    println!("soak: {proof} seeds={seeds} from={from} result=ok events={events} ms={ms}");
+    let of = if seeds < wanted { format!(" of={wanted}") } else { String::new() };
+    println!("soak: {proof} seeds={seeds}{of} from={from} result=ok events={events} ms={ms}");
 }
 
 fn whole_number(name: &str, text: &str) -> u64 {
