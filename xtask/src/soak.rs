@@ -55,7 +55,7 @@ const PROOFS: &[Proof] = &[
         shows: "a disk in memory forgets, reorders and tears what was not synced",
         tests: Tests::Store("faults::power_loss::"),
         full: &[("TALLYMARK_TEST_SEEDS", "100000")],
-        minutes: 40,
+        minutes: 60,
         needs: || Ok(()),
     },
     Proof {
@@ -249,6 +249,8 @@ fn run(proof: &Proof, is_short: bool, commit: &str) -> anyhow::Result<bool> {
             command.env("TALLYMARK_TEST_MINUTES", proof.minutes.to_string());
         }
         heard(&mut command, &mut |line| {
+            // Quiet tests put a dot for each that passed in front of what the next one prints.
+            let line = line.trim_start_matches('.');
             if let Some(figure) =
                 line.strip_prefix("figure: ").or_else(|| line.strip_prefix("soak: "))
             {
