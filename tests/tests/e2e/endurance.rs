@@ -2,7 +2,7 @@
 //! loses nothing. Reliability test 16.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,8 @@ fn a_signal_to_stop_under_load_loses_nothing_that_was_acknowledged() {
 /// Events before memory is looked at: more ids than are kept in memory, more columns than are cached,
 /// and enough for a merge whose row groups are full, which is the largest that a merge holds at once.
 const WARM_EVENTS: usize = 600_000;
-/// How much memory may grow after that, from one half of the run to the other. What merges and questions
-/// hold for a moment comes and goes by half of it: in less than ten minutes only more than that shows.
+/// How much memory may grow after that, from one half of the run to the other. What merges hold for a
+/// moment comes and goes by half of it: in less than ten minutes only more than that shows.
 fn growth_max_ratio(seconds: usize) -> f64 {
     if seconds >= 600 { 0.05 } else { 0.15 }
 }
@@ -80,36 +80,40 @@ fn memory_and_open_files_stay_as_they_are_under_ingest_questions_and_merges() {
     });
     let shape =
         Shape { writers: 4, batch: 1..=100, pause: Duration::from_millis(200), ..Shape::default() };
-    let (ended, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let mut samples: Vec<(u64, usize)> = Vec::new();
-    thread::scope(|scope| {
-        scope.spawn(|| {
+    let ended = AtomicBool::new(false);
+    let samples = thread::scope(|scope| {
+        let asking = scope.spawn(|| {
             let mut random = StdRng::seed_from_u64(seed);
+            let mut samples = Vec::new();
             while !ended.load(Ordering::Relaxed) {
-                ask(&collector, &project, &mut random);
-                asked.fetch_add(1, Ordering::Relaxed);
                 thread::sleep(Duration::from_millis(200));
+                // Between two questions: what one holds for a moment grows with the store, and the
+                // slower the machine, the more of the time one is asked.
+                samples.push((collector.memory_bytes(), files_besides_segments(&collector)));
+                ask(&collector, &project, &mut random);
             }
+            samples
         });
-        let _end = SetOnDrop(&ended);
+        let end = SetOnDrop(&ended);
         load.run(seed, &shape, || {
             let from = Instant::now();
             let mut said = from;
             while from.elapsed() < Duration::from_secs(seconds as u64) {
                 thread::sleep(Duration::from_millis(500));
-                samples.push((collector.memory_bytes(), files_besides_segments(&collector)));
                 if said.elapsed() > Duration::from_secs(60) {
                     said = Instant::now();
-                    let (bytes, files) = samples[samples.len() - 1];
                     println!(
-                        "… {} of {seconds} s, {} MiB, {files} files, {} events",
+                        "… {} of {seconds} s, {} MiB, {} files, {} events",
                         from.elapsed().as_secs(),
-                        bytes >> 20,
+                        collector.memory_bytes() >> 20,
+                        files_besides_segments(&collector),
                         load.acknowledged()
                     );
                 }
             }
         });
+        drop(end);
+        asking.join().expect("questions are answered")
     });
     let flushes = metric(&collector, "flushes");
     assert!(flushes > 2.0, "nothing was flushed: nothing was tested");
@@ -129,7 +133,7 @@ fn memory_and_open_files_stay_as_they_are_under_ingest_questions_and_merges() {
     figure(&format!(
         "{seconds} s, {stored} events, {} questions, {flushes} flushes: memory {} to {} \
          MiB, open files {files_before} to {files_after}",
-        asked.into_inner(),
+        samples.len(),
         bytes_before >> 20,
         bytes_after >> 20,
     ));
