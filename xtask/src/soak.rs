@@ -1,9 +1,10 @@
 //! `cargo xtask soak`: the long forms of the proofs of durability, and the page with their results.
 //!
 //! Each proof is a test that also runs in `cargo xtask test`, in a short form; here it gets its full
-//! amount, a seed, and a bound in minutes. A proof that has passed on this commit is not run again, so
-//! a run that was broken off goes on where it was. The outcome of each is kept in `target/soak/`; a
-//! full run writes them into `tests/RELIABILITY.md`.
+//! amount, a seed, and a bound in minutes (`TALLYMARK_TEST_MINUTES` gives all of them another one). A
+//! proof that has passed on this commit is not run again, so a run that was broken off goes on where it
+//! was. The outcome of each is kept in `target/soak/`; a full run writes them into
+//! `tests/RELIABILITY.md`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -246,7 +247,9 @@ fn run(proof: &Proof, is_short: bool, commit: &str) -> anyhow::Result<bool> {
         }
         if !is_short {
             command.envs(proof.full.iter().copied());
-            command.env("TALLYMARK_TEST_MINUTES", proof.minutes.to_string());
+            let minutes = std::env::var("TALLYMARK_TEST_MINUTES");
+            let minutes = minutes.unwrap_or_else(|_| proof.minutes.to_string());
+            command.env("TALLYMARK_TEST_MINUTES", minutes);
         }
         heard(&mut command, &mut |line| {
             // Quiet tests put a dot for each that passed in front of what the next one prints.
