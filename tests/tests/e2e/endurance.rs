@@ -1,4 +1,4 @@
-//! Working for long, and stopping: memory and files stay as they are, and a signal to stop under load
+//! Working for long, and stopping: memory and files do not grow, and a signal to stop under load
 //! loses nothing. Reliability test 16.
 
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ fn growth_max_ratio(seconds: usize) -> f64 {
 }
 
 #[test]
-fn memory_and_open_files_stay_as_they_are_under_ingest_questions_and_merges() {
+fn memory_and_open_files_do_not_grow_under_ingest_questions_and_merges() {
     let (seed, _) = seeded("endurance");
     let seconds = amount("TALLYMARK_TEST_ENDURANCE_SECONDS", 40);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -139,7 +139,8 @@ fn memory_and_open_files_stay_as_they_are_under_ingest_questions_and_merges() {
     ));
     let may_grow = (bytes_before as f64 * growth_max_ratio(seconds)) as u64;
     assert!(growth <= may_grow, "memory grew by {growth} bytes: {samples:?}");
-    assert_eq!(files_before, files_after, "open files besides segments: {samples:?}");
+    // Fewer is well: a connection to a database that nobody has used for long is closed.
+    assert!(files_after <= files_before, "open files besides segments: {samples:?}");
 }
 
 /// One question of some kind.

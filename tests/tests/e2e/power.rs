@@ -70,25 +70,29 @@ fn what_was_acknowledged_survives_a_loss_of_power_and_nothing_is_invented() {
     ));
 }
 
-/// The test of the test: what a disk that only says it has synced loses must be missed.
+/// The test of the test: what a disk that only says it has synced loses must be missed. A flush may have
+/// made ext4 write everything a moment before, so one loss of power in some loses nothing.
 #[test]
 fn a_disk_that_lies_about_syncs_is_found_out() {
+    const TRIES: u64 = 10;
     let (seed, mut random) = seeded("power");
     let mut plug = Plug::new();
-    plug.collector.stop();
-    wait_until_unmounted(&plug.image);
     let honest = plug.launch.clone();
     let trace = plug.collector.scratch().join("trace");
     let lie = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:retval=0"];
     let lying = honest.traced(&trace, &lie);
-    plug.collector.restart_as(lying).unwrap_or_else(|end| panic!("{end}"));
-    plug.load.moved_to(plug.collector.address());
-    plug.pull(seed, &mut random);
-    plug.collector.restart_as(honest).unwrap_or_else(|end| panic!("{end}"));
-    let stored = plug.load.stored(&plug.collector).ids;
-    let ledger = plug.load.ledger();
-    let lost = ledger.acknowledged.iter().filter(|id| !stored.contains_key(*id)).count();
-    assert!(lost > 0, "all {} are there without a sync", ledger.acknowledged.len());
+    let is_found_out = (0..TRIES).any(|round| {
+        plug.collector.stop();
+        wait_until_unmounted(&plug.image);
+        plug.collector.restart_as(lying.clone()).unwrap_or_else(|end| panic!("{end}"));
+        plug.load.moved_to(plug.collector.address());
+        plug.pull(seed ^ round, &mut random);
+        plug.collector.restart_as(honest.clone()).unwrap_or_else(|end| panic!("{end}"));
+        let stored = plug.load.stored(&plug.collector).ids;
+        plug.load.ledger().acknowledged.iter().any(|id| !stored.contains_key(id))
+    });
+    let count = plug.load.acknowledged();
+    assert!(is_found_out, "all {count} are there without a sync, after {TRIES} losses of power");
 }
 
 /// A collector on a disk whose power can be cut, and a load for it.
