@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::catalog::{Catalog, RefusedRow, SegmentMeta};
 use crate::dedupe::Bucket;
 use crate::driver::Source;
-use crate::error::FlushError;
+use crate::error::{AppendError, FlushError};
 use crate::memtable::{MemRun, MemView, Memtable};
 use crate::options::StoreOptions;
 use crate::people::{Apart, People, PeopleDelta};
@@ -70,8 +70,9 @@ pub(crate) struct Live {
     pub want_roll: bool,
     pub write_state: WriteState,
     pub last_error: Option<String>,
-    /// The last flush failed, and it is not known that the next one will not.
-    pub flush_failing: bool,
+    /// The last flush failed, and it is not known that the next one will not: what batches are told that
+    /// find memory full.
+    pub flush_failing: Option<AppendError>,
     /// Flushes asked for and finished, counted.
     pub flush_wanted: u64,
     pub flush_finished: u64,

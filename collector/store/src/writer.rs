@@ -88,9 +88,12 @@ impl Writer {
             return Err(AppendError::ReadOnly);
         }
         while live.frozen.is_some() && live.active.bytes() >= options.memtable_bytes {
-            if live.flush_failing {
-                Counters::add(&self.shared.counters.busy, 1);
-                return Err(AppendError::Busy);
+            if let Some(error) = live.flush_failing.clone() {
+                match error {
+                    AppendError::DiskFull => live.write_state = WriteState::DiskFull,
+                    _ => Counters::add(&self.shared.counters.busy, 1),
+                }
+                return Err(error);
             }
             live = self.shared.wait(live, Duration::from_millis(200));
         }

@@ -104,6 +104,42 @@ fn a_full_disk_is_said_and_appending_works_again_when_there_is_space() {
     world.check_after_resending();
 }
 
+/// Whoever finds memory full is told why it stays full, also where the log still has a file to write.
+#[rstest]
+#[case::a_full_disk(true, AppendError::DiskFull, WriteState::DiskFull)]
+#[case::another_error(false, AppendError::Busy, WriteState::Open)]
+fn memory_that_cannot_be_flushed_says_why(
+    #[case] is_full: bool,
+    #[case] told: AppendError,
+    #[case] state: WriteState,
+) {
+    let (mut random, source) = (Random::new(1), Source::default());
+    let options = StoreOptions { memtable_bytes: 1, min_free_bytes: 1, ..small_options() };
+    let mut world = World::with(options);
+    for _ in 0..2 {
+        world.append(source.rows(&mut random, 8)).unwrap();
+    }
+    if is_full {
+        world.disk.set_full(true);
+    } else {
+        world.disk.fail([world.disk.calls() + 1]);
+    }
+    world.flush_as_thread();
+    world.append(source.rows(&mut random, 8)).expect("there is a log file, and room for one group");
+    let error = world.append(source.rows(&mut random, 8)).unwrap_err();
+    assert_eq!(format!("{error:?}"), format!("{told:?}"));
+    assert_eq!(world.store().stats().state, state);
+    world.check();
+
+    world.disk.set_full(false);
+    world.flush_as_thread();
+    world.append(source.rows(&mut random, 8)).unwrap();
+    assert_eq!(world.store().stats().state, WriteState::Open);
+    world.kill();
+    world.start().unwrap();
+    world.check_after_resending();
+}
+
 /// What a flush deletes may be there or not after a loss of power, each file for itself. A gap among
 /// files that are not needed stopped the start.
 #[test]

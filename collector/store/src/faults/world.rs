@@ -207,6 +207,11 @@ impl World {
         flushed
     }
 
+    /// Flush as the keeper's thread does, which remembers whether it worked.
+    pub(crate) fn flush_as_thread(&self) {
+        self.running().keeper.flush_as(0);
+    }
+
     /// Merge what is due; with `settled`, whatever is worth it.
     pub(crate) fn merge(&self, settled: bool) -> Result<(), FlushError> {
         let keeper = &self.running().keeper;

@@ -44,7 +44,7 @@ impl Keeper {
         let mut gone = Vec::new();
         self.commit_without(change, &[], &erased, |live| {
             live.frozen = None;
-            live.flush_failing = false;
+            live.flush_failing = None;
             live.settled = (Arc::clone(&frozen.apart), frozen.seq);
             gone = remove_flushed(&mut live.wal_files, frozen.seq);
         })?;

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{CatalogChange, SegmentId, SegmentMeta};
-use crate::error::{FlushError, OpenError};
+use crate::error::{AppendError, FlushError, OpenError};
 use crate::open::Folders;
 use crate::segment::Segment;
 use crate::shared::{Counters, Shared};
@@ -66,18 +66,32 @@ impl Keeper {
     /// Flush until the store closes.
     pub(crate) fn run_flushes(self) {
         while let Some(ticket) = self.wait() {
-            let result = self.flush();
-            let mut live = self.shared.live();
-            live.flush_finished = live.flush_finished.max(ticket);
-            live.flush_failing = live.frozen.is_some();
-            live.merge_wanted += 1;
-            if let Err(error) = &result {
-                tracing::error!(%error, "flushing failed; the log keeps the events");
-                live.last_error = Some(error.to_string());
-            }
-            live.flush_result = result.err();
-            self.shared.signal();
+            self.flush_as(ticket);
         }
+    }
+
+    /// Flush, and let everybody know how it went.
+    pub(crate) fn flush_as(&self, ticket: u64) {
+        let result = self.flush();
+        let no_room = self.why_no_room();
+        let mut live = self.shared.live();
+        live.flush_finished = live.flush_finished.max(ticket);
+        live.flush_failing = live.frozen.is_some().then_some(no_room);
+        live.merge_wanted += 1;
+        if let Err(error) = &result {
+            tracing::error!(%error, "flushing failed; the log keeps the events");
+            live.last_error = Some(error.to_string());
+        }
+        live.flush_result = result.err();
+        self.shared.signal();
+    }
+
+    /// Why memory stays full when flushing fails. Whatever failed, segment or catalog: a disk on which
+    /// the log would begin no file is full.
+    fn why_no_room(&self) -> AppendError {
+        let free = self.folders.disk.free_bytes(&self.folders.data);
+        let is_full = free.is_ok_and(|free| free < self.shared.options.min_free_bytes);
+        if is_full { AppendError::DiskFull } else { AppendError::Busy }
     }
 
     /// Merge after each flush, where a week has settled, and what time alone makes due, until the store
