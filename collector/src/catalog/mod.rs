@@ -23,7 +23,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Row, Sqlite, SqlitePool, Transaction};
 use tallymark_store::{
     Catalog, CatalogChange, CatalogError, CatalogState, RefusedRow, Schema, SegmentMeta,
 };
@@ -35,6 +35,9 @@ pub use refused::DROPPED;
 /// Refused events kept per project, if nobody says otherwise; the oldest go first. 10,000 of at most
 /// 4 KiB are 40 MB.
 const REFUSED_MAX: u32 = 10_000;
+
+/// Open at a time: one that writes, and some that read.
+const CONNECTIONS: u32 = 3;
 
 /// The catalog of a data folder.
 #[derive(Debug, Clone)]
@@ -70,7 +73,16 @@ impl SqliteCatalog {
             // What is deleted is overwritten: an erased id stays in no page.
             .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
+        // When a transaction meets a full disk, SQLite may end it by itself. Rolling it back fails then,
+        // and sqlx takes the connection for one inside a transaction from then on: no other would begin.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .before_acquire(|connection, _| {
+                let is_usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_usable) })
+            })
+            .connect_with(options)
+            .await?;
         database::migrate(&pool, &sqlx::migrate!("migrations/catalog")).await?;
         Ok(Self { pool, runtime: Handle::current(), refused_max: REFUSED_MAX })
     }

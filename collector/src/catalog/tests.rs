@@ -111,6 +111,39 @@ fn people_are_read_back_as_they_were_written() {
     });
 }
 
+/// SQLite ends the transaction of a full disk by itself, and the connection is none to go on with.
+#[test]
+fn after_a_full_disk_changes_are_committed_again() {
+    with_catalog(|catalog| {
+        catalog.commit(&CatalogChange { add: vec![segment(1)], ..Default::default() }).unwrap();
+        let limited = catalog.wait(async {
+            let mut all = Vec::new();
+            for _ in 0..CONNECTIONS {
+                all.push(catalog.pool.acquire().await?);
+            }
+            for connection in &mut all {
+                let pages = "PRAGMA page_count";
+                let pages: i64 = sqlx::query_scalar(pages).fetch_one(&mut **connection).await?;
+                let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+                sqlx::query(limit).execute(&mut **connection).await?;
+            }
+            Ok(())
+        });
+        limited.unwrap();
+        let large = SegmentMeta { sums: vec![7; 1 << 20].into(), ..segment(2) };
+        let change = CatalogChange { add: vec![large], flushed_seq: 2, ..Default::default() };
+        // Those that come after have no limit: there is room again.
+        let mut failed = 0;
+        while let Err(error) = catalog.commit(&change) {
+            failed += 1;
+            assert!(error.0.contains("full"), "{error}");
+            assert_eq!(catalog.load().unwrap().segments, [segment(1)]);
+        }
+        assert!((1..=CONNECTIONS).contains(&failed), "{failed}");
+        assert_eq!(catalog.load().unwrap().flushed_seq, 2);
+    });
+}
+
 #[test]
 fn a_failing_part_takes_the_whole_change_with_it() {
     with_catalog(|catalog| {
