@@ -11,7 +11,7 @@ use tallymark_tests::rounds::{Rounds, figure, p99};
 use tallymark_tests::seed::seeded;
 use tallymark_tests::{Event, TestCollector, TestProject};
 
-use crate::crowd::Crowd;
+use crate::people::crowd::Crowd;
 
 /// Ready again, for 99 of 100 starts.
 const READY_WITHIN: Duration = Duration::from_secs(2);

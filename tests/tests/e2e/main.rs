@@ -8,7 +8,6 @@ mod cdnow;
 mod client_clocks;
 mod clock;
 mod crash;
-mod crowd;
 mod delivery;
 mod differential;
 mod disk_errors;

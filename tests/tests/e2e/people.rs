@@ -1,6 +1,8 @@
 //! Who is who, over HTTP: a login joins device and user, `alias` joins users, both can be taken back, and
 //! nobody can do it to another project.
 
+pub mod crowd;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;

@@ -29,7 +29,7 @@ use tallymark_tests::rounds::{Rounds, figure};
 use tallymark_tests::seed::seeded;
 use tallymark_tests::{Launch, TestCollector};
 
-use crate::crowd::Crowd;
+use crate::people::crowd::Crowd;
 
 /// How often one file system loses power before a new one is made: recovery of what was recovered
 /// is the harder case, but a store that grows for ever makes the rounds slow.

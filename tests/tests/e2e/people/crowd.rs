@@ -20,7 +20,7 @@ use tallymark_tests::http::Client;
 use tallymark_tests::phase::{Now, Phase};
 use tallymark_tests::{Event, Reply, TestCollector, TestProject};
 
-use crate::people::{Visitor, active, reached};
+use super::{Visitor, active, reached};
 
 /// Between two things said: enough for a disturbance to meet each of them now and then.
 const PAUSE: Duration = Duration::from_millis(10);
