@@ -71,18 +71,17 @@ impl Packed {
     }
 
     fn steps(column: &[u64]) -> Option<Self> {
+        let count = 1 + column.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        // Sessions of one event each would push out what all questions want.
+        let is_small = count * (size_of::<u32>() + size_of::<u64>()) * 4 <= size_of_val(column);
+        if !is_small {
+            return None;
+        }
         let starts: Vec<u32> = (0..column.len() as u32)
             .filter(|&row| row == 0 || column[row as usize] != column[row as usize - 1])
             .collect();
-        let values: Vec<u64> = starts.iter().map(|row| column[*row as usize]).collect();
-        // Sessions of one event each would push out what all questions want.
-        let is_small =
-            (size_of_val(&starts[..]) + size_of_val(&values[..])) * 4 <= size_of_val(column);
-        (is_small && !column.is_empty()).then_some(Self::Steps {
-            starts,
-            values,
-            rows: column.len(),
-        })
+        let values = starts.iter().map(|row| column[*row as usize]).collect();
+        Some(Self::Steps { starts, values, rows: column.len() })
     }
 
     /// The column as questions read it.
