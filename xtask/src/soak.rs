@@ -297,17 +297,18 @@ const PAGE: &str = "tests/RELIABILITY.md";
 const BEGIN: &str = "<!-- results: begin -->\n";
 const END: &str = "<!-- results: end -->\n";
 
-/// Put what is recorded into the page.
+/// Put what is recorded into the page. What ran somewhere else and is not recorded here stays there as it is.
 fn publish() -> anyhow::Result<()> {
+    let page = root().join(PAGE);
+    let text = fs::read_to_string(&page)?;
+    let (head, rest) = text.split_once(BEGIN).with_context(|| format!("{PAGE} has no {BEGIN}"))?;
+    let (before, tail) = rest.split_once(END).with_context(|| format!("{PAGE} has no {END}"))?;
     let mut rows = String::from(
         "| no. | proof | result | seed | commit | took |\n|---|---|---|---|---|---|\n",
     );
     for proof in PROOFS {
         let Some(record) = recorded(proof) else {
-            rows += &format!(
-                "| {} | `{}`: {} | not run yet | | | |\n",
-                proof.number, proof.name, proof.shows
-            );
+            rows += &row_before(before, proof);
             continue;
         };
         let figures: Vec<_> =
@@ -324,14 +325,18 @@ fn publish() -> anyhow::Result<()> {
             seconds(std::time::Duration::from_secs(record["seconds"].as_u64().unwrap_or(0))),
         );
     }
-    let page = root().join(PAGE);
-    let text = fs::read_to_string(&page)?;
-    let (head, rest) = text.split_once(BEGIN).with_context(|| format!("{PAGE} has no {BEGIN}"))?;
-    let (_, tail) = rest.split_once(END).with_context(|| format!("{PAGE} has no {END}"))?;
     let machine = machine();
     fs::write(&page, format!("{head}{BEGIN}\n{machine}\n\n{rows}\n{END}{tail}"))?;
     println!("\nwritten to {PAGE}");
     Ok(())
+}
+
+/// A proof's row as the page has it, or one that says that it has not run.
+fn row_before(rows: &str, Proof { number, name, shows, .. }: &Proof) -> String {
+    let begin = format!("| {number} | `{name}`: {shows} |");
+    let found = rows.lines().find(|row| row.starts_with(&begin));
+    let row = found.map_or_else(|| format!("{begin} not run yet | | | |"), ToOwned::to_owned);
+    row + "\n"
 }
 
 fn word(is_passed: bool) -> &'static str {
@@ -391,6 +396,17 @@ fn seed(proof: &Proof) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proof_that_ran_elsewhere_keeps_its_row() {
+        let proof = &PROOFS[0];
+        let row = format!(
+            "| {} | `{}`: {} | **passed** | 7 | `abc` | 3 s |\n",
+            proof.number, proof.name, proof.shows
+        );
+        assert_eq!(row_before(&format!("| no. |\n{row}| 2 |\n"), proof), row);
+        assert!(row_before("| no. |\n", proof).contains("not run yet"));
+    }
 
     #[test]
     fn the_page_has_a_place_for_results_and_names_are_unique() {
