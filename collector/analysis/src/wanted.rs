@@ -1,7 +1,7 @@
 //! The wanted rows of a block, as a list.
 //!
-//! In: a column of a block, and which values are wanted. Out: the rows that have one, person by person. Where few rows are
-//! wanted, or none is like the row before, a list is quicker to walk than the masks.
+//! In: a column of a block, and which values are wanted. Out: the rows that have one, person by person.
+//! Where few rows are wanted, or none is like the row before, a list is quicker to walk than the masks.
 
 use std::ops::Range;
 
@@ -13,6 +13,19 @@ pub(crate) struct Wanted {
     count: usize,
     /// Those before this one belong to persons that were seen.
     next: usize,
+}
+
+/// Rows looked at at once.
+const WORD: usize = u64::BITS as usize;
+
+/// A bit for each byte that is one; the others are zero.
+fn bits_of(flags: &[u8; WORD]) -> u64 {
+    /// Moves bit `8 i` to bit `56 + i`, for every `i` below 8.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let (eights, _) = flags.as_chunks();
+    (0..).step_by(8).zip(eights).fold(0, |bits, (at, eight)| {
+        bits | (u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56) << at
+    })
 }
 
 impl Wanted {
@@ -32,6 +45,39 @@ impl Wanted {
         for (row, value) in (rows.start as u32..).zip(&column[rows]) {
             places[count] = row;
             count += usize::from(is_wanted(value));
+        }
+        self.count = count;
+        self.next = 0;
+    }
+
+    /// The same for a column of bytes of which a few values are wanted: so many rows at once that those
+    /// without one cost little.
+    pub(crate) fn fill_bytes(&mut self, column: &[u8], rows: Range<usize>, wanted: &[u8]) {
+        if self.rows.len() < rows.len() {
+            self.rows.resize(rows.len(), 0);
+        }
+        let mut count = 0;
+        let (start, column) = (rows.start as u32, &column[rows]);
+        let (words, rest) = column.as_chunks::<WORD>();
+        for (row, bytes) in (start..).step_by(WORD).zip(words) {
+            let mut flags = [0u8; WORD];
+            for value in wanted {
+                for (flag, byte) in flags.iter_mut().zip(bytes) {
+                    *flag |= u8::from(byte == value);
+                }
+            }
+            let mut bits = bits_of(&flags);
+            while bits != 0 {
+                self.rows[count] = row + bits.trailing_zeros();
+                count += 1;
+                bits &= bits - 1;
+            }
+        }
+        for (row, byte) in (start + (words.len() * WORD) as u32..).zip(rest) {
+            if wanted.contains(byte) {
+                self.rows[count] = row;
+                count += 1;
+            }
         }
         self.count = count;
         self.next = 0;
@@ -72,7 +118,10 @@ mod tests {
         ) {
             let from = from.min(masks.len());
             let mut wanted = Wanted::default();
+            wanted.fill_bytes(&masks, from..masks.len(), &[1, 128]);
+            let bytes = wanted.rows().to_vec();
             wanted.fill(&masks, from..masks.len(), |mask| *mask != 0);
+            prop_assert_eq!(&bytes, wanted.rows());
             let plain = |rows: Range<usize>| -> Vec<u32> {
                 rows.filter(|row| masks[*row] != 0).map(|row| row as u32).collect()
             };

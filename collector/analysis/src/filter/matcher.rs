@@ -3,10 +3,13 @@
 use std::ops::Range;
 
 use super::Filter;
-use crate::columns::{Block, Coded};
+use crate::columns::{Block, Coded, Codes};
 use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, Run};
 use crate::wanted::Wanted;
+
+/// Event names of which each is compared with every row.
+const FEW: usize = 4;
 
 /// Which of up to 64 event patterns a row matches: a look-up by event code, then the filters of
 /// the patterns that have one.
@@ -93,9 +96,18 @@ impl Matcher {
             self.learn(dictionaries);
             let by_code: Vec<bool> = self.table.iter().map(|mask| *mask != 0).collect();
             let by_code = block.event.table(&by_code);
-            each_width!(&*block.event.codes, codes => {
-                wanted.fill(codes, block.rows.clone(), |code| by_code[*code as usize]);
-            });
+            let codes: Vec<u8> = (0..=u8::MAX)
+                .zip(&by_code)
+                .filter_map(|(code, wanted)| wanted.then_some(code))
+                .collect();
+            match &*block.event.codes {
+                Codes::U8(column) if codes.len() <= FEW => {
+                    wanted.fill_bytes(column, block.rows.clone(), &codes);
+                }
+                column => each_width!(column, column => {
+                    wanted.fill(column, block.rows.clone(), |code| by_code[*code as usize]);
+                }),
+            }
             return;
         }
         self.look(block, dictionaries, times, masks);

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::pairs::Pairs;
+use super::plain::Plain;
 use super::{DEPTH_MAX, End, Pass, Repeats, Shape};
 use crate::events::{ABSENT, Dictionaries, NO_SESSION, Run, UNNAMED_SESSION};
 use crate::filter::{Filter, Matcher};
@@ -22,7 +23,7 @@ const REPORTED: usize = 4096;
 const REPORTED_ALL: usize = 200_000;
 
 /// Codes with a place in the table of pairs: of the one depth, of each of several.
-const TABLE: usize = 1024;
+const TABLE: usize = 2048;
 const TABLE_OF_DEPTH: usize = 256;
 
 /// Pattern 0 is a step, pattern 1 the anchor.
@@ -39,8 +40,6 @@ pub(super) struct Counter {
     /// Whether all events are seen, so that silences are.
     is_whole: bool,
     met_unnamed: bool,
-    /// Number of the person, from 1.
-    person: u32,
     cutter: Cutter,
     /// Per session of the person.
     walks: Vec<Walk>,
@@ -49,6 +48,8 @@ pub(super) struct Counter {
     trails: Vec<[Trail; 2]>,
     /// Per depth.
     pairs: Vec<Pairs>,
+    /// For persons whose sessions need no cutting, where every row is a step.
+    plain: Option<Plain>,
 }
 
 /// Where a session is on its path.
@@ -90,11 +91,11 @@ impl Counter {
             pass,
             is_whole,
             met_unnamed: false,
-            person: 0,
             cutter: Cutter::default(),
             walks: Vec::new(),
             trails: Vec::new(),
             pairs: vec![Pairs::new(table); shape.depth],
+            plain: (shape.is_plain && !is_whole).then(Plain::default),
             shape: Arc::clone(shape),
         }
     }
@@ -110,7 +111,7 @@ impl Counter {
             End::None if skips => {}
             End::None => {
                 if let Some(last) = walk.last {
-                    self.pairs[0].add(last, here, self.person);
+                    self.pairs[0].push(last, here);
                 }
                 walk.last = step;
             }
@@ -118,7 +119,7 @@ impl Counter {
                 None if is_anchor => walk.last = Some(here),
                 Some(last) if step.is_some() && !skips => {
                     if let Some(pairs) = self.pairs.get_mut(walk.depth as usize) {
-                        pairs.add(last, here, self.person);
+                        pairs.push(last, here);
                         walk.depth += 1;
                         walk.last = step;
                     }
@@ -148,7 +149,7 @@ impl Counter {
                 let (Some(to), Some(from)) = (ended.before(back), ended.before(back + 1)) else {
                     break;
                 };
-                pairs.add(from, to, self.person);
+                pairs.push(from, to);
             }
         }
     }
@@ -158,11 +159,16 @@ impl RunKernel for Counter {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.patterns.learn(dictionaries);
         self.filter.learn(dictionaries);
-        self.person += 1;
         self.cutter.next_person();
         self.walks.clear();
         self.trails.clear();
         let shape = Arc::clone(&self.shape);
+        if let Some(plain) = &mut self.plain
+            && plain.steps(run.sessions, shape.label.of(run), shape.repeats, self.pairs[0].person())
+        {
+            self.pairs[0].end_person();
+            return;
+        }
         for (row, &label) in shape.label.of(run).iter().enumerate() {
             let session = run.sessions[row];
             let mask = self.patterns.mask(run, row);
@@ -190,6 +196,7 @@ impl RunKernel for Counter {
         if shape.end == End::To {
             self.count_ended();
         }
+        self.pairs.iter_mut().for_each(Pairs::end_person);
     }
 
     fn bytes(&self) -> usize {
@@ -214,11 +221,11 @@ impl RunKernel for Counter {
             let (top, left_out) = pairs.top(most);
             let is_cut = f64::from(u8::from(left_out > 0));
             let all = &pairs.all;
-            let total = [all.count as f64, f64::from(all.persons), is_cut, left_out as f64];
+            let total = [all.count as f64, all.persons as f64, is_cut, left_out as f64];
             partial.add(vec![self.pass.key(), Key::from(depth)], &total);
             for pair in top {
                 let exact = if pair.missed == 0 { is_cut } else { 0.0 };
-                let row = [pair.edge.count as f64, f64::from(pair.edge.persons), exact];
+                let row = [pair.edge.count as f64, pair.edge.persons as f64, exact];
                 let key = vec![self.pass.key(), depth.into(), text(pair.from), text(pair.to)];
                 partial.add(key, &row);
             }

@@ -35,6 +35,7 @@ use crate::question::{Common, Compiled, Context, QuestionError, definition, pars
 
 mod counter;
 mod pairs;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -167,6 +168,8 @@ struct Shape {
     limit: usize,
     repeats: Repeats,
     to_ms: i64,
+    /// Whether every row of a scan that takes only steps counts, unless it has no name for it.
+    is_plain: bool,
 }
 
 struct Paths {
@@ -239,11 +242,14 @@ pub(crate) fn compile(
         }
         None => EventSet::All,
     };
+    let filter = common.filter.bind(&mut columns);
+    let is_plain = end == End::None && view.is_some() && filter.is_always();
     let shape = Shape {
         end,
         anchor_name,
+        is_plain,
         patterns: Matcher::new(patterns),
-        filter: common.filter.bind(&mut columns),
+        filter,
         label,
         depth,
         limit: question.limit,

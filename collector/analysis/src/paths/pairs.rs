@@ -14,20 +14,17 @@ use hashbrown::HashMap;
 /// Pairs that the map holds.
 const MAP_MAX: usize = 1 << 20;
 
-/// One pair's count. Persons are numbered from 1.
+/// One pair's count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Edge {
     pub count: u64,
-    pub persons: u32,
-    last: u32,
+    pub persons: u64,
 }
 
-impl Edge {
-    #[inline]
-    fn add(&mut self, person: u32) {
-        self.count += 1;
-        self.persons += u32::from(self.last != person);
-        self.last = person;
+impl std::ops::AddAssign for Edge {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.persons += other.persons;
     }
 }
 
@@ -41,11 +38,35 @@ pub(super) struct Pair {
     pub missed: u64,
 }
 
+/// An edge in the table: half as large, so that more of them are near.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cell(u64);
+
+impl Cell {
+    const PERSONS_BITS: u32 = 28;
+    /// More than these in all could outgrow a cell.
+    const MOST: Edge = Edge {
+        count: (1 << (u64::BITS - Self::PERSONS_BITS)) - 1,
+        persons: (1 << Self::PERSONS_BITS) - 1,
+    };
+
+    fn edge(self) -> Edge {
+        Edge { count: self.0 >> Self::PERSONS_BITS, persons: self.0 & Self::MOST.persons }
+    }
+
+    fn add(&mut self, edge: Edge) {
+        self.0 += edge.count << Self::PERSONS_BITS | edge.persons;
+    }
+}
+
+/// Above so many transitions of a person, comparing all with all costs more than sorting.
+const COMPARED: usize = 64;
+
 /// Transitions at one depth.
 #[derive(Debug, Clone)]
 pub(super) struct Pairs {
     /// Codes below `stride` on both sides.
-    table: Vec<Edge>,
+    table: Vec<Cell>,
     stride: usize,
     stride_max: usize,
     map: HashMap<u64, (Edge, u64)>,
@@ -54,6 +75,8 @@ pub(super) struct Pairs {
     forgotten: u64,
     /// All of them.
     pub all: Edge,
+    /// Those of the person at hand: the codes, one in each half.
+    person: Vec<u64>,
 }
 
 impl Pairs {
@@ -67,42 +90,77 @@ impl Pairs {
             map_max: MAP_MAX,
             forgotten: 0,
             all: Edge::default(),
+            person: Vec::new(),
         }
     }
 
-    /// Count a transition of a person.
+    /// A transition of the person at hand.
     #[inline]
-    pub(super) fn add(&mut self, from: u32, to: u32, person: u32) {
-        self.all.add(person);
-        let (row, column) = (from as usize, to as usize);
-        if row < self.stride && column < self.stride {
-            self.table[row * self.stride + column].add(person);
+    pub(super) fn push(&mut self, from: u32, to: u32) {
+        self.person.push(key(from, to));
+    }
+
+    /// Where to put many of them. Other numbers than keys are not looked at.
+    pub(super) fn person(&mut self) -> &mut Vec<u64> {
+        &mut self.person
+    }
+
+    /// That was all of this person.
+    pub(super) fn end_person(&mut self) {
+        let count = self.person.len() as u64;
+        if count == 0 {
+            return;
+        }
+        self.all += Edge { count, persons: 1 };
+        let mut person = std::mem::take(&mut self.person);
+        if person.len() > COMPARED {
+            person.sort_unstable();
+            for same in person.chunk_by(|a, b| a == b) {
+                self.add(same[0], Edge { count: same.len() as u64, persons: 1 });
+            }
         } else {
-            self.add_beyond(from, to, person);
+            // Where a pair has its place in memory is as good as random: nothing else here may wait.
+            for (at, &pair) in person.iter().enumerate() {
+                let before =
+                    person[..at].iter().fold(0, |same, other| same | u64::from(*other == pair));
+                self.add(pair, Edge { count: 1, persons: 1 - before });
+            }
+        }
+        person.clear();
+        self.person = person;
+    }
+
+    #[inline]
+    fn add(&mut self, pair: u64, edge: Edge) {
+        let (from, to) = codes(pair);
+        let (row, column) = (from as usize, to as usize);
+        let has_place = row < self.stride && column < self.stride;
+        let has_room = self.all.count <= Cell::MOST.count && self.all.persons <= Cell::MOST.persons;
+        if has_place && has_room {
+            self.table[row * self.stride + column].add(edge);
+        } else {
+            self.add_beyond(pair, edge, has_room);
         }
     }
 
     /// A transition that has no place in the table, yet.
-    fn add_beyond(&mut self, from: u32, to: u32, person: u32) {
+    fn add_beyond(&mut self, pair: u64, edge: Edge, has_room: bool) {
+        let (from, to) = codes(pair);
         let most = from.max(to) as usize;
-        if most < self.stride_max {
+        if most < self.stride_max && has_room {
             self.widen((most + 1).next_power_of_two().max(16).min(self.stride_max));
-            self.table[from as usize * self.stride + to as usize].add(person);
+            self.table[from as usize * self.stride + to as usize].add(edge);
             return;
         }
         if self.map.len() >= self.map_max {
             self.forget();
         }
         let missed = self.forgotten;
-        self.map
-            .entry(u64::from(from) << 32 | u64::from(to))
-            .or_insert((Edge::default(), missed))
-            .0
-            .add(person);
+        self.map.entry(pair).or_insert((Edge::default(), missed)).0 += edge;
     }
 
     fn widen(&mut self, stride: usize) {
-        let mut table = vec![Edge::default(); stride * stride];
+        let mut table = vec![Cell::default(); stride * stride];
         for (row, old) in self.table.chunks(self.stride.max(1)).enumerate() {
             table[row * stride..row * stride + old.len()].copy_from_slice(old);
         }
@@ -131,19 +189,22 @@ impl Pairs {
 
     /// The `most` most frequent pairs, and the most that any other pair may have happened.
     pub(super) fn top(&self, most: usize) -> (Vec<Pair>, u64) {
-        let counted = |(place, edge): (usize, &Edge)| Pair {
-            from: (place / self.stride) as u32,
-            to: (place % self.stride) as u32,
-            edge: *edge,
-            missed: 0,
+        let in_table = |(place, cell): (usize, &Cell)| {
+            let (from, to) = ((place / self.stride) as u32, (place % self.stride) as u32);
+            let (more, missed) = match cell.0 {
+                0 => return None,
+                _ => self.map.get(&key(from, to)).copied().unwrap_or_default(),
+            };
+            let mut edge = cell.edge();
+            edge += more;
+            Some(Pair { from, to, edge, missed })
         };
-        let mut pairs: Vec<Pair> =
-            self.table.iter().enumerate().map(counted).filter(|pair| pair.edge.count > 0).collect();
-        pairs.extend(self.map.iter().map(|(key, (edge, missed))| Pair {
-            from: (key >> 32) as u32,
-            to: *key as u32,
-            edge: *edge,
-            missed: *missed,
+        let mut pairs: Vec<Pair> = self.table.iter().enumerate().filter_map(in_table).collect();
+        pairs.extend(self.map.iter().filter_map(|(pair, &(edge, missed))| {
+            let (from, to) = codes(*pair);
+            let cell = (from.max(to) as usize) < self.stride
+                && self.table[from as usize * self.stride + to as usize].0 != 0;
+            (!cell).then_some(Pair { from, to, edge, missed })
         }));
         let mut left_out = self.forgotten;
         if pairs.len() > most {
@@ -155,11 +216,38 @@ impl Pairs {
     }
 }
 
+/// Both codes of a pair, as one number.
+pub(super) fn key(from: u32, to: u32) -> u64 {
+    u64::from(from) << u32::BITS | u64::from(to)
+}
+
+fn codes(pair: u64) -> (u32, u32) {
+    ((pair >> u32::BITS) as u32, pair as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
+
+    #[test]
+    fn what_outgrows_a_cell_goes_on_in_the_map() {
+        let mut pairs = Pairs::new(16);
+        pairs.push(1, 2);
+        pairs.end_person();
+        pairs.all = Cell::MOST;
+        for _ in 0..3 {
+            pairs.push(1, 2);
+            pairs.push(3, 4);
+            pairs.end_person();
+        }
+        let edge = |from, to, count| {
+            let edge = Edge { count, persons: count };
+            Pair { from, to, edge, missed: 0 }
+        };
+        assert_eq!(pairs.top(9).0, [edge(1, 2, 4), edge(3, 4, 3)]);
+    }
 
     proptest! {
         #[test]
@@ -171,11 +259,14 @@ mod tests {
             events.sort_by_key(|event| event.2);
             let mut pairs = Pairs { map_max, ..Pairs::new(16) };
             let mut plain: BTreeMap<(u32, u32), (u64, BTreeSet<u32>)> = BTreeMap::new();
-            for &(from, to, person) in &events {
-                pairs.add(from, to, person);
-                let (count, persons) = plain.entry((from, to)).or_default();
-                *count += 1;
-                persons.insert(person);
+            for person in events.chunk_by(|a, b| a.2 == b.2) {
+                for &(from, to, person) in person {
+                    pairs.push(from, to);
+                    let (count, persons) = plain.entry((from, to)).or_default();
+                    *count += 1;
+                    persons.insert(person);
+                }
+                pairs.end_person();
             }
             let (top, left_out) = pairs.top(most);
             prop_assert!(top.len() <= most);

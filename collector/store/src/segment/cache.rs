@@ -39,9 +39,20 @@ pub(crate) struct Reading(u64);
 
 #[derive(Debug, Default)]
 struct Slot {
-    column: Arc<Mutex<Option<Packed>>>,
+    column: Arc<Mutex<Kept>>,
     bytes: u64,
     wanted: Reading,
+}
+
+/// What is known of a column.
+#[derive(Debug, Default)]
+enum Kept {
+    /// Nobody has decoded it yet.
+    #[default]
+    Nothing,
+    Packed(Packed),
+    /// It takes more room than it is worth: whoever wants it decodes it.
+    TooLarge,
 }
 
 impl ColumnCache {
@@ -88,16 +99,21 @@ impl ColumnCache {
             Arc::clone(&slot.column)
         };
         let mut column = column.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(packed) = &*column {
-            return Ok(packed.unpack());
+        match &*column {
+            Kept::Nothing => {}
+            Kept::Packed(packed) => return Ok(packed.unpack()),
+            Kept::TooLarge => {
+                drop(column);
+                return decode().map(Arc::new);
+            }
         }
         let decoded = Arc::new(decode()?);
-        *column = Packed::new(&decoded);
-        let bytes = column.as_ref().map(Packed::bytes);
+        let packed = Packed::new(&decoded);
+        let bytes = packed.as_ref().map(Packed::bytes);
+        *column = packed.map_or(Kept::TooLarge, Kept::Packed);
         drop(column);
-        match bytes {
-            Some(bytes) => self.count(&key, bytes as u64, reading),
-            None => drop(self.lock().remove(&key)),
+        if let Some(bytes) = bytes {
+            self.count(&key, bytes as u64, reading);
         }
         Ok(decoded)
     }

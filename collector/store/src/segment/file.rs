@@ -8,7 +8,7 @@
 //! Files that were written before there were checksums have none, and are read as they are.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -95,9 +95,55 @@ impl SharedFile {
     }
 
     fn read_as_it_is(&self, start: u64, len: u64) -> io::Result<Bytes> {
-        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.into())
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let mut buffer = Buffer::of(len);
+        self.file.read_exact_at(&mut buffer.0[..len], start)?;
+        Ok(Bytes::from_owner(buffer).slice(..len))
+    }
+}
+
+/// Memory that is read into, as long as what is wanted or longer. Memory that is new to a process costs
+/// about as much as what is read into it, so large ones are used again.
+#[derive(Debug)]
+struct Buffer(Vec<u8>);
+
+/// Those that nobody uses now.
+static UNUSED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+impl Buffer {
+    /// Below this the allocator has some at hand.
+    const LARGE: usize = 64 << 10;
+    /// Above this it is better given back.
+    const HUGE: usize = 8 << 20;
+    const UNUSED_MAX: usize = 4;
+
+    fn of(len: usize) -> Self {
+        let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |bytes: &Vec<u8>| bytes.len() >= len && len >= Self::LARGE;
+        let found = unused.iter().position(fits).map(|place| unused.swap_remove(place));
+        drop(unused);
+        Self(found.unwrap_or_else(|| vec![0; len]))
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if !(Self::LARGE..=Self::HUGE).contains(&self.0.len()) {
+            return;
+        }
+        let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
+        unused.push(std::mem::take(&mut self.0));
+        if unused.len() > Self::UNUSED_MAX {
+            // The smallest helps least.
+            let smallest = (0..unused.len()).min_by_key(|at| unused[*at].len());
+            smallest.map(|at| unused.swap_remove(at));
+        }
     }
 }
 
