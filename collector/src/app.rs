@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, machine_bytes};
 use crate::error::ApiError;
 use crate::folder::{Folder, FolderError, Pepper};
 use crate::ingest::day_salts::DaySalts;
@@ -151,7 +151,9 @@ impl App {
             min_free_bytes: config.min_free_bytes,
             query_threads: config.query_threads as usize,
             question_bytes: usize::try_from(config.question_bytes).unwrap_or(usize::MAX),
-            cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
+            cache_bytes: usize::try_from(config.cache_bytes.bytes(machine_bytes()))
+                .unwrap_or(usize::MAX),
+            warm_bytes: usize::try_from(config.warm_bytes).unwrap_or(usize::MAX),
             dedupe_days: config.dedupe_days,
             month_after_days: config.month_after_days,
             merge_fan_in: config.merge_segments as usize,

@@ -11,9 +11,11 @@
 //! those are the same everywhere.
 
 mod load;
+mod memory;
 mod value;
 
 pub use load::{Loaded, Origin, Sources, load};
+pub use memory::{Memory, machine_bytes};
 pub use value::{LogFormat, NetList, SettingValue};
 
 use std::net::SocketAddr;
@@ -126,8 +128,12 @@ settings! {
     query_threads: u32 = "2", 1 ..= 256;
     /// Memory of one question beside the cache, in bytes; one that needs more is answered 422.
     question_bytes: u64 = "268435456", 16_777_216 ..= 1_099_511_627_776;
-    /// Columns kept in memory between questions, in bytes; 0 keeps none.
-    cache_bytes: u64 = "805306368", 0 ..= 1_099_511_627_776;
+    /// Columns kept in memory between questions, in bytes or as a share of the machine's memory; 0
+    /// keeps none. Ten bytes an event are plenty.
+    cache_bytes: Memory = "25%", 0 ..= 1_099_511_627_776;
+    /// How much of the cache a start fills by itself with what nearly every question reads, the newest
+    /// first, in bytes; 0 leaves it to the first questions.
+    warm_bytes: u64 = "335544320", 0 ..= 1_099_511_627_776;
     /// Days after its receipt in which a resend of an event is recognised for certain; then its id, the
     /// largest part of a stored event, is dropped. 0 drops ids with the next merge.
     dedupe_days: u32 = "31", 0 ..= 36_500;

@@ -34,6 +34,7 @@ mod store;
 mod testing;
 mod verify;
 mod wal;
+mod warm;
 mod week;
 mod writer;
 

@@ -25,6 +25,7 @@ use crate::shared::{Live, Shared};
 use crate::sorter;
 use crate::store::Store;
 use crate::wal::{self, Entry, Log};
+use crate::warm;
 use crate::writer::Writer;
 
 /// The folders inside the data folder, and the disk they are on.
@@ -147,13 +148,14 @@ impl Stopped {
         let folders = keeper.folders.clone();
         let (merger, loader) = (keeper.clone(), keeper.clone());
         let sorted = Arc::clone(&shared);
-        let ahead = writer.log.ahead();
+        let (ahead, asked) = (writer.log.ahead(), Arc::clone(&shared));
         let threads = vec![
             spawn("store-writer", &folders, move || writer.run())?,
             spawn("store-log", &folders, move || ahead.run())?,
             spawn("store-sort", &folders, move || sorter::run(&sorted))?,
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
             spawn("store-merge", &folders, move || merger.run_merges())?,
+            spawn("store-warm", &folders, move || warm::run(&asked))?,
         ];
         let (threads, lock) = (Mutex::new(threads), Mutex::new(Some(lock)));
         Ok(Store { folders, shared, keeper: loader, threads, lock })

@@ -57,6 +57,22 @@ impl Collector {
         self.status("VmRSS:")
     }
 
+    /// Wait until a start has read what it reads by itself; how long that took.
+    pub fn settle(&self) -> anyhow::Result<Duration> {
+        /// So long nothing grows.
+        const STILL: Duration = Duration::from_millis(500);
+        let from = Instant::now();
+        let (mut most, mut since) = (0, from);
+        while since.elapsed() < STILL {
+            let resident = self.resident_bytes()?;
+            if resident > most + (1 << 20) {
+                (most, since) = (resident, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(since - from)
+    }
+
     /// The most bytes that were resident since the start or the last [`Self::forget_peak`].
     pub fn peak_bytes(&self) -> anyhow::Result<u64> {
         self.status("VmHWM:")

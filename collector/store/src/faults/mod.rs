@@ -36,3 +36,5 @@ mod world;
 
 pub(crate) use random::Random;
 pub(crate) use sim_disk::SimDisk;
+pub(crate) use source::Source;
+pub(crate) use world::{World, small_options};

@@ -1,7 +1,7 @@
 //! Our side: the real binary over HTTP, its times and its memory.
 //!
-//! First every question in a process that has just started, which is what somebody meets after an
-//! update; then, in one process, all of them several times. Memory is looked at before the first
+//! First every question in a process that has just started and has read what a start reads by itself,
+//! which is what somebody meets after an update; then, in one process, all of them several times. Memory is looked at before the first
 //! question, after the last one, and around each: how far the most that was resident while a warm
 //! question ran lies above what was resident before it.
 
@@ -15,7 +15,9 @@ use crate::bench::collector::Collector;
 
 /// What was measured; lists are in the order of [`QUESTIONS`].
 pub(super) struct Ours {
-    /// The first question after a restart, seconds.
+    /// How long a start read what it reads by itself, seconds.
+    pub settling: f64,
+    /// The first question after that, seconds.
     pub first: Vec<f64>,
     /// The best of several, everything warm, seconds.
     pub warm: Vec<f64>,
@@ -37,6 +39,7 @@ impl Ours {
     ) -> anyhow::Result<Ours> {
         let Imported { data, key } = imported;
         let mut ours = Ours {
+            settling: 0.0,
             first: Vec::new(),
             warm: Vec::new(),
             adds: Vec::new(),
@@ -45,6 +48,7 @@ impl Ours {
         };
         for question in QUESTIONS {
             let collector = Collector::start(binary, data, &[])?;
+            ours.settling = ours.settling.max(collector.settle()?.as_secs_f64());
             ours.resting = ours.resting.max(collector.resident_bytes()?);
             let (_, took) = collector.ask(key, question.kind, &question.body())?;
             ours.first.push(took.as_secs_f64());
