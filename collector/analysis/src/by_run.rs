@@ -149,7 +149,7 @@ fn numbers(to: &mut Vec<f64>, from: &Numbers, rows: &[u32]) {
 }
 
 /// Columns of one kind that a run can have without a list on the heap.
-const INLINE: usize = 12;
+const FEW: usize = 4;
 
 impl<K: RunKernel> Kernel for ByRun<K> {
     fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
@@ -188,15 +188,30 @@ impl<K: RunKernel> Kernel for ByRun<K> {
                 (&self.joined, 0..self.joined.ts.len())
             }
         };
-        let (mut texts, mut numbers) = ([&[] as &[u32]; INLINE], [&[] as &[f64]; INLINE]);
-        let (mut more_texts, mut more_numbers) = (Vec::new(), Vec::new());
+        // Most questions have few columns, and persons are many: nothing is made that is not needed.
+        let (few_texts, texts);
+        let texts = if of.texts.len() <= FEW {
+            few_texts = few(&of.texts, &rows);
+            &few_texts[..of.texts.len()]
+        } else {
+            texts = all(&of.texts, &rows);
+            &texts[..]
+        };
+        let (few_numbers, numbers);
+        let numbers = if of.numbers.len() <= FEW {
+            few_numbers = few(&of.numbers, &rows);
+            &few_numbers[..of.numbers.len()]
+        } else {
+            numbers = all(&of.numbers, &rows);
+            &numbers[..]
+        };
         let run = Run {
             person,
             ts: &of.ts[rows.clone()],
             actor: &self.actor,
             event: &of.event[rows.clone()],
-            texts: slices(&of.texts, &rows, &mut texts, &mut more_texts),
-            numbers: slices(&of.numbers, &rows, &mut numbers, &mut more_numbers),
+            texts,
+            numbers,
             sessions: of.sessions.get(rows).unwrap_or_default(),
         };
         self.kernel.person(&run, dictionaries);
@@ -211,17 +226,10 @@ impl<K: RunKernel> Kernel for ByRun<K> {
     }
 }
 
-fn slices<'a, 'b, T>(
-    columns: &'a [Vec<T>],
-    rows: &Range<usize>,
-    inline: &'b mut [&'a [T]; INLINE],
-    list: &'b mut Vec<&'a [T]>,
-) -> &'b [&'a [T]] {
-    let each = columns.iter().map(|column| &column[rows.clone()]);
-    if columns.len() > INLINE {
-        list.extend(each);
-        return list;
-    }
-    inline.iter_mut().zip(each).for_each(|(slot, slice)| *slot = slice);
-    &inline[..columns.len()]
+fn few<'a, T>(columns: &'a [Vec<T>], rows: &Range<usize>) -> [&'a [T]; FEW] {
+    std::array::from_fn(|at| columns.get(at).map_or(&[][..], |column| &column[rows.clone()]))
+}
+
+fn all<'a, T>(columns: &'a [Vec<T>], rows: &Range<usize>) -> Vec<&'a [T]> {
+    columns.iter().map(|column| &column[rows.clone()]).collect()
 }

@@ -98,11 +98,26 @@ impl Wanted {
         }
         let rest = &rows[self.next..];
         let skipped = rest.iter().take_while(|row| **row < first).count();
-        let count = rest[skipped..].iter().take_while(|row| **row < end).count();
+        let count = below(&rest[skipped..], end);
         let from = self.next + skipped;
         self.next = from + count;
         from..self.next
     }
+}
+
+/// How many of the first rows, which are in order, lie below `end`. How many a person has is as good as
+/// random, so they are compared some at a time.
+fn below(rows: &[u32], end: u32) -> usize {
+    let (parts, rest) = rows.as_chunks::<8>();
+    let mut count = 0;
+    for part in parts {
+        let below = part.iter().map(|row| usize::from(*row < end)).sum::<usize>();
+        count += below;
+        if below < part.len() {
+            return count;
+        }
+    }
+    count + rest.iter().take_while(|row| **row < end).count()
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub(super) struct Counter {
     /// The codes of the experiment and of "false", once they were seen.
     experiment: Option<u32>,
     not_converted: Option<u32>,
+    /// Texts of the columns in which those are that were looked through.
+    looked_at: [usize; 2],
     /// By code of the variant: whether the question knows it.
     known: Vec<bool>,
     /// By code of the variant.
@@ -69,6 +71,7 @@ impl Counter {
             matcher,
             experiment: None,
             not_converted: None,
+            looked_at: [0; 2],
             known: Vec::new(),
             arms: Vec::new(),
             multi_variant: 0,
@@ -80,12 +83,13 @@ impl Counter {
     fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
         let shape = &*self.shape;
-        if self.experiment.is_none() {
-            self.experiment =
-                shape.experiment_column.dictionary(dictionaries).find(&shape.experiment);
-        }
-        if self.not_converted.is_none() {
-            self.not_converted = shape.converted_column.dictionary(dictionaries).find("false");
+        let experiments = shape.experiment_column.dictionary(dictionaries);
+        let converted = shape.converted_column.dictionary(dictionaries);
+        let there_are = [experiments.len(), converted.len()];
+        if self.looked_at != there_are {
+            self.looked_at = there_are;
+            self.experiment = experiments.find(&shape.experiment);
+            self.not_converted = converted.find("false");
         }
         let variants = self.shape.variant_column.dictionary(dictionaries);
         for code in self.known.len()..variants.len() {

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use super::pairs::Pairs;
-use super::plain::Plain;
 use super::{DEPTH_MAX, End, Pass, Repeats, Shape};
 use crate::events::{ABSENT, Dictionaries, NO_SESSION, Run, UNNAMED_SESSION};
 use crate::filter::{Filter, Matcher};
@@ -48,8 +47,6 @@ pub(super) struct Counter {
     trails: Vec<[Trail; 2]>,
     /// Per depth.
     pairs: Vec<Pairs>,
-    /// For persons whose sessions need no cutting, where every row is a step.
-    plain: Option<Plain>,
 }
 
 /// Where a session is on its path.
@@ -95,9 +92,13 @@ impl Counter {
             walks: Vec::new(),
             trails: Vec::new(),
             pairs: vec![Pairs::new(table); shape.depth],
-            plain: (shape.is_plain && !is_whole).then(Plain::default),
             shape: Arc::clone(shape),
         }
+    }
+
+    /// The transitions of a question that counts from no anchor.
+    pub(super) fn pairs(&mut self) -> &mut Pairs {
+        &mut self.pairs[0]
     }
 
     /// A step of a session, at its place.
@@ -163,12 +164,6 @@ impl RunKernel for Counter {
         self.walks.clear();
         self.trails.clear();
         let shape = Arc::clone(&self.shape);
-        if let Some(plain) = &mut self.plain
-            && plain.steps(run.sessions, shape.label.of(run), shape.repeats, self.pairs[0].person())
-        {
-            self.pairs[0].end_person();
-            return;
-        }
         for (row, &label) in shape.label.of(run).iter().enumerate() {
             let session = run.sessions[row];
             let mask = self.patterns.mask(run, row);

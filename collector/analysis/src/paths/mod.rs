@@ -40,6 +40,7 @@ mod plain;
 mod tests;
 
 use counter::Counter;
+use plain::InPlace;
 
 /// Transitions of one depth in one answer.
 const LIMIT_MAX: usize = 1000;
@@ -299,7 +300,12 @@ impl Analysis for Paths {
 
     fn kernel(&self) -> Box<dyn Kernel> {
         let is_whole = self.plan.events == EventSet::All;
-        Box::new(ByRun::new(&self.plan, Counter::new(&self.shape, self.pass, is_whole)))
+        let counter = Counter::new(&self.shape, self.pass, is_whole);
+        let Shape { label, repeats, .. } = *self.shape;
+        if self.shape.is_plain && !is_whole {
+            return Box::new(InPlace::new(&self.plan, label, repeats, counter));
+        }
+        Box::new(ByRun::new(&self.plan, counter))
     }
 
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
