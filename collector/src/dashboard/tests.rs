@@ -74,6 +74,7 @@ fn funnel(name: &str) -> Reply {
     let step = |step, persons: u64| FunnelStep {
         step,
         event: Some(name.into()),
+        optional: false,
         persons,
         conversion_ratio: Some(persons as f64 / 40.0),
         from_previous_ratio: Some(0.5),
@@ -83,7 +84,12 @@ fn funnel(name: &str) -> Reply {
     known(AnswerBody::Funnel(FunnelAnswer {
         steps: vec![step(1, 40), step(2, 20)],
         breakdown: Vec::new(),
-        time_to_convert: Durations { persons: 20, median_ms: Some(61_000.0), p90_ms: None },
+        time_to_convert: Durations {
+            persons: 20,
+            median_ms: Some(61_000.0),
+            ..Durations::default()
+        },
+        over_time: None,
     }))
 }
 

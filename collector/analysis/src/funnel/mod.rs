@@ -12,7 +12,10 @@
 //!
 //! An exclusion ends every chain that is between its two steps; the person keeps the step reached.
 //!
-//! Invariant: a later step never has more people than an earlier one.
+//! Invariant: a later step never has more people than an earlier one, unless that one may be left out.
+//!
+//! Questions that ask for more (`order`, `count`, optional steps, `hold`, `bucket`, rules of others) are
+//! counted by `walk`, the others by `counter`, which is faster; both give the same where both can.
 //!
 //! Not here: who counts as one person (decided at ingest) and calendar days (see `time_bucket`).
 //! `compat: "clickhouse"` follows `windowFunnel` instead: see [`chain::ClickHouse`].
@@ -24,18 +27,22 @@ use serde_json::{Map, Value};
 
 use crate::events::{Actors, EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
-use crate::kernel::{Analysis, Kernel, Partial};
+use crate::kernel::{Analysis, ByRun, Kernel, Partial};
+use crate::presence::PASSIVE;
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
-use crate::time_bucket::duration_ms;
+use crate::time_bucket::{Buckets, Unit, duration_ms};
 use crate::{Answer, Facts};
+use options::{Attribution, Count, Options, Order, Rule};
 
 pub mod answer;
 pub mod chain;
 mod counter;
+mod options;
 mod read;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod walk;
 
 /// Steps of one funnel.
 pub const MAX_STEPS: usize = 64;
@@ -54,6 +61,10 @@ struct Question {
     attribution: String,
     #[serde(default)]
     exclude: Vec<Exclusion>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    hold: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<Unit>,
     compat: Option<String>,
 }
 
@@ -101,21 +112,19 @@ struct Shape {
     rule: Rule,
 }
 
-/// How ties and repeated events are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Ours,
-    ClickHouse,
-}
-
 struct Funnel {
     plan: ScanPlan,
     /// Steps first, then exclusions.
     matcher: Matcher,
-    shape: Arc<Shape>,
-    events: Vec<Option<String>>,
-    limit: usize,
+    way: Way,
+    reading: read::Reading,
     complete_after_ms: i64,
+}
+
+/// Who counts.
+enum Way {
+    Plain(Arc<Shape>),
+    Walk(Arc<walk::Shape>),
 }
 
 /// Understand the question.
@@ -127,9 +136,9 @@ pub(crate) fn compile(
     context: &Context,
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?;
-    Common::unsupported(&mut body, &["hold", "bucket"])?;
     let mut question: Question = parse(body)?;
-    let rule = check(&question)?;
+    let options = check(&question)?;
+    let rule = options.rule;
     let steps = question.steps.len();
     let window_ms = duration_ms("window", &question.window)?;
     for exclusion in &mut question.exclude {
@@ -167,26 +176,74 @@ pub(crate) fn compile(
         });
     }
     let breakdown = common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop));
+    let hold = options::hold(&question.hold)?;
+    let hold: Vec<_> = hold.iter().map(|name| columns.text(name)).collect();
+    let optional = question.steps.iter().enumerate();
+    let optional = optional.fold(0, |bits, (at, step)| bits | u64::from(step.optional) << at);
+    let buckets = question
+        .bucket
+        .map(|unit| Buckets::new(unit, &common.tz, common.from_ms, common.to_ms, 0))
+        .transpose()?;
     let names: Option<Vec<String>> = patterns.iter().map(|(event, _)| event.clone()).collect();
-    let events = names.map_or(EventSet::All, |mut names| {
+    let names = names.map(|mut names| {
         names.sort();
         names.dedup();
-        EventSet::Only(names)
+        names
     });
+    let events = match (options.count, options.order, names) {
+        // Whatever somebody does ends a silence.
+        (Count::Sessions, ..) => EventSet::All,
+        // And comes in between, unless nobody did it.
+        (_, Order::Strict, names) => {
+            let is_named = |name: &str| names.iter().flatten().any(|named| named == name);
+            let passive = UNSEEN.iter().chain(PASSIVE).filter(|name| !is_named(name));
+            EventSet::Except(passive.map(|name| (*name).to_owned()).collect())
+        }
+        (.., names) => names.map_or(EventSet::All, EventSet::Only),
+    };
     // ClickHouse sees the rows its WHERE lets through, and nothing after `to`.
     let scan_to_ms = match rule {
-        Rule::Ours => common.to_ms.saturating_add(window_ms).saturating_add(1),
         Rule::ClickHouse => common.to_ms,
+        _ => common.to_ms.saturating_add(window_ms).saturating_add(1),
+    };
+    let is_plain = options.order == Order::Ordered
+        && options.count == Count::Persons
+        && options.attribution == Attribution::First
+        && matches!(rule, Rule::Ours | Rule::ClickHouse)
+        && (optional, hold.len(), question.bucket) == (0, 0, None);
+    let reading = read::Reading {
+        events: question.steps.iter().map(|step| step.event.clone()).collect(),
+        optional,
+        broken_down: breakdown.is_some(),
+        limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
+        buckets: buckets.as_ref().map_or(Vec::new(), |buckets| buckets.labels.clone()),
+    };
+    let mut plan = ScanPlan::with(columns, common.from_ms, scan_to_ms, events);
+    plan.sessions = options.count == Count::Sessions;
+    let way = if is_plain {
+        plan.actors = Actors::AtTies;
+        let to_ms = common.to_ms;
+        Way::Plain(Arc::new(Shape { steps, window_ms, to_ms, kills, breakdown, rule }))
+    } else {
+        plan.actors = Actors::Always;
+        let starts = common.from_ms..common.to_ms;
+        Way::Walk(Arc::new(walk::Shape {
+            steps,
+            window_ms,
+            starts,
+            kills,
+            optional,
+            breakdown,
+            hold,
+            buckets,
+            options,
+        }))
     };
     let analysis = Funnel {
-        plan: ScanPlan {
-            actors: Actors::AtTies,
-            ..ScanPlan::with(columns, common.from_ms, scan_to_ms, events)
-        },
+        plan,
         matcher: Matcher::new(patterns),
-        shape: Arc::new(Shape { steps, window_ms, to_ms: common.to_ms, kills, breakdown, rule }),
-        events: question.steps.iter().map(|step| step.event.clone()).collect(),
-        limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
+        way,
+        reading,
         complete_after_ms: common
             .to_ms
             .saturating_add(window_ms)
@@ -195,59 +252,48 @@ pub(crate) fn compile(
     Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
 }
 
+/// Events that nobody does, beside those that make nobody active: they come between no two steps.
+const UNSEEN: &[&str] = &["$page_leave", "$pageleave", "$web_vital", "web_vital"];
+
 /// What can be said without looking at the filters.
-fn check(question: &Question) -> Result<Rule, QuestionError> {
-    let unsupported = |what: String| Err(QuestionError::Unsupported { what });
-    if !(1..=MAX_STEPS).contains(&question.steps.len()) {
+fn check(question: &Question) -> Result<Options, QuestionError> {
+    let steps = question.steps.len();
+    if !(1..=MAX_STEPS).contains(&steps) {
         return Err(QuestionError::Count {
             what: "steps of a funnel",
-            got: question.steps.len(),
+            got: steps,
             min: 1,
             max: MAX_STEPS,
         });
     }
-    if question.steps.iter().any(|step| step.optional) {
-        return unsupported("`optional` of a step".into());
+    let words = [&*question.order, &*question.count, &*question.attribution];
+    let options = Options::parse(words, question.compat.as_deref(), steps)?;
+    let refused = |field, detail: &str| Err(QuestionError::Field { field, detail: detail.into() });
+    let is_end = |at: usize| at == 0 || at + 1 == steps;
+    if question.steps.iter().enumerate().any(|(at, step)| step.optional && is_end(at)) {
+        return refused("steps.optional", "the first and the last step cannot be left out");
     }
-    one_of("order", &question.order, "ordered", &["strict", "any"])?;
-    one_of("count", &question.count, "persons", &["sessions", "totals"])?;
-    if question.attribution == "last" || question.attribution.starts_with("step:") {
-        return unsupported(format!("`attribution: {}`", question.attribution));
+    let has_optional = question.steps.iter().any(|step| step.optional);
+    if options.order == Order::Any && has_optional {
+        return refused("steps.optional", "in any order every step counts; leave `optional` out");
     }
-    one_of("attribution", &question.attribution, "first", &[])?;
-    match question.compat.as_deref() {
-        None => Ok(Rule::Ours),
-        Some("clickhouse") if question.exclude.is_empty() => Ok(Rule::ClickHouse),
-        Some("clickhouse") => Err(QuestionError::Field {
-            field: "exclude",
-            detail: "windowFunnel has no exclusions; leave out `compat` or `exclude`".into(),
-        }),
-        Some(other @ ("posthog" | "mixpanel" | "amplitude")) => {
-            unsupported(format!("`compat: {other}`"))
-        }
-        Some(other) => Err(QuestionError::Field {
-            field: "compat",
-            detail: format!("`{other}` is not known; the only rule beside ours is `clickhouse`"),
-        }),
+    if options.order == Order::Any && !question.exclude.is_empty() {
+        return refused("exclude", "nothing is between steps of any order; leave `exclude` out");
     }
-}
-
-fn one_of(
-    field: &'static str,
-    given: &str,
-    available: &str,
-    later: &[&str],
-) -> Result<(), QuestionError> {
-    if given == available {
-        Ok(())
-    } else if later.contains(&given) {
-        Err(QuestionError::Unsupported { what: format!("`{field}: {given}`") })
-    } else {
-        Err(QuestionError::Field {
-            field,
-            detail: format!("`{given}` is not known; write `{available}`"),
-        })
+    if options.rule == Rule::ClickHouse && !question.exclude.is_empty() {
+        return refused(
+            "exclude",
+            "windowFunnel has no exclusions; leave out `compat` or `exclude`",
+        );
     }
+    let asks_more = has_optional || !question.hold.is_null() || question.bucket.is_some();
+    if options.rule == Rule::ClickHouse && (asks_more || options.attribution != Attribution::First)
+    {
+        let detail = "windowFunnel knows no optional steps, held properties, buckets or other \
+                      attribution; leave them out, or `compat`";
+        return refused("compat", detail);
+    }
+    Ok(options)
 }
 
 impl Analysis for Funnel {
@@ -257,11 +303,19 @@ impl Analysis for Funnel {
 
     fn kernel(&self) -> Box<dyn Kernel> {
         let times = self.plan.from_ms..self.plan.to_ms;
-        Box::new(counter::Counter::new(Arc::clone(&self.shape), self.matcher.clone(), times))
+        match &self.way {
+            Way::Plain(shape) => {
+                Box::new(counter::Counter::new(Arc::clone(shape), self.matcher.clone(), times))
+            }
+            Way::Walk(shape) => {
+                let walker = walk::Walker::new(Arc::clone(shape), self.matcher.clone());
+                Box::new(ByRun::new(&self.plan, walker))
+            }
+        }
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
-        let body = read::read(partial, &self.events, self.shape.breakdown.is_some(), self.limit);
+        let body = self.reading.read(partial);
         Answer {
             complete: facts.now_ms >= self.complete_after_ms,
             body: crate::AnswerBody::Funnel(body),

@@ -1,0 +1,114 @@
+//! Steps in any order: as many as possible of them, each by an event of its own, within a window.
+//!
+//! In: the events of a unit. Out: the largest number of steps done within some window; the first to get
+//! there, from the latest start from which it can be had. Its events are those with which the number grew,
+//! and the step each stands for is that which it was matched with.
+//!
+//! Which events serve which steps is a matching of events with steps: one that grows by a path along which
+//! the events before change places (Berge, "Two theorems in graph theory", 1957).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::{At, Chain, Did, Shape, bits};
+
+/// Events matched with steps.
+#[derive(Default)]
+pub(super) struct Matching {
+    /// By step: the event, by its place and the steps it matches.
+    by_step: Vec<Option<(usize, u64)>>,
+    size: usize,
+}
+
+impl Matching {
+    pub(super) fn new(steps: usize) -> Self {
+        Self { by_step: vec![None; steps], size: 0 }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.size == self.by_step.len()
+    }
+
+    /// Take an event if that makes it larger.
+    pub(super) fn take(&mut self, event: usize, steps: u64) -> bool {
+        let mut tried = 0;
+        let grows = self.place((event, steps), &mut tried);
+        self.size += usize::from(grows);
+        grows
+    }
+
+    fn place(&mut self, event: (usize, u64), tried: &mut u64) -> bool {
+        for step in bits(event.1 & !*tried) {
+            if *tried >> step & 1 == 1 {
+                continue;
+            }
+            *tried |= 1 << step;
+            let has_moved = match self.by_step[step] {
+                None => true,
+                Some(other) => self.place(other, tried),
+            };
+            if has_moved {
+                self.by_step[step] = Some(event);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The steps done, in the order of their events.
+    pub(super) fn chain(&self) -> Chain {
+        let did =
+            |(step, at): (usize, &Option<(usize, u64)>)| Some(Did { step, event: at.as_ref()?.0 });
+        let mut chain: Chain = self.by_step.iter().enumerate().filter_map(did).collect();
+        chain.sort_by_key(|did| did.event);
+        chain
+    }
+}
+
+/// The best chain whose first event lies in this time.
+pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape) -> Option<Chain> {
+    let mut alike: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    let matching = events.iter().enumerate().filter(|(_, event)| event.steps != 0);
+    matching.for_each(|(at, event)| alike.entry(event.steps).or_default().push(at));
+    let mut best: Option<Chain> = None;
+    for (first, event) in events.iter().enumerate() {
+        if event.steps == 0 || !starts.contains(&event.at_ms) {
+            continue;
+        }
+        let last_ms = event.at_ms.saturating_add(shape.window_ms);
+        let chain = greedily(events, &next(&alike, first), last_ms, shape.steps);
+        let is_better = best.as_ref().is_none_or(|best| {
+            let ended = |chain: &Chain| chain.last().map_or(0, |did| did.event);
+            let ends = ended(&chain).cmp(&ended(best)).is_le();
+            chain.len() > best.len() || chain.len() == best.len() && ends
+        });
+        if is_better {
+            best = Some(chain);
+        }
+    }
+    best
+}
+
+/// The events from one on that can bring a step more: of those that match the same steps, no more than
+/// they match.
+fn next(alike: &BTreeMap<u64, Vec<usize>>, first: usize) -> Vec<usize> {
+    let mut next: Vec<usize> = Vec::new();
+    for (steps, events) in alike {
+        let from = events.partition_point(|event| *event < first);
+        next.extend(events[from..].iter().take(steps.count_ones() as usize));
+    }
+    next.sort_unstable();
+    next
+}
+
+/// Take each event that brings a step more, up to a time.
+fn greedily(events: &[At], from: &[usize], last_ms: i64, steps: usize) -> Chain {
+    let mut matching = Matching::new(steps);
+    for &event in from {
+        if events[event].at_ms > last_ms || matching.is_whole() {
+            break;
+        }
+        matching.take(event, events[event].steps);
+    }
+    matching.chain()
+}
