@@ -149,7 +149,7 @@ fn stage(name: &str, persons: u64, after: u64, ratio: Option<f64>) -> PwaStage {
 }
 
 fn cohort(from: &str, ratio: Vec<Option<f64>>) -> RetentionCohort {
-    RetentionCohort { from: from.into(), size: 40, returned: vec![40, 10], ratio }
+    RetentionCohort { from: from.into(), size: 40, returned: vec![40, 10], ratio, sums: None }
 }
 
 /// The replies to a page's questions when every name is this one.
@@ -184,6 +184,8 @@ fn replies(name: &str) -> (Vec<Reply>, Vec<Reply>) {
                 cohort("2026-11-16", vec![Some(1.0), None, None]),
             ],
             overall: vec![Some(1.0), Some(0.25), None],
+            brackets: None,
+            breakdown: Vec::new(),
         })),
         known(AnswerBody::Content(ContentAnswer {
             total: item.clone(),

@@ -8,9 +8,10 @@
 //! `clock: "calendar"` counts local buckets: two minutes over midnight are a day, and a day of 23
 //! hours is one. `"rolling24h"` counts from the start event: period N is `[N, N + 1)` times 24
 //! hours (7 or 30 days for weeks and months) after it. `mode: "on"` counts a return in period N
-//! itself, `"on_or_after"` in N or any later one, up to now.
+//! itself, `"on_or_after"` in N or any later one, up to now, `"on_or_before"` in 1 to N. `brackets` count a
+//! return in any of their periods, `minimum` asks for several, `sum` adds up a property of the returns.
 //!
-//! A cell is known once its last moment is [`LATENESS_MS`] past; until then its ratio is null,
+//! A cell is known once its last moment is [`LATENESS_MS`](crate::answer::LATENESS_MS) past; until then its ratio is null,
 //! never 0. `overall` adds up known cells only.
 //!
 //! Invariant: with `on_or_after`, `returned` never rises from period to period.
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::active;
-use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
+use crate::answer::{Answer, AnswerBody, Facts};
 use crate::events::{EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher};
 use crate::kernel::{Analysis, ByRun, Kernel, Partial};
@@ -32,14 +33,21 @@ use crate::presence::{
 };
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, DAY_MS, Unit};
+use cells::Cells;
 
+mod answer;
 mod calendar;
+mod cells;
 mod rolling;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{RetentionAnswer, RetentionCohort, RetentionGroup};
+
 /// Periods after the start: a year of days.
 const MAX_PERIODS: usize = 366;
+/// Brackets of one question.
+const MAX_BRACKETS: usize = 50;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,11 +60,24 @@ struct Question {
     bucket: Unit,
     periods: Option<usize>,
     #[serde(default)]
-    mode: Mode,
+    mode: Asked,
     #[serde(default)]
     clock: Clock,
     #[serde(default)]
     cohort_by: CohortBy,
+    /// First and last period of each, both included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brackets: Option<Vec<[usize; 2]>>,
+    /// Returns that it takes in a period.
+    #[serde(default = "one")]
+    minimum: usize,
+    /// A property to add up over returns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum: Option<String>,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn day() -> Unit {
@@ -74,8 +95,16 @@ struct Pattern {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Mode {
+enum Asked {
     #[default]
+    On,
+    OnOrAfter,
+    OnOrBefore,
+}
+
+/// The plain ways to read a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
     On,
     OnOrAfter,
 }
@@ -95,29 +124,6 @@ enum CohortBy {
     #[default]
     FirstEver,
     Recurring,
-}
-
-/// Who came back, by when they started.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RetentionAnswer {
-    /// One per bucket of the range, also where nobody started.
-    pub cohorts: Vec<RetentionCohort>,
-    /// Share of all cohorts' people who returned after 0, 1, 2 … periods: the sum over known cells
-    /// only, so that young cohorts do not pull it down; `null` when no cell is known.
-    pub overall: Vec<Option<f64>>,
-}
-
-/// The people who started in one bucket.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RetentionCohort {
-    /// First day of the bucket.
-    pub from: String,
-    /// How many started.
-    pub size: u64,
-    /// How many returned after 0, 1, 2 … periods, as far as known; index 0 is `size`.
-    pub returned: Vec<u64>,
-    /// `returned / size`; `null` while late events may still change it, and for a cohort of nobody.
-    pub ratio: Vec<Option<f64>>,
 }
 
 /// What the kernels and the answer share.
@@ -146,6 +152,12 @@ enum Counting {
     Calendar(Calendar),
     /// With the length of a period.
     Rolling(i64),
+    /// Whatever is asked for beside the plain rules.
+    Cells {
+        cells: Cells,
+        has_brackets: bool,
+        limit: usize,
+    },
 }
 
 /// What counting by the calendar needs.
@@ -167,8 +179,7 @@ pub(crate) fn compile(
     mut body: Map<String, Value>,
     context: &Context,
 ) -> Result<Compiled, QuestionError> {
-    let common = Common::take(&mut body, context)?.without_breakdown()?;
-    Common::unsupported(&mut body, &["brackets", "minimum"])?;
+    let common = Common::take(&mut body, context)?;
     let mut question: Question = parse(body)?;
     let (default_periods, period_ms) = match question.bucket {
         Unit::Hour => {
@@ -181,7 +192,9 @@ pub(crate) fn compile(
         Unit::Week => (8, 7 * DAY_MS),
         Unit::Month => (6, 30 * DAY_MS),
     };
-    let periods = *question.periods.get_or_insert(default_periods);
+    let brackets = brackets(&question)?;
+    let last = brackets.iter().flatten().max().copied();
+    let periods = *question.periods.get_or_insert(last.unwrap_or(default_periods));
     if !(1..=MAX_PERIODS).contains(&periods) {
         return Err(QuestionError::Count {
             what: "periods of retention",
@@ -215,11 +228,11 @@ pub(crate) fn compile(
     let buckets = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, periods)?;
     let rolling_ms = (question.clock == Clock::Rolling24h).then_some(period_ms);
     let returns_to_ms = match (question.mode, rolling_ms) {
-        (Mode::OnOrAfter, _) => i64::MAX,
-        (Mode::On, Some(period_ms)) => {
+        (Asked::OnOrAfter, _) => i64::MAX,
+        (_, Some(period_ms)) => {
             to_ms.saturating_add((periods as i64 + 1).saturating_mul(period_ms))
         }
-        (Mode::On, None) => buckets.end_ms(buckets.len() - 1),
+        (_, None) => buckets.end_ms(buckets.len() - 1),
     };
     let scan_from_ms = match question.cohort_by {
         CohortBy::FirstEver => i64::MIN,
@@ -231,11 +244,29 @@ pub(crate) fn compile(
         buckets,
         cohorts,
         periods,
-        mode: question.mode,
+        mode: if question.mode == Asked::OnOrAfter { Mode::OnOrAfter } else { Mode::On },
         cohort_by: question.cohort_by,
         rolling_ms,
     });
+    let cells = Cells {
+        columns: match &question.brackets {
+            None => Cells::columns(question.mode, periods),
+            Some(_) => [[0, 0]].into_iter().chain(brackets.iter().copied()).collect(),
+        },
+        minimum: question.minimum,
+        sums_from_start: question.mode == Asked::OnOrBefore,
+        breakdown: common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop)),
+        sum: question.sum.as_ref().map(|prop| columns.number(prop)),
+    };
+    let is_usual = question.brackets.is_none()
+        && question.mode != Asked::OnOrBefore
+        && (cells.minimum, cells.breakdown, cells.sum) == (1, None, None);
     let counting = match rolling_ms {
+        _ if !is_usual => Counting::Cells {
+            cells,
+            has_brackets: question.brackets.is_some(),
+            limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
+        },
         Some(period_ms) => Counting::Rolling(period_ms),
         None => {
             let sets = [&question.start.event, &question.back.event];
@@ -250,6 +281,34 @@ pub(crate) fn compile(
         counting,
     };
     Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+}
+
+/// The brackets, if they make sense.
+fn brackets(question: &Question) -> Result<Vec<[usize; 2]>, QuestionError> {
+    let brackets = question.brackets.clone().unwrap_or_default();
+    let refused = |field, detail: String| Err(QuestionError::Field { field, detail });
+    if question.brackets.is_some() && !(1..=MAX_BRACKETS).contains(&brackets.len()) {
+        return Err(QuestionError::Count {
+            what: "brackets of retention",
+            got: brackets.len(),
+            min: 1,
+            max: MAX_BRACKETS,
+        });
+    }
+    if let Some([from, to]) = brackets.iter().find(|[from, to]| *from == 0 || from > to) {
+        let detail = format!("[{from}, {to}] are not two periods from 1 on, the earlier first");
+        return refused("brackets", detail);
+    }
+    if question.brackets.is_some() && question.periods.is_some() {
+        return refused("periods", "the last bracket says how many there are; leave it out".into());
+    }
+    if question.brackets.is_some() && question.mode != Asked::On {
+        return refused("mode", "brackets say themselves which periods count; leave it out".into());
+    }
+    if question.minimum == 0 {
+        return refused("minimum", "it takes at least one return; write 1 or more".into());
+    }
+    Ok(brackets)
 }
 
 impl Shape {
@@ -283,6 +342,10 @@ impl Analysis for Retention {
                 let counter = rolling::Counter::new(&self.shape, *period_ms, &self.matcher);
                 Box::new(ByRun::new(&self.plan, counter))
             }
+            Counting::Cells { cells, .. } => {
+                let counter = cells::Counter::new(&self.shape, cells.clone(), &self.matcher);
+                Box::new(ByRun::new(&self.plan, counter))
+            }
         }
     }
 
@@ -294,35 +357,14 @@ impl Analysis for Retention {
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
-        let shape = &*self.shape;
-        let mut cohorts = Vec::with_capacity(shape.cohorts);
-        let mut all_known = true;
-        let mut overall = vec![(0, 0); shape.periods + 1];
-        for cohort in 0..shape.cohorts {
-            let mut line = RetentionCohort {
-                from: shape.buckets.labels[cohort].clone(),
-                size: partial.count(&[cohort.into()], 0),
-                returned: Vec::with_capacity(shape.periods + 1),
-                ratio: Vec::with_capacity(shape.periods + 1),
-            };
-            for (period, (returned_sum, size_sum)) in overall.iter_mut().enumerate() {
-                let returned = partial.count(&[cohort.into()], period);
-                let known = facts.now_ms >= shape.end_ms(cohort, period) + LATENESS_MS;
-                all_known &= known;
-                if known {
-                    *returned_sum += returned;
-                    *size_sum += line.size;
-                }
-                line.returned.push(returned);
-                line.ratio.push(ratio(returned, line.size).filter(|_| known));
+        let (shape, now_ms) = (&*self.shape, facts.now_ms);
+        let (body, complete) = match &self.counting {
+            Counting::Cells { cells, has_brackets, limit } => {
+                answer::of_cells(partial, cells, *has_brackets, *limit, shape, now_ms)
             }
-            cohorts.push(line);
-        }
-        let overall = overall.into_iter().map(|(returned, size)| ratio(returned, size)).collect();
-        Answer {
-            complete: all_known,
-            body: AnswerBody::Retention(RetentionAnswer { cohorts, overall }),
-        }
+            _ => answer::plain(partial, shape, now_ms),
+        };
+        Answer { complete, body: AnswerBody::Retention(body) }
     }
 }
 

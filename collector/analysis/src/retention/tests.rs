@@ -1,6 +1,7 @@
 //! Rules of retention, one named test each; and the kernel against the definition word by word.
 
 use super::*;
+use crate::answer::{Group, LATENESS_MS};
 use crate::testing::{Event, Memory, Scan};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -172,12 +173,88 @@ fn buckets_of_any_length_and_number_count_alike(
 #[rstest]
 #[case(json!({ "bucket": "hour" }), "field_invalid")]
 #[case(json!({ "periods": 0 }), "count_invalid")]
-#[case(json!({ "brackets": [[1, 3]] }), "unsupported")]
-#[case(json!({ "breakdown": { "prop": "x" } }), "unsupported")]
+#[case(json!({ "brackets": [] }), "count_invalid")]
+#[case(json!({ "brackets": [[0, 3]] }), "field_invalid")]
+#[case(json!({ "brackets": [[3, 2]] }), "field_invalid")]
+#[case(json!({ "brackets": [[1, 3]], "periods": 4 }), "field_invalid")]
+#[case(json!({ "brackets": [[1, 3]], "mode": "on_or_after" }), "field_invalid")]
+#[case(json!({ "brackets": [[1, 400]] }), "count_invalid")]
+#[case(json!({ "minimum": 0 }), "field_invalid")]
 #[case(json!({ "mode": "after" }), "question_malformed")]
 fn what_cannot_be_honoured_is_refused(#[case] question: Value, #[case] code: &str) {
     let context = Context { tz: "UTC".into(), now_ms: T0 };
     assert_eq!(crate::compile("retention", question, &context).unwrap_err().code(), code);
+}
+
+/// One person starts on day 0 and returns on these days, each time bringing 2.5.
+fn returning(days: &[i64]) -> Vec<Event> {
+    let mut events = vec![Event::new(1, T0, "s").with("plan", "team")];
+    let back = |(n, day): (usize, &i64)| {
+        Event::new(1, T0 + day * DAY_MS + 1 + n as i64, "r").with("value", 2.5)
+    };
+    events.extend(days.iter().enumerate().map(back));
+    events
+}
+
+fn first_line(events: Vec<Event>, extra: Value) -> RetentionCohort {
+    let mut question = json!({ "start": { "event": "s" }, "return": { "event": "r" },
+        "from": "2026-09-01", "to": "2026-09-02" });
+    question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    ask(events, question).cohorts.remove(0)
+}
+
+#[rstest]
+#[case::the_first_day_of_it(&[1], [1, 1, 0])]
+#[case::the_last_day_of_it(&[3], [1, 1, 0])]
+#[case::the_next_one(&[4, 7], [1, 0, 1])]
+#[case::beyond(&[8], [1, 0, 0])]
+fn a_bracket_counts_a_return_in_any_of_its_periods(#[case] days: &[i64], #[case] want: [u64; 3]) {
+    let line = first_line(returning(days), json!({ "brackets": [[1, 3], [4, 7]] }));
+    assert_eq!(line.returned, want);
+}
+
+#[test]
+fn so_many_returns_must_lie_in_the_period() {
+    let line = first_line(returning(&[1, 2, 2]), json!({ "periods": 2, "minimum": 2 }));
+    assert_eq!(line.returned, [1, 0, 1]);
+    let after = json!({ "periods": 3, "minimum": 2, "mode": "on_or_after" });
+    assert_eq!(first_line(returning(&[1, 2]), after).returned, [1, 1, 0, 0]);
+}
+
+#[test]
+fn on_or_before_never_falls_and_sums_what_was_brought_by_then() {
+    let question = json!({ "periods": 3, "mode": "on_or_before", "sum": "value" });
+    let line = first_line(returning(&[0, 2, 2]), question);
+    assert_eq!(line.returned, [1, 0, 1, 1]);
+    assert_eq!(line.sums, Some(vec![2.5, 2.5, 7.5, 7.5]));
+    let on = first_line(returning(&[0, 2, 2]), json!({ "periods": 3, "sum": "value" }));
+    assert_eq!(on.sums, Some(vec![2.5, 0.0, 5.0, 0.0]));
+}
+
+#[test]
+fn a_breakdown_takes_the_value_at_the_start_and_drops_nobody() {
+    let mut events = returning(&[1]);
+    for (person, plan) in [(2, Some("free")), (3, Some("solo")), (4, None), (5, Some("team"))] {
+        let start = Event::new(person, T0, "s");
+        events.push(plan.map_or(start.clone(), |plan| start.with("plan", plan)));
+    }
+    let question = json!({ "start": { "event": "s" }, "return": { "event": "r" }, "periods": 1,
+        "from": "2026-09-01", "to": "2026-09-02", "breakdown": { "prop": "plan", "limit": 1 } });
+    let answer = ask(events, question);
+    let lines: Vec<_> = answer
+        .breakdown
+        .iter()
+        .map(|group| (group.group, group.value.as_deref(), &group.cohorts[0].returned[..]))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            (Group::Value, Some("team"), &[2, 1][..]),
+            (Group::Absent, None, &[1, 0]),
+            (Group::Other, None, &[2, 0])
+        ]
+    );
+    assert_eq!(answer.cohorts[0].returned, [5, 1]);
 }
 
 /// The definition word by word, over all days of all people.
@@ -225,7 +302,17 @@ proptest! {
             "cohort_by": if recurring { "recurring" } else { "first_ever" },
             "from": "2026-09-01", "to": "2026-09-08", "periods": 5 });
         let scan = Scan { kernels, reverse_codes: true };
-        let answer = ask_at(stored.collect(), question, T0 + 400 * DAY_MS, scan);
+        let mut question = question;
+        let answer = ask_at(stored.clone().collect(), question.clone(), T0 + 400 * DAY_MS, scan);
+        // The way that can do more says the same.
+        for clock in ["calendar", "rolling24h"] {
+            question["clock"] = json!(clock);
+            let plain = ask_at(stored.clone().collect(), question.clone(), T0 + 400 * DAY_MS, scan);
+            let mut more = question.clone();
+            more["breakdown"] = json!({ "prop": "nothing" });
+            let more = ask_at(stored.clone().collect(), more, T0 + 400 * DAY_MS, scan);
+            prop_assert_eq!(&more.cohorts, &plain.cohorts, "{}", clock);
+        }
         for (cohort, line) in answer.cohorts.iter().enumerate() {
             for (period, returned) in line.returned.iter().enumerate() {
                 let cell = (cohort as i64, period as i64);
