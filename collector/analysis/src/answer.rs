@@ -10,6 +10,9 @@
 use serde::{Serialize, Serializer};
 
 pub use crate::active::ActiveAnswer;
+pub use crate::attribution::{
+    Amount, AttributionAnswer, AttributionModel, AttributionTouch, TouchGroup,
+};
 pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
 pub use crate::experiment::answer::{
     Arm, ArmMetric, Bounds, Effect, Excluded, ExperimentAnswer, ExperimentStatus, MetricResult,
@@ -60,6 +63,7 @@ pub enum AnswerBody {
     Pwa(PwaAnswer),
     Paths(PathsAnswer),
     Sessions(SessionsAnswer),
+    Attribution(AttributionAnswer),
 }
 
 /// What a row of a breakdown stands for.

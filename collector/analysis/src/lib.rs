@@ -2,6 +2,7 @@
 
 pub mod active;
 pub mod answer;
+pub mod attribution;
 mod by_run;
 pub mod columns;
 pub mod content;

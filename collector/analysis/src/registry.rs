@@ -22,6 +22,7 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("pwa", crate::pwa::compile),
     ("paths", crate::paths::compile),
     ("sessions", crate::sessions::compile),
+    ("attribution", crate::attribution::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

@@ -301,6 +301,7 @@ fn post_routes(collector: &TestCollector, project: &TestProject) -> Vec<String> 
                 "experiment",
                 "content",
                 "pwa",
+                "attribution",
             ];
             routes.extend(kinds.map(|kind| path.replace("{kind}", kind)));
         } else {

@@ -110,7 +110,7 @@ impl Walker {
         let step_bits = u64::MAX >> (64 - shape.steps);
         let event = |row: usize| {
             let mask = self.matcher.mask(run, row);
-            let excluded = (mask & !step_bits) >> shape.steps % 64;
+            let excluded = (mask & !step_bits).checked_shr(shape.steps as u32).unwrap_or(0);
             let kills = match shape.kills.is_empty() {
                 true => 0,
                 false => bits(excluded).fold(0, |kills, at| kills | shape.kills[at]),
@@ -229,7 +229,7 @@ impl Walker {
         }
         counts.reached[reached - 1] += 1;
         for (place, did) in chain.iter().enumerate() {
-            counts.did[did.step] += u64::from(shape.optional >> did.step & 1);
+            counts.did[did.step] += shape.optional >> did.step & 1;
             let Some(before) = place.checked_sub(1).map(|before| chain[before]) else { continue };
             // Where any order will do, the steps are counted as they came.
             let step = if shape.options.order == Order::Any { place } else { did.step };
