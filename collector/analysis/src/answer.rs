@@ -21,6 +21,7 @@ pub use crate::experiment::answer::{
 pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
 pub use crate::lifecycle::LifecycleAnswer;
 pub use crate::paths::{PathDepth, PathEdge, PathsAnswer};
+pub use crate::persons::{ListedPerson, PersonAnswer, PersonEvent, PersonsAnswer};
 pub use crate::presence::answer::Reason;
 pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};
 pub use crate::retention::{RetentionAnswer, RetentionCohort};
@@ -64,6 +65,8 @@ pub enum AnswerBody {
     Paths(PathsAnswer),
     Sessions(SessionsAnswer),
     Attribution(AttributionAnswer),
+    Persons(PersonsAnswer),
+    Person(PersonAnswer),
 }
 
 /// What a row of a breakdown stands for.

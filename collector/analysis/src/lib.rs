@@ -14,6 +14,7 @@ pub mod funnel;
 pub mod kernel;
 pub mod lifecycle;
 pub mod paths;
+pub mod persons;
 pub mod presence;
 pub mod pwa;
 pub mod quantile;

@@ -23,6 +23,8 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("paths", crate::paths::compile),
     ("sessions", crate::sessions::compile),
     ("attribution", crate::attribution::compile),
+    ("persons", crate::persons::compile_list),
+    ("person", crate::persons::compile_timeline),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

@@ -19,7 +19,7 @@ const QUESTION_BYTES_MAX: usize = 256 * 1024;
 #[utoipa::path(
     post, path = "/v1/query/{kind}", tag = "questions", security(("secret_key" = ["analytics:read"])),
     params(
-        ("kind" = String, Path, description = "`trend`, `active`, `funnel`, `retention`, `lifecycle`, `stickiness`, `experiment`, `content`, `pwa`, `paths` or `sessions`"),
+        ("kind" = String, Path, description = "`trend`, `active`, `funnel`, `retention`, `lifecycle`, `stickiness`, `experiment`, `content`, `pwa`, `paths`, `sessions`, `attribution`, `persons` or `person`"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
     ),
     request_body(content = serde_json::Value, description = "The question; an empty body asks with all defaults"),

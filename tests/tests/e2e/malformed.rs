@@ -302,6 +302,8 @@ fn post_routes(collector: &TestCollector, project: &TestProject) -> Vec<String> 
                 "content",
                 "pwa",
                 "attribution",
+                "persons",
+                "person",
             ];
             routes.extend(kinds.map(|kind| path.replace("{kind}", kind)));
         } else {

@@ -1,0 +1,182 @@
+//! The list.
+//!
+//! Table: `(0)` → people; `(1, figure, person, value of each column …)` → first and last time, events; each
+//! kernel gives the people of one page and one more.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Shape, Sort, name, next};
+use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
+use crate::events::{ABSENT, Dictionaries, Run, ScanPlan};
+use crate::filter::{Filter, Matcher};
+use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
+
+/// People who did something.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PersonsAnswer {
+    /// How many there are in the range, listed or not.
+    pub count: u64,
+    /// Those of this page.
+    pub persons: Vec<ListedPerson>,
+    /// What `after` gives the next page; `null` when this is the last.
+    pub next: Option<String>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListedPerson {
+    /// Their name in every answer.
+    pub person: String,
+    /// The first time in the range, Unix milliseconds.
+    pub first_seen: i64,
+    /// The last time.
+    pub last_seen: i64,
+    /// Events in it.
+    pub events: u64,
+    /// The last value of each property asked for; `null` where there was none.
+    pub props: serde_json::Map<String, serde_json::Value>,
+}
+
+pub(super) struct List {
+    pub plan: ScanPlan,
+    pub shape: Arc<Shape>,
+    pub sort: Sort,
+    /// The figure and the person that the page before ended with.
+    pub after: Option<(i64, u64)>,
+}
+
+impl Analysis for List {
+    fn scan(&self) -> &ScanPlan {
+        &self.plan
+    }
+
+    fn kernel(&self) -> Box<dyn Kernel> {
+        let counter = Counter {
+            shape: Arc::clone(&self.shape),
+            filter: self.shape.filter.clone(),
+            event: self.shape.event.clone(),
+            sort: self.sort,
+            after: self.after,
+            count: 0,
+            kept: BinaryHeap::new(),
+        };
+        Box::new(ByRun::new(&self.plan, counter))
+    }
+
+    fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
+        let start = [Key::Int(1)];
+        let mut found: Vec<_> = partial.starting_with(&start).collect();
+        // By falling figure; equal ones by name.
+        found.sort_by(|(a, _), (b, _)| b[0].cmp(&a[0]).then_with(|| a[1].cmp(&b[1])));
+        let has_more = found.len() > self.shape.limit;
+        found.truncate(self.shape.limit);
+        let person = |(key, row): &(&[Key], &[f64])| ListedPerson {
+            person: key[1].text().unwrap_or_default().to_owned(),
+            first_seen: row[0] as i64,
+            last_seen: row[1] as i64,
+            events: row[2] as u64,
+            props: self
+                .shape
+                .names
+                .iter()
+                .zip(&key[2..])
+                .map(|(name, value)| (name.clone(), value.text().into()))
+                .collect(),
+        };
+        let last = found
+            .last()
+            .filter(|_| has_more)
+            .and_then(|(key, _)| Some(next(key[0].int()?, super::person(key[1].text()?)?)));
+        let count = partial.count(&[Key::Int(0)], 0);
+        let persons = found.iter().map(person).collect();
+        Answer {
+            complete: facts.now_ms >= self.shape.to_ms + LATENESS_MS,
+            body: AnswerBody::Persons(PersonsAnswer { count, persons, next: last }),
+        }
+    }
+}
+
+struct Counter {
+    shape: Arc<Shape>,
+    filter: Filter,
+    event: Matcher,
+    sort: Sort,
+    after: Option<(i64, u64)>,
+    count: u64,
+    /// The largest so far; the one that goes first is on top.
+    kept: BinaryHeap<Reverse<Seen>>,
+}
+
+/// Compared by the figure, then by the person: who is listed first is larger.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    figure: i64,
+    person: Reverse<u64>,
+    first_ms: i64,
+    last_ms: i64,
+    events: u64,
+    values: Vec<u32>,
+}
+
+impl RunKernel for Counter {
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+        self.filter.learn(dictionaries);
+        self.event.learn(dictionaries);
+        let counts = |row: &usize| self.event.mask(run, *row) != 0 && self.filter.passes(run, *row);
+        let (mut events, mut first, mut last) = (0, None, None);
+        for row in (0..run.len()).filter(counts) {
+            events += 1;
+            first = first.or(Some(run.ts[row]));
+            last = Some(run.ts[row]);
+        }
+        let Some((first_ms, last_ms)) = first.zip(last) else { return };
+        self.count += 1;
+        let figure = match self.sort {
+            Sort::LastSeen => last_ms,
+            Sort::FirstSeen => first_ms,
+            Sort::Events => events as i64,
+        };
+        let person = Reverse(run.person);
+        let is_listed = |(after, of): (i64, u64)| (figure, person) >= (after, Reverse(of));
+        if self.after.is_some_and(is_listed) {
+            return;
+        }
+        let is_full = self.kept.len() > self.shape.limit;
+        let smallest = self.kept.peek().map(|Reverse(seen)| (seen.figure, seen.person));
+        if is_full && smallest.is_some_and(|smallest| smallest > (figure, person)) {
+            return;
+        }
+        let value = |column: &crate::filter::TextColumn| {
+            let codes = column.of(run);
+            let present = |row: &usize| codes[*row] != ABSENT && counts(row);
+            (0..run.len()).rev().find(present).map_or(ABSENT, |row| codes[row])
+        };
+        let values = self.shape.columns.iter().map(value).collect();
+        self.kept.push(Reverse(Seen { figure, person, first_ms, last_ms, events, values }));
+        if is_full {
+            self.kept.pop();
+        }
+    }
+
+    fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
+        let mut partial = Partial::default();
+        if self.count > 0 {
+            partial.add(vec![Key::Int(0)], &[self.count as f64]);
+        }
+        for Reverse(seen) in self.kept {
+            let person = Key::Text(name(seen.person.0).into());
+            let mut key = vec![Key::Int(1), Key::Int(seen.figure), person];
+            let columns = self.shape.columns.iter().zip(seen.values);
+            key.extend(columns.map(|(column, value)| {
+                Key::from_text(column.dictionary(dictionaries).text(value))
+            }));
+            let row = [seen.first_ms as f64, seen.last_ms as f64, seen.events as f64];
+            partial.add(key, &row);
+        }
+        partial
+    }
+}
