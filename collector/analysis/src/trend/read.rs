@@ -253,7 +253,7 @@ fn read(
 }
 
 /// One line from all of them, bucket by bucket; the total from the totals.
-fn apply(formula: &super::formula::Formula, series: &[TrendSeries]) -> TrendSeries {
+pub(super) fn apply(formula: &super::formula::Formula, series: &[TrendSeries]) -> TrendSeries {
     let at = |figure: &dyn Fn(&TrendSeries) -> Figure| -> Figure {
         let inputs: Vec<Option<f64>> = series.iter().map(|line| figure(line).0).collect();
         formula.value(&inputs).map_or(Figure(None), Figure::known)
