@@ -111,7 +111,7 @@ pub(crate) fn compile(
     let plan = ScanPlan::with(columns, first, common.to_ms, events);
     let definition = definition(&common, &question);
     let analysis = Active { plan, rows, shape, presence, is_unfiltered };
-    Ok(Compiled { analysis: Box::new(analysis), definition })
+    Ok(Compiled::new(definition, analysis))
 }
 
 /// The event of the question, or any active one.

@@ -155,7 +155,7 @@ pub(crate) fn compile(
         plan: ScanPlan::with(columns, common.from_ms, common.to_ms, events),
         shape: Arc::new(shape),
     };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 impl Analysis for Content {

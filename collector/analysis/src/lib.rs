@@ -4,6 +4,7 @@ pub mod active;
 pub mod answer;
 pub mod attribution;
 mod by_run;
+pub mod cohort;
 pub mod columns;
 pub mod content;
 pub mod events;

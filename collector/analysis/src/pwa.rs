@@ -109,7 +109,7 @@ pub(crate) fn compile(
         mode,
         to_ms: common.to_ms,
     };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 impl Analysis for Pwa {

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::question::{Compiled, Context, QuestionError};
+use crate::question::{Common, Compiled, Context, QuestionError};
 
 type Compile = fn(Map<String, Value>, &Context) -> Result<Compiled, QuestionError>;
 
@@ -43,9 +43,19 @@ pub fn compile(kind: &str, body: Value, context: &Context) -> Result<Compiled, Q
             known: kinds().collect::<Vec<_>>().join(", "),
         });
     };
-    match body {
-        Value::Object(body) => compile(body, context),
-        Value::Null => compile(Map::new(), context),
-        _ => Err(QuestionError::Malformed { detail: "a question is a JSON object".into() }),
-    }
+    let mut body = match body {
+        Value::Object(body) => body,
+        Value::Null => Map::new(),
+        _ => {
+            let detail = "a question is a JSON object".into();
+            return Err(QuestionError::Malformed { detail });
+        }
+    };
+    let cohort = body.remove("cohort").filter(|cohort| !cohort.is_null());
+    let Some(given) = cohort else { return compile(body, context) };
+    // Its rules end where the range does.
+    let range = ["tz", "from", "to"].map(|field| (field.to_owned(), body.get(field).cloned()));
+    let mut range = range.into_iter().filter_map(|(field, value)| Some((field, value?))).collect();
+    let cohort = crate::cohort::compile(&given, &Common::take(&mut range, context)?)?;
+    Ok(compile(body, context)?.of(cohort, given))
 }

@@ -198,7 +198,7 @@ pub(crate) fn compile(
     plan.sessions = true;
     plan.actors = Actors::Always;
     let analysis = Attribution { plan, shape: Arc::new(shape) };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 impl Analysis for Attribution {

@@ -206,7 +206,7 @@ pub(crate) fn compile(
         matcher: Matcher::new(patterns),
         shape: Arc::new(shape),
     };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 /// The numbers a metric adds up. `experiment_conversion` calls its value `conversion_value`.

@@ -249,7 +249,7 @@ pub(crate) fn compile(
             .saturating_add(window_ms)
             .saturating_add(crate::answer::LATENESS_MS),
     };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 /// Events that nobody does, beside those that make nobody active: they come between no two steps.

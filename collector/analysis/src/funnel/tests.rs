@@ -99,7 +99,6 @@ fn steps_that_make_no_funnel_are_refused(#[case] steps: Value, #[case] code: &st
 #[case(json!({ "window": "1 fortnight" }), "duration_invalid")]
 #[case(json!({ "exclude": [{ "event": "x", "between": [2, 1] }] }), "field_invalid")]
 #[case(json!({ "exclude": [{ "event": "x", "between": [1, 3] }] }), "field_invalid")]
-#[case(json!({ "cohort": "vip" }), "unsupported")]
 #[case(json!({ "from": "2026-09-02", "to": "2026-09-02" }), "range_empty")]
 fn what_cannot_be_honoured_is_refused(#[case] extra: Value, #[case] code: &str) {
     let mut question = json!({ "steps": steps(&["a", "b"]) });

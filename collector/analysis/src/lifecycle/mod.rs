@@ -115,7 +115,7 @@ pub(crate) fn compile(
     let plan = ScanPlan::with(columns, i64::MIN, common.to_ms, events);
     let definition = definition(&common, &question);
     let analysis = Lifecycle { plan, rows, presence, buckets, bucketer, is_unfiltered };
-    Ok(Compiled { analysis: Box::new(analysis), definition })
+    Ok(Compiled::new(definition, analysis))
 }
 
 impl Analysis for Lifecycle {

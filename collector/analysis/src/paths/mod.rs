@@ -262,7 +262,7 @@ pub(crate) fn compile(
     plan.actors = Actors::Always;
     let definition = definition(&common, &question.filled_in(view.as_deref(), depth));
     let analysis = Paths { plan, shape: Arc::new(shape), pass: Pass::First };
-    Ok(Compiled { analysis: Box::new(analysis), definition })
+    Ok(Compiled::new(definition, analysis))
 }
 
 fn count(what: &'static str, got: usize, max: usize) -> Result<(), QuestionError> {

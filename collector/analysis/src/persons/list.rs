@@ -90,7 +90,7 @@ impl Analysis for List {
         let last = found
             .last()
             .filter(|_| has_more)
-            .and_then(|(key, _)| Some(next(key[0].int()?, super::person(key[1].text()?)?)));
+            .and_then(|(key, _)| Some(next(key[0].int()?, super::parse_name(key[1].text()?)?)));
         let count = partial.count(&[Key::Int(0)], 0);
         let persons = found.iter().map(person).collect();
         Answer {

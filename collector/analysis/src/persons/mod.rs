@@ -100,7 +100,7 @@ pub(crate) fn compile_list(
         shape(&common, question.event.as_deref(), &question.columns, question.limit)?;
     let definition = crate::question::definition(&common, &question);
     let analysis = list::List { plan, shape: Arc::new(shape), sort: question.sort, after };
-    Ok(Compiled { definition, analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition, analysis))
 }
 
 /// Understand a question for one person's events.
@@ -113,7 +113,7 @@ pub(crate) fn compile_timeline(
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Timeline = parse(body)?;
-    let person = person(&question.person).ok_or_else(|| QuestionError::Field {
+    let person = parse_name(&question.person).ok_or_else(|| QuestionError::Field {
         field: "person",
         detail: format!(
             "`{}` is not sixteen hexadecimal digits, as answers name people",
@@ -129,7 +129,7 @@ pub(crate) fn compile_timeline(
     plan.actors = Actors::Always;
     let definition = crate::question::definition(&common, &question);
     let analysis = timeline::Timeline { plan, shape: Arc::new(shape), person, before };
-    Ok(Compiled { definition, analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition, analysis))
 }
 
 fn shape(
@@ -162,7 +162,7 @@ fn shape(
 }
 
 /// A person by their name.
-fn person(name: &str) -> Option<u64> {
+pub(crate) fn parse_name(name: &str) -> Option<u64> {
     let is_hex = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| u64::from_str_radix(name, 16).ok()).flatten()
 }

@@ -45,7 +45,7 @@ fn people() -> Vec<Event> {
 }
 
 fn names(answer: &PersonsAnswer) -> Vec<u64> {
-    let person = |person: &super::ListedPerson| super::person(&person.person).unwrap();
+    let person = |person: &super::ListedPerson| super::parse_name(&person.person).unwrap();
     answer.persons.iter().map(person).collect()
 }
 

@@ -48,9 +48,6 @@ impl Common {
     pub fn take(body: &mut Map<String, Value>, context: &Context) -> Result<Self, QuestionError> {
         let tz_name = text(body, "tz")?.unwrap_or_else(|| context.tz.clone());
         let tz = time_zone(&tz_name)?;
-        if body.remove("cohort").is_some_and(|cohort| !cohort.is_null()) {
-            return Err(QuestionError::Unsupported { what: "`cohort`".into() });
-        }
         let (from_ms, to_ms) = range(body, &tz, context.now_ms)?;
         let filter_as_given = body.remove("where").unwrap_or(Value::Null);
         let filter = Condition::parse(&filter_as_given)?;

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Facts};
+use crate::cohort::{Among, Cohort};
 use crate::kernel::{Analysis, Partial};
 
 mod common;
@@ -36,10 +37,24 @@ pub struct Compiled {
     pub analysis: Box<dyn Analysis>,
     /// The question in full: every default filled in, times as RFC 3339.
     pub definition: Value,
+    /// Of whom it is asked, if not of everybody.
+    cohort: Option<Cohort>,
 }
 
 impl Compiled {
-    /// Ask a store, a second time where the question needs it, and read the answer.
+    /// A question asked of everybody.
+    pub(crate) fn new(definition: Value, analysis: impl Analysis + 'static) -> Self {
+        Self { analysis: Box::new(analysis), definition, cohort: None }
+    }
+
+    /// The same, asked of a cohort, which was given like this.
+    pub(crate) fn of(mut self, cohort: Cohort, given: Value) -> Self {
+        self.definition["cohort"] = given;
+        Self { cohort: Some(cohort), ..self }
+    }
+
+    /// Ask a store, first who is in the cohort, and a second time where the question needs it, and read
+    /// the answer.
     ///
     /// `scan` runs an analysis over a project's events: over one snapshot of them, however often
     /// it is called.
@@ -51,6 +66,14 @@ impl Compiled {
         facts: &Facts,
         mut scan: impl FnMut(&dyn Analysis) -> Result<Partial, E>,
     ) -> Result<Answer, E> {
+        let members = match &self.cohort {
+            Some(cohort) => Some(Cohort::members(&scan(cohort)?)),
+            None => None,
+        };
+        let mut scan = |inner: &dyn Analysis| match &members {
+            Some(members) => scan(&Among { inner, members: members.clone() }),
+            None => scan(inner),
+        };
         let mut partial = scan(&*self.analysis)?;
         match self.analysis.refine(&partial) {
             None => Ok(self.analysis.answer(&partial, facts)),

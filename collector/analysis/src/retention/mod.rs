@@ -280,7 +280,7 @@ pub(crate) fn compile(
         shape,
         counting,
     };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 /// The brackets, if they make sense.

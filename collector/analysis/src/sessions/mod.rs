@@ -178,7 +178,7 @@ pub(crate) fn compile(
     plan.sessions = true;
     plan.actors = Actors::Always;
     let definition = definition(&common, &question);
-    Ok(Compiled { analysis: Box::new(Sessions { plan, shape: Arc::new(shape) }), definition })
+    Ok(Compiled::new(definition, Sessions { plan, shape: Arc::new(shape) }))
 }
 
 impl Sessions {

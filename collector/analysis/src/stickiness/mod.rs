@@ -124,7 +124,7 @@ pub(crate) fn compile(
     let plan = ScanPlan::with(columns, first, common.to_ms, events);
     let definition = definition(&common, &question);
     let analysis = Stickiness { plan, rows, presence, shape, is_unfiltered };
-    Ok(Compiled { analysis: Box::new(analysis), definition })
+    Ok(Compiled::new(definition, analysis))
 }
 
 impl Analysis for Stickiness {

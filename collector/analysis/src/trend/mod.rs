@@ -341,7 +341,7 @@ pub(crate) fn compile(
         let plan = ScanPlan::with(columns, scan_from_ms, common.to_ms, events);
         let analysis = running::Running { plan, matcher, shape: Arc::new(shape) };
         let definition = definition(&common, &question);
-        return Ok(Compiled { definition, analysis: Box::new(analysis) });
+        return Ok(Compiled::new(definition, analysis));
     }
     let shape = Shape {
         lines,
@@ -359,7 +359,7 @@ pub(crate) fn compile(
         shape: Arc::new(shape),
         listed: None,
     };
-    Ok(Compiled { definition: definition(&common, &question), analysis: Box::new(analysis) })
+    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 /// The buckets of a running form, those before the range included, and where they begin.
