@@ -69,10 +69,15 @@ impl ExactSum {
 
     /// Add the square of a value, exactly.
     pub fn add_square(&mut self, value: f64) {
-        let square = value * value;
-        self.add(square);
-        if square.is_finite() {
-            self.add(value.mul_add(value, -square));
+        self.add_product(value, value);
+    }
+
+    /// Add the product of two values, exactly.
+    pub fn add_product(&mut self, a: f64, b: f64) {
+        let product = a * b;
+        self.add(product);
+        if product.is_finite() {
+            self.add(a.mul_add(b, -product));
         }
     }
 

@@ -17,10 +17,16 @@ pub fn distribution(x: f64, a: f64, b: f64) -> f64 {
     if x >= 1.0 {
         return 1.0;
     }
+    ln_distribution(x, 1.0 - x, a, b).exp().min(1.0)
+}
+
+/// The logarithm of the [`distribution`] at `0 < x < 1`, with `y = 1 − x` given so that it is exact
+/// near one: right also where the chance is far below 1e-308.
+pub(super) fn ln_distribution(x: f64, y: f64, a: f64, b: f64) -> f64 {
     if x < (a + 1.0) / (a + b + 2.0) {
-        (factor(x, a, b) / a * fraction(x, a, b)).min(1.0)
+        ln_density(x, y, a, b) + (fraction(x, a, b) / a).ln()
     } else {
-        1.0 - (factor(1.0 - x, b, a) / b * fraction(1.0 - x, b, a)).min(1.0)
+        (-(ln_density(x, y, a, b).exp() / b * fraction(y, b, a)).min(1.0)).ln_1p()
     }
 }
 
@@ -42,15 +48,15 @@ pub fn quantile(p: f64, a: f64, b: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// `x^a (1 − x)^b / B(a, b)`.
-fn factor(x: f64, a: f64, b: f64) -> f64 {
+/// `ln(x^a y^b / B(a, b))` with `y = 1 − x`: the density of the logit of a value.
+pub(super) fn ln_density(x: f64, y: f64, a: f64, b: f64) -> f64 {
     let n = a + b;
     let exponent = stirling_error(n)
         - stirling_error(a)
         - stirling_error(b)
         - deviance(a, n * x)
-        - deviance(b, n * (1.0 - x));
-    exponent.exp() * (a * b / (std::f64::consts::TAU * n)).sqrt()
+        - deviance(b, n * y);
+    exponent + 0.5 * (a * b / (std::f64::consts::TAU * n)).ln()
 }
 
 /// The continued fraction of the incomplete beta function, right of the mean's mirror.

@@ -10,19 +10,34 @@
 //! Deliberately elsewhere: who belongs to which arm (`experiment`), what to conclude from it.
 
 pub mod attribution;
+pub mod bayes_normal;
 pub mod beta;
 pub mod beta_binomial;
 pub mod calculator;
 pub mod chi_squared;
+pub mod confidence_sequence;
+pub mod cuped;
 pub mod fieller;
 pub mod fisher;
 pub mod gamma;
+pub mod group_sequential;
+pub mod many_tests;
+pub mod mixture_sprt;
+pub mod moments;
 pub mod newcombe;
+pub mod non_inferiority;
 pub mod normal;
+pub mod post_stratification;
+pub mod power;
 pub mod proportion;
+mod quadrature;
+pub mod quantile_metric;
+pub mod ratio;
 pub mod srm;
 pub mod student;
+pub mod thompson;
 pub mod two_sample;
+pub mod winsorize;
 
 pub use calculator::calculate;
 

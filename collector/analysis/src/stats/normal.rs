@@ -7,6 +7,18 @@ pub fn upper_tail(x: f64) -> f64 {
     0.5 * libm::erfc(x * FRAC_1_SQRT_2)
 }
 
+/// The logarithm of the [`upper_tail`], also where the tail is below 1e-308.
+///
+/// From 30 on by the asymptotic series `φ(x)/x (1 − 1/x² + 3/x⁴ − 15/x⁶)` (DLMF 7.12.1).
+pub fn ln_upper_tail(x: f64) -> f64 {
+    if x < 30.0 {
+        return upper_tail(x).ln();
+    }
+    let s = 1.0 / (x * x);
+    let series = -s * (1.0 - s * (3.0 - 15.0 * s));
+    -0.5 * x * x - (x * TAU.sqrt()).ln() + series.ln_1p()
+}
+
 /// Density of the standard normal distribution at `x`.
 pub fn density(x: f64) -> f64 {
     (-0.5 * x * x).exp() / TAU.sqrt()

@@ -31,7 +31,7 @@ impl Arm {
     }
 }
 
-pub(super) fn no_units() -> StatsError {
+pub(crate) fn no_units() -> StatsError {
     StatsError::new("no_units", "an arm has nobody in it; wait until both have people")
 }
 
@@ -43,6 +43,19 @@ pub enum Difference {
     Absolute,
     /// That, divided by the absolute value of control's mean.
     Relative,
+}
+
+/// What is known about a difference before any test: every method starts from it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effect {
+    /// People of both arms.
+    pub n: f64,
+    /// Treatment minus control.
+    pub estimate: f64,
+    /// Standard deviation of the estimate.
+    pub standard_error: f64,
+    /// Of Welch and Satterthwaite.
+    pub degrees_of_freedom: f64,
 }
 
 /// What a comparison found.
@@ -67,41 +80,26 @@ pub enum Test {
     Z,
 }
 
-/// Compare treatment with control at confidence `1 − alpha`.
+/// The difference between two arms and its error.
 ///
 /// Absolute: `d = mt − mc`, `s² = vt/nt + vc/nc`. Relative (delta method): `d = (mt − mc)/|mc|`,
 /// `s² = vt/(nt mc²) + vc mt²/(nc mc⁴)`. Degrees of freedom for both:
-/// `(A + B)² / (A²/(nt − 1) + B²/(nc − 1))`, `A = vt/nt`, `B = vc/nc`. A one-sided interval is open
-/// on the other side.
+/// `(A + B)² / (A²/(nt − 1) + B²/(nc − 1))`, `A = vt/nt`, `B = vc/nc`.
 ///
 /// # Errors
 /// `no_units`, `baseline_zero` (relative to nothing) and `zero_variance` (an arm in which everybody
 /// is alike: its error is unknown, not zero).
 ///
-/// Source: Welch, "The generalization of Student's problem", Biometrika 34 (1947). Checked against
-/// gbstats 0.8.0 and SciPy 1.17.1 by `tests/vectors/stats-proportions.json`.
-pub fn compare(
-    control: Arm,
-    treatment: Arm,
-    difference: Difference,
-    test: Test,
-    alpha: f64,
-    alternative: Alternative,
-) -> Result<Comparison, StatsError> {
+/// Source: Welch, "The generalization of Student's problem", Biometrika 34 (1947).
+pub fn effect(control: Arm, treatment: Arm, difference: Difference) -> Result<Effect, StatsError> {
     if !(control.n > 0.0 && treatment.n > 0.0) {
         return Err(no_units());
     }
     if difference == Difference::Relative && control.mean == 0.0 {
-        return Err(StatsError::new(
-            "baseline_zero",
-            "control's mean is zero, a share of it does not exist; read the absolute difference",
-        ));
+        return Err(baseline_zero());
     }
     if !(control.variance > 0.0 && treatment.variance > 0.0) {
-        return Err(StatsError::new(
-            "zero_variance",
-            "everybody in an arm has the same value; wait for more people",
-        ));
+        return Err(zero_variance());
     }
     let (a, b) = (treatment.error_squared(), control.error_squared());
     let mean = control.mean;
@@ -112,42 +110,89 @@ pub fn compare(
             ((treatment.mean - mean) / mean.abs(), (a + b * ratio * ratio) / (mean * mean))
         }
     };
-    let standard_error = error_squared.sqrt();
-    let statistic = estimate / standard_error;
-    let degrees_of_freedom = match test {
-        Test::Z => f64::INFINITY,
-        Test::Welch => {
-            (a + b) * (a + b) / (a * a / (treatment.n - 1.0) + b * b / (control.n - 1.0))
-        }
-    };
-    let tail = |t: f64| match test {
-        Test::Welch => student::upper_tail(t, degrees_of_freedom),
-        Test::Z => normal::upper_tail(t),
-    };
-    let critical = |tail: f64| match test {
-        Test::Welch => student::upper_quantile(tail, degrees_of_freedom),
-        Test::Z => normal::upper_quantile(tail),
-    };
-    let (p_value, interval) = match alternative {
-        Alternative::TwoSided => {
-            let half = critical(alpha / 2.0) * standard_error;
-            let ends = Interval { low: Some(estimate - half), high: Some(estimate + half) };
-            (2.0 * tail(statistic.abs()), ends)
-        }
-        Alternative::Greater => {
-            let half = critical(alpha) * standard_error;
-            (tail(statistic), Interval { low: Some(estimate - half), high: None })
-        }
-        Alternative::Less => {
-            let half = critical(alpha) * standard_error;
-            (tail(-statistic), Interval { low: None, high: Some(estimate + half) })
-        }
-    };
-    if !p_value.is_finite() {
-        return Err(StatsError::new(
-            "zero_variance",
-            "an arm of one person has no spread; wait for more people",
-        ));
+    Effect {
+        n: control.n + treatment.n,
+        estimate,
+        standard_error: error_squared.sqrt(),
+        degrees_of_freedom: degrees_of_freedom(control, treatment),
     }
-    Ok(Comparison { estimate, standard_error, degrees_of_freedom, statistic, p_value, interval })
+    .checked()
+}
+
+/// Degrees of freedom of Welch and Satterthwaite, see [`effect`].
+pub(super) fn degrees_of_freedom(control: Arm, treatment: Arm) -> f64 {
+    let (a, b) = (treatment.error_squared(), control.error_squared());
+    (a + b) * (a + b) / (a * a / (treatment.n - 1.0) + b * b / (control.n - 1.0))
+}
+
+pub(super) fn baseline_zero() -> StatsError {
+    StatsError::new(
+        "baseline_zero",
+        "control's mean is zero, a share of it does not exist; read the absolute difference",
+    )
+}
+
+pub(super) fn zero_variance() -> StatsError {
+    StatsError::new(
+        "zero_variance",
+        "everybody in an arm has the same value; wait for more people",
+    )
+}
+
+impl Effect {
+    /// Itself, if its figures are numbers: an error of zero is an unknown one.
+    pub(super) fn checked(self) -> Result<Self, StatsError> {
+        let known = self.estimate.is_finite()
+            && self.standard_error.is_finite()
+            && super::positive(self.standard_error)
+            && super::positive(self.degrees_of_freedom);
+        if known { Ok(self) } else { Err(zero_variance()) }
+    }
+
+    /// The estimate in units of its error.
+    pub fn statistic(&self) -> f64 {
+        self.estimate / self.standard_error
+    }
+
+    /// Test whether there is a difference, at confidence `1 − alpha`. A one-sided interval is open on
+    /// the other side.
+    pub fn test(&self, test: Test, alpha: f64, alternative: Alternative) -> Comparison {
+        let Self { estimate, standard_error, degrees_of_freedom: df, .. } = *self;
+        let statistic = self.statistic();
+        let tail = |t: f64| match test {
+            Test::Welch => student::upper_tail(t, df),
+            Test::Z => normal::upper_tail(t),
+        };
+        let critical = |tail: f64| match test {
+            Test::Welch => student::upper_quantile(tail, df),
+            Test::Z => normal::upper_quantile(tail),
+        };
+        let share = if alternative == Alternative::TwoSided { alpha / 2.0 } else { alpha };
+        let half = critical(share) * standard_error;
+        let (low, high) = (Some(estimate - half), Some(estimate + half));
+        let (p_value, interval) = match alternative {
+            Alternative::TwoSided => (2.0 * tail(statistic.abs()), Interval { low, high }),
+            Alternative::Greater => (tail(statistic), Interval { low, high: None }),
+            Alternative::Less => (tail(-statistic), Interval { low: None, high }),
+        };
+        let degrees_of_freedom = if test == Test::Welch { df } else { f64::INFINITY };
+        Comparison { estimate, standard_error, degrees_of_freedom, statistic, p_value, interval }
+    }
+}
+
+/// Compare treatment with control at confidence `1 − alpha`: [`effect`], then [`Effect::test`].
+///
+/// # Errors
+/// Those of [`effect`].
+///
+/// Checked against gbstats 0.8.0 and SciPy 1.17.1 by `tests/vectors/stats-proportions.json`.
+pub fn compare(
+    control: Arm,
+    treatment: Arm,
+    difference: Difference,
+    test: Test,
+    alpha: f64,
+    alternative: Alternative,
+) -> Result<Comparison, StatsError> {
+    Ok(effect(control, treatment, difference)?.test(test, alpha, alternative))
 }
