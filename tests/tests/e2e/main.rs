@@ -26,5 +26,6 @@ mod power;
 mod quarantine;
 mod restart;
 mod retention;
+mod stats;
 mod tenants;
 mod visits;

@@ -7,7 +7,7 @@
 //! hold to 1e-300; what is undefined is an error or `null`, never p = 1 or the interval `[0, 0]`;
 //! degrees of freedom may be the number of users of a large service.
 //!
-//! Deliberately elsewhere: who belongs to which arm (`experiment`), what to conclude from it.
+//! Deliberately elsewhere: who belongs to which arm, and the sentences (`experiment`).
 
 pub mod attribution;
 pub mod bayes_normal;
@@ -17,6 +17,7 @@ pub mod calculator;
 pub mod chi_squared;
 pub mod confidence_sequence;
 pub mod cuped;
+pub mod decision;
 pub mod fieller;
 pub mod fisher;
 pub mod gamma;

@@ -156,9 +156,9 @@ pub fn smallest_lift(mean: f64, variance: f64, n: f64, errors: &Errors) -> Optio
     (a > 0.0).then_some((1.0 + root) / a - 1.0)
 }
 
-/// By what factor today's people must grow until a lift is found with the power asked for; at least
-/// 1. `goals` metrics that must all be found take the power to the power of `1/goals`. `width` is how
-/// much wider the interval is than that of a fixed test (1 for that one).
+/// By what factor today's people must grow until a lift is found with the power asked for, one at
+/// least. `goals` metrics that must all be found take the power to the power of `1/goals`. `width` is
+/// how much wider the interval is than that of a fixed test (1 for that one).
 ///
 /// # Errors
 /// `bad_input` for a lift of zero, or one that no number of people finds.

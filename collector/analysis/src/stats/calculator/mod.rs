@@ -14,6 +14,7 @@ mod adjusting;
 mod allocation;
 mod arms;
 mod bayes;
+mod deciding;
 mod planning;
 mod sequential;
 mod several;
@@ -66,6 +67,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("sample_size_spotify", planning::sample_size_spotify),
     ("power_relative_growthbook", planning::power_relative_growthbook),
     ("growth_needed", planning::growth_needed),
+    ("experiment_verdict", deciding::experiment_verdict),
     ("growthbook_hash", allocation::growthbook_hash),
     ("growthbook_assign", allocation::growthbook_assign),
     ("growthbook_counts", allocation::growthbook_counts),
