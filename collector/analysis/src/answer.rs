@@ -15,8 +15,10 @@ pub use crate::attribution::{
 };
 pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
 pub use crate::experiment::answer::{
-    Arm, ArmMetric, Bounds, Effect, Excluded, ExperimentAnswer, ExperimentStatus, MetricResult,
-    Srm, SrmStatus, Verdict,
+    AlwaysValid, Arm, ArmMetric, BiasCheck, Bounds, CheckStatus, Checks, Code, Cuped, DayResult,
+    Effect, Excluded, ExperimentAnswer, ExperimentStatus, GuardrailResult, MetricResult,
+    MultipleExposureCheck, OpenBounds, Reason as VerdictReason, SliceResult, Srm, SrmStatus,
+    Verdict,
 };
 pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
 pub use crate::lifecycle::LifecycleAnswer;

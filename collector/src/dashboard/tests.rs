@@ -103,6 +103,8 @@ fn experiment(name: &str) -> Reply {
         rate_interval: Some(Bounds { low: 0.08, high: 0.2 }),
         sum: None,
         mean: None,
+        value: Some(conversions as f64 / 1_000.0),
+        events: None,
     };
     let arm =
         |kind: &str| Arm { variant: variant(kind), persons: 1_000, expected_ratio: Some(0.5) };
@@ -111,17 +113,30 @@ fn experiment(name: &str) -> Reply {
         control: Some(variant("a")),
         status: ExperimentStatus::Readable,
         arms: vec![arm("a"), arm("b")],
-        excluded: Excluded { multi_variant: 3, unknown_variant: 0, variant_mismatch: 1 },
+        excluded: Excluded { multi_variant: 3, variant_mismatch: 1, ..Excluded::default() },
         srm: Srm {
             status: SrmStatus::Ok,
             statistic: Some(0.0),
             degrees_of_freedom: Some(1),
             p_value: Some(1.0),
+            sequential_p_value: Some(1.0),
         },
+        checks: Checks {
+            multiple_exposure: MultipleExposureCheck {
+                status: CheckStatus::Ok,
+                ratio: Some(0.0015),
+                is_biased: false,
+            },
+            before: Vec::new(),
+        },
+        slices: Vec::new(),
+        days: Vec::new(),
         metrics: vec![MetricResult {
             name: name.into(),
             event: name.into(),
             kind: "conversion".into(),
+            role: "goal".into(),
+            capped_at: None,
             arms: vec![metric_arm("a", 100), metric_arm("b", 150)],
             effects: vec![Effect {
                 variant: variant("b"),
@@ -132,9 +147,22 @@ fn experiment(name: &str) -> Reply {
                 lift: Some(0.5),
                 lift_interval: Some(Bounds { low: 0.2, high: 0.8 }),
                 p_value: Some(0.0007),
+                always_valid: Some(AlwaysValid {
+                    absolute_interval: Some(Bounds { low: 0.01, high: 0.09 }),
+                    lift_interval: Some(Bounds { low: 0.1, high: 0.9 }),
+                    p_value: 0.004,
+                }),
+                ..Effect::default()
             }],
         }],
-        verdict: Verdict { code: "better".into(), text: name.into() },
+        verdict: Verdict {
+            code: Code::Ship,
+            reason: VerdictReason::Better,
+            variant: Some(variant("b")),
+            text: name.into(),
+            persons_more: None,
+            days_more: None,
+        },
     }))
 }
 

@@ -47,9 +47,9 @@ fn is_close(got: &Value, expected: &Value, tolerance: &Value) -> bool {
             let mut pairs = got.iter().zip(want);
             got.len() == want.len() && pairs.all(|(got, want)| is_close(got, want, tolerance))
         }
-        (Value::Object(got), Value::Object(want)) => want.iter().all(|(key, want)| {
-            got.get(key).is_some_and(|got| is_close(got, want, tolerance))
-        }),
+        (Value::Object(got), Value::Object(want)) => want
+            .iter()
+            .all(|(key, want)| got.get(key).is_some_and(|got| is_close(got, want, tolerance))),
         (got, want) => got == want,
     }
 }
@@ -99,7 +99,10 @@ fn every_reference_case_holds_on_the_command_line_in_less_than_a_second() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     eprintln!("figure: {CASES} cases in {took:.2?}");
     // A build without optimisations is some times slower.
-    assert!(took < if cfg!(debug_assertions) { 10 } else { 1 } * Duration::from_secs(1), "{took:?}");
+    assert!(
+        took < if cfg!(debug_assertions) { 10 } else { 1 } * Duration::from_secs(1),
+        "{took:?}"
+    );
 }
 
 #[test]

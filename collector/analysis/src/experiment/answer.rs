@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+pub use crate::stats::decision::{Code, Reason};
+
 /// The result of an experiment so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExperimentAnswer {
@@ -17,10 +19,92 @@ pub struct ExperimentAnswer {
     pub excluded: Excluded,
     /// Sample ratio mismatch: do the arms have the sizes they should have?
     pub srm: Srm,
+    /// What else must hold before an effect may be believed.
+    pub checks: Checks,
     /// One per metric of the question.
     pub metrics: Vec<MetricResult>,
+    /// The same by values of properties at the first exposure, if the question asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceResult>,
+    /// The same by day of the first exposure, if the question asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<DayResult>,
     /// One sentence, and the rule that chose it.
     pub verdict: Verdict,
+}
+
+/// One value of a slice.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SliceResult {
+    /// The properties.
+    pub slice: Vec<String>,
+    /// Their values; `null` for people without one.
+    pub value: Vec<Option<String>>,
+    /// People of each arm, in the order of the arms.
+    pub persons: Vec<u64>,
+    /// As for everybody. Adjusted p-values are over all values of the slice.
+    pub metrics: Vec<MetricResult>,
+    /// Values of the slice that are not listed: those with the fewest people.
+    pub values_not_listed: usize,
+}
+
+/// One day.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DayResult {
+    /// The day of the first exposure, in the question's time zone.
+    pub day: String,
+    /// People first exposed on it.
+    pub metrics: Vec<MetricResult>,
+    /// People first exposed on it or before, with everything they did since.
+    pub cumulative: Vec<MetricResult>,
+}
+
+/// Beside the sizes of the arms.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checks {
+    /// People who met several variants.
+    pub multiple_exposure: MultipleExposureCheck,
+    /// Differences before the exposure: one per goal and arm if the question has a `covariate`.
+    pub before: Vec<BiasCheck>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// Too few people to check.
+    NotEnoughData,
+    /// As it should be.
+    Ok,
+    /// Worth a look.
+    Warning,
+    /// It blocks the verdict.
+    Failed,
+}
+
+/// Whether many people met several variants.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MultipleExposureCheck {
+    /// A warning from 1 % on; from 10 % on, and a hundred people, it blocks the verdict.
+    pub status: CheckStatus,
+    /// Their share of the people exposed.
+    pub ratio: Option<f64>,
+    /// They are left out of arms that should have different sizes: that moves the figures. Keep them
+    /// where they were first instead.
+    pub is_biased: bool,
+}
+
+/// Whether an arm differed before the exposure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BiasCheck {
+    /// The metric.
+    pub metric: String,
+    /// The arm, against control.
+    pub variant: String,
+    /// Failed below 0.001.
+    pub status: CheckStatus,
+    /// Two-sided, by Welch's test.
+    pub p_value: Option<f64>,
 }
 
 /// Whether the figures may be read as a result.
@@ -56,6 +140,8 @@ pub struct Excluded {
     /// Conversions that named another variant than the one the person was exposed to. They count
     /// for the exposed one.
     pub variant_mismatch: u64,
+    /// People whose window has not ended, if the question leaves them out.
+    pub in_progress: u64,
 }
 
 /// The test of the arms' sizes.
@@ -69,6 +155,8 @@ pub struct Srm {
     pub degrees_of_freedom: Option<u64>,
     /// Chance of sizes at least this uneven if the split were right.
     pub p_value: Option<f64>,
+    /// The same by a test that may be watched: for an alarm.
+    pub sequential_p_value: Option<f64>,
 }
 
 /// What the test of the arms' sizes found.
@@ -90,12 +178,17 @@ pub struct MetricResult {
     pub name: String,
     /// The event counted.
     pub event: String,
-    /// `conversion` or `mean`.
+    /// `conversion`, `mean`, `revenue`, `count`, `ratio`, `quantile`, `retention` or `funnel`.
     pub kind: String,
+    /// `goal` or `guardrail`.
+    pub role: String,
     /// Each arm's figures, in the order of the arms.
     pub arms: Vec<ArmMetric>,
     /// Each other arm against control.
     pub effects: Vec<Effect>,
+    /// The values at which people's figures were cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capped_at: Option<OpenBounds>,
 }
 
 /// One arm's figures of one metric.
@@ -115,6 +208,11 @@ pub struct ArmMetric {
     pub sum: Option<f64>,
     /// `sum / persons`, people without a value counted as zero.
     pub mean: Option<f64>,
+    /// The figure that is compared: the rate, the mean, the ratio or the quantile.
+    pub value: Option<f64>,
+    /// Of a quantile: the values it is taken of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
 }
 
 /// Two ends.
@@ -125,8 +223,49 @@ pub struct Bounds {
     pub high: f64,
 }
 
-/// One arm against control.
+/// Two ends, `null` where it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "lower and upper end")]
+pub struct OpenBounds {
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+}
+
+/// What holds at every look.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlwaysValid {
+    /// Where the difference lies.
+    pub absolute_interval: Option<Bounds>,
+    /// Where the lift lies.
+    pub lift_interval: Option<Bounds>,
+    /// Of the difference.
+    pub p_value: f64,
+}
+
+/// How an effect was adjusted by what people did before.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cuped {
+    /// How much of the past is taken off.
+    pub theta: f64,
+    /// The share of the variance that is gone.
+    pub variance_reduction: Option<f64>,
+    /// The difference without it.
+    pub unadjusted: f64,
+}
+
+/// Whether a guardrail holds, by a fixed test.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GuardrailResult {
+    /// How much worse is acceptable, as a share of control's figure.
+    pub margin: f64,
+    /// One-sided, against the margin.
+    pub p_value: f64,
+    /// Whether worse than the margin can be ruled out.
+    pub is_non_inferior: bool,
+}
+
+/// One arm against control.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Effect {
     /// The arm.
     pub variant: String,
@@ -144,13 +283,42 @@ pub struct Effect {
     pub lift_interval: Option<Bounds>,
     /// Two-sided, of the absolute difference.
     pub p_value: Option<f64>,
+    /// Of the difference of two rates, right at small counts too (Newcombe).
+    pub newcombe_interval: Option<Bounds>,
+    /// Of the lift, where the baseline is too uncertain for the delta method (Fieller).
+    pub fieller_interval: Option<OpenBounds>,
+    /// The same for looks before the end. The verdict goes by it.
+    pub always_valid: Option<AlwaysValid>,
+    /// Chance that the arm is better, with a flat prior.
+    pub chance_to_win: Option<f64>,
+    /// What shipping the arm costs on average if it is worse, in the unit of `absolute`.
+    pub loss_of_shipping: Option<f64>,
+    /// What keeping control costs on average if the arm is better.
+    pub loss_of_keeping: Option<f64>,
+    /// `p_value` adjusted for all goals and arms (Holm).
+    pub adjusted_p_value: Option<f64>,
+    /// If the question has a `covariate`: then all figures of the effect but Newcombe's and Fieller's
+    /// are adjusted by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cuped: Option<Cuped>,
+    /// Of a guardrail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<GuardrailResult>,
 }
 
 /// What to make of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// `not_enough_data`, `invalid_srm`, `no_difference_yet`, `better`, `worse` or `mixed`.
-    pub code: String,
+    /// `ship`, `do_not_ship`, `keep_running`, `invalid` or `not_enough_data`.
+    pub code: Code,
+    /// The rule that said so.
+    pub reason: Reason,
+    /// The arm it is about.
+    pub variant: Option<String>,
     /// The same in a sentence.
     pub text: String,
+    /// About how many people more it takes.
+    pub persons_more: Option<u64>,
+    /// About how many days more, at the pace so far.
+    pub days_more: Option<u64>,
 }

@@ -2,28 +2,35 @@
 //!
 //! A person's arm is the variant of their *first exposure* in the range, by order of events.
 //! Exposures are `$exposure` and `experiment_exposure` events whose `experiment` is the key.
-//! People exposed to two variants are in no arm, and counted. Metric events count when they come
-//! after the exposure (one event is never both) and at most a `window` after it, its last
-//! millisecond included, even after `to`; without a window they count up to `to`.
+//! People exposed to two variants are in no arm (or stay in the first, by setting), and counted. Metric
+//! events count when they come after the exposure (one event is never both) and a `delay`, and at most a
+//! `window` after that, its last millisecond included, even after `to`; without a window they count up
+//! to `to`.
 //!
-//! A *conversion* metric counts a person once; a *mean* metric adds up a number property per
-//! exposed person (`value` unless the metric names another), people without it as zero. For the events `$conversion` and
-//! `experiment_conversion` three rules more: one that names another `experiment` does not count,
-//! `converted: false` is no conversion, and one that names another `variant` counts for the exposed
-//! variant and raises `variant_mismatch`.
+//! A *conversion* counts a person once; a *mean* (of money: *revenue*) adds up a number property per
+//! exposed person (`value` unless the metric names another), people without it as zero; a *count* the
+//! events; a *ratio* divides two such sums; a *quantile* is one of the events' values; a *retention* is
+//! an event between two days after the exposure, a *funnel* all steps in order. For the events
+//! `$conversion` and `experiment_conversion` three rules more: one that names another `experiment` does
+//! not count, `converted: false` is no conversion, and one that names another `variant` counts for the
+//! exposed variant and raises `variant_mismatch`.
 //!
 //! Every other arm is compared with control: absolute difference with Welch's interval and p-value,
-//! lift by the delta method. Sizes of the arms are tested first (chi squared, alarm below 0.001
-//! from 100 people on); a mismatch blocks the verdict.
+//! lift by the delta method, and beside them what holds at every look. Sizes of the arms, people who met
+//! several variants and the time before the exposure are checked first: what fails there blocks the
+//! verdict ([`decision`](crate::stats::decision) says how it is reached).
 //!
-//! Invariant: nobody is in two arms, and every sum is exact.
+//! Invariants: nobody is in two arms; every sum is exact; a question asked early cannot mislead.
+//!
+//! Where things are: `question` what may be asked; `counter` the fast kernel for conversions and means,
+//! `detail` the one for everything else; `figures` from either table to an arm's figures; `effects` two
+//! arms compared; `checks`; `verdict` the sentences; `read` all of it together.
 //!
 //! Deliberately elsewhere: the formulas (`stats`), who gets which variant (the SDK and
-//! `protocol::allocation`), looks before the end (a later release has intervals for them).
+//! `protocol::allocation`).
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answer::LATENESS_MS;
@@ -31,93 +38,62 @@ use crate::events::{EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
-use crate::time_bucket::duration_ms;
+use crate::stats::decision::Method;
+use crate::stats::non_inferiority::Preferred;
+use crate::time_bucket::instant;
 use crate::{Answer, AnswerBody, Facts};
 
 pub mod answer;
+mod checks;
 mod counter;
+mod detail;
+mod effects;
+mod figures;
+mod question;
 mod read;
 #[cfg(test)]
 mod tests;
+mod verdict;
+
+use question::{Kind, Metric, MultipleExposure, PlanAsked, Question, Role, Variant};
 
 /// Events that expose a person to a variant.
 const EXPOSURES: [&str; 2] = ["$exposure", "experiment_exposure"];
 /// Events that belong to an experiment by their own words.
 const CONVERSIONS: [&str; 2] = ["$conversion", "experiment_conversion"];
-/// Metrics of one question.
-const MAX_METRICS: usize = 20;
-/// Variants of one experiment.
-const MAX_VARIANTS: usize = 50;
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Question {
-    experiment: String,
-    #[serde(default)]
-    metrics: Vec<Metric>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    variants: Vec<Variant>,
-    control: Option<String>,
-    window: Option<String>,
-    #[serde(default = "welch")]
-    method: String,
-}
-
-fn welch() -> String {
-    "welch".into()
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Metric {
-    name: Option<String>,
-    /// `null`: any of the conversion events.
-    event: Option<String>,
-    #[serde(default)]
-    kind: Kind,
-    /// The number of a mean.
-    prop: Option<String>,
-    #[serde(default, rename = "where", skip_serializing_if = "Value::is_null")]
-    filter: Value,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    #[default]
-    Conversion,
-    Mean,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Variant {
-    key: String,
-    #[serde(default = "equal")]
-    weight: f64,
-}
-
-fn equal() -> f64 {
-    1.0
-}
 
 /// What the kernels and the answer share.
 struct Shape {
     experiment: String,
+    from_ms: i64,
     to_ms: i64,
     window_ms: Option<i64>,
+    /// After this nothing of the question changes, but for late events.
+    ends_ms: i64,
     variants: Vec<Variant>,
     control: Option<String>,
     metrics: Vec<BoundMetric>,
     experiment_column: TextColumn,
     variant_column: TextColumn,
     converted_column: TextColumn,
+    method: Method,
+    plan: PlanAsked,
+    /// The planned end.
+    plan_ends_ms: Option<i64>,
+    /// Who met several variants stays in the first.
+    keeps_first: bool,
+    /// The properties of each slice.
+    slices: Vec<Vec<String>>,
 }
 
 struct BoundMetric {
     name: String,
     event: String,
     kind: Kind,
+    role: Role,
+    preferred: Preferred,
+    margin: f64,
+    quantile: Option<f64>,
     /// Columns of the number that is added up, of a mean and of conversions with a value: the
     /// first that an event carries.
     numbers: Vec<usize>,
@@ -143,31 +119,44 @@ mod bits {
 /// Understand the question.
 ///
 /// # Errors
-/// [`QuestionError`] when a field is wrong or not available yet.
+/// [`QuestionError`] when a field is wrong.
 pub(crate) fn compile(
     mut body: Map<String, Value>,
     context: &Context,
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
-    Common::unsupported(&mut body, &["slices", "covariate", "cap", "delay"])?;
     let mut question: Question = parse(body)?;
-    check(&mut question)?;
-    let window_ms =
-        question.window.as_deref().map(|window| duration_ms("window", window)).transpose()?;
-
-    let mut columns = Columns::default();
-    let common_filter = common.filter.clone();
-    let named = |name: &str, columns: &mut Columns| {
-        (Some(name.to_owned()), Condition::always().bind(columns))
-    };
-    // A filter of the whole question chooses people by their exposure.
-    let mut patterns: Vec<_> = EXPOSURES
-        .iter()
-        .map(|name| (Some((*name).to_owned()), common_filter.bind(&mut columns)))
-        .collect();
-    patterns.extend(CONVERSIONS.iter().map(|name| named(name, &mut columns)));
-    let mut events: Vec<String> = EXPOSURES.iter().map(|name| (*name).into()).collect();
+    question.check()?;
+    let mut patterns = Patterns::new(&common);
     let mut metrics = Vec::new();
+    for metric in &question.metrics {
+        metrics.push(BoundMetric::new(metric, &mut patterns.columns));
+    }
+    let plan_ends_ms =
+        question.plan.ends.as_deref().map(|ends| instant("plan.ends", ends, &common.tz));
+    let mut shape = Shape {
+        experiment: question.experiment.clone(),
+        from_ms: common.from_ms,
+        to_ms: common.to_ms,
+        window_ms: Question::span_ms("window", question.window.as_ref())?,
+        ends_ms: common.to_ms,
+        variants: question.variants.clone(),
+        control: question.control.clone(),
+        metrics,
+        experiment_column: patterns.columns.text("experiment"),
+        variant_column: patterns.columns.text("variant"),
+        converted_column: patterns.columns.text("converted"),
+        method: question.method,
+        plan: question.plan.clone(),
+        plan_ends_ms: plan_ends_ms.transpose()?,
+        keeps_first: question.multiple_exposure == MultipleExposure::FirstSeen,
+        slices: question.slices.iter().map(|slice| slice.props().to_vec()).collect(),
+    };
+    let definition = definition(&common, &question);
+    if !question.is_plain() {
+        let analysis = detail::compile(&question, &common, context, patterns, shape)?;
+        return Ok(Compiled::new(definition, analysis));
+    }
     for metric in &question.metrics {
         let condition = Condition::parse(&metric.filter)?;
         let names: &[&str] = match &metric.event {
@@ -175,102 +164,80 @@ pub(crate) fn compile(
             None => &CONVERSIONS,
         };
         for name in names {
-            patterns.push((Some((*name).to_owned()), condition.bind(&mut columns)));
-            events.push((*name).into());
+            patterns.add(name, &condition);
         }
-        let event = metric.event.clone().unwrap_or_else(|| CONVERSIONS[0].into());
-        metrics.push(BoundMetric {
+    }
+    if let Some(window_ms) = shape.window_ms {
+        shape.ends_ms = common.to_ms.saturating_add(window_ms);
+    }
+    let scan_to_ms = shape.ends_ms.saturating_add(i64::from(shape.window_ms.is_some()));
+    let (plan, matcher) = patterns.finish(common.from_ms, scan_to_ms);
+    let analysis = Experiment { plan, matcher, shape: Arc::new(shape) };
+    Ok(Compiled::new(definition, analysis))
+}
+
+/// The patterns of a question in the making: exposures and conversions first, then those of metrics.
+struct Patterns {
+    columns: Columns,
+    patterns: Vec<(Option<String>, crate::filter::Filter)>,
+    events: Vec<String>,
+}
+
+impl Patterns {
+    fn new(common: &Common) -> Self {
+        let mut own =
+            Self { columns: Columns::default(), patterns: Vec::new(), events: Vec::new() };
+        // A filter of the whole question chooses people by their exposure.
+        for name in EXPOSURES {
+            own.add(name, &common.filter);
+        }
+        for name in CONVERSIONS {
+            own.add(name, &Condition::always());
+        }
+        // Conversions are only looked at where a metric asks for them.
+        own.events = EXPOSURES.map(Into::into).into();
+        own
+    }
+
+    /// Add a pattern, and give its place.
+    fn add(&mut self, name: &str, condition: &Condition) -> usize {
+        self.patterns.push((Some(name.to_owned()), condition.bind(&mut self.columns)));
+        self.events.push(name.into());
+        self.patterns.len() - 1
+    }
+
+    fn finish(mut self, from_ms: i64, to_ms: i64) -> (ScanPlan, Matcher) {
+        self.events.sort();
+        self.events.dedup();
+        let plan = ScanPlan::with(self.columns, from_ms, to_ms, EventSet::Only(self.events));
+        (plan, Matcher::new(self.patterns))
+    }
+}
+
+impl BoundMetric {
+    fn new(metric: &Metric, columns: &mut Columns) -> Self {
+        let first_step = metric.steps.last().map(|step| step.event.clone());
+        let event = metric.event.clone().or(first_step).unwrap_or_else(|| CONVERSIONS[0].into());
+        Self {
             name: metric.name.clone().unwrap_or_else(|| event.clone()),
             event,
             kind: metric.kind,
-            numbers: numbers(metric).map(|prop| columns.number(prop)).collect(),
-        });
+            role: metric.role,
+            preferred: metric.preferred,
+            margin: metric.margin.unwrap_or(0.0),
+            quantile: metric.quantile,
+            numbers: numbers(metric.event.as_deref(), metric.prop.as_deref())
+                .map(|prop| columns.number(prop))
+                .collect(),
+        }
     }
-    events.sort();
-    events.dedup();
-    let scan_to_ms = window_ms
-        .map_or(common.to_ms, |window_ms| common.to_ms.saturating_add(window_ms).saturating_add(1));
-    let shape = Shape {
-        experiment: question.experiment.clone(),
-        to_ms: common.to_ms,
-        window_ms,
-        variants: question.variants.clone(),
-        control: question.control.clone(),
-        metrics,
-        experiment_column: columns.text("experiment"),
-        variant_column: columns.text("variant"),
-        converted_column: columns.text("converted"),
-    };
-    let analysis = Experiment {
-        plan: ScanPlan::with(columns, common.from_ms, scan_to_ms, EventSet::Only(events)),
-        matcher: Matcher::new(patterns),
-        shape: Arc::new(shape),
-    };
-    Ok(Compiled::new(definition(&common, &question), analysis))
 }
 
 /// The numbers a metric adds up. `experiment_conversion` calls its value `conversion_value`.
-fn numbers(metric: &Metric) -> impl Iterator<Item = &str> {
-    let own = metric.prop.as_deref();
-    let conversion = metric.event.as_deref().is_none_or(|event| event == CONVERSIONS[1]);
+fn numbers<'a>(event: Option<&str>, own: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    let conversion = event.is_none_or(|event| event == CONVERSIONS[1]);
     let other = (own == Some("value") && conversion).then_some("conversion_value");
     own.into_iter().chain(other)
-}
-
-fn check(question: &mut Question) -> Result<(), QuestionError> {
-    let wrong = |field, detail: &str| Err(QuestionError::Field { field, detail: detail.into() });
-    if question.experiment.is_empty() {
-        return wrong("experiment", "give the key of the experiment");
-    }
-    if question.method != "welch" {
-        return Err(QuestionError::Unsupported { what: format!("`method: {}`", question.method) });
-    }
-    if question.metrics.is_empty() {
-        question.metrics.push(Metric {
-            name: Some("conversion".into()),
-            event: None,
-            kind: Kind::Conversion,
-            prop: None,
-            filter: Value::Null,
-        });
-    }
-    if question.metrics.len() > MAX_METRICS {
-        return Err(QuestionError::Count {
-            what: "metrics of an experiment",
-            got: question.metrics.len(),
-            min: 1,
-            max: MAX_METRICS,
-        });
-    }
-    for metric in &mut question.metrics {
-        if metric.kind == Kind::Mean && metric.prop.is_none() {
-            metric.prop = Some("value".into());
-        }
-    }
-    if question.variants.len() == 1 || question.variants.len() > MAX_VARIANTS {
-        return Err(QuestionError::Count {
-            what: "variants of an experiment",
-            got: question.variants.len(),
-            min: 2,
-            max: MAX_VARIANTS,
-        });
-    }
-    let keys: std::collections::BTreeSet<&str> =
-        question.variants.iter().map(|variant| variant.key.as_str()).collect();
-    if keys.len() < question.variants.len() {
-        return wrong("variants", "every key once");
-    }
-    let right = |variant: &Variant| variant.weight > 0.0 && variant.weight.is_finite();
-    if !question.variants.iter().all(right) {
-        return wrong("variants", "weights are numbers above zero");
-    }
-    if let Some(control) = &question.control
-        && !keys.is_empty()
-        && !keys.contains(control.as_str())
-    {
-        return wrong("control", "it must be one of the variants");
-    }
-    Ok(())
 }
 
 impl Analysis for Experiment {
@@ -284,10 +251,17 @@ impl Analysis for Experiment {
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
-        let ends_ms = self.shape.to_ms.saturating_add(self.shape.window_ms.unwrap_or(0));
-        Answer {
-            complete: facts.now_ms >= ends_ms.saturating_add(LATENESS_MS),
-            body: AnswerBody::Experiment(read::answer(partial, &self.shape)),
-        }
+        self.shape.answer(facts, |is_complete| {
+            let table = figures::Table::Plain { partial, shape: &self.shape };
+            read::answer(&table, &self.shape, facts, is_complete)
+        })
+    }
+}
+
+impl Shape {
+    /// An answer with whether it is complete.
+    fn answer(&self, facts: &Facts, body: impl FnOnce(bool) -> answer::ExperimentAnswer) -> Answer {
+        let complete = facts.now_ms >= self.ends_ms.saturating_add(LATENESS_MS);
+        Answer { complete, body: AnswerBody::Experiment(body(complete)) }
     }
 }

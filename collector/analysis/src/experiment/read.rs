@@ -1,42 +1,46 @@
-//! From the merged table of an experiment to its answer and verdict.
+//! From the merged table of an experiment to its answer.
 
 use super::answer::{
-    Arm, ArmMetric, Bounds, Effect, Excluded, ExperimentAnswer, ExperimentStatus, MetricResult,
-    Srm, SrmStatus, Verdict,
+    Arm, ArmMetric, Bounds, CheckStatus, Checks, DayResult, ExperimentAnswer, ExperimentStatus,
+    MetricResult, OpenBounds, SliceResult, SrmStatus,
 };
-use super::{BoundMetric, Kind, Shape};
+use super::effects::{Comparing, Pair};
+use super::figures::{Figures, Part, Table};
+use super::question::{Kind, Role};
+use super::{BoundMetric, Shape, checks, verdict};
+use crate::Facts;
 use crate::answer::ratio;
-use crate::exact_sum::{DIGITS, ExactSum, variance};
-use crate::kernel::{Key, Partial};
-use crate::stats::two_sample::{self, Difference, Test, compare};
-use crate::stats::{Alternative, Interval, normal, proportion, srm};
+use crate::kernel::Key;
+use crate::stats::decision::Plan;
+use crate::stats::many_tests::{Method, adjust};
+use crate::stats::{normal, proportion};
 
-/// Confidence is one minus this.
-const ALPHA: f64 = 0.05;
-/// The alarm of the sample ratio test.
-const SRM_ALPHA: f64 = 0.001;
-/// Below this many people the sizes say nothing.
-const SRM_PERSONS: u64 = 100;
-
-/// One arm's figures of one metric, before rounding.
-struct Figures {
-    persons: u64,
-    converted: u64,
-    sum: ExactSum,
-    squares: ExactSum,
-}
+/// The planned size of two arms where the question names none.
+const TUNING: f64 = 5000.0;
+/// Values of a slice that are listed, those with the most people.
+const MAX_PARTS: usize = 50;
 
 /// The answer.
-pub(super) fn answer(partial: &Partial, shape: &Shape) -> ExperimentAnswer {
-    let arms = arms(partial, shape);
-    let control = arms.first().map(|arm| arm.variant.clone());
-    let srm = srm(&arms);
-    let metrics: Vec<MetricResult> = shape
-        .metrics
-        .iter()
-        .enumerate()
-        .map(|(index, metric)| metric_result(partial, index, metric, &arms))
-        .collect();
+pub(super) fn answer(
+    table: &Table<'_>,
+    shape: &Shape,
+    facts: &Facts,
+    is_complete: bool,
+) -> ExperimentAnswer {
+    let arms = arms(table, shape);
+    let srm = checks::sizes(&arms);
+    let excluded = table.excluded();
+    let keeps_first = shape.keeps_first;
+    let checks = Checks {
+        multiple_exposure: checks::several(&arms, &excluded, keeps_first),
+        before: checks::before(table, shape, &arms),
+    };
+    let plan = plan(shape, arms.len(), is_complete);
+    let comparing = Comparing { plan: &plan, has_past: table.has_past() };
+    let whole = all_figures(table, shape, &arms, &Part::ALL);
+    let mut metrics = comparing.metrics(shape, &arms, &whole, &whole, table);
+    let family: Vec<&mut MetricResult> = metrics.iter_mut().collect();
+    share_error(family, shape);
     let comparable = metrics.iter().flat_map(|metric| &metric.effects).any(|e| e.status == "ok");
     let status = if srm.status == SrmStatus::Mismatch {
         ExperimentStatus::SampleRatioMismatch
@@ -45,19 +49,41 @@ pub(super) fn answer(partial: &Partial, shape: &Shape) -> ExperimentAnswer {
     } else {
         ExperimentStatus::NotEnoughData
     };
+    let elapsed_ms = facts.now_ms.min(shape.to_ms).saturating_sub(shape.from_ms);
+    let verdict = verdict::verdict(&verdict::Situation {
+        shape,
+        arms: &arms,
+        figures: &whole,
+        comparing,
+        srm: srm.status,
+        checks: &checks,
+        days: elapsed_ms as f64 / 86_400_000.0,
+    });
     ExperimentAnswer {
         experiment: shape.experiment.clone(),
-        control,
+        control: arms.first().map(|arm| arm.variant.clone()),
         status,
-        verdict: verdict(status, &metrics),
-        excluded: Excluded {
-            multi_variant: partial.count(&[Key::Int(2)], 0),
-            unknown_variant: partial.count(&[Key::Int(2)], 1),
-            variant_mismatch: partial.count(&[Key::Int(2)], 2),
-        },
+        verdict,
+        excluded,
+        slices: comparing.slices(table, shape, &arms, &whole),
+        days: comparing.days(table, shape, &arms, &whole),
         arms,
         srm,
+        checks,
         metrics,
+    }
+}
+
+fn plan(shape: &Shape, arms: usize, is_complete: bool) -> Plan {
+    let asked = &shape.plan;
+    // The planned people are of all arms; an effect is between two of them.
+    let of_two = |persons: u64| 2.0 * persons as f64 / arms.max(2) as f64;
+    Plan {
+        method: shape.method,
+        alpha: asked.alpha,
+        tuning: asked.persons.map_or(TUNING, of_two),
+        power: asked.power,
+        is_final: is_complete && shape.plan_ends_ms == Some(shape.to_ms),
     }
 }
 
@@ -65,12 +91,10 @@ pub(super) fn answer(partial: &Partial, shape: &Shape) -> ExperimentAnswer {
 ///
 /// Control is the arm of the question, else the one called `control`, else the first listed or the
 /// first by key.
-fn arms(partial: &Partial, shape: &Shape) -> Vec<Arm> {
+fn arms(table: &Table<'_>, shape: &Shape) -> Vec<Arm> {
     let weights: f64 = shape.variants.iter().map(|variant| variant.weight).sum();
     let mut arms: Vec<Arm> = if shape.variants.is_empty() {
-        let met = partial.starting_with(&[Key::Int(0)]);
-        let mut names: Vec<String> =
-            met.filter_map(|(key, _)| key[0].text().map(str::to_owned)).collect();
+        let mut names = table.met();
         if let Some(control) = &shape.control
             && !names.contains(control)
             && !names.is_empty()
@@ -89,7 +113,7 @@ fn arms(partial: &Partial, shape: &Shape) -> Vec<Arm> {
         shape.variants.iter().map(arm).collect()
     };
     for arm in &mut arms {
-        arm.persons = partial.count(&[Key::Int(0), Key::Text(arm.variant.as_str().into())], 0);
+        arm.persons = table.persons(&Part::ALL, &arm.variant);
     }
     let control = shape.control.as_deref().unwrap_or("control");
     if let Some(position) = arms.iter().position(|arm| arm.variant == control) {
@@ -101,202 +125,156 @@ fn arms(partial: &Partial, shape: &Shape) -> Vec<Arm> {
     arms
 }
 
-fn srm(arms: &[Arm]) -> Srm {
-    let total: u64 = arms.iter().map(|arm| arm.persons).sum();
-    let users: Vec<f64> = arms.iter().map(|arm| arm.persons as f64).collect();
-    let weights: Vec<f64> = arms.iter().map(|arm| arm.expected_ratio.unwrap_or(0.0)).collect();
-    match srm::chi_squared(&users, &weights) {
-        Ok(found) => Srm {
-            status: if total < SRM_PERSONS {
-                SrmStatus::NotEnoughData
-            } else if found.p_value < SRM_ALPHA {
-                SrmStatus::Mismatch
-            } else {
-                SrmStatus::Ok
-            },
-            statistic: Some(found.statistic),
-            degrees_of_freedom: Some(found.degrees_of_freedom as u64),
-            p_value: Some(found.p_value),
-        },
-        Err(_) => Srm {
-            status: SrmStatus::NotEnoughData,
-            statistic: None,
-            degrees_of_freedom: None,
-            p_value: None,
-        },
-    }
+/// By metric, then by arm.
+type AllFigures = Vec<Vec<Figures>>;
+
+fn all_figures(table: &Table<'_>, shape: &Shape, arms: &[Arm], part: &Part) -> AllFigures {
+    let of_metric =
+        |metric: usize| arms.iter().map(|arm| table.figures(part, &arm.variant, metric)).collect();
+    (0..shape.metrics.len()).map(of_metric).collect()
 }
 
-fn metric_result(
-    partial: &Partial,
-    index: usize,
-    metric: &BoundMetric,
-    arms: &[Arm],
-) -> MetricResult {
-    let figures: Vec<Figures> = arms
-        .iter()
-        .map(|arm| {
-            let key = [Key::Int(1), Key::Text(arm.variant.as_str().into()), index.into()];
-            let row = partial.rows.get(&key[..]).map_or(&[][..], Vec::as_slice);
-            let digits =
-                |at: usize| ExactSum::from_columns(row.get(at..at + DIGITS).unwrap_or_default());
-            Figures {
-                persons: arm.persons,
-                converted: row.first().copied().unwrap_or(0.0) as u64,
-                sum: digits(1),
-                squares: digits(1 + DIGITS),
+impl Comparing<'_> {
+    /// All metrics of a part of the people; `whole` is everybody.
+    fn metrics(
+        &self,
+        shape: &Shape,
+        arms: &[Arm],
+        part: &AllFigures,
+        whole: &AllFigures,
+        table: &Table<'_>,
+    ) -> Vec<MetricResult> {
+        let all = shape.metrics.iter().zip(part).zip(whole).enumerate();
+        all.map(|(index, ((metric, figures), whole))| {
+            let effects = (1..arms.len()).map(|arm| {
+                let pair = Pair {
+                    control: &figures[0],
+                    treatment: &figures[arm],
+                    of_all: (&whole[0], &whole[arm]),
+                };
+                self.effect(pair, (&arms[0].variant, &arms[arm].variant), metric)
+            });
+            let caps = table.caps(index);
+            let arms = arms.iter().zip(figures).zip(whole);
+            MetricResult {
+                name: metric.name.clone(),
+                event: metric.event.clone(),
+                kind: metric.kind.name().into(),
+                role: if metric.role == Role::Goal { "goal" } else { "guardrail" }.into(),
+                effects: effects.collect(),
+                arms: arms
+                    .map(|((arm, own), whole)| self.arm_metric(&arm.variant, own, whole, metric))
+                    .collect(),
+                capped_at: caps.map(|caps| OpenBounds { low: caps.lower, high: caps.upper }),
             }
         })
-        .collect();
-    let effects = match arms.split_first() {
-        None => Vec::new(),
-        Some((control, others)) => others
-            .iter()
-            .zip(&figures[1..])
-            .map(|(arm, figure)| effect(control, &figures[0], arm, figure, metric.kind))
-            .collect(),
-    };
-    MetricResult {
-        name: metric.name.clone(),
-        event: metric.event.clone(),
-        kind: match metric.kind {
-            Kind::Conversion => "conversion".into(),
-            Kind::Mean => "mean".into(),
-        },
-        arms: arms.iter().zip(&figures).map(|(arm, f)| arm_metric(arm, f, metric)).collect(),
-        effects,
+        .collect()
     }
-}
 
-fn arm_metric(arm: &Arm, figures: &Figures, metric: &BoundMetric) -> ArmMetric {
-    let z = normal::upper_quantile(ALPHA / 2.0);
-    let persons = figures.persons as f64;
-    let interval = proportion::wilson(persons, figures.converted as f64, z).ok();
-    let sum = (!metric.numbers.is_empty()).then(|| figures.sum.value());
-    ArmMetric {
-        variant: arm.variant.clone(),
-        persons: figures.persons,
-        conversions: figures.converted,
-        rate: ratio(figures.converted, figures.persons),
-        rate_interval: interval.map(|(low, high)| Bounds { low, high }),
-        sum,
-        mean: sum.filter(|_| figures.persons > 0).map(|sum| sum / persons),
+    fn arm_metric(
+        &self,
+        variant: &str,
+        figures: &Figures,
+        whole: &Figures,
+        metric: &BoundMetric,
+    ) -> ArmMetric {
+        let z = normal::upper_quantile(self.plan.alpha / 2.0);
+        let persons = figures.persons as f64;
+        let interval = proportion::wilson(persons, figures.converted as f64, z).ok();
+        let is_sum = metric.kind == Kind::Count || !metric.numbers.is_empty();
+        let sum = (is_sum && metric.kind != Kind::Quantile).then_some(figures.sum);
+        let value = figures.arm(metric.kind, metric.quantile, whole).ok();
+        ArmMetric {
+            variant: variant.into(),
+            persons: figures.persons,
+            conversions: figures.converted,
+            rate: ratio(figures.converted, figures.persons),
+            rate_interval: interval.map(|(low, high)| Bounds { low, high }),
+            sum,
+            mean: sum.filter(|_| figures.persons > 0).map(|sum| sum / persons),
+            value: value.map(|arm| arm.mean),
+            events: (metric.kind == Kind::Quantile).then_some(figures.values.len() as u64),
+        }
     }
-}
 
-impl Figures {
-    fn arm(&self, kind: Kind) -> two_sample::Arm {
-        let n = self.persons as f64;
-        match kind {
-            Kind::Conversion => {
-                let mean = self.converted as f64 / n;
-                two_sample::Arm { n, mean, variance: mean * (1.0 - mean) }
+    fn slices(
+        &self,
+        table: &Table<'_>,
+        shape: &Shape,
+        arms: &[Arm],
+        whole: &AllFigures,
+    ) -> Vec<SliceResult> {
+        let mut results = Vec::new();
+        for slice in 0..table.slices() {
+            let parts = table.parts_of_slice(slice);
+            let start = results.len();
+            for part in parts.iter().take(MAX_PARTS) {
+                let own = all_figures(table, shape, arms, part);
+                let count = shape.slices[slice].len();
+                results.push(SliceResult {
+                    slice: shape.slices[slice].clone(),
+                    value: part.values[..count]
+                        .iter()
+                        .map(|key| key.text().map(Into::into))
+                        .collect(),
+                    persons: arms.iter().map(|arm| table.persons(part, &arm.variant)).collect(),
+                    metrics: self.metrics(shape, arms, &own, whole, table),
+                    values_not_listed: parts.len().saturating_sub(MAX_PARTS),
+                });
             }
-            Kind::Mean => two_sample::Arm {
-                n,
-                mean: self.sum.value() / n,
-                variance: variance(self.persons, &self.sum, &self.squares).unwrap_or(0.0),
-            },
+            // The values of one slice are a family of tests.
+            let family = results[start..].iter_mut().flat_map(|result| &mut result.metrics);
+            share_error(family.collect(), shape);
         }
+        results
     }
-}
 
-fn effect(
-    control: &Arm,
-    control_figures: &Figures,
-    arm: &Arm,
-    figures: &Figures,
-    kind: Kind,
-) -> Effect {
-    let against = |difference| {
-        let (control, treatment) = (control_figures.arm(kind), figures.arm(kind));
-        compare(control, treatment, difference, Test::Welch, ALPHA, Alternative::TwoSided)
-    };
-    let (absolute, lift) = (against(Difference::Absolute), against(Difference::Relative));
-    let bounds = |interval: Interval| Some(Bounds { low: interval.low?, high: interval.high? });
-    let status = match (&absolute, &lift) {
-        (Err(error), _) | (Ok(_), Err(error)) => error.code,
-        (Ok(_), Ok(_)) => "ok",
-    };
-    // What one person did on average is known even where its error is not.
-    let means = (control_figures.persons > 0 && figures.persons > 0)
-        .then(|| (control_figures.arm(kind).mean, figures.arm(kind).mean));
-    Effect {
-        variant: arm.variant.clone(),
-        control: control.variant.clone(),
-        status: status.into(),
-        absolute: means.map(|(control, arm)| arm - control),
-        absolute_interval: absolute.as_ref().ok().and_then(|found| bounds(found.interval)),
-        lift: means
-            .filter(|(control, _)| *control != 0.0)
-            .map(|(control, arm)| (arm - control) / control.abs()),
-        lift_interval: lift.ok().and_then(|found| bounds(found.interval)),
-        p_value: absolute.ok().map(|found| found.p_value),
-    }
-}
-
-/// What the first metric, the primary one, says.
-fn verdict(status: ExperimentStatus, metrics: &[MetricResult]) -> Verdict {
-    let (code, text) = match status {
-        ExperimentStatus::NotEnoughData => (
-            "not_enough_data",
-            "There is not enough data yet: two variants need people, and some of them must differ."
-                .to_owned(),
-        ),
-        ExperimentStatus::SampleRatioMismatch => (
-            "invalid_srm",
-            "The variants do not have the sizes they should have, so no effect is to be believed. \
-             Look for what removes or adds people in one of them: redirects, crashes, bots, a late \
-             exposure."
-                .to_owned(),
-        ),
-        ExperimentStatus::Readable => primary(metrics),
-    };
-    Verdict { code: code.into(), text }
-}
-
-fn primary(metrics: &[MetricResult]) -> (&'static str, String) {
-    let effects = metrics.first().map_or(&[][..], |metric| &metric.effects);
-    let clear = |sign: f64| -> Vec<&str> {
-        effects
-            .iter()
-            .filter(|effect| effect.p_value.is_some_and(|p| p < ALPHA))
-            .filter(|effect| effect.absolute.is_some_and(|absolute| absolute * sign > 0.0))
-            .map(|effect| effect.variant.as_str())
-            .collect()
-    };
-    let name = metrics.first().map_or("", |metric| metric.name.as_str());
-    let (better, worse) = (clear(1.0), clear(-1.0));
-    let known = effects.iter().any(|effect| effect.p_value.is_some());
-    match (better.is_empty(), worse.is_empty()) {
-        (true, true) if !known => {
-            ("not_enough_data", format!("There is not enough data on {name} yet."))
+    /// By day of exposure, and everybody up to that day.
+    fn days(
+        &self,
+        table: &Table<'_>,
+        shape: &Shape,
+        arms: &[Arm],
+        whole: &AllFigures,
+    ) -> Vec<DayResult> {
+        let mut so_far: Option<AllFigures> = None;
+        let merged = |before: &AllFigures, day: &AllFigures| -> AllFigures {
+            let arms = |(a, b): (&Vec<Figures>, &Vec<Figures>)| {
+                a.iter().zip(b).map(|(a, b)| a.merged(b)).collect()
+            };
+            before.iter().zip(day).map(arms).collect()
+        };
+        let mut results = Vec::new();
+        for (day, part) in table.days() {
+            debug_assert!(matches!(part.values[0], Key::Int(_)));
+            let own = all_figures(table, shape, arms, &part);
+            let all = so_far.as_ref().map_or_else(|| own.clone(), |before| merged(before, &own));
+            results.push(DayResult {
+                day,
+                metrics: self.metrics(shape, arms, &own, whole, table),
+                cumulative: self.metrics(shape, arms, &all, whole, table),
+            });
+            so_far = Some(all);
         }
-        (true, true) => (
-            "no_difference_yet",
-            format!("No clear difference in {name} so far; zero lies within the interval."),
-        ),
-        (false, true) => (
-            "better",
-            format!(
-                "{} is above control in {name}; zero lies outside the 95 % interval.",
-                better.join(", ")
-            ),
-        ),
-        (true, false) => (
-            "worse",
-            format!(
-                "{} is below control in {name}; zero lies outside the 95 % interval.",
-                worse.join(", ")
-            ),
-        ),
-        (false, false) => (
-            "mixed",
-            format!(
-                "{} above and {} below control in {name}.",
-                better.join(", "),
-                worse.join(", ")
-            ),
-        ),
+        results
     }
+}
+
+/// Goals × arms are a family of tests: Holm's p-values. Guardrails have to hold one by one.
+fn share_error(mut metrics: Vec<&mut MetricResult>, shape: &Shape) {
+    let is_goal = |index: usize| shape.metrics[index % shape.metrics.len()].role == Role::Goal;
+    let goals = metrics.iter_mut().enumerate().filter(|(index, _)| is_goal(*index));
+    let mut effects: Vec<_> =
+        goals.flat_map(|(_, metric)| &mut metric.effects).filter(|e| e.p_value.is_some()).collect();
+    let p_values: Vec<f64> =
+        effects.iter().filter_map(|effect| effect.p_value).map(|p| p.min(1.0)).collect();
+    let Ok(adjusted) = adjust(&p_values, Method::Holm) else { return };
+    for (effect, p) in effects.iter_mut().zip(adjusted) {
+        effect.adjusted_p_value = Some(p);
+    }
+}
+
+/// Whether a check blocks the verdict.
+pub(super) fn is_failed(status: CheckStatus) -> bool {
+    status == CheckStatus::Failed
 }

@@ -85,7 +85,9 @@ fn over_logit(rates: &[Rate], ln_f: impl Fn(f64, f64) -> f64) -> f64 {
 /// Compare two rates.
 pub fn compare(control: &Rate, treatment: &Rate) -> Odds {
     let loss = |above: &Rate, below: &Rate| {
-        over_logit(&[*below, *above], |x, y| x.ln() + y.ln() + above.ln_above(x, y) + below.ln_below(x, y))
+        over_logit(&[*below, *above], |x, y| {
+            x.ln() + y.ln() + above.ln_above(x, y) + below.ln_below(x, y)
+        })
     };
     Odds {
         chance_to_win: chance_of_best(&[*treatment, *control], 0),
@@ -136,9 +138,13 @@ mod tests {
     #[case::far_apart((2000.0, 1500.0), (2000.0, 400.0))]
     #[case::at_the_edges((50.0, 0.0), (40.0, 40.0))]
     #[case::uneven((100_000.0, 30.0), (60.0, 1.0))]
-    fn the_chance_to_win_equals_the_finite_sum(#[case] control: (f64, f64), #[case] treatment: (f64, f64)) {
+    fn the_chance_to_win_equals_the_finite_sum(
+        #[case] control: (f64, f64),
+        #[case] treatment: (f64, f64),
+    ) {
         let (control, treatment) = (rate(control.0, control.1), rate(treatment.0, treatment.1));
-        let (got, want) = (compare(&control, &treatment).chance_to_win, summed(&control, &treatment));
+        let (got, want) =
+            (compare(&control, &treatment).chance_to_win, summed(&control, &treatment));
         assert!((got - want).abs() <= 1e-9 * want, "{got} {want}");
     }
 

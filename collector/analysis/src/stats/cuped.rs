@@ -58,10 +58,9 @@ pub fn mean(
     let absolute = treatment_arm.mean - control_arm.mean;
     let (yc, yt) = (control.mean[0], treatment.mean[0]);
     let (estimate, error_squared) = match difference {
-        Difference::Absolute => (
-            absolute,
-            treatment_arm.variance / treatment.n + control_arm.variance / control.n,
-        ),
+        Difference::Absolute => {
+            (absolute, treatment_arm.variance / treatment.n + control_arm.variance / control.n)
+        }
         Difference::Relative if yc == 0.0 => return Err(baseline_zero()),
         Difference::Relative => {
             let ratio = yt / yc;
@@ -81,7 +80,12 @@ pub fn mean(
         standard_error: error_squared.sqrt(),
         degrees_of_freedom: degrees_of_freedom(control_arm, treatment_arm),
     };
-    Ok(Adjusted { theta, control: control_arm, treatment: treatment_arm, effect: effect.checked()? })
+    Ok(Adjusted {
+        theta,
+        control: control_arm,
+        treatment: treatment_arm,
+        effect: effect.checked()?,
+    })
 }
 
 /// Adjust a ratio `M/D` by the same ratio before, `Mx/Dx`: `r' = M/D − θ Mx/Dx` with the gradient
@@ -151,7 +155,12 @@ pub fn ratio(
         standard_error: error_squared.sqrt(),
         degrees_of_freedom: degrees_of_freedom(control_arm, treatment_arm),
     };
-    Ok(Adjusted { theta, control: control_arm, treatment: treatment_arm, effect: effect.checked()? })
+    Ok(Adjusted {
+        theta,
+        control: control_arm,
+        treatment: treatment_arm,
+        effect: effect.checked()?,
+    })
 }
 
 /// How `values[at] / values[at + 1]` moves with the means.

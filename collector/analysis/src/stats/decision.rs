@@ -243,8 +243,8 @@ pub fn decide(contenders: &[Contender], preferred: Preferred, plan: &Plan) -> De
         return Decision { arm, guardrail, ..nothing(code, Reason::GuardrailOpen) };
     }
     let is_worse = |at: usize| clear(&at) && gain(at) < 0.0;
-    let undecided = (0..contenders.len())
-        .find(|at| !is_worse(*at) && hurt.is_none_or(|(arm, _)| arm != *at));
+    let undecided =
+        (0..contenders.len()).find(|at| !is_worse(*at) && hurt.is_none_or(|(arm, _)| arm != *at));
     match (undecided, hurt.map(about)) {
         (None, Some((arm, guardrail))) => {
             Decision { arm, guardrail, ..nothing(Code::DoNotShip, Reason::GuardrailHurt) }
@@ -330,11 +330,23 @@ mod tests {
     #[rstest]
     #[case::fixed_early(Method::Fixed, false, 9.0, Code::KeepRunning, Reason::BeforeTheEnd)]
     #[case::fixed_at_the_end(Method::Fixed, true, 1.97, Code::Ship, Reason::Better)]
-    #[case::fixed_at_the_end_below(Method::Fixed, true, 1.95, Code::DoNotShip, Reason::NoDifferenceFound)]
+    #[case::fixed_at_the_end_below(
+        Method::Fixed,
+        true,
+        1.95,
+        Code::DoNotShip,
+        Reason::NoDifferenceFound
+    )]
     #[case::hybrid_early(Method::Hybrid, false, 3.2, Code::KeepRunning, Reason::NotClearYet)]
     #[case::hybrid_early_and_clear(Method::Hybrid, false, 4.0, Code::Ship, Reason::Better)]
     #[case::hybrid_at_the_end(Method::Hybrid, true, 2.06, Code::Ship, Reason::Better)]
-    #[case::hybrid_at_the_end_below(Method::Hybrid, true, 2.04, Code::DoNotShip, Reason::NoDifferenceFound)]
+    #[case::hybrid_at_the_end_below(
+        Method::Hybrid,
+        true,
+        2.04,
+        Code::DoNotShip,
+        Reason::NoDifferenceFound
+    )]
     fn a_fixed_test_decides_at_the_planned_end_only(
         #[case] method: Method,
         #[case] is_final: bool,

@@ -80,6 +80,15 @@ impl<const K: usize> Moments<K> {
         }
     }
 
+    /// Some of the values only, in this order.
+    pub fn only<const J: usize>(&self, values: [usize; J]) -> Moments<J> {
+        Moments {
+            n: self.n,
+            mean: values.map(|i| self.mean[i]),
+            comoments: values.map(|i| values.map(|j| self.comoments[i][j])),
+        }
+    }
+
     /// `Σ(x − x̄)(y − ȳ) / (n − 1)` of two of the values. Not a number for one person.
     pub fn covariance(&self, i: usize, j: usize) -> f64 {
         self.comoments[i][j] / (self.n - 1.0)
@@ -116,14 +125,14 @@ mod tests {
 
     #[test]
     fn a_variance_survives_a_large_offset() {
-        let at = |offset: f64| {
-            of(&[4.0, 7.0, 13.0, 16.0].map(|x| [x + offset, 2.0 * (x + offset)]))
-        };
+        let at =
+            |offset: f64| of(&[4.0, 7.0, 13.0, 16.0].map(|x| [x + offset, 2.0 * (x + offset)]));
         assert_eq!(at(1e9).variance(0), 30.0);
         assert_eq!(at(1e9).covariance(0, 1), 60.0);
         // What one would write first: it is wrong by the size of the answer itself.
         let values = [4.0, 7.0, 13.0, 16.0].map(|x: f64| x + 1e9);
-        let (sum, squares) = (values.iter().sum::<f64>(), values.map(|x| x * x).iter().sum::<f64>());
+        let (sum, squares) =
+            (values.iter().sum::<f64>(), values.map(|x| x * x).iter().sum::<f64>());
         assert!(((squares - sum * sum / 4.0) / 3.0 - 30.0).abs() > 10.0);
     }
 

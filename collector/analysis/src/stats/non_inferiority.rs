@@ -7,10 +7,11 @@ use super::two_sample::{Arm, Difference, Test, baseline_zero, effect};
 use super::{Alternative, Interval, StatsError};
 
 /// Which way a metric should not go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preferred {
     /// More is better: it must not fall below the margin.
+    #[default]
     Increase,
     /// Less is better: it must not rise above it.
     Decrease,

@@ -53,7 +53,8 @@ pub fn power_mean_t(n_control: f64, ratio: f64, effect: f64, errors: &Errors) ->
         std::f64::consts::LN_2 + a * a.ln() - libm::lgamma(a) + df * w - a * (2.0 * w).exp()
     };
     let chance = |side: f64| {
-        let ln_f = |w: f64| ln_density(w) + normal::ln_upper_tail(critical * w.exp() - side * shift);
+        let ln_f =
+            |w: f64| ln_density(w) + normal::ln_upper_tail(critical * w.exp() - side * shift);
         ln_integral(ln_f, 0.0, (2.0 * df).sqrt().recip(), 0.25).exp()
     };
     let other = if errors.is_two_sided() { chance(-1.0) } else { 0.0 };
@@ -111,8 +112,8 @@ fn deviations(control: f64, treatment: f64, ratio: f64) -> (f64, f64) {
 /// control over treatment.
 pub fn size_rates_pooled(control: f64, treatment: f64, ratio: f64, errors: &Errors) -> f64 {
     let (null, real) = deviations(control, treatment, ratio);
-    let need = normal::upper_quantile(errors.tail()) * null
-        - normal::upper_quantile(errors.power) * real;
+    let need =
+        normal::upper_quantile(errors.tail()) * null - normal::upper_quantile(errors.power) * real;
     (need / (treatment - control)).powi(2)
 }
 
@@ -131,8 +132,8 @@ pub fn arcsine_effect(control: f64, treatment: f64) -> f64 {
 pub fn size_rates_evan_miller(control: f64, treatment: f64, errors: &Errors) -> f64 {
     let null = (2.0 * control * (1.0 - control)).sqrt();
     let real = (control * (1.0 - control) + treatment * (1.0 - treatment)).sqrt();
-    let need = normal::upper_quantile(errors.tail()) * null
-        - normal::upper_quantile(errors.power) * real;
+    let need =
+        normal::upper_quantile(errors.tail()) * null - normal::upper_quantile(errors.power) * real;
     (need / (treatment - control)).powi(2)
 }
 

@@ -1,8 +1,8 @@
 //! A ratio of two sums over people, such as money per order: its variance by the delta method.
 
+use super::StatsError;
 use super::moments::Moments;
 use super::two_sample::{Arm, no_units};
-use super::StatsError;
 
 /// The arm of a ratio of (numerator, denominator) per person: `m = M/D` and
 /// `v = vM/D² + vD M²/D⁴ − 2 cov M/D³` with the arm's means `M` and `D`.

@@ -133,10 +133,7 @@ pub(super) fn baseline_zero() -> StatsError {
 }
 
 pub(super) fn zero_variance() -> StatsError {
-    StatsError::new(
-        "zero_variance",
-        "everybody in an arm has the same value; wait for more people",
-    )
+    StatsError::new("zero_variance", "everybody in an arm has the same value; wait for more people")
 }
 
 impl Effect {

@@ -142,7 +142,7 @@ fn arm_row(
         interval::whisker(scale, rate, class, &title)
     });
     let lift = effect.and_then(|effect| effect.lift);
-    let range = effect.and_then(|effect| effect.absolute_interval);
+    let range = effect.and_then(always_valid);
     Arm {
         name: arm.variant.clone(),
         control,
@@ -153,8 +153,8 @@ fn arm_row(
         lift: lift.map_or_else(|| format::UNKNOWN.into(), format::signed_percent),
         difference: range.map_or_else(String::new, |range| format!("{} points", ends(range))),
         p: effect
-            .and_then(|effect| effect.p_value)
-            .map_or_else(|| format::UNKNOWN.into(), format::p_value),
+            .and_then(|effect| effect.always_valid.as_ref())
+            .map_or_else(|| format::UNKNOWN.into(), |found| format::p_value(found.p_value)),
     }
 }
 
@@ -168,9 +168,14 @@ enum Direction {
     Worse,
 }
 
+/// Where the difference lies, however often somebody has looked: this page invites to look.
+fn always_valid(effect: &Effect) -> Option<Bounds> {
+    effect.always_valid.as_ref()?.absolute_interval
+}
+
 /// Which way an effect goes, if its interval leaves no doubt.
 fn direction(effect: &Effect) -> Option<Direction> {
-    let bounds = effect.absolute_interval?;
+    let bounds = always_valid(effect)?;
     match bounds {
         bounds if bounds.low > 0.0 => Some(Direction::Better),
         bounds if bounds.high < 0.0 => Some(Direction::Worse),
@@ -206,14 +211,15 @@ fn verdict(answer: &ExperimentAnswer, metric: &MetricResult) -> String {
     };
     let sentences = metric.effects.iter().map(|effect| {
         let (variant, here, there) = (&effect.variant, rate(&effect.variant), rate(control));
-        let Some((lift, range)) = effect.lift.zip(effect.absolute_interval) else {
+        let Some((lift, range)) = effect.lift.zip(always_valid(effect)) else {
             return format!("“{variant}” cannot be compared to “{control}” yet.");
         };
         let range = ends(range);
         match direction(effect) {
             Some(way) => {
                 let word = if way == Direction::Better { "better" } else { "worse" };
-                let chance = effect.p_value.map_or(String::new(), chance);
+                let found = effect.always_valid.as_ref();
+                let chance = found.map_or(String::new(), |found| chance(found.p_value));
                 format!(
                     "“{variant}” converts {word} than “{control}”: {here} against {there}, a change of \
                      {}. The difference is {range} percentage points with 95 % confidence.{chance}",
@@ -234,11 +240,11 @@ fn chance(p: f64) -> String {
     match p {
         p if !p.is_finite() || p >= 0.5 => String::new(),
         p if p < 0.001 => {
-            " Without any effect, a difference this large would show in fewer than 1 of 1,000 such tests."
+            " Without any effect, fewer than 1 of 1,000 such tests would ever show a difference this large."
                 .into()
         }
         p => format!(
-            " Without any effect, a difference this large would show in 1 of {} such tests.",
+            " Without any effect, 1 of {} such tests would ever show a difference this large.",
             format::count((1.0 / p).round() as u64)
         ),
     }

@@ -36,27 +36,29 @@ pub(super) fn cuped(input: &Value) -> Result<Value, StatsError> {
         pre_sum_squares: f64,
         post_pre_sum_products: f64,
     }
-    let of = |sums: Option<Sums>, post: Option<Vec<f64>>, pre: Option<Vec<f64>>| match (
-        sums, post, pre,
-    ) {
-        (Some(sums), None, None) => {
-            let products = sums.post_pre_sum_products;
-            Ok(moments(
-                sums.n,
-                [sums.sum, sums.pre_sum],
-                [[sums.sum_squares, products], [products, sums.pre_sum_squares]],
-            ))
-        }
-        (None, Some(post), Some(pre)) if post.len() == pre.len() => {
-            let mut moments = Moments::default();
-            post.into_iter().zip(pre).for_each(|(post, pre)| moments.push([post, pre]));
-            Ok(moments)
-        }
-        _ => Err(StatsError::input("an arm is its sums, or as many values before as after")),
-    };
+    let of =
+        |sums: Option<Sums>, post: Option<Vec<f64>>, pre: Option<Vec<f64>>| match (sums, post, pre)
+        {
+            (Some(sums), None, None) => {
+                let products = sums.post_pre_sum_products;
+                Ok(moments(
+                    sums.n,
+                    [sums.sum, sums.pre_sum],
+                    [[sums.sum_squares, products], [products, sums.pre_sum_squares]],
+                ))
+            }
+            (None, Some(post), Some(pre)) if post.len() == pre.len() => {
+                let mut moments = Moments::default();
+                post.into_iter().zip(pre).for_each(|(post, pre)| moments.push([post, pre]));
+                Ok(moments)
+            }
+            _ => Err(StatsError::input("an arm is its sums, or as many values before as after")),
+        };
     let input: Input = read(input)?;
     if input.metric != "mean" {
-        return Err(StatsError::input("`cuped` adjusts a mean; for a ratio there is `cuped_ratio`"));
+        return Err(StatsError::input(
+            "`cuped` adjusts a mean; for a ratio there is `cuped_ratio`",
+        ));
     }
     let alpha = checked_alpha(input.alpha)?;
     let control = of(input.control, input.control_post, input.control_pre)?;
@@ -140,7 +142,9 @@ pub(super) fn cuped_ratio(input: &Value) -> Result<Value, StatsError> {
     };
     let input: Input = read(input)?;
     if input.metric != "ratio" {
-        return Err(StatsError::input("`cuped_ratio` adjusts a ratio; for a mean there is `cuped`"));
+        return Err(StatsError::input(
+            "`cuped_ratio` adjusts a ratio; for a mean there is `cuped`",
+        ));
     }
     let alpha = checked_alpha(input.alpha)?;
     let adjusted = cuped::ratio(&of(input.control), &of(input.treatment), input.difference)?;

@@ -13,8 +13,7 @@ const MAX_UNITS: u64 = 1_000_000;
 const MAX_VARIATIONS: usize = 1_000;
 
 fn version(number: u32) -> Result<HashVersion, StatsError> {
-    HashVersion::from_number(number)
-        .ok_or_else(|| StatsError::input("hash versions are 1 and 2"))
+    HashVersion::from_number(number).ok_or_else(|| StatsError::input("hash versions are 1 and 2"))
 }
 
 pub(super) fn growthbook_hash(input: &Value) -> Result<Value, StatsError> {

@@ -41,7 +41,9 @@ pub(super) fn bayes_gaussian(input: &Value) -> Result<Value, StatsError> {
         Some(NormalPrior { mean, stddev }) if super::super::positive(stddev * scale) => {
             Some(Prior { mean: mean * scale, stddev: stddev * scale })
         }
-        Some(_) => return Err(StatsError::input("a prior needs a `stddev` and a baseline above 0")),
+        Some(_) => {
+            return Err(StatsError::input("a prior needs a `stddev` and a baseline above 0"));
+        }
     };
     let belief = posterior(&effect(control, treatment, input.difference)?, prior);
     let (wins, gain, loss) = if input.inverse {

@@ -11,8 +11,8 @@ use crate::stats::two_sample::{Arm, Difference, effect};
 use crate::stats::{positive, srm};
 
 /// The alarm of the sample ratio test, and the people below whom it is silent.
-pub(crate) const SRM_ALPHA: f64 = 0.001;
-pub(crate) const SRM_PERSONS: f64 = 100.0;
+const SRM_ALPHA: f64 = 0.001;
+const SRM_PERSONS: f64 = 100.0;
 
 /// `{metric, control, treatments, …}` → `{code, reason, treatment, growth}`: the sizes are tested first,
 /// then the primary metric decides.
@@ -35,7 +35,7 @@ pub(super) fn experiment_verdict(input: &Value) -> Result<Value, StatsError> {
         power: f64,
         #[serde(default)]
         is_final: bool,
-        #[serde(default = "increase")]
+        #[serde(default)]
         preferred_direction: Preferred,
         /// The lift worth finding.
         lift: Option<f64>,
@@ -45,9 +45,6 @@ pub(super) fn experiment_verdict(input: &Value) -> Result<Value, StatsError> {
     }
     fn power() -> f64 {
         0.8
-    }
-    fn increase() -> Preferred {
-        Preferred::Increase
     }
     let input: Input = read(input)?;
     let alpha = checked_alpha(input.alpha)?;

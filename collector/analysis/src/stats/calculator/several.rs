@@ -78,7 +78,10 @@ pub(super) fn adjusted_ci(input: &Value) -> Result<Value, StatsError> {
     let alpha = checked_alpha(input.alpha)?;
     let found = many_tests::interval(input.estimate, input.adjusted_p_value, alpha);
     let interval = found.ok_or_else(|| {
-        StatsError::new("zero_variance", "no interval follows from a p-value of 0 or 1, or no effect")
+        StatsError::new(
+            "zero_variance",
+            "no interval follows from a p-value of 0 or 1, or no effect",
+        )
     })?;
     let mut result = json!({});
     ends(&mut result, interval);

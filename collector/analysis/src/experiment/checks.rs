@@ -1,0 +1,114 @@
+//! What must hold before an effect may be believed.
+
+use super::answer::{Arm, BiasCheck, CheckStatus, Excluded, MultipleExposureCheck, Srm, SrmStatus};
+use super::figures::{Part, Table};
+use super::question::{Kind, Role};
+use super::{BoundMetric, Shape};
+use crate::stats::two_sample::{Difference, Test, compare};
+use crate::stats::{Alternative, ratio, srm};
+
+/// The alarm of the sample ratio test, and of a difference before the exposure.
+const ALARM: f64 = 0.001;
+/// Below this many people the sizes say nothing.
+const SRM_PERSONS: u64 = 100;
+/// From these shares of exposed people on, several variants are a warning, and block the verdict.
+const SEVERAL_WARN: f64 = 0.01;
+const SEVERAL_BLOCK: f64 = 0.1;
+/// How much the sequential test believes in the split: GrowthBook's and Optimizely's number.
+const CONCENTRATION: f64 = 10_000.0;
+
+/// Do the arms have the sizes they should have?
+pub(super) fn sizes(arms: &[Arm]) -> Srm {
+    let total: u64 = arms.iter().map(|arm| arm.persons).sum();
+    let users: Vec<f64> = arms.iter().map(|arm| arm.persons as f64).collect();
+    let weights: Vec<f64> = arms.iter().map(|arm| arm.expected_ratio.unwrap_or(0.0)).collect();
+    let watched = srm::sequential(std::slice::from_ref(&users), &weights, CONCENTRATION);
+    match srm::chi_squared(&users, &weights) {
+        Ok(found) => Srm {
+            status: if total < SRM_PERSONS {
+                SrmStatus::NotEnoughData
+            } else if found.p_value < ALARM {
+                SrmStatus::Mismatch
+            } else {
+                SrmStatus::Ok
+            },
+            statistic: Some(found.statistic),
+            degrees_of_freedom: Some(found.degrees_of_freedom as u64),
+            p_value: Some(found.p_value),
+            sequential_p_value: watched.ok().and_then(|(_, p)| p.last().copied()),
+        },
+        Err(_) => Srm {
+            status: SrmStatus::NotEnoughData,
+            statistic: None,
+            degrees_of_freedom: None,
+            p_value: None,
+            sequential_p_value: None,
+        },
+    }
+}
+
+/// Did many people meet several variants? Leaving them out is biased where the split is uneven.
+pub(super) fn several(
+    arms: &[Arm],
+    excluded: &Excluded,
+    keeps_first: bool,
+) -> MultipleExposureCheck {
+    let in_arms: u64 = arms.iter().map(|arm| arm.persons).sum();
+    let exposed = in_arms + if keeps_first { 0 } else { excluded.multi_variant };
+    let ratio = (exposed > 0).then(|| excluded.multi_variant as f64 / exposed as f64);
+    let shares: Vec<f64> = arms.iter().filter_map(|arm| arm.expected_ratio).collect();
+    let is_uneven = shares.iter().any(|share| (share - shares[0]).abs() > 1e-9);
+    MultipleExposureCheck {
+        status: match ratio {
+            None => CheckStatus::NotEnoughData,
+            Some(ratio) if exposed >= SRM_PERSONS && ratio >= SEVERAL_BLOCK => CheckStatus::Failed,
+            Some(ratio) if ratio >= SEVERAL_WARN => CheckStatus::Warning,
+            Some(_) => CheckStatus::Ok,
+        },
+        ratio,
+        is_biased: is_uneven && !keeps_first && excluded.multi_variant > 0,
+    }
+}
+
+/// Did arms differ before anybody met a variant? One check per goal and arm, where there is a past.
+pub(super) fn before(table: &Table<'_>, shape: &Shape, arms: &[Arm]) -> Vec<BiasCheck> {
+    let Some((control, others)) = arms.split_first().filter(|_| table.has_past()) else {
+        return Vec::new();
+    };
+    let goals = shape.metrics.iter().enumerate();
+    let goals = goals.filter(|(_, m)| m.role == Role::Goal && m.kind != Kind::Quantile);
+    goals
+        .flat_map(|(index, metric)| {
+            others.iter().map(move |arm| difference(table, (index, metric), control, arm))
+        })
+        .collect()
+}
+
+fn difference(
+    table: &Table<'_>,
+    (index, metric): (usize, &BoundMetric),
+    control: &Arm,
+    arm: &Arm,
+) -> BiasCheck {
+    let past = |arm: &Arm| {
+        let figures = table.figures(&Part::ALL, &arm.variant, index);
+        match metric.kind {
+            Kind::Ratio => ratio::arm(&figures.pair(2, 3)),
+            _ => figures.state.arm(2),
+        }
+    };
+    let found = past(control).and_then(|control| {
+        let two_sided = Alternative::TwoSided;
+        compare(control, past(arm)?, Difference::Absolute, Test::Welch, ALARM, two_sided)
+    });
+    BiasCheck {
+        metric: metric.name.clone(),
+        variant: arm.variant.clone(),
+        status: match &found {
+            Err(_) => CheckStatus::NotEnoughData,
+            Ok(found) if found.p_value < ALARM => CheckStatus::Failed,
+            Ok(_) => CheckStatus::Ok,
+        },
+        p_value: found.ok().map(|found| found.p_value),
+    }
+}

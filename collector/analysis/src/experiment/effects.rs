@@ -1,0 +1,197 @@
+//! Two arms compared: every interval and p-value of an effect.
+
+use super::BoundMetric;
+use super::answer::{AlwaysValid, Bounds, Cuped, Effect, GuardrailResult, OpenBounds};
+use super::figures::Figures;
+use super::question::{Kind, Role};
+use crate::stats::bayes_normal::posterior;
+use crate::stats::confidence_sequence::{look, p_value};
+use crate::stats::decision::Plan;
+use crate::stats::two_sample::{self, Arm, Difference, Test};
+use crate::stats::{
+    Alternative, Interval, StatsError, cuped, fieller, newcombe, non_inferiority, normal,
+};
+
+/// Above this share of the baseline's uncertainty the delta method covers too little.
+const FIELLER_FROM: f64 = 0.02;
+
+/// What every comparison of a question shares.
+#[derive(Clone, Copy)]
+pub(super) struct Comparing<'a> {
+    pub(super) plan: &'a Plan,
+    /// Adjust by what people did before.
+    pub(super) has_past: bool,
+}
+
+/// Two arms of one metric, and the same arms of everybody.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    pub(super) control: &'a Figures,
+    pub(super) treatment: &'a Figures,
+    pub(super) of_all: (&'a Figures, &'a Figures),
+}
+
+/// A comparison with both ways to express it.
+pub(super) struct Found {
+    arms: Option<(Arm, Arm)>,
+    pub(super) absolute: Result<two_sample::Effect, StatsError>,
+    lift: Result<two_sample::Effect, StatsError>,
+    cuped: Option<Cuped>,
+}
+
+impl Comparing<'_> {
+    /// The difference of a metric between two arms.
+    pub(super) fn find(&self, pair: Pair<'_>, metric: &BoundMetric) -> Found {
+        let arm = |own: &Figures, whole| own.arm(metric.kind, metric.quantile, whole);
+        let control = arm(pair.control, pair.of_all.0);
+        let treatment = arm(pair.treatment, pair.of_all.1);
+        let (control, treatment) = match (control, treatment) {
+            (Ok(control), Ok(treatment)) => (control, treatment),
+            (Err(error), _) | (_, Err(error)) => {
+                let (absolute, lift) = (Err(error.clone()), Err(error));
+                return Found { arms: None, absolute, lift, cuped: None };
+            }
+        };
+        if self.has_past
+            && let Some(found) = adjusted(pair, metric.kind, (control, treatment))
+        {
+            return found;
+        }
+        let plain = |difference| two_sample::effect(control, treatment, difference);
+        Found {
+            arms: Some((control, treatment)),
+            absolute: plain(Difference::Absolute),
+            lift: plain(Difference::Relative),
+            cuped: None,
+        }
+    }
+
+    /// The effect as it is answered.
+    pub(super) fn effect(
+        &self,
+        pair: Pair<'_>,
+        names: (&str, &str),
+        metric: &BoundMetric,
+    ) -> Effect {
+        let alpha = self.plan.alpha;
+        let Found { arms, absolute, lift, cuped } = self.find(pair, metric);
+        let status = match (&absolute, &lift) {
+            (Err(error), _) | (Ok(_), Err(error)) => error.code,
+            (Ok(_), Ok(_)) => "ok",
+        };
+        let welch =
+            |effect: &two_sample::Effect| effect.test(Test::Welch, alpha, Alternative::TwoSided);
+        let (absolute_test, lift_test) =
+            (absolute.as_ref().ok().map(welch), lift.as_ref().ok().map(welch));
+        let counts = |figures: &Figures| {
+            (figures.persons as f64, figures.state.mean[0] * figures.persons as f64)
+        };
+        let z = normal::upper_quantile(alpha / 2.0);
+        let newcombe_interval = (metric.kind.is_yes_or_no() && cuped.is_none())
+            .then(|| newcombe::difference(counts(pair.control), counts(pair.treatment), z).ok())
+            .flatten();
+        let fieller_interval = arms.filter(|_| cuped.is_none()).and_then(|(control, treatment)| {
+            let (g, interval) = fieller::lift(control, treatment, alpha).ok()?;
+            let is_known = control.variance > 0.0 && treatment.variance > 0.0;
+            (g > FIELLER_FROM && is_known)
+                .then_some(OpenBounds { low: interval.low, high: interval.high })
+        });
+        let belief = absolute.as_ref().ok().map(|effect| posterior(effect, None));
+        let is_down = metric.preferred == non_inferiority::Preferred::Decrease;
+        Effect {
+            variant: names.1.into(),
+            control: names.0.into(),
+            status: status.into(),
+            // What one person did on average is known even where its error is not.
+            absolute: absolute_test
+                .map(|test| test.estimate)
+                .or_else(|| arms.map(|(control, treatment)| treatment.mean - control.mean)),
+            absolute_interval: absolute_test.and_then(|test| bounds(test.interval)),
+            lift: lift_test.map(|test| test.estimate).or_else(|| {
+                let (control, treatment) = arms.filter(|(control, _)| control.mean != 0.0)?;
+                Some((treatment.mean - control.mean) / control.mean.abs())
+            }),
+            lift_interval: lift_test.and_then(|test| bounds(test.interval)),
+            p_value: absolute_test.map(|test| test.p_value),
+            newcombe_interval: newcombe_interval.map(|(low, high)| Bounds { low, high }),
+            fieller_interval,
+            always_valid: absolute
+                .as_ref()
+                .ok()
+                .map(|effect| self.always_valid(effect, lift.as_ref().ok())),
+            chance_to_win: belief
+                .map(|belief| if is_down { belief.chance_below() } else { belief.chance_above() }),
+            loss_of_shipping: belief
+                .map(|belief| if is_down { belief.mean_above() } else { belief.mean_below() }),
+            loss_of_keeping: belief
+                .map(|belief| if is_down { belief.mean_below() } else { belief.mean_above() }),
+            adjusted_p_value: None,
+            cuped,
+            guardrail: (metric.role == Role::Guardrail)
+                .then(|| {
+                    arms.and_then(|(control, treatment)| {
+                        guardrail(control, treatment, metric, alpha)
+                    })
+                })
+                .flatten(),
+        }
+    }
+
+    fn always_valid(
+        &self,
+        absolute: &two_sample::Effect,
+        lift: Option<&two_sample::Effect>,
+    ) -> AlwaysValid {
+        let Plan { alpha, tuning, .. } = *self.plan;
+        let at = |effect| bounds(look(effect, alpha, tuning, Alternative::TwoSided).interval);
+        AlwaysValid {
+            absolute_interval: at(absolute),
+            lift_interval: lift.and_then(at),
+            p_value: p_value(absolute, alpha, tuning),
+        }
+    }
+}
+
+/// The difference adjusted by the past; `None` for metrics without one.
+fn adjusted(pair: Pair<'_>, kind: Kind, arms: (Arm, Arm)) -> Option<Found> {
+    let both = |difference| match kind {
+        Kind::Quantile => None,
+        Kind::Ratio => Some(cuped::ratio(&pair.control.state, &pair.treatment.state, difference)),
+        _ => {
+            let (control, treatment) = (pair.control.pair(0, 2), pair.treatment.pair(0, 2));
+            Some(cuped::mean(&control, &treatment, difference))
+        }
+    };
+    let absolute = both(Difference::Absolute)?.ok()?;
+    let lift = both(Difference::Relative)?;
+    let error = |control: Arm, treatment: Arm| {
+        control.variance / control.n + treatment.variance / treatment.n
+    };
+    let plain = error(arms.0, arms.1);
+    Some(Found {
+        arms: Some(arms),
+        cuped: Some(Cuped {
+            theta: absolute.theta,
+            variance_reduction: (plain > 0.0)
+                .then(|| 1.0 - error(absolute.control, absolute.treatment) / plain),
+            unadjusted: arms.1.mean - arms.0.mean,
+        }),
+        absolute: Ok(absolute.effect),
+        lift: lift.map(|lift| lift.effect),
+    })
+}
+
+fn guardrail(
+    control: Arm,
+    treatment: Arm,
+    metric: &BoundMetric,
+    alpha: f64,
+) -> Option<GuardrailResult> {
+    let (margin, preferred) = (metric.margin, metric.preferred);
+    let found = non_inferiority::test(control, treatment, margin, preferred, alpha).ok()?;
+    Some(GuardrailResult { margin, p_value: found.p_value, is_non_inferior: found.is_non_inferior })
+}
+
+fn bounds(interval: Interval) -> Option<Bounds> {
+    Some(Bounds { low: interval.low?, high: interval.high? })
+}
