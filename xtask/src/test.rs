@@ -74,6 +74,11 @@ const PARTS: &[Part] = &[
         run: |_| one(bench::check()),
     },
     Part {
+        name: "trials",
+        shows: "verdicts of made-up experiments err as seldom and find as much as they promise",
+        run: |_| one(bench::check_trials()),
+    },
+    Part {
         name: "browser",
         shows: "the packed package in Chromium, a real collector",
         run: |_| browser(),

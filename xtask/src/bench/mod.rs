@@ -2,13 +2,15 @@
 //!
 //! Three parts, each with the other side in its best form: ingest against a bare server that drops
 //! the same bodies, the store against ClickHouse's engine and DuckDB on the same events with equal
-//! answers, and the SDK against nothing: bytes and microseconds. Absolute times of one machine say
-//! little; `bench/RESULTS.md` keeps ratios with their machine.
+//! answers, and the SDK against nothing: bytes and microseconds. A fourth, `trials`, counts how often
+//! verdicts of experiments err. Absolute times of one machine say little; `bench/RESULTS.md` keeps
+//! ratios with their machine.
 
 mod collector;
 mod ingest;
 mod sdk;
 mod store;
+mod trials;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,7 +23,7 @@ use crate::{build, root};
 /// Events of the store's part, when none are named: enough for a first look.
 const EVENTS: u64 = 1_000_000;
 
-const PARTS: [&str; 3] = ["ingest", "store", "sdk"];
+const PARTS: [&str; 4] = ["ingest", "store", "sdk", "trials"];
 
 /// What to measure.
 #[derive(Debug, Default, PartialEq)]
@@ -34,18 +36,23 @@ struct Wanted {
     alone: Vec<u64>,
     /// How long ingest goes on at half of the most; 0 for a few seconds.
     minutes: u32,
+    /// Experiments of each kind that are made up.
+    trials: Option<u32>,
 }
 
 /// Run all parts, or those that are named. `--events 1000000,10000000` are sizes of the store's part,
-/// `--alone 300000000` more of them, without the other engines; `--minutes 10` is how long ingest goes on.
+/// `--alone 300000000` more of them, without the other engines; `--minutes 10` is how long ingest goes on; `--trials 20000` how many
+/// experiments of each kind are made up.
 ///
 /// # Errors
 /// When something does not build or run, and when two engines disagree.
 pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    let Wanted { parts, events, alone, minutes } = Wanted::read(arguments)?;
+    let Wanted { parts, events, alone, minutes, trials } = Wanted::read(arguments)?;
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let binary = if wanted("sdk") { build::build()? } else { build::collector()? };
-    tools()?;
+    if wanted("ingest") || wanted("store") {
+        tools()?;
+    }
     let mut lines = Vec::new();
     if wanted("ingest") {
         lines.extend(ingest::ingest(&binary, &fresh_folder("ingest")?, minutes)?);
@@ -55,6 +62,9 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
     }
     if wanted("sdk") {
         lines.extend(sdk::sdk()?);
+    }
+    if wanted("trials") {
+        lines.extend(trials::trials(&binary, trials.unwrap_or(trials::TRIALS))?);
     }
     println!("\n{}", machine());
     lines.iter().for_each(|line| println!("{line}"));
@@ -68,6 +78,15 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
 pub fn check() -> anyhow::Result<()> {
     tools()?;
     store::check(&build::binary(), &fresh_folder("check")?)
+}
+
+/// The verdicts of a few experiments, for the tests.
+///
+/// # Errors
+/// When they err more often or find less than they promise.
+pub fn check_trials() -> anyhow::Result<()> {
+    trials::trials(&build::binary(), 500)?.iter().for_each(|line| println!("{line}"));
+    Ok(())
 }
 
 impl Wanted {
@@ -86,6 +105,7 @@ impl Wanted {
                     (if alone { &mut wanted.alone } else { &mut wanted.events }).extend(sizes?);
                 }
                 "--minutes" => wanted.minutes = number(value()?)?,
+                "--trials" => wanted.trials = Some(number(value()?)?),
                 part if PARTS.contains(&part) => wanted.parts.push(part.to_owned()),
                 other => bail!("the bench has no part {other:?}: take {}", PARTS.join(", ")),
             }
@@ -143,7 +163,11 @@ mod tests {
         assert_eq!(read("").unwrap(), usual);
         let named = read("store --events 10,20 --alone 30 ingest --minutes 2").unwrap();
         let parts = vec!["store".to_owned(), "ingest".to_owned()];
-        assert_eq!(named, Wanted { parts, events: vec![10, 20], alone: vec![30], minutes: 2 });
+        let alone = vec![30];
+        assert_eq!(
+            named,
+            Wanted { parts, events: vec![10, 20], alone, minutes: 2, ..Wanted::default() }
+        );
         assert!(read("--alone 30").unwrap().events.is_empty());
         assert!(read("stores").is_err());
         assert!(read("--events many").is_err());

@@ -9,6 +9,9 @@
 use super::quadrature::ln_integral;
 use super::{Interval, StatsError, beta};
 
+/// People, and numbers of a prior, at most.
+const MOST: f64 = 1e9;
+
 /// The rate of an arm after what was seen: `Beta(a, b)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
@@ -31,11 +34,15 @@ impl Rate {
     /// With the prior `Beta(prior.0, prior.1)` and `converted` of `n` people.
     ///
     /// # Errors
-    /// `bad_input` when the prior's numbers are not between 0.1 and a thousand million.
+    /// `bad_input` when the prior's numbers are not between 0.1 and a thousand million, or there are more
+    /// people than that: the effort grows with their root, and the normal posterior is as good there.
     pub fn new(n: f64, converted: f64, prior: (f64, f64)) -> Result<Self, StatsError> {
-        let usable = |shape: f64| (0.1..=1e9).contains(&shape);
+        let usable = |shape: f64| (0.1..=MOST).contains(&shape);
         if !(usable(prior.0) && usable(prior.1)) {
             return Err(StatsError::input("a prior's numbers lie between 0.1 and 1e9"));
+        }
+        if n > MOST {
+            return Err(StatsError::input("above 1e9 people use bayes_gaussian"));
         }
         Ok(Self { a: prior.0 + converted, b: prior.1 + n - converted })
     }

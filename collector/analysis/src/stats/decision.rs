@@ -207,9 +207,10 @@ pub fn decide(contenders: &[Contender], preferred: Preferred, plan: &Plan) -> De
     if contenders.iter().all(|contender| contender.effect.is_none()) {
         return nothing(Code::NotEnoughData, Reason::NoVariation);
     }
-    let growth = contenders.iter().filter_map(|contender| growth(contender, plan)).reduce(f64::min);
+    let growth =
+        || contenders.iter().filter_map(|contender| growth(contender, plan)).reduce(f64::min);
     let Some((level, _)) = plan.level() else {
-        return Decision { growth, ..nothing(Code::KeepRunning, Reason::BeforeTheEnd) };
+        return Decision { growth: growth(), ..nothing(Code::KeepRunning, Reason::BeforeTheEnd) };
     };
     // An arm without a figure claims nothing.
     let p_values: Vec<f64> = contenders
@@ -251,7 +252,9 @@ pub fn decide(contenders: &[Contender], preferred: Preferred, plan: &Plan) -> De
         }
         (None, None) => nothing(Code::DoNotShip, Reason::Worse),
         (Some(_), _) if plan.is_final => nothing(Code::DoNotShip, Reason::NoDifferenceFound),
-        (Some(_), _) => Decision { growth, ..nothing(Code::KeepRunning, Reason::NotClearYet) },
+        (Some(_), _) => {
+            Decision { growth: growth(), ..nothing(Code::KeepRunning, Reason::NotClearYet) }
+        }
     }
 }
 
@@ -397,6 +400,87 @@ mod tests {
         assert!(planned < one, "{planned}");
         assert_eq!(growth(arm(0.01)), None);
         assert_eq!(growth(arm(0.0)), None);
+    }
+
+    /// Normal values from a seed: sums of twelve shares.
+    struct Noise(u64);
+
+    impl Noise {
+        fn next(&mut self) -> f64 {
+            let share = |state: &mut u64| {
+                *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+                let bits = (*state ^ *state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                let bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+                ((bits ^ bits >> 31) >> 11) as f64 / (1u64 << 53) as f64
+            };
+            (0..12).map(|_| share(&mut self.0)).sum::<f64>() - 6.0
+        }
+    }
+
+    /// The share of experiments in which some of 30 looks decides, with a true difference of so many
+    /// standard errors at the end.
+    fn decided_share(method: Method, peeks: bool, at_the_end: f64) -> f64 {
+        const TRIALS: usize = 1_000;
+        const LOOKS: u32 = 30;
+        let mut noise = Noise(5);
+        let decides = |_: &usize| {
+            let mut sum = 0.0;
+            (1..=LOOKS).any(|look| {
+                sum += noise.next() + at_the_end / f64::from(LOOKS).sqrt();
+                let n = 1_000.0 * f64::from(look);
+                let effect = Effect {
+                    n,
+                    estimate: sum / f64::from(look),
+                    standard_error: f64::from(look).sqrt().recip(),
+                    degrees_of_freedom: n - 2.0,
+                };
+                let contender =
+                    Contender { effect: Some(effect), worth: None, guardrails: Vec::new() };
+                let is_final = peeks || look == LOOKS;
+                let code = decide(
+                    &[contender],
+                    Preferred::Increase,
+                    &Plan { method, is_final, tuning: 30_000.0, ..PLAN },
+                );
+                matches!(
+                    (code.code, code.reason),
+                    (Code::Ship, _) | (Code::DoNotShip, Reason::Worse)
+                )
+            })
+        };
+        (0..TRIALS).filter(decides).count() as f64 / TRIALS as f64
+    }
+
+    // The full form, with 20,000 experiments of people, is `cargo xtask bench trials`.
+    #[rstest]
+    #[case::sequential(Method::Sequential, 0.0, 0.03)]
+    #[case::hybrid(Method::Hybrid, 0.01, 0.07)]
+    #[case::fixed(Method::Fixed, 0.03, 0.07)]
+    fn thirty_looks_without_an_effect_err_in_five_percent_at_most(
+        #[case] method: Method,
+        #[case] low: f64,
+        #[case] high: f64,
+    ) {
+        let share = decided_share(method, false, 0.0);
+        assert!((low..=high).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn a_fixed_test_at_every_look_would_err_often() {
+        let share = decided_share(Method::Fixed, true, 0.0);
+        assert!(share > 0.2, "{share}");
+    }
+
+    #[rstest]
+    #[case::fixed(Method::Fixed, 1.96 + 0.8416)]
+    #[case::hybrid(Method::Hybrid, 2.0537 + 0.8416)]
+    #[case::sequential(Method::Sequential, 1.55 * 1.96 + 0.8416)]
+    fn what_was_planned_for_is_found_with_the_power_promised(
+        #[case] method: Method,
+        #[case] at_the_end: f64,
+    ) {
+        let share = decided_share(method, false, at_the_end);
+        assert!(share > 0.77, "{share}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Experiments: arms, differences with their uncertainty, and what to make of them.
 
 use tallymark_analysis::answer::{
-    ArmMetric, Bounds, Effect, ExperimentAnswer, ExperimentStatus, MetricResult, SrmStatus,
+    ArmMetric, Bounds, Code, Effect, ExperimentAnswer, ExperimentStatus, MetricResult, SrmStatus,
 };
 
 use super::super::format;
@@ -185,6 +185,7 @@ fn direction(effect: &Effect) -> Option<Direction> {
 
 fn tone(answer: &ExperimentAnswer, metric: &MetricResult) -> (&'static str, &'static str) {
     match answer.status {
+        _ if answer.verdict.code == Code::Invalid => ("warn", "Do not trust"),
         ExperimentStatus::NotEnoughData => ("", "Not enough data"),
         ExperimentStatus::SampleRatioMismatch => ("warn", "Do not trust"),
         ExperimentStatus::Readable => {
@@ -202,7 +203,7 @@ fn tone(answer: &ExperimentAnswer, metric: &MetricResult) -> (&'static str, &'st
 /// What a colleague would say who knows statistics and does not want to impress anybody.
 fn verdict(answer: &ExperimentAnswer, metric: &MetricResult) -> String {
     let control = answer.control.as_deref().unwrap_or("control");
-    if answer.status != ExperimentStatus::Readable {
+    if answer.status != ExperimentStatus::Readable || answer.verdict.code == Code::Invalid {
         return answer.verdict.text.clone();
     }
     let rate = |variant: &str| {

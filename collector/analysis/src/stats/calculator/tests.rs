@@ -106,3 +106,112 @@ fn a_normal_quantile_undoes_its_tail(
     let back = normal::upper_tail(normal::upper_quantile(tail));
     assert!((back - tail).abs() <= 1e-12 * tail, "tail {tail}: {back}");
 }
+
+/// Numbers of all sizes from a seed, many of them at an edge.
+struct Arms(u64);
+
+impl Arms {
+    fn share(&mut self) -> f64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn count(&mut self) -> f64 {
+        match (self.share() * 6.0) as u8 {
+            0 => (self.share() * 3.0).floor(),
+            1 => (self.share() * 1e9).floor(),
+            _ => (10f64.powf(self.share() * 6.0)).floor(),
+        }
+    }
+
+    fn proportion(&mut self) -> Value {
+        let n = self.count();
+        let share = match (self.share() * 5.0) as u8 {
+            0 => 0.0,
+            1 => 1.0,
+            _ => self.share(),
+        };
+        json!({ "n": n, "sum": (n * share).floor() })
+    }
+
+    fn mean(&mut self) -> Value {
+        let n = self.count();
+        let offset = [0.0, 1.0, -1e9, 1e12][(self.share() * 4.0) as usize];
+        let spread = [0.0, 1e-6, 1.0, 1e9][(self.share() * 4.0) as usize];
+        json!({ "n": n, "sum": n * offset, "sum_squares": n * (offset * offset + spread * spread) })
+    }
+}
+
+#[test]
+fn whatever_the_arms_are_there_is_a_number_or_a_reason() {
+    let mut arms = Arms(11);
+    for _ in 0..5_000 {
+        let is_rate = arms.share() < 0.5;
+        let mut arm = || if is_rate { arms.proportion() } else { arms.mean() };
+        let (control, treatment) = (arm(), arm());
+        let difference = if arms.share() < 0.5 { "absolute" } else { "relative" };
+        let metric = if is_rate { "proportion" } else { "mean" };
+        let input = json!({ "metric": metric, "control": control, "treatment": treatment,
+            "difference": difference });
+        for function in ["two_sample_t", "two_sample_z", "sequential_two_sided", "bayes_gaussian"] {
+            match calculate(function, &input) {
+                Ok(got) => {
+                    // Not-a-number and the infinities are `null` in JSON.
+                    let known = got.as_object().unwrap().values().all(Value::is_number);
+                    assert!(known, "{function} {input}: {got}");
+                    if let Some(p) = got.get("p_value") {
+                        assert!((0.0..=1.0).contains(&p.as_f64().unwrap()), "{function} {input}");
+                    }
+                    assert!(
+                        got["ci_low"].as_f64() <= got["ci_high"].as_f64(),
+                        "{function} {input}: {got}"
+                    );
+                }
+                Err(error) => {
+                    assert!(
+                        ["no_units", "zero_variance", "baseline_zero"].contains(&error.code),
+                        "{function} {input}: {error:?}"
+                    );
+                }
+            }
+        }
+        // The chance by beta distributions takes its time at 1e9 people.
+        let most = |arm: &Value| arm["n"].as_f64().unwrap() > 1e5;
+        if is_rate && (most(&input["control"]) || most(&input["treatment"])) {
+            continue;
+        }
+        let edge = calculate("edge_two_sample_t", &input).unwrap();
+        let ok = edge["status"] == "ok";
+        assert_eq!(ok, edge["p_value"].is_number(), "{input}: {edge}");
+        assert!(ok || edge["reason"].is_string(), "{input}: {edge}");
+    }
+}
+
+/// The trap of libraries: with as many degrees of freedom as a large service has users they lose
+/// digits, or do not return.
+#[rstest]
+#[case(0.975, 1e6, 1.959_966_356_814_107)]
+#[case(0.975, 1e7, 1.959_964_221_767_205_5)]
+#[case(0.975, 3e8, 1.959_963_992_447_625)]
+fn a_large_service_gets_the_right_quantile(#[case] p: f64, #[case] df: f64, #[case] want: f64) {
+    // mpmath 1.3.0, 40 digits.
+    let got = calculate("t_ppf", &json!({ "p": p, "df": df })).unwrap()["value"].as_f64().unwrap();
+    assert!((got / want - 1.0).abs() < 1e-12, "{got}");
+}
+
+/// 1 − cdf would be 0 from 1e-16 on.
+#[test]
+fn a_p_value_far_in_the_tail_keeps_its_digits() {
+    let far = json!({ "metric": "proportion", "difference": "absolute",
+        "control": { "n": 1_000_000, "sum": 100_000 },
+        "treatment": { "n": 1_000_000, "sum": 115_000 } });
+    let got = calculate("two_sample_z", &far).unwrap();
+    let z = got["statistic"].as_f64().unwrap();
+    // φ(z)/z (1 − 1/z² + 3/z⁴), twice.
+    let s = 1.0 / (z * z);
+    let want = 2.0 * normal::density(z) / z * (1.0 - s * (1.0 - s * (3.0 - 15.0 * s)));
+    let p = got["p_value"].as_f64().unwrap();
+    assert!(p > 0.0 && p < 1e-240, "{p}");
+    assert!((p / want - 1.0).abs() < 1e-6, "{p} {want}");
+}

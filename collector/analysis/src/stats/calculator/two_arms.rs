@@ -75,8 +75,8 @@ pub(super) fn two_sample_or_why_not(input: &Value) -> Result<Value, StatsError> 
         result["newcombe_ci_low"] = json!(low);
         result["newcombe_ci_high"] = json!(high);
         let flat = |counts: Counts| Rate::new(counts.n, counts.sum, (1.0, 1.0));
-        let odds = beta_binomial::compare(&flat(control)?, &flat(treatment)?);
-        result["beta_chance_to_win"] = json!(odds.chance_to_win);
+        let rates = [flat(treatment)?, flat(control)?];
+        result["beta_chance_to_win"] = json!(beta_binomial::chance_of_best(&rates, 0));
     }
     Ok(result)
 }
