@@ -15,6 +15,7 @@ mod disk_full;
 mod endurance;
 mod erase;
 mod exactly_once;
+mod experiments;
 mod identity;
 mod import;
 mod layers;

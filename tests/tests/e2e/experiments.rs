@@ -1,0 +1,127 @@
+//! An experiment from its events to its verdict, by the real binary: every kind of metric at once, and the
+//! figures of its effects as the calculator gives them for the same arms.
+
+use serde_json::{Value, json};
+use tallymark_tests::event::now_ms;
+use tallymark_tests::seed::seeded;
+use tallymark_tests::{Event, TestCollector};
+
+const PEOPLE: usize = 600;
+const DAY_MS: u64 = 86_400_000;
+
+/// People in two arms. Of the control every third bought, of the treatment every second; what they
+/// spend depends on what they spent the day before they met the experiment.
+fn events(random: &mut impl rand::Rng) -> Vec<Event> {
+    let exposed_ms = now_ms() - 3 * DAY_MS;
+    let mut events = Vec::new();
+    for person in 0..PEOPLE {
+        let at =
+            |event: Event, ms: u64| event.with("device", format!("{person:064x}")).with("at", ms);
+        let variant = ["control", "green"][person % 2];
+        let country = ["DE", "FR", "IT"][person % 3];
+        let props = json!({ "experiment": "button", "variant": variant, "land": country });
+        events.push(at(Event::new("$exposure", random), exposed_ms).with("props", props));
+        let habit = (person / 6 % 10) as f64;
+        let before = json!({ "value": habit });
+        events.push(at(Event::new("order", random), exposed_ms - DAY_MS).with("props", before));
+        events.push(at(Event::new("seen", random), exposed_ms + 1_000));
+        let buys = person / 6 % (3 - person % 2) == 0;
+        if buys {
+            let luck = (person * 7 % 5) as f64;
+            let props = json!({ "value": habit + luck + 1.0 });
+            events.push(at(Event::new("order", random), exposed_ms + 5_000).with("props", props));
+        }
+    }
+    events
+}
+
+#[test]
+fn an_experiment_is_answered_with_figures_checks_and_a_verdict() {
+    let (_, mut random) = seeded("experiments");
+    let collector = TestCollector::start();
+    let project = collector.project("experiments");
+    for batch in events(&mut random).chunks(500) {
+        let receipt = collector.send(&project, batch).json();
+        assert_eq!(receipt["ok"].as_u64(), Some(batch.len() as u64), "{receipt}");
+    }
+    let question = json!({
+        "experiment": "button", "window": "2d", "covariate": "7d", "slices": ["land"], "daily": true,
+        "metrics": [
+            { "name": "bought", "event": "order" },
+            { "name": "revenue", "event": "order", "kind": "revenue",
+              "cap": { "kind": "percentile", "upper": 0.99 } },
+            { "name": "order value", "event": "order", "kind": "ratio", "prop": "value",
+              "denominator": { "event": "order" } },
+            { "name": "median", "event": "order", "kind": "quantile", "quantile": 0.5 },
+            { "name": "back", "event": "order", "kind": "retention", "days": [0, 1] },
+            { "name": "seen, then bought", "kind": "funnel",
+              "steps": [{ "event": "seen" }, { "event": "order" }] },
+            { "name": "looks", "event": "seen", "kind": "count", "role": "guardrail", "margin": 0.05 },
+        ],
+    });
+    let answer = collector.query(&project, "experiment", &question);
+    assert_eq!(answer["verdict"]["code"], "ship", "{answer:#}");
+    assert_eq!(answer["verdict"]["variant"], "green");
+    assert_eq!(answer["srm"]["status"], "ok");
+    assert_eq!(answer["checks"]["multiple_exposure"]["status"], "ok");
+    assert_eq!(
+        answer["checks"]["before"].as_array().map(Vec::len),
+        Some(5),
+        "{}",
+        answer["checks"]
+    );
+    assert_eq!(answer["slices"].as_array().map(Vec::len), Some(3));
+    assert_eq!(answer["days"].as_array().map(Vec::len), Some(1));
+    let bought = &answer["metrics"][0];
+    let arms = bought["arms"].as_array().expect("arms");
+    let count = |arm: &Value| (arm["persons"].as_u64(), arm["conversions"].as_u64());
+    assert_eq!(count(&arms[0]), (Some(300), Some(102)));
+    assert_eq!(count(&arms[1]), (Some(300), Some(150)));
+    for metric in answer["metrics"].as_array().expect("metrics") {
+        let effect = &metric["effects"][0];
+        // Everybody has seen it, so its spread is not known.
+        let is_known = metric["name"] != "looks";
+        assert_eq!(effect["p_value"].is_number(), is_known, "{metric:#}");
+        assert_eq!(effect["always_valid"].is_object(), is_known, "{metric:#}");
+    }
+
+    // The same arms without an adjustment, compared by the calculator.
+    let plain =
+        json!({ "experiment": "button", "window": "2d", "metrics": [{ "event": "order" }] });
+    let effect =
+        collector.query(&project, "experiment", &plain)["metrics"][0]["effects"][0].clone();
+    let input = json!({ "metric": "proportion", "difference": "absolute",
+        "control": { "n": 300, "sum": 102 }, "treatment": { "n": 300, "sum": 150 } });
+    let calculated = |function: &str| {
+        let headers = [("content-type", "application/json")];
+        let path = format!("/v1/stats/{function}");
+        collector.post(&path, &headers, input.to_string().as_bytes()).json()["got"].clone()
+    };
+    let (welch, watched) = (calculated("two_sample_t"), calculated("sequential_two_sided"));
+    assert_eq!(effect["p_value"], welch["p_value"]);
+    assert_eq!(effect["absolute_interval"]["low"], welch["ci_low"]);
+    assert_eq!(effect["always_valid"]["p_value"], watched["p_value"]);
+    assert_eq!(effect["always_valid"]["absolute_interval"]["high"], watched["ci_high"]);
+}
+
+#[test]
+fn a_fixed_test_is_not_read_before_its_planned_end() {
+    let (_, mut random) = seeded("experiments");
+    let collector = TestCollector::start();
+    let project = collector.project("experiments");
+    for batch in events(&mut random).chunks(500) {
+        collector.send(&project, batch);
+    }
+    let ask = |method: &str| {
+        let question = json!({ "experiment": "button", "method": method,
+            "plan": { "ends": "2035-01-01", "lift": 0.1 }, "metrics": [{ "event": "order" }] });
+        collector.query(&project, "experiment", &question)["verdict"].clone()
+    };
+    let verdict = ask("fixed");
+    assert_eq!(
+        (&verdict["code"], &verdict["reason"]),
+        (&json!("keep_running"), &json!("before_the_end"))
+    );
+    assert!(verdict["persons_more"].as_u64() > Some(0), "{verdict}");
+    assert_eq!(ask("sequential")["code"], "ship");
+}
