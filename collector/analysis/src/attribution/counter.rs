@@ -105,22 +105,33 @@ impl Counter {
         let value = run.numbers[shape.value][row];
         let amount = (!value.is_nan()).then(|| (value * shape.units).round() as i64);
         let currency = shape.currency.of(run)[row];
-        let mut met: Vec<(i64, u32)> =
-            touches.iter().map(|touch| (touch.kind, touch.code)).collect();
+        // Few kinds of touches bring many of them: what a conversion gives to each is put together first.
+        let mut met: Vec<(i64, u32)> = Vec::new();
+        let place = |touch: &Touch| {
+            let kind = (touch.kind, touch.code);
+            met.iter().position(|other| *other == kind).unwrap_or_else(|| {
+                met.push(kind);
+                met.len() - 1
+            })
+        };
+        let places: Vec<usize> = touches.iter().map(place).collect();
         for (model, rule) in shape.models.iter().enumerate() {
             let shares = rule.shares(&ages, shape.half_life_ms);
             let parts = amount.map(|amount| split(amount, &shares));
-            for (at, touch) in met.iter().enumerate() {
+            let mut given = vec![(0.0, 0); met.len()];
+            for (at, place) in places.iter().enumerate() {
+                given[*place].0 += shares[at];
+                given[*place].1 += parts.as_ref().map_or(0, |parts| parts[at]);
+            }
+            for (touch, (share, part)) in met.iter().zip(given) {
                 let sums = self.touches.entry(*touch).or_default();
                 sums.shares.resize_with(shape.models.len(), ExactSum::default);
-                sums.shares[model].add(shares[at]);
-                if let Some(parts) = &parts {
-                    *sums.amounts.entry((model, currency)).or_default() += parts[at];
+                sums.shares[model].add(share);
+                if amount.is_some() {
+                    *sums.amounts.entry((model, currency)).or_default() += part;
                 }
             }
         }
-        met.sort_unstable();
-        met.dedup();
         for touch in met {
             self.touches.entry(touch).or_default().conversions += 1;
         }

@@ -70,10 +70,23 @@ pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape)
     let mut alike: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     let matching = events.iter().enumerate().filter(|(_, event)| event.steps != 0);
     matching.for_each(|(at, event)| alike.entry(event.steps).or_default().push(at));
+    // By event: the steps that it and those after it match.
+    let mut matched = vec![0u64; events.len()];
+    let mut all = 0;
+    for (at, event) in events.iter().enumerate().rev() {
+        all |= event.steps;
+        matched[at] = all;
+    }
     let mut best: Option<Chain> = None;
     for (first, event) in events.iter().enumerate() {
         if event.steps == 0 || !starts.contains(&event.at_ms) {
             continue;
+        }
+        if let Some(best) = &best
+            && best.last().is_some_and(|did| did.event < first)
+            && best.len() >= matched[first].count_ones() as usize
+        {
+            break; // Nothing from here on comes further, or as far before.
         }
         let last_ms = event.at_ms.saturating_add(shape.window_ms);
         let chain = greedily(events, &next(&alike, first), last_ms, shape.steps);

@@ -194,7 +194,13 @@ impl Walker {
     /// What counts of a person or a session: of several units the best, or all attempts.
     fn counted(&self, units: &[Vec<At>], starts: &Range<i64>) -> Vec<(usize, Chain)> {
         let of = |(unit, events): (usize, &Vec<At>)| -> Vec<(usize, Chain)> {
-            self.chains(events, starts).into_iter().map(|chain| (unit, chain)).collect()
+            // Nothing before a start or behind its window is part of a chain.
+            let end_ms = starts.end.saturating_add(self.shape.window_ms).saturating_add(1000);
+            let first = events.partition_point(|event| event.at_ms < starts.start);
+            let end = events.partition_point(|event| event.at_ms < end_ms);
+            let mut chains = self.chains(&events[first..end], starts);
+            chains.iter_mut().flatten().for_each(|did| did.event += first);
+            chains.into_iter().map(|chain| (unit, chain)).collect()
         };
         let all: Vec<_> = units.iter().enumerate().flat_map(of).collect();
         if self.shape.options.count != Count::Persons {

@@ -39,18 +39,26 @@ struct Search<'a> {
     /// step at which a chain met one.
     clean: u64,
     excluded: Option<usize>,
+    /// Memory for the chains that go on.
+    going_on: Kept,
 }
 
 /// The best chain that starts in this time.
 pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape) -> Option<Chain> {
     let (links, clean) = (Vec::new(), 0);
-    let mut search = Search { shape, events, starts, links, best: None, clean, excluded: None };
+    let going_on = vec![None; shape.steps];
+    let best = None;
+    let mut search = Search { shape, events, starts, links, best, clean, excluded: None, going_on };
     let mut kept: Kept = vec![None; shape.steps];
     let mut next = 0;
     while next < events.len() {
         let instant = search.instant(next);
         next = instant.end;
-        search.take(&mut kept, instant);
+        // Most events are alone in their instant.
+        match instant.len() {
+            1 => search.take_one(&mut kept, instant.start),
+            _ => search.take(&mut kept, instant),
+        }
     }
     search.chain()
 }
@@ -109,6 +117,10 @@ impl Search<'_> {
 
     fn take_one(&mut self, kept: &mut Kept, event: usize) {
         let At { steps, kills, .. } = self.events[event];
+        let is_strict = self.shape.options.order == Order::Strict;
+        if steps == 0 && kills == 0 && !is_strict {
+            return;
+        }
         for step in bits(kills) {
             if let Some(link) = kept[step].take()
                 && self.is_within(link, event)
@@ -117,17 +129,31 @@ impl Search<'_> {
                 self.excluded = self.excluded.max(Some(step));
             }
         }
-        let before = kept.clone();
-        if self.shape.options.order == Order::Strict {
-            kept.fill(None);
+        if is_strict {
+            // Chains go on with this event or not at all.
+            let mut going_on = std::mem::take(&mut self.going_on);
+            going_on.fill(None);
+            self.extend(kept, steps, event, Some(&mut going_on));
+            std::mem::swap(kept, &mut going_on);
+            self.going_on = going_on;
+        } else {
+            self.extend(kept, steps, event, None);
         }
-        for step in bits(steps) {
+    }
+
+    /// Extend chains by an event, from the last step to the first: what is kept for a step is read
+    /// before it changes, so the event never serves two steps of one chain.
+    fn extend(&mut self, kept: &mut Kept, steps: u64, event: usize, mut into: Option<&mut Kept>) {
+        let mut left = steps;
+        while left != 0 {
+            let step = 63 - left.leading_zeros() as usize;
+            left &= !(1 << step);
             let link = match step {
                 0 if self.starts.contains(&self.events[event].at_ms) => {
                     Link { did: Did { step, event }, start: event, length: 1, before: None }
                 }
                 0 => continue,
-                step => match self.before(&before, step, event) {
+                step => match self.before(kept, step, event) {
                     Some(index) => {
                         let Link { start, length, .. } = self.links[index];
                         let did = Did { step, event };
@@ -138,6 +164,7 @@ impl Search<'_> {
             };
             self.links.push(link);
             let new = Some(self.links.len() - 1);
+            let kept = into.as_mut().map_or(&mut *kept, |into| &mut **into);
             if self.is_better(new, kept[step]) {
                 kept[step] = new;
                 self.clean |= 1 << step;
