@@ -3,14 +3,38 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::Value;
+use tallymark_analysis::AnswerBody;
+use tallymark_analysis::experiment::report;
 
 use crate::app::{Answered, App};
 use crate::error::ApiError;
-use crate::extract::{Reader, read_body};
+use crate::extract::{Params, Reader, read_body};
 
 /// A question with 20 steps of ten filters each is about 30 KiB.
 const QUESTION_BYTES_MAX: usize = 256 * 1024;
+
+/// How to answer.
+#[derive(Debug, Deserialize)]
+pub struct QuestionParams {
+    #[serde(default)]
+    format: Format,
+}
+
+/// The forms of an answer. Experiments have them all.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    #[default]
+    Json,
+    /// A table.
+    Csv,
+    /// A page for a printer.
+    Html,
+}
 
 /// Answer a question about the project of the key.
 ///
@@ -21,6 +45,7 @@ const QUESTION_BYTES_MAX: usize = 256 * 1024;
     params(
         ("kind" = String, Path, description = "`trend`, `active`, `funnel`, `retention`, `lifecycle`, `stickiness`, `experiment`, `content`, `pwa`, `paths`, `sessions`, `attribution`, `persons` or `person`"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
+        ("format" = Option<String>, Query, description = "`json` (default); of an experiment also `csv`, a table of all effects, and `html`, a page to print"),
     ),
     request_body(content = serde_json::Value, description = "The question; an empty body asks with all defaults"),
     responses(
@@ -36,11 +61,28 @@ pub async fn ask_question(
     State(app): State<App>,
     Reader(project): Reader,
     Path(kind): Path<String>,
+    Params(params): Params<QuestionParams>,
     body: Body,
-) -> Result<Json<Answered>, ApiError> {
+) -> Result<Response, ApiError> {
+    if params.format != Format::Json && kind != "experiment" {
+        return Err(ApiError::parameter("format", "only experiments are answered as csv or html"));
+    }
     let body = read_body(body, QUESTION_BYTES_MAX, &app.large_bodies).await?;
     let question = parse_question(&body.bytes)?;
-    app.ask(&project, &kind, question).await.map(Json)
+    let answered = app.ask(&project, &kind, question).await?;
+    Ok(shown(answered, params.format))
+}
+
+fn shown(answered: Answered, format: Format) -> Response {
+    match (&answered.body, format) {
+        (AnswerBody::Experiment(answer), Format::Csv) => {
+            ([(CONTENT_TYPE, "text/csv; charset=utf-8")], report::csv(answer)).into_response()
+        }
+        (AnswerBody::Experiment(answer), Format::Html) => {
+            ([(CONTENT_TYPE, "text/html; charset=utf-8")], report::html(answer)).into_response()
+        }
+        _ => Json(answered).into_response(),
+    }
 }
 
 /// Read a question; nothing at all is the question with all defaults.

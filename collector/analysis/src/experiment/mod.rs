@@ -51,6 +51,7 @@ mod effects;
 mod figures;
 mod question;
 mod read;
+pub mod report;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -162,7 +162,8 @@ impl RunKernel for Counter {
                 Phase::Survey if source.kind == Kind::Quantile => {
                     let mut values = Vec::new();
                     person.each_value(after, source, |value| values.push(value));
-                    self.held += values.len() * (1 + setting.slices.len());
+                    let places = 1 + setting.slices.len() + usize::from(setting.days.is_some());
+                    self.held += values.len() * places;
                     More::Listed(values)
                 }
                 Phase::Survey => {
