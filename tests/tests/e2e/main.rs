@@ -16,6 +16,7 @@ mod endurance;
 mod erase;
 mod exactly_once;
 mod experiments;
+mod growth;
 mod identity;
 mod import;
 mod layers;
