@@ -28,6 +28,7 @@ use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
 use crate::events::{EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::presence::Presence;
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit, date_of, start_of};
 
@@ -35,6 +36,7 @@ mod alike;
 pub mod answer;
 mod cells;
 mod counter;
+mod days;
 mod formula;
 mod read;
 mod running;
@@ -233,6 +235,8 @@ struct Trend {
     shape: Arc<Shape>,
     /// In the second pass: the listed values, by series.
     listed: Option<Arc<Vec<HashSet<Key>>>>,
+    /// What can be read from days alone.
+    days: Option<days::Days>,
 }
 
 /// Understand the question.
@@ -353,11 +357,17 @@ pub(crate) fn compile(
         limit,
         formula,
     };
+    let shape = Arc::new(shape);
+    let days = match patterns.iter().all(|(_, filter)| filter.is_always()) {
+        true => days::Days::of(&shape, &common, question.bucket, scan_from_ms)?,
+        false => None,
+    };
     let analysis = Trend {
         plan: ScanPlan::with(columns, scan_from_ms, common.to_ms, events),
         matcher: Matcher::new(patterns),
-        shape: Arc::new(shape),
+        shape,
         listed: None,
+        days,
     };
     Ok(Compiled::new(definition(&common, &question), analysis))
 }
@@ -455,6 +465,10 @@ impl Analysis for Trend {
         ))
     }
 
+    fn presence(&self) -> Option<&dyn Presence> {
+        self.days.as_ref().map(|days| days as &dyn Presence)
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         let persons = self.shape.lines.iter().any(|line| line.measure.counts_persons());
         if self.listed.is_some() || self.shape.breakdown.is_none() || !persons {
@@ -466,6 +480,7 @@ impl Analysis for Trend {
                 plan: self.plan.clone(),
                 matcher: self.matcher.clone(),
                 shape: Arc::clone(&self.shape),
+                days: None,
                 listed: Some(Arc::new(listed)),
             })
         })

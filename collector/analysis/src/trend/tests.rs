@@ -319,3 +319,18 @@ proptest! {
         prop_assert_eq!(ask_by(events, question, Scan { kernels, reverse_codes: true }), answer);
     }
 }
+
+#[rstest]
+#[case::people_by_day(json!({ "series": [{ "measure": "persons" }] }), true)]
+#[case::by_week(json!({ "series": [{ "measure": "persons" }], "bucket": "week" }), true)]
+#[case::with_the_days_before(json!({ "series": [{ "measure": "persons" }], "compare": "previous" }), true)]
+#[case::with_the_weeks_before(json!({ "series": [{ "measure": "persons" }], "bucket": "week", "compare": "previous" }), false)]
+#[case::by_hour(json!({ "series": [{ "measure": "persons" }], "bucket": "hour" }), false)]
+#[case::of_half_a_day(json!({ "series": [{ "measure": "persons" }], "to": "2026-09-03T12:00:00Z" }), false)]
+#[case::filtered(json!({ "series": [{ "measure": "persons" }], "where": [{ "prop": "a", "value": 1 }] }), false)]
+#[case::by_value(json!({ "series": [{ "measure": "persons" }], "breakdown": { "prop": "a" } }), false)]
+#[case::events_too(json!({ "series": [{ "measure": "persons" }, { "measure": "count" }] }), false)]
+fn people_over_whole_days_need_no_rows(#[case] question: Value, #[case] want: bool) {
+    let compiled = crate::compile("trend", full(question), &context()).unwrap();
+    assert_eq!(compiled.analysis.presence().is_some(), want);
+}

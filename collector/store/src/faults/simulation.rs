@@ -130,8 +130,18 @@ fn ask(world: &World, random: &mut Random) {
 
 /// What rows say of active people, the rollup of days says too.
 fn ask_days(world: &World, random: &mut Random) {
-    let (kind, event) = (*random.pick(&["active", "lifecycle"]), *random.pick(&["view", "buy"]));
-    let question = json!({ "from": "2023-11-12", "to": "2023-11-30", "event": event });
+    let kind = *random.pick(&["active", "lifecycle", "trend"]);
+    let event = *random.pick(&["view", "buy"]);
+    let mut question = json!({ "from": "2023-11-12", "to": "2023-11-30" });
+    if kind == "trend" {
+        question["series"] =
+            json!([{ "event": event, "measure": "persons" }, { "measure": "persons" }]);
+        let (field, value) =
+            *random.pick(&[("bucket", "week"), ("bucket", "month"), ("compare", "previous")]);
+        question[field] = value.into();
+    } else {
+        question["event"] = event.into();
+    }
     let context = Context { tz: "UTC".into(), now_ms: 1_710_000_000_000 };
     let analysis = compile(kind, question, &context).expect("a question of ours").analysis;
     for project in [1, 2] {
