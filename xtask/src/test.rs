@@ -53,6 +53,8 @@ const PARTS: &[Part] = &[
     Part { name: "import", shows: "imports that are killed, and beside live events", run: e2e },
     Part { name: "crash", shows: "50 kills under load", run: e2e },
     Part { name: "visits", shows: "sessions and paths over HTTP", run: e2e },
+    Part { name: "stats", shows: "343 reference cases of the statistics", run: e2e },
+    Part { name: "experiments", shows: "an experiment from events to its verdict", run: e2e },
     Part { name: "exactly_once", shows: "sent three times, answers lost: counted once", run: e2e },
     Part { name: "quarantine", shows: "refused events are listed and sent again", run: e2e },
     Part { name: "backup", shows: "backup under load, restore, verify", run: e2e },

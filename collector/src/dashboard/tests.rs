@@ -143,14 +143,15 @@ fn experiment(name: &str) -> Reply {
                 control: variant("a"),
                 status: "ok".into(),
                 absolute: Some(0.05),
-                absolute_interval: Some(Bounds { low: 0.02, high: 0.08 }),
+                absolute_interval: Some(Bounds { low: 0.03, high: 0.07 }),
                 lift: Some(0.5),
                 lift_interval: Some(Bounds { low: 0.2, high: 0.8 }),
-                p_value: Some(0.0007),
+                p_value: Some(0.000_000_7),
+                // What the page shows, because it invites to look early.
                 always_valid: Some(AlwaysValid {
-                    absolute_interval: Some(Bounds { low: 0.01, high: 0.09 }),
+                    absolute_interval: Some(Bounds { low: 0.02, high: 0.08 }),
                     lift_interval: Some(Bounds { low: 0.1, high: 0.9 }),
-                    p_value: 0.004,
+                    p_value: 0.0007,
                 }),
                 ..Effect::default()
             }],
