@@ -45,8 +45,8 @@ impl Days {
             return Ok(None);
         }
         let first = days.bounds_ms.iter().position(|at| *at == shape.from_ms).unwrap_or(0);
-        let mut periods = vec![first..days.len()];
-        periods.extend((!is_alone).then_some(0..first));
+        let before = (!is_alone).then_some(0..first);
+        let periods = std::iter::once(first..days.len()).chain(before).collect();
         let bucketer = match is_alone {
             true => Bucketer::new(&days, &shape.periods[0]),
             false => Bucketer::Same,
