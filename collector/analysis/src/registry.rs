@@ -59,3 +59,24 @@ pub fn compile(kind: &str, body: Value, context: &Context) -> Result<Compiled, Q
     let cohort = crate::cohort::compile(&given, &Common::take(&mut range, context)?)?;
     Ok(compile(body, context)?.of(cohort, given))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every block of the page is a question, and every kind has one.
+    #[test]
+    fn the_page_of_questions_is_understood() {
+        let page = include_str!("../../../docs/questions.md");
+        let context = Context { tz: "UTC".into(), now_ms: 1_795_000_000_000 };
+        let mut shown = std::collections::BTreeSet::new();
+        for block in page.split("```json ").skip(1) {
+            let (kind, rest) = block.split_once('\n').unwrap();
+            let (body, _) = rest.split_once("```").unwrap();
+            let body = serde_json::from_str(body).unwrap();
+            compile(kind, body, &context).unwrap_or_else(|error| panic!("{kind}: {error}"));
+            shown.insert(kind.to_owned());
+        }
+        assert_eq!(shown, kinds().map(str::to_owned).collect());
+    }
+}
