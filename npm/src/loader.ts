@@ -3,7 +3,8 @@
  * the times and the addresses they were made at.
  */
 
-import type { Client } from "./glue.js";
+import type { Client } from "tallymark-glue/tallymark";
+
 import { sendWithoutModule, type Tracked } from "./leaving.js";
 import type { Mode, Options } from "./types.js";
 
@@ -122,11 +123,11 @@ async function start(given: Options): Promise<void> {
     // The name stands here, and the address of this file in it, for bundlers to find and rewrite.
     const wasm = given.wasm ?? new URL("tallymark_bg.wasm", import.meta.url);
     // Both at the same time; a failure shows where the second one is waited for.
-    const module_or_path = typeof wasm === "string" || wasm instanceof URL ? fetch(wasm) : wasm;
-    if (module_or_path instanceof Promise) module_or_path.catch(() => {});
-    const glue = await import("./glue.js");
-    await glue.default({ module_or_path });
-    client = new glue.Client(settings(given), batchUrl(given.endpoint), report);
+    const source = typeof wasm === "string" || wasm instanceof URL ? fetch(wasm) : wasm;
+    if (source instanceof Promise) source.catch(() => {});
+    const engine = await import("./engine.js");
+    await engine.start(source);
+    client = new engine.Client(settings(given), batchUrl(given.endpoint), report);
   } catch (error) {
     failed = true;
     report("module_unavailable", `the module cannot be loaded, nothing is recorded: ${String(error)}`);

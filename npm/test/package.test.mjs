@@ -22,8 +22,8 @@ test("the package holds what a page and its author need, and nothing else", () =
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
-    "dist/glue.js",
-    "dist/glue.js.map",
+    "dist/engine.js",
+    "dist/engine.js.map",
     "dist/index.d.ts",
     "dist/index.js",
     "dist/index.js.map",
@@ -91,7 +91,7 @@ test("no path of the machine that built it is in the package", () => {
 test("the name of the module stands in the script as bundlers look for it", () => {
   const script = readFileSync(built("index.js"), "utf8");
   assert.match(script, /new URL\("tallymark_bg\.wasm",\s*import\.meta\.url\)/);
-  assert.match(script, /import\("\.\/glue\.js"\)/);
+  assert.match(script, /import\("\.\/engine\.js"\)/);
 });
 
 test("a server that imports and calls it sees nothing happen", async () => {

@@ -8,8 +8,8 @@ import { built, moduleBytes, vectors } from "./built.mjs";
 let glue;
 
 before(async () => {
-  glue = await import(built("glue.js"));
-  await glue.default({ module_or_path: moduleBytes() });
+  glue = await import(built("engine.js"));
+  await glue.start(moduleBytes());
 });
 
 test("ids are hashed as Python's hmac hashes them", () => {

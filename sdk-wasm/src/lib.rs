@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "core"))]
 mod boundary;
 #[cfg(target_arch = "wasm32")]
 mod browser;

@@ -1,0 +1,135 @@
+//! Rust to WebAssembly: one module per row of [`MODULES`], each with the functions of one cargo
+//! feature of `sdk-wasm`, so that a page loads only what it imports.
+//!
+//! Out, per module, in the work folder: `<name>_bg.wasm`; the glue `<name>_bg.js`, which TypeScript
+//! imports as `tallymark-glue/<name>`; and where it is asked for `<name>_asm.js`, the same functions
+//! as plain JavaScript for browsers that refuse WebAssembly.
+
+use std::path::Path;
+
+use anyhow::Context;
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::shell::{cargo, command, loud, quiet};
+use crate::{build, setup};
+
+/// A WebAssembly module of the package.
+pub struct Module {
+    /// The first part of its files' names.
+    pub name: &'static str,
+    /// The feature of `sdk-wasm` that exports its functions.
+    pub feature: &'static str,
+    /// Whether it is also made as plain JavaScript. Such a module passes texts, bytes and numbers
+    /// only: what holds JavaScript values needs tables that plain JavaScript has not.
+    pub has_fallback: bool,
+}
+
+/// All of them. A new one is a row here, a feature in `sdk-wasm/Cargo.toml` and a boundary file.
+pub const MODULES: &[Module] =
+    &[Module { name: "tallymark", feature: "core", has_fallback: false }];
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What `wasm-opt` may use: what rustc uses by default, and nothing newer, for older browsers.
+const FEATURES: [&str; 5] = [
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+];
+
+impl Module {
+    /// The files a build leaves in the work folder.
+    pub fn files(&self) -> Vec<String> {
+        let mut files = vec![format!("{}_bg.wasm", self.name), format!("{}_bg.js", self.name)];
+        if self.has_fallback {
+            files.push(format!("{}_asm.js", self.name));
+        }
+        files
+    }
+
+    /// Build it, the smallest we can.
+    ///
+    /// # Errors
+    /// When a tool is missing or a compiler refuses.
+    pub fn build(&self, root: &Path, work: &Path) -> anyhow::Result<()> {
+        setup::wasm_target()?;
+        let compiled = self.compile(root)?;
+        // Rust's own library claims reference types, which we have turned off.
+        let plain = work.join(format!("{}.wasm", self.name));
+        binaryen(root, "wasm-opt", &["--strip-target-features"], &compiled, &plain)?;
+        let bound = work.join(format!("bindgen-{}", self.name));
+        Bindgen::new()
+            .input_path(&plain)
+            .out_name(self.name)
+            .bundler(true)?
+            .typescript(false)
+            .remove_name_section(true)
+            .remove_producers_section(true)
+            .generate(&bound)
+            .context("wasm-bindgen cannot read the module")?;
+        let glue = format!("{}_bg.js", self.name);
+        std::fs::copy(bound.join(&glue), work.join(&glue))?;
+
+        let wasm = format!("{}_bg.wasm", self.name);
+        let (from, to) = (bound.join(&wasm), work.join(&wasm));
+        let passes = ["-Oz", "--converge", "--strip-debug", "--strip-producers"];
+        binaryen(root, "wasm-opt", &passes, &from, &to)?;
+        if self.has_fallback {
+            let lower = bound.join("lower.wasm");
+            // What plain JavaScript has no instruction for is spelled out first.
+            let lowered =
+                ["--llvm-memory-copy-fill-lowering", "--llvm-nontrapping-fptoint-lowering", "-Oz"];
+            binaryen(root, "wasm-opt", &lowered, &to, &lower)?;
+            let asm = work.join(format!("{}_asm.js", self.name));
+            binaryen(root, "wasm2js", &["-Oz"], &lower, &asm)?;
+        }
+        Ok(())
+    }
+
+    /// Rust to a module that wasm-bindgen can read; gives its path.
+    fn compile(&self, root: &Path) -> anyhow::Result<std::path::PathBuf> {
+        // Paths of this machine would end up in the messages of panics, and in everybody's pages.
+        let home = std::env::var("CARGO_HOME")
+            .or_else(|_| Ok::<_, std::env::VarError>(format!("{}/.cargo", std::env::var("HOME")?)));
+        // SHA-256 in a loop instead of unrolled: 6 KB less, and a page hashes a handful of ids.
+        let compact = r#"--cfg sha2_backend="soft" --cfg sha2_backend_soft="compact""#;
+        // Without reference types there is no table to set up, and plain JavaScript can follow.
+        let lean = "-C target-feature=-reference-types";
+        let mut flags =
+            format!("{compact} {lean} --remap-path-prefix={}=tallymark", root.display());
+        if let Ok(home) = home {
+            flags.push_str(&format!(" --remap-path-prefix={home}=cargo"));
+        }
+        let arguments = [
+            "build",
+            "--quiet",
+            "-p",
+            "tallymark-sdk-wasm",
+            "--target",
+            TARGET,
+            "--profile",
+            "wasm",
+            "--features",
+            self.feature,
+        ];
+        loud(cargo(root, &arguments).env("RUSTFLAGS", flags))?;
+        Ok(build::target().join(TARGET).join("wasm/tallymark_sdk_wasm.wasm"))
+    }
+}
+
+/// Run a program of npm's `binaryen` from one file to another.
+fn binaryen(
+    root: &Path,
+    program: &str,
+    passes: &[&str],
+    from: &Path,
+    to: &Path,
+) -> anyhow::Result<()> {
+    let (from, to) = (from.display().to_string(), to.display().to_string());
+    let files = [from.as_str(), "-o", to.as_str()];
+    let arguments: Vec<&str> = passes.iter().chain(&FEATURES).chain(&files).copied().collect();
+    let program = format!("npm/node_modules/.bin/{program}");
+    quiet(&mut command(root, &program, &arguments)).map(drop)
+}
