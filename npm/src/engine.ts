@@ -1,19 +1,83 @@
 /**
- * Starts the WebAssembly module with the glue that wasm-bindgen wrote for it. Loaded by itself, so
- * that nothing of it stands in the way of the page's first lines.
+ * What is computed in Rust: hashes, variants, what a reply means.
+ *
+ * The WebAssembly module has no state, so it may be slow, blocked, broken or gone: then the same
+ * Rust translated to JavaScript (`fallback`) takes over, loaded only then. Where even that fails,
+ * ids are left out, and events are kept for the next page.
  */
 
 import * as glue from "tallymark-glue/tallymark";
 
-export * from "tallymark-glue/tallymark";
+import type { Options } from "./types.js";
 
-/** Compiles and starts the module. */
-export async function start(source: Promise<Response> | BufferSource): Promise<void> {
+export type Functions = typeof glue;
+
+/** Longest wait for the module before the translation is loaded. */
+const PATIENCE_MS = 3_000;
+
+export class Engine {
+  /** Resolves when it is known what there is. */
+  settled: Promise<void>;
+  /** Whether that is still open. */
+  isPending = true;
+  private functions: Functions | undefined;
+
+  constructor(
+    wasm: Options["wasm"],
+    private readonly report: (code: string, message: string) => void,
+  ) {
+    this.settled = this.settle(() => start(wasm));
+  }
+
+  /** Whether it can be asked. */
+  get isThere(): boolean {
+    return this.functions !== undefined;
+  }
+
+  /** The answer of a function; `undefined` while there is none, and when it broke. */
+  ask<T>(question: (functions: Functions) => T): T | undefined {
+    if (!this.functions) return undefined;
+    try {
+      return question(this.functions);
+    } catch (error) {
+      // A module that trapped is in no state to be called again.
+      this.settled = this.settle(() => Promise.reject(error));
+      return undefined;
+    }
+  }
+
+  private async settle(first: () => Promise<Functions>): Promise<void> {
+    this.isPending = true;
+    this.functions = undefined;
+    try {
+      this.functions = await first();
+    } catch (error) {
+      try {
+        this.functions = (await import("./fallback.js")).functions;
+        this.report("module_replaced", `WebAssembly cannot be used (${String(error)}); JavaScript stands in`);
+      } catch {
+        this.report("module_unavailable", `neither module can be loaded: events are kept for the next page: ${String(error)}`);
+      }
+    }
+    this.isPending = false;
+  }
+}
+
+async function start(given: Options["wasm"]): Promise<Functions> {
+  // The name stands here, and the address of this file in it, for bundlers to find and rewrite.
+  const wasm = given ?? new URL("tallymark_bg.wasm", import.meta.url);
   const imports = { "./tallymark_bg.js": glue as unknown as WebAssembly.ModuleImports };
-  const { instance } =
-    source instanceof Promise
-      ? await WebAssembly.instantiateStreaming(source, imports)
-      : await WebAssembly.instantiate(source, imports);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it takes too long to load")), PATIENCE_MS);
+  });
+  const { instance } = await Promise.race([
+    typeof wasm === "string" || wasm instanceof URL
+      ? WebAssembly.instantiateStreaming(fetch(wasm), imports)
+      : (WebAssembly.instantiate(wasm, imports) as Promise<WebAssembly.WebAssemblyInstantiatedSource>),
+    late,
+  ]);
+  clearTimeout(timer);
   glue.__wbg_set_wasm(instance.exports);
-  (instance.exports["__wbindgen_start"] as (() => void) | undefined)?.();
+  return glue;
 }

@@ -9,9 +9,8 @@
  */
 
 import { watchAddress } from "./autopage.js";
-import { encode } from "./encode.js";
-import { dispatch, load, lookUp, onceReady, onceSent, placed, report, started } from "./loader.js";
-import { watchInstallation } from "./pwa.js";
+import { CONVERSION, EXPOSURE, IDENTIFY, RESET, TRACK } from "./page.js";
+import { call, load, loaded, quietly, say, whenLoaded } from "./loader.js";
 import type { ContentView, Conversion, Options, Properties } from "./types.js";
 
 export type {
@@ -33,9 +32,7 @@ export type {
  */
 export function init(options: Options): void {
   quietly(() => {
-    if (typeof window === "undefined" || !load(options)) return;
-    watchInstallation(track);
-    if (options.autoPage !== false) watchAddress(() => page());
+    if (load(options) && options.autoPage !== false) watchAddress(() => page());
   });
 }
 
@@ -51,9 +48,7 @@ export function init(options: Options): void {
  * track("checkout_started", { plan: "team", seats: 5 });
  */
 export function track(name: string, properties?: Properties): void {
-  quietly(() => {
-    record(String(name), encode(properties, report));
-  });
+  call(TRACK, name, properties);
 }
 
 /** Record that a page is shown. With {@link Options.autoPage} this happens by itself. */
@@ -69,15 +64,12 @@ export function page(properties?: Properties): void {
  * @param traits - Properties of the `$identify` event. Nothing personal belongs here.
  */
 export function identify(userId: string | number, traits?: Properties): void {
-  quietly(() => {
-    const json = encode(traits, report);
-    dispatch("identify", (client, at) => client.identify(String(userId), json, ...placed(at)));
-  });
+  call(IDENTIFY, userId, traits);
 }
 
 /** Forget who was here: call it when someone signs out. Starts a new session and a new device id. */
 export function reset(): void {
-  quietly(() => dispatch("reset", (client) => client.reset()));
+  call(RESET, "");
 }
 
 /**
@@ -110,7 +102,7 @@ export function funnelStep(funnel: string, step: string, properties?: Properties
  * who does not take part or has no id. Show the control then. Records nothing: see {@link exposure}.
  */
 export function variant(experiment: string): string | null {
-  return quietly(() => lookUp((client) => client.variant(String(experiment)))) ?? null;
+  return quietly(() => loaded()?.variant(String(experiment))) ?? null;
 }
 
 /**
@@ -121,11 +113,7 @@ export function variant(experiment: string): string | null {
  * @param met - The variant, when it was not {@link variant} that chose it.
  */
 export function exposure(experiment: string, met?: string): void {
-  quietly(() => {
-    dispatch(`exposure ${experiment}`, (client, at) => {
-      client.exposure(String(experiment), met === undefined ? undefined : String(met), ...placed(at));
-    });
-  });
+  call(EXPOSURE, experiment, met === undefined ? undefined : { variant: String(met) });
 }
 
 /**
@@ -136,20 +124,22 @@ export function exposure(experiment: string, met?: string): void {
  */
 export function conversion(name: string, properties: Conversion = {}): void {
   quietly(() => {
-    const { experiment } = properties;
-    const early = encode({ ...properties, name }, report);
-    dispatch(`conversion ${name} ${early}`, (client, at) => {
-      // Looked up when the event is recorded: before that, the variant may not be known yet.
-      const met = experiment === undefined ? undefined : client.variant(experiment);
-      const late = met === undefined ? early : encode({ variant: met, ...properties, name }, report);
-      client.track("$conversion", late, ...placed(at));
-    }, ["$conversion", early]);
+    // The variant is added when the event is recorded: before that, it may not be known yet.
+    call(CONVERSION, properties.experiment ?? "", { ...properties, name });
   });
+}
+
+/**
+ * What the visitor said: `"granted"` (lasting hashed ids), `"cookieless"` (events without an id) or
+ * `"denied"` (nothing; what waits is dropped at once). Remembered on the device; may change any time.
+ */
+export function consent(answer: "granted" | "cookieless" | "denied"): void {
+  say(answer);
 }
 
 /** The visitor agreed: remember them across visits. Undone by {@link optOut}. */
 export function optIn(): void {
-  quietly(() => dispatch("optIn", (client) => client.optIn(), "yes"));
+  say("granted");
 }
 
 /**
@@ -157,7 +147,7 @@ export function optIn(): void {
  * on the next pages neither. Undone by {@link optIn}.
  */
 export function optOut(): void {
-  quietly(() => dispatch("optOut", (client) => client.optOut(), "no"));
+  say("denied");
 }
 
 /**
@@ -166,7 +156,7 @@ export function optOut(): void {
  * @returns Whether all of it was acknowledged by the collector. Never rejects.
  */
 export function flush(): Promise<boolean> {
-  return quietly(() => onceSent()) ?? Promise.resolve(false);
+  return quietly(() => whenLoaded((there) => there.flush())) ?? Promise.resolve(false);
 }
 
 /**
@@ -175,19 +165,5 @@ export function flush(): Promise<boolean> {
  * @returns Whether it is; `false` on a server and where the module cannot be loaded. Never rejects.
  */
 export function ready(): Promise<boolean> {
-  return quietly(() => onceReady()) ?? Promise.resolve(false);
-}
-
-function record(name: string, json: string): void {
-  dispatch(`track ${name} ${json}`, (client, at) => client.track(name, json, ...placed(at)), [name, json]);
-}
-
-/** Nothing of ours may break the page. */
-function quietly<T>(act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    if (started()) report("sdk_error", String(error));
-    return undefined;
-  }
+  return quietly(() => whenLoaded((there) => there.ready())) ?? Promise.resolve(false);
 }

@@ -3,14 +3,13 @@
  * launched on its own. Browsers without these events (Safari) tell only the last part.
  */
 
+import { displayMode } from "./row.js";
 import type { Properties } from "./types.js";
 
 /** Not yet in the DOM library of TypeScript. */
 interface InstallPrompt extends Event {
   readonly userChoice: Promise<{ outcome: "accepted" | "dismissed" }>;
 }
-
-const STANDALONE = ["standalone", "minimal-ui", "window-controls-overlay", "fullscreen"];
 
 /** Records what happens from now on, and a launch if this is one. */
 export function watchInstallation(record: (name: string, properties: Properties) => void): void {
@@ -21,14 +20,7 @@ export function watchInstallation(record: (name: string, properties: Properties)
   });
   addEventListener("appinstalled", () => record("$pwa_install", {}));
   const mode = displayMode();
-  if (mode && isFirstPage()) record("$pwa_launch", { display_mode: mode });
-}
-
-/** How the page is shown when not in a tab of a browser. */
-function displayMode(): string | undefined {
-  const shown = STANDALONE.find((mode) => matchMedia(`(display-mode: ${mode})`).matches);
-  // Safari on iOS told so before it knew display modes.
-  return shown ?? ((navigator as { standalone?: boolean }).standalone ? "standalone" : undefined);
+  if (mode !== "browser" && isFirstPage()) record("$pwa_launch", { display_mode: mode });
 }
 
 /** Whether this page began the launch: a link inside the app, or a reload, is no launch. */

@@ -59,13 +59,18 @@ export interface Options {
    *
    * - `"full"`: a random id on the device and the hashed id of who signed in. Choose it when the
    *   visitor has agreed, or need not be asked.
-   * - `"cookieless"` (default): no id and nothing on the device; the collector tells visitors of
+   * - `"cookieless"` (default): no id; on the device only events that wait; the collector tells visitors of
    *   one day apart. Experiments need an id, so they give no variant here.
    * - `"none"`: nothing until {@link optIn}.
    *
    * Global Privacy Control and Do Not Track turn `"full"` into `"cookieless"`, always.
    */
   mode?: Mode;
+  /**
+   * Where events wait until the collector has them: `"device"` (default) keeps them over reloads,
+   * closed tabs and crashes; `"memory"` keeps nothing on the device.
+   */
+  queue?: "device" | "memory";
   /** Record a page view now and whenever the address changes. Default `true`. */
   autoPage?: boolean;
   /** Running experiments. */

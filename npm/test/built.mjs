@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 
 const DIST = new URL("../dist/", import.meta.url);
 
@@ -20,4 +21,15 @@ export function moduleBytes() {
 /** A table of `tests/vectors`. */
 export function vectors(name) {
   return JSON.parse(readFileSync(new URL(`../../tests/vectors/${name}.json`, import.meta.url), "utf8"));
+}
+
+/** One source file as a module, for rules that no call shows by itself. */
+export async function sources(name) {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))],
+    bundle: true,
+    format: "esm",
+    write: false,
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
 }

@@ -125,7 +125,7 @@ test("nothing a page can pass throws, and what is left out is reported", async (
     infinite: null,
     at: "1970-01-01T00:00:00.000Z",
   });
-  assert.equal(props.no_object, undefined);
+  assert.deepEqual(props.no_object, {});
   assert.equal(Object.keys(props.wide).length, 64);
   for (const code of ["props_invalid", "user_id_empty", "init_twice", "too_many_props"]) {
     assert.ok(reported.includes(code), code);

@@ -1,7 +1,10 @@
-/** The page is hidden before the module is loaded. */
+/** The page is left before the core is loaded. */
 
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, beforeEach, test } from "node:test";
 
 import { built } from "./built.mjs";
 import { setStage } from "./stage.mjs";
@@ -17,10 +20,15 @@ let loads = 0;
 let stage;
 let tally;
 
-/** A page whose module never comes. */
+/** The package without its core: as if the page were left before that is loaded. */
+const folder = mkdtempSync(join(tmpdir(), "tallymark-early-"));
+copyFileSync(built("index.js"), join(folder, "index.mjs"));
+after(() => rmSync(folder, { recursive: true }));
+
+/** A page whose core never comes. */
 async function open(settings, stored = {}, privacy = false) {
   stage = setStage({ stored, privacy });
-  tally = await import(`${built("index.js")}?${(loads += 1)}`);
+  tally = await import(`file://${join(folder, "index.mjs")}?${(loads += 1)}`);
   tally.init({ key: KEY, salt: "salt", endpoint: "https://stats.example", autoPage: false, ...settings });
 }
 
@@ -44,7 +52,7 @@ test("what was tracked leaves without the module, once", async () => {
   assert.equal(batch.key, KEY);
   assert.equal(batch.context.url, "https://shop.example/p/1?utm_source=news");
   assert.deepEqual(batch.events.map(({ name, n, props }) => [name, n, props]), [
-    ["$pageview", 0, undefined],
+    ["$pageview", 0, {}],
     ["checkout_started", 1, { seats: 5 }],
   ]);
   for (const event of batch.events) {

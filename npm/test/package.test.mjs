@@ -22,8 +22,12 @@ test("the package holds what a page and its author need, and nothing else", () =
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
-    "dist/engine.js",
-    "dist/engine.js.map",
+    "dist/core.js",
+    "dist/core.js.map",
+    "dist/debug.js",
+    "dist/debug.js.map",
+    "dist/fallback.js",
+    "dist/fallback.js.map",
     "dist/index.d.ts",
     "dist/index.js",
     "dist/index.js.map",
@@ -89,9 +93,10 @@ test("no path of the machine that built it is in the package", () => {
 });
 
 test("the name of the module stands in the script as bundlers look for it", () => {
-  const script = readFileSync(built("index.js"), "utf8");
-  assert.match(script, /new URL\("tallymark_bg\.wasm",\s*import\.meta\.url\)/);
-  assert.match(script, /import\("\.\/engine\.js"\)/);
+  const [index, core] = ["index.js", "core.js"].map((name) => readFileSync(built(name), "utf8"));
+  assert.match(core, /new URL\("tallymark_bg\.wasm",\s*import\.meta\.url\)/);
+  assert.match(index, /import\("\.\/core\.js"\)/);
+  assert.match(core, /import\("\.\/fallback\.js"\)/);
 });
 
 test("a server that imports and calls it sees nothing happen", async () => {

@@ -7,7 +7,9 @@ import { built } from "./built.mjs";
 import { setStage } from "./stage.mjs";
 
 const stage = setStage();
-const tally = await import(built("index.js"));
+let pages = 0;
+/** The package as another page would import it. */
+const another = () => import(`${built("index.js")}?${pages++}`);
 const good = { key: "tm_pk_test_x", salt: "salt", endpoint: "https://stats.example" };
 
 for (const [what, settings, says] of [
@@ -18,9 +20,11 @@ for (const [what, settings, says] of [
   ["a secret key", { ...good, key: "tm_sk_live_x" }, /secret key, which must not be in a page/],
   ["an unknown mode", { ...good, mode: "everything" }, /mode is "full"/],
 ]) {
-  test(`${what} is refused with what to do`, () => {
+  test(`${what} is refused with what to do`, async () => {
     const errors = [];
+    const tally = await another();
     tally.init({ ...settings, onError: (error) => errors.push(error) });
+    assert.equal(await tally.ready(), false);
     assert.equal(errors.length, 1);
     assert.equal(errors[0].code, "settings_invalid");
     assert.match(errors[0].message, says);
@@ -28,13 +32,16 @@ for (const [what, settings, says] of [
   });
 }
 
-test("a module that cannot be loaded is reported, and calls go on doing no harm", async () => {
+test("a module that cannot be loaded is replaced, and that is reported", async () => {
   const errors = [];
+  const tally = await another();
   tally.track("early");
-  tally.init({ ...good, wasm: Buffer.from("no module"), onError: (error) => errors.push(error.code) });
-  assert.equal(await tally.ready(), false);
-  assert.equal(await tally.flush(), false);
+  tally.init({ ...good, mode: "full", wasm: Buffer.from("no module"), onError: (error) => errors.push(error.code) });
+  tally.identify("ada");
   tally.track("late");
-  assert.deepEqual(errors, ["module_unavailable"]);
-  assert.deepEqual(stage.sent, []);
+  assert.equal(await tally.ready(), true);
+  assert.equal(await tally.flush(), true);
+  assert.deepEqual(errors, ["module_replaced"]);
+  assert.deepEqual(stage.events().map(({ name }) => name), ["early", "$pageview", "$identify", "late"]);
+  assert.match(stage.events().at(-1).user, /^[0-9a-f]{64}$/);
 });

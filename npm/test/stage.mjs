@@ -5,6 +5,8 @@
  * real browser can show there are the browser tests of the project.
  */
 
+import { gunzipSync } from "node:zlib";
+
 /** Turns this Node process into a page; only once per process. */
 export function setStage({ stored = {}, privacy = false } = {}) {
   const listeners = new Map();
@@ -35,12 +37,14 @@ export function setStage({ stored = {}, privacy = false } = {}) {
     setItem: (key, text) => void storage.set(key, text),
     removeItem: (key) => void storage.delete(key),
   });
+  // A real one would keep this process alive.
+  define("BroadcastChannel", undefined);
   define("matchMedia", () => ({ matches: false }));
   define("addEventListener", addEventListener);
   // Tests pass the module's bytes. One that is to be fetched never comes: a network that slow.
   define("fetch", async (url, options) => {
     if (!options) return new Promise(() => {});
-    const batch = JSON.parse(options.body);
+    const batch = JSON.parse(typeof options.body === "string" ? options.body : gunzipSync(options.body));
     sent.push({ url: String(url), options, batch });
     return Response.json({ nonce: batch.nonce, ok: batch.events.length, dup: 0, rejected: [] });
   });

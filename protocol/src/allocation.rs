@@ -5,8 +5,11 @@
 //! over UTF-16 code units, as a JavaScript string has them: that is what makes non-ASCII ids
 //! agree. Same id and experiment, same variant, for ever.
 //!
-//! Elsewhere: what the unit is (a hashed device or user id: `sdk-wasm`), and *exposure*: that the
+//! Elsewhere: what the unit is (a hashed device or user id: `npm`), and *exposure*: that the
 //! person really met the variant.
+
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// How a point is made from an id.
 #[derive(Clone, Copy, PartialEq, Eq)]

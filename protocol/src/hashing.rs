@@ -7,12 +7,16 @@
 //!
 //! The result is pseudonymous, not anonymous: who holds the pepper can recognise a known id.
 //!
-//! Elsewhere: which ids are hashed when (`sdk-wasm`: identity), where the pepper lives (collector).
+//! Elsewhere: which ids are hashed when (`npm`: core), where the pepper lives (collector).
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use alloc::string::String;
+#[cfg(not(target_arch = "wasm32"))]
+pub use server::ServerHasher;
 
-type HmacSha256 = Hmac<Sha256>;
+#[cfg(target_arch = "wasm32")]
+use crate::sha256::hmac;
+#[cfg(not(target_arch = "wasm32"))]
+use server::hmac;
 
 /// What an id names. It is part of the hashed text, so a user and a device of the same id differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,39 +50,6 @@ pub fn h1(salt: &[u8], namespace: Namespace, id: &str) -> [u8; 32] {
 /// what counts as the same id differs from one login system to the next.
 pub fn normalise(id: &str) -> &str {
     id.trim_ascii()
-}
-
-/// Second stage, for one project. Deriving the key costs two hashes, so keep it.
-#[derive(Clone)]
-pub struct ServerHasher {
-    keyed: HmacSha256,
-}
-
-impl ServerHasher {
-    /// The hasher of `project`: its key is HKDF-SHA256 of the pepper, without salt, with the info
-    /// `tallymark|project|<project in decimal>` and 32 bytes of output (RFC 5869).
-    pub fn new(pepper: &[u8; 32], project: u32) -> ServerHasher {
-        // RFC 5869, 2.2: without a salt, extract with as many zeros as the hash is long.
-        let extracted = hmac(&[0; 32], &[pepper]);
-        let info = project.to_string();
-        // RFC 5869, 2.3: 32 bytes are one block, so the counter is the single byte 1.
-        let key = hmac(&extracted, &[b"tallymark|project|", info.as_bytes(), &[1]]);
-        ServerHasher { keyed: keyed(&key) }
-    }
-
-    /// What may be stored of an id whose first stage is `h1`.
-    pub fn stored(&self, h1: &[u8; 32]) -> [u8; 32] {
-        let mut mac = self.keyed.clone();
-        mac.update(h1);
-        mac.finalize().into_bytes().into()
-    }
-
-    /// The number a person or device has in the store: the first eight bytes of [`Self::stored`],
-    /// big endian. Never 0, which means "nobody" there.
-    pub fn person(&self, h1: &[u8; 32]) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.stored(h1);
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
-    }
 }
 
 /// 64 lower-case hexadecimal digits.
@@ -128,17 +99,55 @@ pub(crate) static HEX_VALUES: [u8; 256] = {
     values
 };
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = keyed(key);
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
-}
+/// What the collector does with a hash that arrives, on a library's HMAC.
+#[cfg(not(target_arch = "wasm32"))]
+mod server {
+    use alloc::string::ToString;
+    use hmac::{Hmac, KeyInit, Mac};
 
-fn keyed(key: &[u8]) -> HmacSha256 {
-    match HmacSha256::new_from_slice(key) {
-        Ok(keyed) => keyed,
-        // Not `expect`: it would bring the formatting of errors into every page.
-        Err(_) => unreachable!("HMAC takes a key of any length"),
+    type HmacSha256 = Hmac<sha2::Sha256>;
+
+    /// Second stage, for one project. Deriving the key costs two hashes, so keep it.
+    #[derive(Clone)]
+    pub struct ServerHasher {
+        keyed: HmacSha256,
+    }
+
+    impl ServerHasher {
+        /// The hasher of `project`: its key is HKDF-SHA256 of the pepper, without salt, with the info
+        /// `tallymark|project|<project in decimal>` and 32 bytes of output (RFC 5869).
+        pub fn new(pepper: &[u8; 32], project: u32) -> ServerHasher {
+            // RFC 5869, 2.2: without a salt, extract with as many zeros as the hash is long.
+            let extracted = hmac(&[0; 32], &[pepper]);
+            let info = project.to_string();
+            // RFC 5869, 2.3: 32 bytes are one block, so the counter is the single byte 1.
+            let key = hmac(&extracted, &[b"tallymark|project|", info.as_bytes(), &[1]]);
+            ServerHasher { keyed: keyed(&key) }
+        }
+
+        /// What may be stored of an id whose first stage is `h1`.
+        pub fn stored(&self, h1: &[u8; 32]) -> [u8; 32] {
+            let mut mac = self.keyed.clone();
+            mac.update(h1);
+            mac.finalize().into_bytes().into()
+        }
+
+        /// The number a person or device has in the store: the first eight bytes of [`Self::stored`],
+        /// big endian. Never 0, which means "nobody" there.
+        pub fn person(&self, h1: &[u8; 32]) -> u64 {
+            let [a, b, c, d, e, f, g, h, ..] = self.stored(h1);
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
+        }
+    }
+
+    pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = keyed(key);
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+
+    fn keyed(key: &[u8]) -> HmacSha256 {
+        HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length")
     }
 }
 

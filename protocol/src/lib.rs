@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
+// Without the wire types this goes into every page. The standard library would bring the formatting
+// of panics with it, which weighs more than everything else together.
+#![cfg_attr(not(any(test, feature = "wire")), no_std)]
+
+extern crate alloc;
 
 pub mod allocation;
 #[cfg(feature = "wire")]
@@ -12,6 +17,8 @@ pub mod limits;
 pub mod problem;
 #[cfg(feature = "wire")]
 pub mod props;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod sha256;
 pub mod uuid7;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! The clock and the random bytes are arguments: the browser has both, this crate has neither.
 
 use crate::hashing::{HEX_VALUES, NO_HEX_DIGIT};
+use alloc::string::String;
 
 /// Largest time that fits the 48 bits: the year 10889.
 const UNIX_MS_MAX: u64 = (1 << 48) - 1;

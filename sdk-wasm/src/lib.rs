@@ -1,15 +1,16 @@
 #![doc = include_str!("../README.md")]
+// See `tallymark-protocol`: in a page, a panic traps and says nothing.
+#![cfg_attr(all(target_arch = "wasm32", not(feature = "std")), no_std)]
+
+#[cfg(target_arch = "wasm32")]
+extern crate alloc;
 
 #[cfg(all(target_arch = "wasm32", feature = "core"))]
 mod boundary;
-#[cfg(target_arch = "wasm32")]
-mod browser;
-pub mod experiments;
-pub mod identity;
-pub mod json;
-pub mod queue;
-pub mod random;
 pub mod retry;
-pub mod session;
-pub mod settings;
-pub mod tracker;
+
+#[cfg(all(target_arch = "wasm32", not(feature = "std")))]
+#[panic_handler]
+fn trap(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}

@@ -1,4 +1,5 @@
-//! What to do with a reply, and how long to wait after a failure. Pure; carried out by `tracker`.
+//! What to do with a reply, and how long to wait after a failure. Pure; carried out by the page's
+//! scripts (`npm/src/deliver.ts`).
 
 use tallymark_protocol::limits::{RETRY_AFTER_MS_MAX, RETRY_FIRST_MS, RETRY_MS_MAX};
 
@@ -7,20 +8,12 @@ use tallymark_protocol::limits::{RETRY_AFTER_MS_MAX, RETRY_FIRST_MS, RETRY_MS_MA
 pub struct Reply {
     /// HTTP status; 0 when there was none: offline, blocked, timed out.
     pub status: u16,
+    /// The body is a receipt, and for this batch: it repeats its nonce.
+    pub has_receipt: bool,
+    /// The body is a problem with a code, so the collector itself spoke.
+    pub is_ours: bool,
     /// The `Retry-After` header in milliseconds.
     pub retry_after_ms: Option<u64>,
-    /// The receipt, when the body was one.
-    pub receipt: Option<Receipt>,
-    /// The `code` of a problem, when the body was one of ours.
-    pub problem_code: Option<String>,
-}
-
-/// What of a receipt matters here.
-pub struct Receipt {
-    /// Has to equal the batch's.
-    pub nonce: String,
-    /// Places and codes of refused events.
-    pub rejected: Vec<(u32, String)>,
 }
 
 /// What a reply means for the events of its batch.
@@ -44,17 +37,29 @@ pub enum Verdict {
     Closed,
 }
 
-/// Reads a reply to the batch with this nonce.
+impl Verdict {
+    /// As JavaScript gets it: a pause is its milliseconds, everything else is negative.
+    pub fn number(self) -> f64 {
+        match self {
+            Verdict::Pause { ms } => ms as f64,
+            Verdict::Settled => -1.0,
+            Verdict::Halve => -2.0,
+            Verdict::TooLong => -3.0,
+            Verdict::Backoff => -4.0,
+            Verdict::Closed => -5.0,
+        }
+    }
+}
+
+/// Reads a reply.
 ///
 /// Only our own JSON with the batch's nonce settles anything: a captive portal answers 200 too.
 /// Likewise a 400 counts as unreadable only when the collector itself said so.
-pub fn judge(reply: &Reply, nonce: &str) -> Verdict {
+pub fn judge(reply: &Reply) -> Verdict {
     let asked = reply.retry_after_ms.map(|ms| ms.min(RETRY_AFTER_MS_MAX));
     match reply.status {
-        200 if reply.receipt.as_ref().is_some_and(|receipt| receipt.nonce == nonce) => {
-            Verdict::Settled
-        }
-        400 if reply.problem_code.is_some() => Verdict::Halve,
+        200 if reply.has_receipt => Verdict::Settled,
+        400 if reply.is_ours => Verdict::Halve,
         413 => Verdict::TooLong,
         // A key mix-up must not cost events, and a page can do nothing about it.
         401 | 403 => Verdict::Pause { ms: RETRY_AFTER_MS_MAX },
@@ -83,17 +88,12 @@ mod tests {
         Reply { status, ..Reply::default() }
     }
 
-    fn receipt(nonce: &str) -> Option<Receipt> {
-        Some(Receipt { nonce: nonce.to_owned(), rejected: Vec::new() })
-    }
-
     #[rstest]
-    #[case::our_receipt(Reply { receipt: receipt("n1"), ..reply(200) }, Verdict::Settled)]
-    #[case::receipt_of_another_batch(Reply { receipt: receipt("n2"), ..reply(200) }, Verdict::Backoff)]
+    #[case::our_receipt(Reply { has_receipt: true, ..reply(200) }, Verdict::Settled)]
     #[case::captive_portal(reply(200), Verdict::Backoff)]
     #[case::no_content(reply(204), Verdict::Backoff)]
-    #[case::receipt_with_another_status(Reply { receipt: receipt("n1"), ..reply(202) }, Verdict::Backoff)]
-    #[case::unreadable(Reply { problem_code: Some("bad_json".into()), ..reply(400) }, Verdict::Halve)]
+    #[case::receipt_with_another_status(Reply { has_receipt: true, ..reply(202) }, Verdict::Backoff)]
+    #[case::unreadable(Reply { is_ours: true, ..reply(400) }, Verdict::Halve)]
     #[case::a_proxys_400(reply(400), Verdict::Backoff)]
     #[case::too_long(reply(413), Verdict::TooLong)]
     #[case::key_unknown(reply(401), Verdict::Pause { ms: 3_600_000 })]
@@ -109,7 +109,7 @@ mod tests {
     #[case::not_found(reply(404), Verdict::Backoff)]
     #[case::kill_switch(reply(410), Verdict::Closed)]
     fn a_reply_means(#[case] reply: Reply, #[case] want: Verdict) {
-        assert_eq!(judge(&reply, "n1"), want);
+        assert_eq!(judge(&reply), want);
     }
 
     #[rstest]

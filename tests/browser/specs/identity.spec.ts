@@ -141,15 +141,30 @@ test("without consent nothing is kept and nothing is sent", async () => {
   await untilEqual({ afterwards: 1 }, () => fixture.bench.collector.counts(project));
 });
 
-test("in cookieless mode nothing is stored on the device and no id is sent", async () => {
+test("in cookieless mode no id is sent, and nothing is stored but what waits", async () => {
   const { page, proxy } = await fixture.bench.visit({
     name: "cookieless",
     script: `tally.track("opened");`,
     changes: { mode: "cookieless" },
   });
+  await flush(page);
+  const { cookie, local, session, databases } = JSON.parse(
+    (await storedOnDevice(page)).replace(/\[\]$/, ""),
+  ) as { cookie: string; local: object; session: object; databases: { records: unknown[] }[] };
+  assert.deepEqual([cookie, local, session], ["", {}, {}]);
+  assert.deepEqual(databases.map(({ records }) => records), [[], []], "the queue is empty again");
+  assert.equal(proxy.sent()[0]?.device, undefined);
+});
+
+test("in cookieless mode with the queue in memory nothing is stored at all", async () => {
+  const { page, proxy } = await fixture.bench.visit({
+    name: "cookieless-memory",
+    script: `tally.track("opened");`,
+    changes: { mode: "cookieless", queue: "memory" },
+  });
   await until("the first batch", () => proxy.batches[0]);
   assert.equal(await storedOnDevice(page), NOTHING);
-  assert.equal(proxy.sent()[0]?.device, undefined);
+  await flush(page);
 });
 
 test("in mode none nothing is stored and nothing is sent", async () => {

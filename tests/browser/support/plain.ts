@@ -17,6 +17,9 @@ export interface Settings {
   endpoint: string;
   mode?: "full" | "cookieless" | "none";
   autoPage?: boolean;
+  queue?: "device" | "memory";
+  debug?: boolean;
+  wasm?: string;
   experiments?: { key: string; variants: string[] }[];
 }
 

@@ -17,6 +17,8 @@ export type Behaviour =
   | "lose-answer"
   /** The collector stores the batch, the answer stops half-way and the connection stays open. */
   | "stall-answer"
+  /** The collector stores the batch, the answer stops half-way and the connection is cut. */
+  | "cut-answer"
   | { status: number; headers?: Record<string, string>; body?: string }
   | { passAfterMs: number };
 
@@ -92,9 +94,11 @@ export class Proxy {
       });
     } else if (behaviour === "lose-answer") {
       pass(target, incoming, body, () => incoming.socket.resetAndDestroy());
-    } else if (behaviour === "stall-answer") {
+    } else if (behaviour === "stall-answer" || behaviour === "cut-answer") {
       pass(target, incoming, body, (status, headers, answer) => {
-        outgoing.writeHead(status, headers).write(answer.subarray(0, answer.length / 2));
+        outgoing.writeHead(status, headers).write(answer.subarray(0, answer.length / 2), () => {
+          if (behaviour === "cut-answer") incoming.socket.destroy();
+        });
       });
     } else if ("passAfterMs" in behaviour) {
       setTimeout(() => {

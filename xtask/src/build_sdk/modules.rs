@@ -25,8 +25,7 @@ pub struct Module {
 }
 
 /// All of them. A new one is a row here, a feature in `sdk-wasm/Cargo.toml` and a boundary file.
-pub const MODULES: &[Module] =
-    &[Module { name: "tallymark", feature: "core", has_fallback: false }];
+pub const MODULES: &[Module] = &[Module { name: "tallymark", feature: "core", has_fallback: true }];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -70,7 +69,11 @@ impl Module {
             .generate(&bound)
             .context("wasm-bindgen cannot read the module")?;
         let glue = format!("{}_bg.js", self.name);
-        std::fs::copy(bound.join(&glue), work.join(&glue))?;
+        let mut text = std::fs::read_to_string(bound.join(&glue))?;
+        if self.has_fallback {
+            text = with_fresh_views(&text)?;
+        }
+        std::fs::write(work.join(&glue), text)?;
 
         let wasm = format!("{}_bg.wasm", self.name);
         let (from, to) = (bound.join(&wasm), work.join(&wasm));
@@ -93,12 +96,10 @@ impl Module {
         // Paths of this machine would end up in the messages of panics, and in everybody's pages.
         let home = std::env::var("CARGO_HOME")
             .or_else(|_| Ok::<_, std::env::VarError>(format!("{}/.cargo", std::env::var("HOME")?)));
-        // SHA-256 in a loop instead of unrolled: 6 KB less, and a page hashes a handful of ids.
-        let compact = r#"--cfg sha2_backend="soft" --cfg sha2_backend_soft="compact""#;
-        // Without reference types there is no table to set up, and plain JavaScript can follow.
-        let lean = "-C target-feature=-reference-types";
-        let mut flags =
-            format!("{compact} {lean} --remap-path-prefix={}=tallymark", root.display());
+        // Without reference types there is no table to set up, and plain JavaScript can follow. No
+        // page gives us more than 16 MiB, whatever it passes.
+        let lean = "-C target-feature=-reference-types -C link-arg=--max-memory=16777216";
+        let mut flags = format!("{lean} --remap-path-prefix={}=tallymark", root.display());
         if let Ok(home) = home {
             flags.push_str(&format!(" --remap-path-prefix={home}=cargo"));
         }
@@ -117,6 +118,32 @@ impl Module {
         loud(cargo(root, &arguments).env("RUSTFLAGS", flags))?;
         Ok(build::target().join(TARGET).join("wasm/tallymark_sdk_wasm.wasm"))
     }
+}
+
+/// Glue that looks whether its views are still those of the memory. Memory that grows in WebAssembly
+/// leaves its old buffer empty, and that is what the glue looks for; plain JavaScript copies it to a
+/// new one, and the old one looks as good as ever.
+fn with_fresh_views(glue: &str) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    let mut found = 0;
+    for line in glue.lines() {
+        let view = line.trim_start().strip_prefix("if (cached").and_then(|rest| {
+            let (name, rest) = rest.split_once(" === null ||")?;
+            rest.ends_with("{").then_some(name)
+        });
+        match view {
+            Some(name) => {
+                found += 1;
+                lines.push(format!("if (cached{name}?.buffer !== wasm.memory.buffer) {{"));
+            }
+            None => lines.push(line.to_owned()),
+        }
+    }
+    anyhow::ensure!(
+        found > 0,
+        "wasm-bindgen's glue looks at its memory in another way than before"
+    );
+    Ok(lines.join("\n") + "\n")
 }
 
 /// Run a program of npm's `binaryen` from one file to another.

@@ -19,8 +19,12 @@ pub struct Entry {
 }
 
 /// All of them.
-pub const ENTRIES: &[Entry] =
-    &[Entry { name: "index", is_public: true }, Entry { name: "engine", is_public: false }];
+pub const ENTRIES: &[Entry] = &[
+    Entry { name: "index", is_public: true },
+    Entry { name: "core", is_public: false },
+    Entry { name: "fallback", is_public: false },
+    Entry { name: "debug", is_public: false },
+];
 
 /// Types that public ones refer to.
 const SHARED_TYPES: [&str; 1] = ["types.d.ts"];

@@ -1,0 +1,348 @@
+/**
+ * What happens to calls: from the page's list to events in the store, in idle slices; and the page's
+ * life. What is stored leaves by way of the `courier`.
+ */
+
+import { assign } from "./allocation.js";
+import { Courier } from "./courier.js";
+import { Engine } from "./engine.js";
+import { BYTES_MAX, Outbox } from "./outbox.js";
+import * as call from "./page.js";
+import type { Call, Core, Page, Start } from "./page.js";
+import { Peers } from "./peers.js";
+import { watchInstallation } from "./pwa.js";
+import { contextOf, hex, row } from "./row.js";
+import { setUp } from "./settings.js";
+import { openStore } from "./store.js";
+import { memory } from "./store.js";
+import type { Properties } from "./types.js";
+
+/** Our own work in one task; half of what a frame can spare. */
+const SLICE_MS = 4;
+/** Longest wait for an idle moment: what is not stored dies with the browser. */
+const IDLE_MS = 50;
+/** Stored events or bytes that end the wait for a batch, and the wait. */
+const FLUSH_EVENTS = 20;
+const FLUSH_BYTES = 30 * 1024;
+const FLUSH_MS = 2_000;
+/** Pages that come back together spread what earlier ones left. */
+const SPREAD_MS = 3_000;
+/** A page that was hidden so recently may be going away. */
+const LEAVING_MS = 200;
+/** The shortest time between two requests that the browser keeps for a crash. */
+const ARM_MS = 1_000;
+/** Longest event the collector takes. */
+const EVENT_BYTES_MAX = 32 * 1024;
+
+/** Takes over from the loader, if the settings are valid. */
+export async function start(given: Start): Promise<Core | undefined> {
+  const page = setUp(given);
+  if (!page) return undefined;
+  if (given.options.debug) (await import("./debug.js")).explain(page);
+  return run(page);
+}
+
+function run(page: Page): Core {
+  const { identity, calls, options } = page;
+  const engine = new Engine(options.wasm, page.report);
+  const outbox = new Outbox(page, undefined);
+  const peers = new Peers(`tm:${options.key}`, ({ done, left }) => {
+    if (done) outbox.forget(new Set(done));
+    if (left) deliverLater(0);
+  });
+  const courier = new Courier(page, outbox, engine, peers, deliverLater);
+  const exposed = new Set<string>();
+  let context = { address: "", json: "" };
+  let isScheduled = false;
+  let hiddenMs = -Infinity;
+  let isFirst = true;
+  let waiting = { events: 0, bytes: 0 };
+  let timer: { id: ReturnType<typeof setTimeout>; at: number } | undefined;
+  let running: Promise<boolean> | undefined;
+  let later: AbortController | undefined;
+  let arming: ReturnType<typeof setTimeout> | undefined;
+
+  const store = (options.queue === "memory" ? Promise.resolve(memory()) : openWhenAllowed()).then((found) => {
+    outbox.store = found;
+    wake();
+    deliverLater(Math.random() * SPREAD_MS);
+  });
+  void engine.settled.then(wake);
+  listen();
+  watchInstallation((name, props) => page.calls.push([call.TRACK, name, props, Date.now(), performance.now(), location.href]) && wake());
+  wake();
+
+  /** Nothing is on the device before something may be. */
+  async function openWhenAllowed() {
+    while (identity.grip() === 0) await new Promise<void>((resolve) => (allowed = resolve));
+    return openStore(`tallymark:${options.key}`);
+  }
+  var allowed: (() => void) | undefined;
+
+  function wake(): void {
+    allowed?.();
+    if (calls.length === 0) return;
+    // What the page records while it goes away has no later moment.
+    if (performance.now() - hiddenMs < LEAVING_MS) return hide();
+    if (isScheduled) return;
+    isScheduled = true;
+    if (typeof requestIdleCallback === "function") requestIdleCallback(slice, { timeout: IDLE_MS });
+    else setTimeout(slice, 1);
+  }
+
+  function slice(): void {
+    isScheduled = false;
+    const isDone = take(performance.now() + SLICE_MS);
+    void save();
+    if (!isDone) wake();
+  }
+
+  /** Takes calls until then; gives whether there is nothing more to do for now. */
+  function take(untilMs: number): boolean {
+    let taken = 0;
+    let isBlocked = false;
+    for (const one of calls) {
+      if ((taken & 7) === 7 && performance.now() > untilMs) break;
+      // Sending empties the store: taking more would only drop what is in it.
+      isBlocked = courier.isWell && outbox.isNearlyFull && untilMs !== Infinity;
+      if (isBlocked) break;
+      try {
+        isBlocked = !record(one, untilMs === Infinity);
+        if (isBlocked) break;
+      } catch (error) {
+        page.lose("sdk_error");
+        page.report("sdk_error", String(error));
+      }
+      taken++;
+    }
+    calls.splice(0, taken);
+    return isBlocked || calls.length === 0;
+  }
+
+  /** What a call does; gives whether it could be done. With `atOnce` there is nothing to wait for. */
+  function record([kind, name, props, wallMs, monoMs, address]: Call, atOnce: boolean): boolean {
+    const at = { wallMs, monoMs, address };
+    const isOff = identity.grip() === 0;
+    if (kind === call.CONSENT) {
+      identity.say(name as "g" | "c" | "d");
+      allowed?.();
+      // A page may have said so before this was loaded, while an earlier one left events.
+      if (name === "d") void stop();
+    } else if (kind === call.RESET) {
+      identity.forget();
+    } else if (isOff) {
+      page.lose("opted_out");
+    } else if (kind === call.TRACK) {
+      event(name, props, at);
+    } else if (kind === call.IDENTIFY) {
+      return identify(name, props, at, atOnce);
+    } else if (kind === call.EXPOSURE) {
+      const met = (props["variant"] as string | undefined) ?? variant(name);
+      if (met === null) {
+        page.report("not_in_experiment", "this visitor has no variant of that experiment, so there is no exposure");
+        return true;
+      }
+      const { session } = identity.stamp(wallMs);
+      const once = [session, name, met].join("|");
+      if (!exposed.has(once)) event("$exposure", { experiment: name, variant: met }, at);
+      exposed.add(once);
+    } else {
+      const met = variant(name);
+      event("$conversion", met === null ? props : { variant: met, ...props }, at);
+    }
+    return true;
+  }
+
+  function identify(id: string, traits: Properties, at: { wallMs: number; monoMs: number; address: string }, atOnce: boolean): boolean {
+    const hash = engine.ask(({ hashId }) => hex(hashId(options.salt, false, id)));
+    if (hash === undefined && engine.isPending && !atOnce) return false;
+    if (hash === "") {
+      page.report("user_id_empty", "identify needs the id of a user");
+      return true;
+    }
+    if (hash === undefined) page.report("id_omitted", "nothing here can hash the id, so events go without it");
+    else identity.signIn(hash);
+    if (identity.grip() === 2) event("$identify", traits, at);
+    else page.report("identify_needs_consent", 'without mode "full" or optIn() no lasting id is sent; this one waits for optIn()');
+    return true;
+  }
+
+  /** An event that may be recorded. */
+  function event(name: string, props: Properties, at: { wallMs: number; monoMs: number; address: string }): void {
+    if (!name || name.trim() !== name || (name.length > 200 && [...name].length > 200) || /\p{Cc}/u.test(name)) {
+      page.lose("name_invalid");
+      page.report("event_name_invalid", "name is 1 to 200 characters without control characters or white space around it");
+      return;
+    }
+    const [id, json] = row(name, props, at, identity.stamp(at.wallMs), page.writer);
+    if (json.length > BYTES_MAX || bytesOf(json) > EVENT_BYTES_MAX) {
+      page.lose("event_too_large");
+      page.report("event_too_large", "one event is at most 32 KiB of JSON; send large texts somewhere else");
+      return;
+    }
+    if (at.address !== context.address) context = { address: at.address, json: contextOf(at.address) };
+    page.tell?.("captured", json);
+    outbox.add(id, json, context.json);
+    waiting.events++;
+    waiting.bytes += json.length;
+  }
+
+  async function save(): Promise<void> {
+    if (outbox.isEmpty) return;
+    await store;
+    await outbox.save();
+    armTail();
+    const isDue = isFirst || waiting.events >= FLUSH_EVENTS || waiting.bytes >= FLUSH_BYTES;
+    if (waiting.events > 0) deliverLater(isDue ? 0 : FLUSH_MS);
+    isFirst = false;
+  }
+
+  /** Sends after this time at the latest. */
+  function deliverLater(afterMs: number): void {
+    const at = performance.now() + afterMs;
+    if (timer && timer.at <= at) return;
+    clearTimeout(timer?.id);
+    timer = { at, id: setTimeout(() => void deliver(false), afterMs) };
+  }
+
+  function deliver(urgent: boolean): Promise<boolean> {
+    clearTimeout(timer?.id);
+    timer = undefined;
+    waiting = { events: 0, bytes: 0 };
+    const next = () =>
+      courier.deliver(urgent).then(
+        (done) => {
+          armTail();
+          wake();
+          return done;
+        },
+        (error: unknown) => {
+          page.report("sdk_error", String(error));
+          deliverLater(FLUSH_MS);
+          return false;
+        },
+      );
+    const turn: Promise<boolean> = (running ? running.then(next) : next()).finally(() => {
+      if (running === turn) running = undefined;
+    });
+    running = turn;
+    return turn;
+  }
+
+  /** Everything that was called, stored and sent; gives whether nothing is left. */
+  async function flush(): Promise<boolean> {
+    await engine.settled;
+    for (;;) {
+      take(performance.now() + SLICE_MS);
+      if (identity.grip() === 0) return calls.length === 0;
+      await store;
+      await outbox.save();
+      const done = await deliver(true);
+      if (done && calls.length === 0 && outbox.isEmpty) return true;
+      if (!done && !hasMore()) return false;
+    }
+  }
+
+  /** Whether the courier only paused to let others have a turn. */
+  function hasMore(): boolean {
+    return courier.isWell && timer !== undefined && timer.at <= performance.now() + 1;
+  }
+
+  /** Once a second at most: the browser keeps a request with the tail, and sends it should the page crash. */
+  function armTail(): void {
+    if ("fetchLater" in window) arming ??= setTimeout(arm, ARM_MS);
+  }
+
+  function arm(): void {
+    arming = undefined;
+    disarm();
+    const { tail } = outbox;
+    const last = tail[tail.length - 1];
+    if (!last || document.visibilityState === "hidden" || identity.grip() === 0) return;
+    later = new AbortController();
+    const same = tail.filter(({ context }) => context === last.context);
+    try {
+      const { fetchLater } = window as unknown as { fetchLater: (url: string, init: RequestInit) => void };
+      fetchLater(page.url, { method: "POST", body: courier.body(same), signal: later.signal });
+    } catch {
+      // Over the browser's quota: the store has it all the same.
+    }
+  }
+
+  function disarm(): void {
+    later?.abort();
+    later = undefined;
+  }
+
+  function hide(): void {
+    hiddenMs = performance.now();
+    take(Infinity);
+    identity.write();
+    outbox.saveNow();
+    disarm();
+    courier.leave();
+  }
+
+  function show(): void {
+    hiddenMs = -Infinity;
+    peers.open();
+    identity.read();
+    if (identity.grip() === 0) void stop();
+    wake();
+    deliverLater(0);
+  }
+
+  function listen(): void {
+    // No `unload` and no `beforeunload`: listening to them keeps a page from the way back.
+    document.addEventListener("visibilitychange", () => (document.visibilityState === "hidden" ? hide() : show()));
+    addEventListener("pagehide", () => {
+      hide();
+      peers.close();
+    });
+    document.addEventListener("freeze", hide);
+    addEventListener("pageshow", show);
+    addEventListener("online", () => deliver(true));
+    addEventListener("storage", ({ key }) => {
+      if (key !== `tallymark:${options.key}`) return;
+      identity.read();
+      if (identity.grip() === 0) void stop();
+    });
+  }
+
+  /** Nothing is kept, and nothing is sent any more. */
+  async function stop(): Promise<void> {
+    page.lose("opted_out", calls.filter(([kind]) => kind === call.TRACK).length);
+    calls.length = 0;
+    disarm();
+    courier.cancel();
+    await outbox.clear();
+  }
+
+  function variant(key: string): string | null {
+    const experiment = options.experiments?.find((one) => one.key === key);
+    if (!experiment) return null;
+    const who = identity.stamp(Date.now());
+    const unit = experiment.unit === "user" ? who.user : who.device;
+    if (!unit || identity.grip() === 0) return null;
+    return assign(experiment, unit);
+  }
+
+  return {
+    wake,
+    flush,
+    variant,
+    async ready() {
+      await engine.settled;
+      return engine.isThere;
+    },
+    optOut() {
+      identity.say("d");
+      void stop();
+    },
+  };
+}
+
+/** UTF-8 bytes of a text; counted only where it could matter. */
+function bytesOf(text: string): number {
+  return text.length * 3 <= EVENT_BYTES_MAX ? text.length : new TextEncoder().encode(text).length;
+}

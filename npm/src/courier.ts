@@ -1,0 +1,303 @@
+/**
+ * From the store to the collector: who may send, what, when, and what a reply means.
+ *
+ * Tabs share one queue, so only the holder of a lock sends; it takes what every tab has stored. The
+ * lock is never held idle, and only `flush()` waits for it: a page that holds one is not kept for the
+ * way back. An event leaves the store only when a receipt with its batch's nonce came.
+ */
+
+import type { Engine, Functions } from "./engine.js";
+import { BYTES_MAX, EVENTS_MAX, type Outbox, TAIL_BYTES } from "./outbox.js";
+import type { Page } from "./page.js";
+import type { Peers } from "./peers.js";
+import { batch, random } from "./row.js";
+import type { Notes, Parcel } from "./store.js";
+
+/** Batches one turn with the lock may send. */
+const BATCHES_MAX = 10;
+/** A request without an answer is given up after this time. */
+const TIMEOUT_MS = 15_000;
+/** Longest pause that is obeyed; a clock that was set back must not make it longer. */
+const PAUSE_MAX_MS = 60 * 60_000;
+/** What a body has to weigh to be worth packing. */
+const PACK_BYTES = 2_048;
+
+interface Reply {
+  status: number;
+  retryAfterMs: number;
+  body: { nonce?: unknown; ok?: unknown; rejected?: { i: number; code: string; detail?: string }[]; code?: unknown };
+}
+
+export class Courier {
+  /** Ids of parcels that are on their way. */
+  readonly onTheWay = new Set<string>();
+  private bytesInFlight = 0;
+  private failures = 0;
+  /** Learned from 400 and 413. */
+  private eventsMax = EVENTS_MAX;
+  private isStopped = false;
+  private stopping = new AbortController();
+  /** What the collector was told of lost events. */
+  private toldLost = "{}";
+
+  constructor(
+    private readonly page: Page,
+    private readonly outbox: Outbox,
+    private readonly engine: Engine,
+    private readonly peers: Peers,
+    /** Something became free, or is due later. */
+    private readonly again: (afterMs: number) => void,
+  ) {}
+
+  /** Whether sending works, as far as is known. */
+  get isWell(): boolean {
+    return this.failures === 0 && !this.isStopped && navigator.onLine !== false;
+  }
+
+  /** Sends what is stored; gives whether nothing is left. `urgent`: in spite of our own back-off. */
+  async deliver(urgent: boolean): Promise<boolean> {
+    const { locks } = navigator as { locks?: LockManager };
+    if (!this.mayStart()) return false;
+    const work = () => this.work(urgent);
+    if (!locks) return this.underLease(work);
+    return locks.request(`tm:${this.page.options.key}`, urgent ? {} : { ifAvailable: true }, (lock) => {
+      // Another tab sends, ours as well; should it have looked before we stored, we come back.
+      if (!lock) this.again(2_000);
+      return lock ? work() : false;
+    });
+  }
+
+  private mayStart(): boolean {
+    return !this.isStopped && navigator.onLine !== false && this.page.identity.grip() > 0;
+  }
+
+  /** Without Web Locks (pages without TLS, older browsers) a note in the store says who sends. */
+  private async underLease(work: () => Promise<boolean>): Promise<boolean> {
+    const { store } = this.outbox;
+    if (!store) return false;
+    const [, notes] = await store.oldest(1);
+    const [writer, untilMs] = notes.holder ?? [this.page.writer.id, 0];
+    const now = Date.now();
+    if (writer !== this.page.writer.id && untilMs > now && untilMs < now + 2 * TIMEOUT_MS) {
+      this.again(untilMs - now);
+      return false;
+    }
+    await store.note({ ...notes, holder: [this.page.writer.id, now + TIMEOUT_MS] });
+    const done = await work();
+    const [, after] = await store.oldest(1);
+    delete after.holder;
+    await store.note(after);
+    return done;
+  }
+
+  private async work(urgent: boolean): Promise<boolean> {
+    for (let sent = 0; sent < BATCHES_MAX; sent++) {
+      const { store } = this.outbox;
+      if (!store || !this.mayStart()) return false;
+      const [stored, notes] = await store.oldest(EVENTS_MAX);
+      const wait = Math.min((notes.until ?? 0) - Date.now(), PAUSE_MAX_MS);
+      if (wait > 0 && (notes.asked || !urgent)) {
+        this.again(wait);
+        return false;
+      }
+      const parcels = this.choose(stored);
+      if (parcels.length === 0) return stored.length === 0;
+      if (!(await this.send(parcels, notes))) return false;
+    }
+    this.again(0);
+    return false;
+  }
+
+  /** The oldest parcel, and others of the same address that fit into one batch with it. */
+  private choose(stored: Parcel[]): Parcel[] {
+    const chosen: Parcel[] = [];
+    let [events, bytes] = [0, 0];
+    const isOwn = ({ writer }: Parcel) => writer === this.page.writer.id;
+    for (const parcel of stored) {
+      const first = chosen[0] ?? parcel;
+      // Ours go with a clock that the events of other pages must not be measured by.
+      const goesAlong = parcel.context === first.context && isOwn(parcel) === isOwn(first);
+      if (!goesAlong || this.onTheWay.has(parcel.key[0])) continue;
+      if (chosen.length > 0 && (events + parcel.key[1] > this.eventsMax || bytes + parcel.key[2] > BYTES_MAX)) break;
+      events += parcel.key[1];
+      bytes += parcel.key[2];
+      chosen.push(parcel);
+    }
+    return chosen;
+  }
+
+  /** Sends a batch and acts on its reply; gives whether to go on. */
+  private async send(parcels: Parcel[], notes: Notes): Promise<boolean> {
+    const reply = await this.post(parcels);
+    const { status, retryAfterMs, body } = reply;
+    const hasReceipt = typeof body.ok === "number" && Array.isArray(body.rejected);
+    const isOurs = typeof body.code === "string";
+    const verdict = await this.ask(({ judge }) => judge(status, hasReceipt, isOurs, retryAfterMs));
+    if (verdict === undefined) return false; // Nothing here can tell: the next page will.
+    this.page.tell?.("answered", { status, verdict, body });
+    const count = parcels.reduce((sum, { key }) => sum + key[1], 0);
+    if (verdict === -1) {
+      await this.settle(parcels, body.rejected ?? []);
+      this.failures = 0;
+      this.eventsMax = Math.min(this.eventsMax * 2, EVENTS_MAX);
+      if (notes.until) await this.outbox.store?.note({});
+      return true;
+    }
+    if (verdict === -2 || verdict === -3) {
+      await this.halve(parcels, count);
+      return true;
+    }
+    if (verdict === -5) {
+      this.isStopped = true;
+      this.page.lose("closed", count);
+      this.page.report("closed", "this project takes no more events");
+      await this.outbox.clear();
+      return false;
+    }
+    this.failures++;
+    const asked = verdict >= 0;
+    const wait = asked ? verdict : ((await this.ask((f) => f.backoffMs(this.failures, Math.random()))) ?? TIMEOUT_MS);
+    if (asked) this.page.report(isOurs ? String(body.code) : "paused", "the collector asks to wait; events are kept");
+    await this.outbox.store?.note({ until: Date.now() + wait, asked });
+    this.again(wait);
+    return false;
+  }
+
+  /** The engine's answer, by whatever stands in should the module break now. */
+  private async ask<T>(question: (functions: Functions) => T): Promise<T | undefined> {
+    await this.engine.settled;
+    const answer = this.engine.ask(question);
+    if (answer !== undefined) return answer;
+    await this.engine.settled;
+    return this.engine.ask(question);
+  }
+
+  /** A receipt came: these events are on the collector's disk, or refused one by one. */
+  async settle(parcels: Parcel[], rejected: NonNullable<Reply["body"]["rejected"]>): Promise<void> {
+    for (const { code, detail } of rejected) {
+      this.page.lose("refused");
+      this.page.report(code, detail ?? "the collector refused an event");
+    }
+    await this.outbox.remove(parcels.map(({ key }) => key));
+    this.peers.tell({ done: parcels.map(({ key: [id] }) => id) });
+  }
+
+  /** The batch could not be read or was too long: smaller ones from now on, and a look at each event at last. */
+  private async halve(parcels: Parcel[], count: number): Promise<void> {
+    this.eventsMax = Math.max(1, count >> 1);
+    const keys = parcels.map(({ key }) => key);
+    if (count === 1) {
+      this.page.lose("unreadable");
+      this.page.report("batch_unreadable", "the collector cannot read a batch of one event; it was dropped");
+      return this.outbox.remove(keys);
+    }
+    const [parcel] = parcels;
+    if (parcels.length > 1 || !parcel) return;
+    const events = JSON.parse(`[${parcel.events}]`) as { id: string }[];
+    const half = (some: typeof events): Parcel => {
+      const json = some.map((event) => JSON.stringify(event)).join();
+      return { ...parcel, key: [some[0]!.id, some.length, json.length], events: json };
+    };
+    await this.outbox.remove(keys, [half(events.slice(0, count >> 1)), half(events.slice(count >> 1))]);
+  }
+
+  /** One request, and what came back: status 0 for anything but an answer. */
+  private async post(parcels: Parcel[], isLeaving = false): Promise<Reply> {
+    const [first] = parcels as [Parcel];
+    const nonce = random(8);
+    const lost = JSON.stringify(this.page.lost);
+    const isOwn = first.writer === this.page.writer.id;
+    const more = isOwn && lost !== this.toldLost ? `"writer":"${this.page.writer.id}","lost":${lost},` : "";
+    const { key } = this.page.options;
+    const events = parcels.map((parcel) => parcel.events).join();
+    const text = batch(key, this.page.sdk, nonce, first.context, events, isOwn, more);
+    const none: Reply = { status: 0, retryAfterMs: -1, body: {} };
+    let weight = 0;
+    const ids = parcels.map(({ key: [id] }) => id);
+    ids.forEach((id) => this.onTheWay.add(id));
+    const giveUp = new AbortController();
+    const stop = () => giveUp.abort();
+    const timer = setTimeout(stop, TIMEOUT_MS);
+    this.stopping.signal.addEventListener("abort", stop);
+    try {
+      if (isLeaving && !("keepalive" in Request.prototype)) {
+        navigator.sendBeacon(this.page.url, text);
+        return none;
+      }
+      const packed = !isLeaving && text.length > PACK_BYTES ? await pack(text) : undefined;
+      weight = packed?.byteLength ?? text.length * 2;
+      // Browsers count what may outlive the page, and refuse what is too much: a send that failed goes
+      // without. Not when the page is left: then failing is also what a request on its way seems to do.
+      const keepalive = (isLeaving || this.failures === 0) && this.bytesInFlight + weight <= TAIL_BYTES;
+      this.bytesInFlight += weight;
+      this.page.tell?.("sent", { batch: nonce, events: parcels.reduce((n, parcel) => n + parcel.key[1], 0), bytes: weight });
+      const answer = await fetch(this.page.url + (packed ? "?z=gzip" : ""), {
+        method: "POST",
+        body: packed ?? text,
+        credentials: "omit",
+        keepalive,
+        signal: giveUp.signal,
+      });
+      const after = Number.parseInt(answer.headers.get("retry-after") ?? "", 10);
+      const body = ((await answer.json().catch(() => ({}))) ?? {}) as Reply["body"];
+      if (body.nonce !== nonce) delete body.ok;
+      else if (more) this.toldLost = lost;
+      return { status: answer.status, retryAfterMs: after >= 0 ? after * 1_000 : -1, body };
+    } catch {
+      return none;
+    } finally {
+      clearTimeout(timer);
+      this.stopping.signal.removeEventListener("abort", stop);
+      this.bytesInFlight -= weight;
+      ids.forEach((id) => this.onTheWay.delete(id));
+    }
+  }
+
+  /**
+   * The page may be gone in a moment: what is not acknowledged and not on its way leaves now, newest
+   * first, as far as browsers let it. Nothing is removed unless an answer still comes. Another tab
+   * that is at work takes it from the store instead.
+   */
+  leave(): void {
+    if (this.isStopped || this.page.identity.grip() === 0) return;
+    if (this.peers.areActive && this.outbox.store?.isDurable) return this.peers.tell({ left: true });
+    let room = TAIL_BYTES - this.bytesInFlight;
+    const left = this.outbox.tail.filter(({ key: [id] }) => !this.onTheWay.has(id));
+    while (left.length > 0) {
+      const last = left.pop() as Parcel;
+      const parcels = [last];
+      let bytes = last.key[2] + last.context.length + 512;
+      while (left.length > 0) {
+        const next = left[left.length - 1] as Parcel;
+        if (next.context !== last.context || bytes + next.key[2] > Math.min(room, BYTES_MAX)) break;
+        bytes += next.key[2];
+        parcels.unshift(left.pop() as Parcel);
+      }
+      room -= bytes;
+      if (room < 0) return;
+      void this.post(parcels, true).then(async ({ status, body }) => {
+        if (status === 200 && typeof body.ok === "number") await this.settle(parcels, body.rejected ?? []);
+      });
+    }
+  }
+
+  /** The visitor declined: what is on its way is called back. */
+  cancel(): void {
+    this.stopping.abort();
+    this.stopping = new AbortController();
+  }
+
+  /** A batch of these, for the browser to send by itself. */
+  body(parcels: Parcel[]): string {
+    const [first] = parcels as [Parcel];
+    const events = parcels.map((parcel) => parcel.events).join();
+    return batch(this.page.options.key, this.page.sdk, random(8), first.context, events, false);
+  }
+}
+
+/** The text, compressed, where the browser can. */
+async function pack(text: string): Promise<ArrayBuffer | undefined> {
+  if (typeof CompressionStream === "undefined") return undefined;
+  return new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
+}
+

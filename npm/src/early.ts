@@ -1,0 +1,66 @@
+/**
+ * The page is left before the core is loaded: what was called leaves as it is, once.
+ *
+ * A visitor who looks and goes within a second is a visitor. Such events carry no user who signed in
+ * just now, because nothing here can hash; what an earlier page stored (`identity`) is used as it
+ * stands, the visitor's word above all.
+ */
+
+import { holds } from "./identity.js";
+import { CONSENT, CONVERSION, type Start, TRACK } from "./page.js";
+import { batch, contextOf, random, row, uuid7 } from "./row.js";
+import { batchUrl } from "./settings.js";
+
+/** What browsers let be in flight when a page goes, less room for headers. */
+const BYTES_MAX = 60 * 1024;
+
+/** Sends what was called and may be sent; the rest stays. */
+export function sendEarly({ options, calls, writer, sdk }: Start): void {
+  const entry = `tallymark:${options.key}`;
+  let stored: string[] = [];
+  try {
+    stored = localStorage.getItem(entry)?.split("|") ?? [];
+  } catch {
+    // Denied: then nobody said anything.
+  }
+  const now = Date.now();
+  let [, word, device, , user, id, started, last] = stored;
+  const fresh = uuid7(now);
+  const session = id && holds([id, Number(started), Number(last)], now) ? id : fresh;
+  const browser = navigator as { globalPrivacyControl?: boolean; doNotTrack?: string };
+  const asks = browser.globalPrivacyControl || browser.doNotTrack === "1";
+  const events: string[] = [];
+  let room = BYTES_MAX;
+  let sent = 0;
+  let address = "";
+  for (const [kind, name, props, wallMs, monoMs, href] of calls) {
+    if (kind === CONSENT) word = name;
+    if (word === "d" || ((!word || word === "-") && options.mode === "none")) return;
+    if (kind === TRACK || kind === CONVERSION) {
+      const full = !asks && (word === "g" || (word !== "c" && options.mode === "full"));
+      if (full && !device) {
+        // The next page finds it: see `identity`.
+        device = random(32);
+        remember(entry, `1|${word ?? "-"}|${device}|${now}|`);
+      }
+      const who = full ? { device, ...(user && { user }), session } : { session: fresh };
+      const [, json] = row(kind === TRACK ? name : "$conversion", props, { wallMs, monoMs, address: href }, who, writer);
+      // No text has more than three bytes per code unit.
+      if ((room -= json.length * 3) < 0) break;
+      events.push(json);
+      address ||= href;
+    }
+    sent++;
+  }
+  if (!events[0]) return;
+  const body = batch(options.key, sdk, random(8), contextOf(address), events.join(), true);
+  if (navigator.sendBeacon(batchUrl(options.endpoint), body)) calls.splice(0, sent);
+}
+
+function remember(name: string, text: string): void {
+  try {
+    localStorage.setItem(name, text);
+  } catch {
+    // Denied or full: the next page makes another one.
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * From events to the store: what was recorded and is not stored yet, and the newest of what is.
+ *
+ * One transaction at a time; what comes meanwhile is taken by the next. The `tail` is kept in memory
+ * as well, as much as may be in flight when a page is left: then there is no time to read.
+ */
+
+import type { Page } from "./page.js";
+import { type Key, limits, memory, type Parcel, type Store } from "./store.js";
+
+/** Events and bytes of one parcel: with its envelope it stays under the 64 KiB of keepalive. */
+export const EVENTS_MAX = 100;
+export const BYTES_MAX = 47 * 1024;
+/** What browsers let be in flight when a page goes, less room for headers and other scripts. */
+export const TAIL_BYTES = 60 * 1024;
+/** So many new events, and the queue is measured again: other tabs fill it too. */
+const MEASURE_EVERY = 100;
+
+/** A parcel that is being filled. */
+interface Open {
+  context: string;
+  rows: string[];
+  id: string;
+  bytes: number;
+}
+
+export class Outbox {
+  /** Of this page, not acknowledged; oldest first. */
+  tail: Parcel[] = [];
+  private fresh: Open[] = [];
+  private saving: Promise<void> | undefined;
+  /** Events added and not stored. */
+  private unsaved = 0;
+  /** Events in the store as last measured, and put or removed since. */
+  private stored = 0;
+  private sinceMeasured = Infinity;
+
+  constructor(
+    private readonly page: Page,
+    public store: Store | undefined,
+  ) {}
+
+  /** Adds an event. */
+  add(id: string, json: string, context: string): void {
+    const bytes = json.length;
+    let open = this.fresh[this.fresh.length - 1];
+    if (!open || open.context !== context || open.rows.length >= EVENTS_MAX || open.bytes + bytes > BYTES_MAX) {
+      open = { context, rows: [], id, bytes: 0 };
+      this.fresh.push(open);
+    }
+    this.unsaved++;
+    open.rows.push(json);
+    open.bytes += bytes + 1;
+  }
+
+  /** Whether nothing waits to be stored. */
+  get isEmpty(): boolean {
+    return this.fresh.length === 0 && !this.saving;
+  }
+
+  /** Whether the store should not get more for now, as long as it can be emptied. */
+  get isNearlyFull(): boolean {
+    return this.unsaved + this.stored > (this.store ? limits(this.store)[0] : 1_000) - 2 * EVENTS_MAX;
+  }
+
+  /** Stores what was added; resolves when all of it is. */
+  save(): Promise<void> {
+    this.saving ??= this.saveAll().finally(() => (this.saving = undefined));
+    return this.saving;
+  }
+
+  /** The page may be gone in a moment: one more transaction, whatever else is going on. */
+  saveNow(): void {
+    const parcels = this.close();
+    if (parcels.length > 0) this.put(parcels).catch(() => {});
+  }
+
+  private async saveAll(): Promise<void> {
+    // One turn, so that what is called together is stored together.
+    await undefined;
+    while (this.store && this.fresh.length > 0) await this.put(this.close());
+  }
+
+  /** What was added, as parcels. They are in the tail from now on. */
+  private close(): Parcel[] {
+    const parcels = this.fresh.map(
+      ({ context, rows, id, bytes }): Parcel => ({
+        key: [id, rows.length, bytes],
+        writer: this.page.writer.id,
+        context,
+        events: rows.join(),
+      }),
+    );
+    this.fresh = [];
+    this.tail.push(...parcels);
+    let room = TAIL_BYTES;
+    for (let i = this.tail.length; i-- > 0; ) {
+      room -= this.tail[i]!.key[2] + this.tail[i]!.context.length;
+      if (room < 0 && this.store) {
+        this.tail.splice(0, i + 1);
+        break;
+      }
+    }
+    return parcels;
+  }
+
+  private async put(parcels: Parcel[]): Promise<void> {
+    if (!this.store) return;
+    try {
+      await this.store.change(parcels, []);
+    } catch {
+      // Full, closed or wiped: what is not acknowledged goes on in memory.
+      this.store = memory();
+      await this.store.change(this.tail.concat(parcels.filter((parcel) => !this.tail.includes(parcel))), []);
+    }
+    const count = total(parcels.map(({ key }) => key))[0];
+    this.page.tell?.("stored", { events: count, durable: this.store.isDurable });
+    this.unsaved -= count;
+    this.stored += count;
+    this.sinceMeasured += count;
+    if (this.sinceMeasured > MEASURE_EVERY) await this.measure();
+  }
+
+  /** These are gone: acknowledged, refused or dropped. */
+  async remove(keys: readonly Key[], put: readonly Parcel[] = []): Promise<void> {
+    this.forget(new Set(keys.map(([id]) => id)));
+    this.stored = Math.max(0, this.stored - total(keys)[0]);
+    await this.store?.change(put, keys);
+  }
+
+  /** These are delivered, perhaps by another tab. */
+  forget(ids: ReadonlySet<string>): void {
+    this.tail = this.tail.filter(({ key: [id] }) => !ids.has(id));
+  }
+
+  /** Counts what is stored, and drops the oldest of what is too much. */
+  private async measure(): Promise<void> {
+    if (!this.store) return;
+    const keys = await this.store.keys();
+    let [events, bytes] = total(keys);
+    const [eventsMax, bytesMax] = limits(this.store);
+    const drop: Key[] = [];
+    for (const key of keys) {
+      if (events <= eventsMax && bytes <= bytesMax) break;
+      drop.push(key);
+      events -= key[1];
+      bytes -= key[2];
+    }
+    this.stored = events + total(drop)[0];
+    this.sinceMeasured = 0;
+    if (drop.length > 0) {
+      this.page.lose("queue_full", total(drop)[0]);
+      this.page.report("queue_full", "more events wait for the collector than are kept: the oldest are dropped");
+      await this.remove(drop);
+    }
+  }
+
+  /** The visitor declined: nothing is left, and how many that were is not counted. */
+  async clear(): Promise<void> {
+    this.fresh = [];
+    this.tail = [];
+    this.unsaved = this.stored = 0;
+    await this.store?.clear();
+  }
+}
+
+function total(keys: readonly Key[]): [events: number, bytes: number] {
+  return keys.reduce(([events, bytes], key) => [events + key[1], bytes + key[2]], [0, 0]);
+}

@@ -1,0 +1,61 @@
+/**
+ * What the loader and the core share: the calls that wait, and how to speak to the page's developer.
+ */
+
+import type { Identity } from "./identity.js";
+import type { Writer } from "./row.js";
+import type { Options, Properties } from "./types.js";
+
+/** What a call is. */
+export const TRACK = 0;
+export const IDENTIFY = 1;
+export const RESET = 2;
+export const CONSENT = 3;
+export const EXPOSURE = 4;
+export const CONVERSION = 5;
+
+/** A call as it was made: its kind, a name, copied properties, and when and where it was made. */
+export type Call = readonly [
+  kind: number,
+  name: string,
+  props: Properties,
+  wallMs: number,
+  monoMs: number,
+  address: string,
+];
+
+/** What the loader hands over. */
+export interface Start {
+  readonly options: Options;
+  /** Name and version, as sent in batches. */
+  readonly sdk: string;
+  /** What was called and not yet taken, oldest first. */
+  readonly calls: Call[];
+  readonly writer: Writer;
+  /** Events of this page that were lost, by reason. */
+  readonly lost: Record<string, number>;
+  /** Tells the page's developer. */
+  report(code: string, message: string): void;
+}
+
+/** One page load, as the core knows it. */
+export interface Page extends Start {
+  /** Where batches go. */
+  readonly url: string;
+  readonly identity: Identity;
+  /** Counts events that are lost. */
+  lose(reason: string, count?: number): void;
+  /** With `debug`: tells what happens to events. */
+  tell?: (what: string, detail?: unknown) => void;
+}
+
+/** What the loader asks of the core. */
+export interface Core {
+  /** Something was called. */
+  wake(): void;
+  /** The visitor declined: everything that waits is dropped, at once. */
+  optOut(): void;
+  flush(): Promise<boolean>;
+  ready(): Promise<boolean>;
+  variant(experiment: string): string | null;
+}

@@ -1,0 +1,49 @@
+/** Settings that cannot work are told at once, and nothing is recorded. */
+
+import { Identity } from "./identity.js";
+import type { Page, Start } from "./page.js";
+import type { Options } from "./types.js";
+
+/** The page, if its settings are valid. */
+export function setUp(start: Start): Page | undefined {
+  const { options, lost } = start;
+  const fault = check(options);
+  if (fault) {
+    start.report("settings_invalid", `${fault}; nothing will be recorded`);
+    return undefined;
+  }
+  return {
+    ...start,
+    url: batchUrl(options.endpoint),
+    identity: new Identity(`tallymark:${options.key}`, options.mode ?? "cookieless"),
+    lose(reason, count = 1) {
+      if (count > 0) lost[reason] = (lost[reason] ?? 0) + count;
+    },
+  };
+}
+
+/** What is wrong with the settings, if anything. */
+function check(given: Options): string | undefined {
+  for (const name of ["key", "salt", "endpoint"] as const) {
+    if (typeof given[name] !== "string" || !given[name]) return `${name} is missing`;
+  }
+  if (given.key.startsWith("tm_sk_")) {
+    return "key is a secret key, which must not be in a page: use the write key (tm_pk_…) and revoke this one";
+  }
+  if (given.mode !== undefined && !["full", "cookieless", "none"].includes(given.mode)) {
+    return 'mode is "full", "cookieless" or "none"';
+  }
+  try {
+    batchUrl(given.endpoint);
+  } catch {
+    return "endpoint is the address of the collector, like https://stats.example.com";
+  }
+  return undefined;
+}
+
+/** Where batches go: relative endpoints are on the page's own host. */
+export function batchUrl(endpoint: string): string {
+  const url = new URL(endpoint, location.href);
+  if (!url.pathname.endsWith("/v1/batch")) url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/batch`;
+  return url.href;
+}

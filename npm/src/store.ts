@@ -1,0 +1,149 @@
+/**
+ * The queue on the device, shared by all tabs: events wait here until the collector says that they
+ * are on its disk.
+ *
+ * Events are stored in *parcels*: those of one page that were recorded together. A parcel is put,
+ * sent and removed as a whole, so an event costs a fraction of a transaction. Its key says how many
+ * events and bytes it has, so the queue can be measured without reading it.
+ *
+ * Where there is no database, or it hangs, a list in memory stands in: then a page keeps its events
+ * only as long as it lives.
+ */
+
+/** Id of the first event, events, bytes. */
+export type Key = [id: string, count: number, bytes: number];
+
+/** Some events of one page. */
+export interface Parcel {
+  key: Key;
+  writer: string;
+  /** The page they happened on, as JSON. */
+  context: string;
+  /** Their JSON, joined by commas. */
+  events: string;
+}
+
+export interface Store {
+  /** Whether it outlives the page. */
+  readonly isDurable: boolean;
+  /** Puts parcels, and takes others out in the same step. */
+  change(put: readonly Parcel[], remove: readonly Key[]): Promise<void>;
+  /** The oldest parcels, and what was noted. */
+  oldest(count: number): Promise<[parcels: Parcel[], notes: Notes]>;
+  keys(): Promise<Key[]>;
+  note(notes: Notes): Promise<void>;
+  clear(): Promise<void>;
+}
+
+/** What tabs tell each other. */
+export interface Notes {
+  /** Nothing is sent before this wall-clock time. */
+  until?: number;
+  /** The collector asked for that. */
+  asked?: boolean;
+  /** Who sends, and until when nobody else does: where there are no Web Locks. */
+  holder?: [writer: string, untilMs: number];
+}
+
+/** Longest wait for the database. */
+const PATIENCE_MS = 1_000;
+const QUEUE = "q";
+const META = "meta";
+/** Events a page keeps without a database. */
+const VOLATILE_MAX = 200;
+
+/** The database of this name, or a list in memory. */
+export function openStore(name: string): Promise<Store> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(memory()), PATIENCE_MS);
+    open(name).then(
+      (database) => resolve(durable(database)),
+      () => resolve(memory()),
+    );
+  });
+}
+
+function open(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open(name, 1);
+    opening.onupgradeneeded = () => {
+      opening.result.createObjectStore(QUEUE);
+      opening.result.createObjectStore(META);
+    };
+    opening.onsuccess = () => {
+      // Another page wants to delete it: it must not wait for this one.
+      opening.result.onversionchange = () => opening.result.close();
+      resolve(opening.result);
+    };
+    opening.onerror = () => reject(opening.error);
+  });
+}
+
+function durable(database: IDBDatabase): Store {
+  /** Runs requests in one transaction; gives the results when it is complete. */
+  const run = (
+    mode: IDBTransactionMode,
+    work: (queue: IDBObjectStore, meta: IDBObjectStore) => IDBRequest[] | void,
+  ): Promise<unknown[]> =>
+    new Promise((resolve, reject) => {
+      const step = database.transaction([QUEUE, META], mode, { durability: "relaxed" });
+      const requests = work(step.objectStore(QUEUE), step.objectStore(META)) ?? [];
+      step.oncomplete = () => resolve(requests.map(({ result }) => result));
+      step.onabort = () => reject(step.error);
+      // Not left to the browser: a page that is about to go has no later moment.
+      step.commit?.();
+    });
+  const write = async (work: (queue: IDBObjectStore, meta: IDBObjectStore) => void): Promise<void> => {
+    await run("readwrite", (queue, meta) => void work(queue, meta));
+  };
+  return {
+    isDurable: true,
+    change: (put, remove) =>
+      write((queue) => {
+        for (const { key, ...parcel } of put) queue.put(parcel, key);
+        for (const key of remove) queue.delete(key);
+      }),
+    async oldest(count) {
+      const [keys, parcels, notes] = await run("readonly", (queue, meta) => [
+        queue.getAllKeys(null, count),
+        queue.getAll(null, count),
+        meta.get(META),
+      ]);
+      const found = (parcels as Parcel[]).map((parcel, i) => ({ ...parcel, key: (keys as Key[])[i] as Key }));
+      return [found, (notes as Notes | undefined) ?? {}];
+    },
+    keys: async () => (await run("readonly", (queue) => [queue.getAllKeys()]))[0] as Key[],
+    note: (notes) => write((_, meta) => meta.put(notes, META)),
+    clear: () =>
+      write((queue, meta) => {
+        queue.clear();
+        meta.clear();
+      }),
+  };
+}
+
+/** The same, for as long as the page lives. */
+export function memory(): Store {
+  let parcels: Parcel[] = [];
+  let notes: Notes = {};
+  return {
+    isDurable: false,
+    async change(put, remove) {
+      const gone = new Set(remove.map(([id]) => id));
+      parcels = parcels.concat(put).filter(({ key: [id] }) => !gone.has(id));
+    },
+    oldest: async (count) => [parcels.slice(0, count), notes],
+    keys: async () => parcels.map(({ key }) => key),
+    async note(given) {
+      notes = given;
+    },
+    async clear() {
+      parcels = [];
+    },
+  };
+}
+
+/** How many events and bytes a store may hold. */
+export function limits({ isDurable }: Store): [events: number, bytes: number] {
+  return isDurable ? [1_000, 2 * 1024 * 1024] : [VOLATILE_MAX, 256 * 1024];
+}

@@ -1,0 +1,120 @@
+/** What the package costs a page: its calls, its memory. Times are this machine's. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { figure } from "../support/amounts.ts";
+import { flush, useBench } from "../support/bench.ts";
+import { waiting } from "../support/profile.ts";
+import { until, untilEqual } from "../support/until.ts";
+
+const fixture = useBench();
+
+const CALLS = 10_000;
+/** Five times what is allowed on a quiet machine: this finds mistakes, not slow days. */
+const BUSY = process.env["TALLYMARK_TEST_QUIET"] ? 1 : 5;
+
+/** Times each of the calls; gives median and 99th percentile in microseconds. */
+const MEASURE = `(() => {
+  const took = new Float64Array(${CALLS});
+  for (let i = 0; i < ${CALLS}; i++) {
+    const from = performance.now();
+    tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false });
+    took[i] = (performance.now() - from) * 1000;
+  }
+  const whole = took.reduce((sum, one) => sum + one, 0);
+  took.sort();
+  return { median: took[${CALLS / 2}], p99: took[${(CALLS * 99) / 100}], mean: whole / ${CALLS} };
+})()`;
+
+test("track() copies and returns: median at most 5 µs, 99 of 100 at most 50 µs, all 10,000 arrive", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({
+    name: "cost-calls",
+    // Finer clocks need a page that shares its process with nobody.
+    headers: { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" },
+  });
+  await visit.page.evaluate("tally.ready()");
+  const session = await visit.context.newCDPSession(visit.page);
+  await session.send("Performance.enable");
+  const busy = async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return (metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0) * 1e6;
+  };
+  await visit.page.evaluate(`
+    window.long = [];
+    new PerformanceObserver((list) => { for (const { duration, startTime } of list.getEntries()) long.push([startTime, duration]); })
+      .observe({ type: "longtask" });`);
+  const before = await busy();
+  const { median, p99, mean } = await visit.page.evaluate<{ median: number; p99: number; mean: number }>(MEASURE);
+  const from = await visit.page.evaluate<number>("performance.now()");
+  await untilEqual({ step_done: CALLS }, () => bench.collector.counts(visit.project), 60_000);
+  const perEvent = ((await busy()) - before) / CALLS;
+  const long = (await visit.page.evaluate<[number, number][]>("window.long")).filter(([start]) => start > from);
+  figure(`track(): median ${median.toFixed(1)} µs, p99 ${p99.toFixed(1)} µs, mean ${mean.toFixed(1)} µs; an event in all ${perEvent.toFixed(0)} µs of the main thread; ${long.length} tasks over 50 ms after the calls`);
+  assert.ok(median <= 5 * BUSY, `the median call took ${median} µs`);
+  assert.ok(p99 <= 50 * BUSY, `one of a hundred calls took ${p99} µs`);
+  assert.ok(perEvent <= 80 * BUSY, `an event took ${perEvent} µs of the main thread`);
+});
+
+test("50: events that cannot be sent stay within the bounds of store and memory", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({ name: "cost-memory", behave: () => "reset" });
+  await visit.page.evaluate(`localStorage.setItem("host", "untouched"); tally.ready()`);
+  const session = await visit.context.newCDPSession(visit.page);
+  const heap = async () => {
+    await session.send("HeapProfiler.collectGarbage");
+    return (await session.send("Runtime.getHeapUsage")).usedSize;
+  };
+  await visit.page.evaluate(`tally.track("opened")`);
+  await until("the first attempt", () => visit.proxy.batches[0]);
+  const before = await heap();
+  for (let done = 0; done < CALLS; done += 500) {
+    await visit.page.evaluate(`for (let i = 0; i < 500; i++) tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false })`);
+    await until("the calls to be stored", () => visit.page.evaluate("new Promise((resolve) => requestIdleCallback(() => resolve(true)))"));
+  }
+  await until("the store to hold what it may", async () => (await waiting(visit.page)) <= 1_000);
+  await visit.page.waitForTimeout(500);
+  const grown = (await heap()) - before;
+  const stored = await waiting(visit.page);
+  figure(`${CALLS} events that cannot be sent: ${stored} in the store, heap grown by ${(grown / 1024).toFixed(0)} KiB`);
+  assert.ok(stored > 700 && stored <= 1_100, `${stored} are stored`);
+  assert.ok(grown <= 1024 * 1024, `the heap grew by ${grown} bytes`);
+  assert.equal(await visit.page.evaluate(`localStorage.getItem("host")`), "untouched");
+  assert.ok((await visit.page.evaluate<string[]>("window.reported")).includes("queue_full"));
+});
+
+test("opting out empties the queue within 100 ms, and nothing is sent after it", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({ name: "cost-out", behave: () => "reset" });
+  await visit.page.evaluate(`for (let i = 0; i < 200; i++) tally.track("step_done", { i })`);
+  await until("the events to be stored", async () => (await waiting(visit.page)) === 200);
+  visit.proxy.behave = () => "pass";
+  const took = await visit.page.evaluate<number>(`
+    (async () => {
+      const from = performance.now();
+      tally.optOut();
+      for (;;) {
+        const left = await new Promise((resolve) => {
+          indexedDB.open("tallymark:${visit.settings.key}").onsuccess = ({ target }) => {
+            target.result.transaction("q").objectStore("q").count().onsuccess = (event) => {
+              target.result.close();
+              resolve(event.target.result);
+            };
+          };
+        });
+        if (left === 0) return performance.now() - from;
+      }
+    })()`);
+  const sent = visit.proxy.batches.length;
+  await visit.page.evaluate(`for (let i = 0; i < 50; i++) tally.track("afterwards", { i })`);
+  await flush(visit.page);
+  await visit.page.reload();
+  await visit.page.waitForFunction("window.started");
+  await visit.page.evaluate(`tally.track("afterwards")`);
+  await flush(visit.page);
+  assert.equal(visit.proxy.batches.length, sent, "nothing is sent after opting out");
+  assert.deepEqual(await bench.collector.counts(visit.project), {});
+  figure(`opting out emptied the queue of 200 events in ${took.toFixed(0)} ms`);
+  assert.ok(took <= 100 * BUSY, `it took ${took} ms`);
+});
