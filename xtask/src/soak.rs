@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::shell::{cargo, command, quiet, seconds};
 use crate::test::{Counts, heard};
-use crate::{build, root, setup};
+use crate::{build, build_sdk, root, setup};
 
 /// A proof.
 struct Proof {
@@ -38,6 +38,8 @@ enum Tests {
     EndToEnd(&'static str),
     /// A filter of the store's own tests, on a disk in memory. They count their seeds from 0.
     Store(&'static str),
+    /// Specs of `tests/browser`: the packed package in Chromium.
+    Browser(&'static [&'static str]),
 }
 
 const PROOFS: &[Proof] = &[
@@ -185,6 +187,25 @@ const PROOFS: &[Proof] = &[
         minutes: 40,
         needs: || Ok(()),
     },
+    Proof {
+        name: "browser",
+        number: "43 to 48, 50, 53, 54",
+        shows: "closed tabs, killed browsers, no network, shared queues, bad networks, no module",
+        tests: Tests::Browser(&["durable", "modules", "cost"]),
+        full: &[
+            ("TALLYMARK_TEST_TABS_CLOSED", "100"),
+            ("TALLYMARK_TEST_BROWSERS_KILLED", "50"),
+            ("TALLYMARK_TEST_OFFLINE", "20"),
+            ("TALLYMARK_TEST_TAB_EVENTS", "3000"),
+            ("TALLYMARK_TEST_CHAOS", "10000"),
+        ],
+        minutes: 90,
+        needs: || {
+            build_sdk::build_sdk(&root())?;
+            setup::npm("tests/browser", &build::packages()?)?;
+            setup::chromium().map(drop)
+        },
+    },
 ];
 
 /// Run all proofs, or those named. `--list` names them, `--short` takes the amounts of CI, `--again`
@@ -286,6 +307,13 @@ fn tests(proof: &Proof, is_short: bool) -> Command {
     let of: &[&str] = match proof.tests {
         Tests::EndToEnd(filter) => &["-p", "tallymark-tests", "--test", "e2e", filter],
         Tests::Store(filter) => &["-p", "tallymark-store", "--lib", filter],
+        Tests::Browser(specs) => {
+            let mut command =
+                command(&root().join("tests/browser"), "npm", &["test", "--silent", "--"]);
+            command.args(specs).env("TALLYMARK_BIN", build::binary());
+            command.envs(setup::chromium().ok().map(|chromium| ("CHROMIUM", chromium)));
+            return command;
+        }
     };
     let mut command = cargo(&root(), &["test", "--quiet", "--profile", profile]);
     command.args(of).args(["--", "--nocapture", "--test-threads", "1"]);
