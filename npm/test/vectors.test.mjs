@@ -59,7 +59,7 @@ test("event ids have the bits of RFC 9562", async () => {
 
 test("points and namespaces are those of the GrowthBook specification", async () => {
   const { assign, point } = await sources("allocation");
-  const golden = vectors("growthbook");
+  const golden = vectors("growthbook-cases");
   for (const [seed, value, version, want] of golden.hash) {
     if (version === 2) assert.equal(point(seed, value), want, `${seed} ${value}`);
   }

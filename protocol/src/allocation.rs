@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn growthbook() -> GrowthBook {
-        vectors::load("growthbook.json")
+        vectors::load("growthbook-cases.json")
     }
 
     fn ranges(pairs: &[(f64, f64)]) -> Vec<Range> {

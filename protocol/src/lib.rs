@@ -11,6 +11,7 @@ pub mod batch;
 pub mod codes;
 pub mod drop_reason;
 pub mod event_name;
+pub mod flags;
 pub mod hashing;
 pub mod limits;
 #[cfg(feature = "wire")]

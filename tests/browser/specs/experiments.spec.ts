@@ -17,7 +17,7 @@ const EXPERIMENTS = Array.from({ length: 40 }, (_, i) => ({
 
 test("the hash of these tests is the one of the vectors", () => {
   type Case = [seed: string, value: string, version: number, point: number | null];
-  const { hash } = vectors<{ hash: Case[] }>("growthbook");
+  const { hash } = vectors<{ hash: Case[] }>("growthbook-cases");
   assert.ok(hash.length >= 15);
   for (const [seed, value, version, want] of hash) {
     assert.equal(allocationPoint(seed, value, version), want, `${seed} ${value} ${version}`);
