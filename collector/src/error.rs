@@ -18,6 +18,7 @@ use tallymark_protocol::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX};
 use tallymark_protocol::problem::{MEDIA_TYPE, Problem};
 use tallymark_store::{AppendError, MergeRefused, ScanError};
 
+use crate::experiments::desk::Refused;
 use crate::keys::Scope;
 use crate::meta::MetaError;
 
@@ -134,6 +135,9 @@ pub enum ApiError {
     /// No such erasure.
     #[error("there is no erasure of this id in this project")]
     ErasureUnknown,
+    /// A definition of an experiment or a flag that is not made or changed.
+    #[error(transparent)]
+    Definition(Refused),
     /// Our fault.
     #[error("something went wrong on our side")]
     Internal(#[source] anyhow::Error),
@@ -181,6 +185,7 @@ impl ApiError {
             Self::MergeRefused(MergeRefused::UndoneBefore) => (409, "merge_undone"),
             Self::MergeRefused(MergeRefused::NoRoom) => (507, "merges_full"),
             Self::ErasureUnknown => (404, "erasure_unknown"),
+            Self::Definition(refused) => refused.status_and_code(),
             Self::Internal(_) => (500, "internal"),
         }
     }

@@ -290,17 +290,33 @@ impl FromRequestParts<App> for Eraser {
     }
 }
 
+/// Someone who may define experiments: a secret key with `experiments:write`. Its key is part of it,
+/// because changes say whose they are.
+#[derive(Debug, Clone)]
+pub struct Experimenter(pub Access);
+
+impl FromRequestParts<App> for Experimenter {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        keyed_access(parts, app, Scope::ExperimentsWrite).await.map(Self)
+    }
+}
+
 /// The project of a secret key. A session is not enough for what changes data for good.
 async fn keyed_project(
     parts: &mut Parts,
     app: &App,
     scope: Scope,
 ) -> Result<Arc<Project>, ApiError> {
+    keyed_access(parts, app, scope).await.map(|access| access.project)
+}
+
+async fn keyed_access(parts: &mut Parts, app: &App, scope: Scope) -> Result<Access, ApiError> {
     let access = bearer(app, &parts.headers).await?.ok_or(ApiError::KeyMissing)?;
     if !access.key.scopes.allows(scope) {
         return Err(ApiError::ScopeMissing(scope));
     }
-    Ok(access.project)
+    Ok(access)
 }
 
 #[derive(serde::Deserialize)]

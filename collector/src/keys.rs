@@ -63,11 +63,13 @@ pub enum Scope {
     DataMerge,
     /// Erase persons.
     DataErase,
+    /// Define experiments and flags, start and stop them.
+    ExperimentsWrite,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ingest,
         Self::AnalyticsRead,
         Self::AnalyticsExport,
@@ -75,6 +77,7 @@ impl Scope {
         Self::MetricsRead,
         Self::DataMerge,
         Self::DataErase,
+        Self::ExperimentsWrite,
     ];
 
     /// Its name on the command line, in the database and in problems.
@@ -87,6 +90,7 @@ impl Scope {
             Self::MetricsRead => "metrics:read",
             Self::DataMerge => "data:merge",
             Self::DataErase => "data:erase",
+            Self::ExperimentsWrite => "experiments:write",
         }
     }
 

@@ -13,6 +13,7 @@ pub mod dashboard;
 pub mod database;
 pub mod demo;
 pub mod error;
+pub mod experiments;
 pub mod extract;
 pub mod folder;
 pub mod front;

@@ -31,7 +31,7 @@ use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
 use crate::telemetry::{Answered, Reason};
-use crate::{dashboard, ingest, openapi, quarantine, query, service, session};
+use crate::{dashboard, experiments, ingest, openapi, quarantine, query, service, session};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -77,6 +77,17 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(query::people::erase_person))
         .routes(routes!(query::people::show_erasure))
         .routes(routes!(query::stats::calculate_stats))
+        .routes(routes!(
+            experiments::handler::list_experiments,
+            experiments::handler::create_experiment
+        ))
+        .routes(routes!(
+            experiments::handler::show_experiment,
+            experiments::handler::update_experiment
+        ))
+        .routes(routes!(experiments::handler::transition_experiment))
+        .routes(routes!(experiments::handler::audit_experiment))
+        .routes(routes!(experiments::handler::serve_flags))
         .routes(routes!(service::show_health))
         .routes(routes!(service::show_readiness))
         .routes(routes!(service::show_metrics))

@@ -1,5 +1,6 @@
 //! A few lines of HTTP: what came back is a value, whatever the status.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub struct Reply {
     pub retry_after: Option<String>,
     /// The media type.
     pub content_type: String,
+    /// All headers that are text, by their names in lower case.
+    pub headers: HashMap<String, String>,
     /// The body as text.
     pub text: String,
 }
@@ -69,11 +72,30 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, ureq::Error> {
-        let mut request = self.0.post(format!("http://{at}{path}"));
+        self.send("POST", at, path, headers, body)
+    }
+
+    /// Any method with these headers and this body.
+    ///
+    /// # Errors
+    /// When no whole answer came: refused, reset, timed out.
+    pub fn send(
+        &self,
+        method: &str,
+        at: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Reply, ureq::Error> {
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("http://{at}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        read(request.send(body)?)
+        match method {
+            "GET" => read(self.0.run(request.body(())?)?),
+            _ => read(self.0.run(request.body(body)?)?),
+        }
     }
 }
 
@@ -83,8 +105,13 @@ fn read(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error
     };
     let (status, retry_after) = (response.status().as_u16(), header("retry-after"));
     let content_type = header("content-type").unwrap_or_default();
+    let text_of = |value: &ureq::http::HeaderValue| value.to_str().ok().map(str::to_owned);
+    let headers = response.headers().iter();
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text_of(value)?)));
+    let headers = headers.collect();
     let mut bytes = Vec::new();
     response.into_body().into_reader().read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Reply { status, retry_after, content_type, text })
+    Ok(Reply { status, retry_after, content_type, headers, text })
 }

@@ -47,6 +47,7 @@ const PARTS: &[Part] = &[
     Part { name: "erase", shows: "an erased person is in no answer and no file", run: e2e },
     Part { name: "retention", shows: "events go when their time is over", run: e2e },
     Part { name: "client_clocks", shows: "events whose clocks are wrong", run: e2e },
+    Part { name: "definitions", shows: "experiments live, and pages get what runs", run: e2e },
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },

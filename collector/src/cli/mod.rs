@@ -11,6 +11,7 @@ mod backup;
 mod config;
 mod doctor;
 mod events;
+mod experiment;
 mod key;
 mod people;
 pub mod project;
@@ -69,6 +70,8 @@ enum Command {
     /// Make secret keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Define experiments, flags and holdouts, start and stop them.
+    Experiment(experiment::ExperimentArgs),
     /// Load files of events into a project. Safe to repeat.
     Import(events::ImportArgs),
     /// Write the raw events of a project to standard output.
@@ -131,6 +134,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve => serve::serve(folder, loaded.config, global.json).await,
             Command::Project(command) => project::run(command, &folder, global.json).await,
             Command::Key(command) => key::run(command, &folder, global.json).await,
+            Command::Experiment(args) => experiment::run(args, &folder, global.json).await,
             Command::Import(args) => {
                 events::run(args.task(global.json)?, folder, loaded.config).await
             }

@@ -1,4 +1,5 @@
-//! Who may send and who may ask: projects, keys and dashboard sessions, in SQLite.
+//! Who may send and who may ask: projects, keys and dashboard sessions; and what is defined in projects:
+//! retention, experiments and flags. In SQLite.
 //!
 //! In: the database file of a data folder. Out: typed look-ups; one file per table.
 //!
@@ -12,6 +13,7 @@
 //! Deliberately elsewhere: what segments there are (`catalog`).
 
 pub mod access_keys;
+pub mod definitions;
 pub mod projects;
 pub mod retention;
 pub mod sessions;
@@ -27,6 +29,7 @@ use subtle::ConstantTimeEq;
 use tallymark_store::Keep;
 
 use crate::database::{self, MigrateFailed};
+use crate::experiments::served::Served;
 use access_keys::AccessKey;
 use projects::Project;
 
@@ -51,6 +54,7 @@ pub struct Directory {
     slugs: HashMap<String, u32>,
     keys: HashMap<[u8; 32], AccessKey>,
     keeps: HashMap<u32, Keep>,
+    served: HashMap<u32, Arc<Served>>,
 }
 
 impl Directory {
@@ -74,6 +78,11 @@ impl Directory {
     /// How long a project's events are kept.
     pub fn keep(&self, project: u32) -> Keep {
         self.keeps.get(&project).cloned().unwrap_or_default()
+    }
+
+    /// What a project's pages get of its experiments and flags; `None` when nothing is running.
+    pub fn served(&self, project: u32) -> Option<Arc<Served>> {
+        self.served.get(&project).cloned()
     }
 
     /// Whether a project has a key that works.
@@ -199,6 +208,9 @@ impl Meta {
             directory.keys.insert(key.mac, key);
         }
         directory.keeps = retention::list(&mut observer.connection).await?;
+        for (project, running) in definitions::list_running(&mut observer.connection).await? {
+            directory.served.insert(project, Arc::new(Served::new(&running)));
+        }
         *self.shared.directory.write().unwrap_or_else(|poisoned| poisoned.into_inner()) =
             Arc::new(directory);
         observer.seen_version = Some(version);
@@ -213,6 +225,11 @@ impl Meta {
     /// The table of rules about how long events are kept.
     pub fn retention(&self) -> retention::RetentionRules<'_> {
         retention::RetentionRules { meta: self }
+    }
+
+    /// The table of experiments, flags and holdouts.
+    pub fn definitions(&self) -> definitions::Definitions<'_> {
+        definitions::Definitions { meta: self }
     }
 
     /// The table of keys.

@@ -8,6 +8,7 @@ mod cdnow;
 mod client_clocks;
 mod clock;
 mod crash;
+mod definitions;
 mod delivery;
 mod differential;
 mod disk_errors;
