@@ -16,3 +16,19 @@ declare module "tallymark-glue/tallymark" {
 declare module "tallymark-asm/tallymark" {
   export const memory: WebAssembly.Memory;
 }
+
+/** From `sdk-wasm/src/evaluation.rs`. */
+declare module "tallymark-glue/experiments" {
+  /** Says which instance the functions call. */
+  export function __wbg_set_wasm(exports: WebAssembly.Exports): void;
+
+  export class Evaluator {
+    keep(isPerson: boolean, packed: string): boolean;
+    feature(key: string): Float64Array;
+    experiment(packed: string): Float64Array;
+    redirect(packed: string): string;
+  }
+}
+
+/** The same as plain JavaScript. */
+declare module "tallymark-asm/experiments";

@@ -19,18 +19,33 @@ const packed = JSON.parse(tar("-xzOf", tarball, "package/package.json"));
 
 test("the package holds what a page and its author need, and nothing else", () => {
   assert.deepEqual(files.sort(), [
+    "EXPERIMENTS.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "dist/assign-sync.js",
+    "dist/assign-sync.js.map",
     "dist/core.js",
     "dist/core.js.map",
     "dist/debug.js",
     "dist/debug.js.map",
+    "dist/evaluator-plain.js",
+    "dist/evaluator-plain.js.map",
+    "dist/evaluator.d.ts",
+    "dist/evaluator.js",
+    "dist/evaluator.js.map",
+    "dist/experiments.d.ts",
+    "dist/experiments.js",
+    "dist/experiments.js.map",
+    "dist/experiments_bg.wasm",
     "dist/fallback.js",
     "dist/fallback.js.map",
     "dist/index.d.ts",
     "dist/index.js",
     "dist/index.js.map",
+    "dist/openfeature.d.ts",
+    "dist/openfeature.js",
+    "dist/openfeature.js.map",
     "dist/tallymark_bg.wasm",
     "dist/types.d.ts",
     "package.json",
@@ -39,7 +54,9 @@ test("the package holds what a page and its author need, and nothing else", () =
 
 test("installing it runs nothing and brings nothing else", () => {
   assert.equal(packed.dependencies, undefined);
-  assert.equal(packed.peerDependencies, undefined);
+  // Only who imports the provider needs it, and has it.
+  assert.deepEqual(Object.keys(packed.peerDependencies), Object.keys(packed.peerDependenciesMeta));
+  assert.ok(Object.values(packed.peerDependenciesMeta).every(({ optional }) => optional));
   const installing = Object.keys(packed.scripts ?? {}).filter((name) => /install|prepare|^pre|^post/.test(name));
   assert.deepEqual(installing, []);
 });

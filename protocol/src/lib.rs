@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 // Without the wire types this goes into every page. The standard library would bring the formatting
 // of panics with it, which weighs more than everything else together.
-#![cfg_attr(not(any(test, feature = "wire")), no_std)]
+#![cfg_attr(not(any(test, feature = "wire", feature = "flags-native")), no_std)]
 
 extern crate alloc;
 

@@ -7,6 +7,8 @@ extern crate alloc;
 
 #[cfg(all(target_arch = "wasm32", feature = "core"))]
 mod boundary;
+#[cfg(all(target_arch = "wasm32", feature = "experiments"))]
+mod evaluation;
 pub mod retry;
 
 #[cfg(all(target_arch = "wasm32", not(feature = "std")))]

@@ -6,6 +6,7 @@
 
 use super::value::cut;
 use super::{Host, Value};
+use alloc::string::String;
 
 /// The parts of an address that targets compare.
 struct Parts<'a> {

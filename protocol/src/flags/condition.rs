@@ -11,6 +11,8 @@
 use super::value::cut;
 use super::version;
 use super::{Host, NULL, Value};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use core::cmp::Ordering;
 
 /// What may stand behind an attribute. Everything else that begins with `$` is false.

@@ -5,6 +5,9 @@ use super::condition::text_of;
 use super::feature::Parents;
 use super::{Evaluation, Host, NULL, Value};
 use crate::allocation::{HashVersion, Range, bucket_ranges, choose_variation, in_namespace, point};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What an experiment did. Plain numbers: what they stand for is in the experiment, which the
 /// asker has.

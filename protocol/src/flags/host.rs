@@ -3,6 +3,8 @@
 //! A page would pay 10 KB and more for each of these in Rust. So whoever evaluates brings them: the
 //! browser its own (`npm`), everyone else [`Native`].
 
+use alloc::string::String;
+
 /// The surroundings of an evaluation.
 pub trait Host {
     /// Whether a regular expression is found in a text. One that cannot be read is found nowhere.
@@ -21,6 +23,9 @@ pub use native::{Native, compile};
 #[cfg(feature = "flags-native")]
 mod native {
     use super::Host;
+    use alloc::borrow::ToOwned;
+    use alloc::format;
+    use alloc::string::{String, ToString};
     use regex::{Regex, RegexBuilder};
 
     /// Bytes that one compiled expression may take.

@@ -33,6 +33,8 @@ pub use host::{Native, compile};
 pub use packed::unpack;
 pub use value::{NULL, Value};
 
+use alloc::vec::Vec;
+
 /// An evaluation for one person. It notes which experiments decided, those of prerequisites and
 /// holdouts included.
 ///

@@ -6,6 +6,8 @@
 
 use super::value::cut;
 use super::{Host, Value};
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
 
 /// Lists in maps in lists … so deep and no deeper.
 const DEPTH_MAX: u8 = 64;

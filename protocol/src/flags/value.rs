@@ -4,6 +4,9 @@
 //! may be anything, fields nobody knows are ignored, and a field of another type than expected is
 //! as good as absent. So they are read where they are used.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// A value of a document.
 #[derive(Clone, Default)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(Debug))]

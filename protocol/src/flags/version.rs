@@ -7,6 +7,8 @@
 use super::condition::text_of;
 use super::value::cut;
 use super::{Host, Value};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use core::cmp::Ordering;
 
 /// How two versions compare. What is no version counts as `0`.

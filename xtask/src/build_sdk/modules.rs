@@ -25,7 +25,10 @@ pub struct Module {
 }
 
 /// All of them. A new one is a row here, a feature in `sdk-wasm/Cargo.toml` and a boundary file.
-pub const MODULES: &[Module] = &[Module { name: "tallymark", feature: "core", has_fallback: true }];
+pub const MODULES: &[Module] = &[
+    Module { name: "tallymark", feature: "core", has_fallback: true },
+    Module { name: "experiments", feature: "experiments", has_fallback: true },
+];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 

@@ -16,14 +16,29 @@ pub struct Entry {
     pub name: &'static str,
     /// Whether pages import it by themselves: then its types are in the package.
     pub is_public: bool,
+    /// Whether it is a plain script, to be inlined in a page's head, instead of a module.
+    pub is_script: bool,
+}
+
+const fn public(name: &'static str) -> Entry {
+    Entry { name, is_public: true, is_script: false }
+}
+
+const fn private(name: &'static str) -> Entry {
+    Entry { name, is_public: false, is_script: false }
 }
 
 /// All of them.
 pub const ENTRIES: &[Entry] = &[
-    Entry { name: "index", is_public: true },
-    Entry { name: "core", is_public: false },
-    Entry { name: "fallback", is_public: false },
-    Entry { name: "debug", is_public: false },
+    public("index"),
+    private("core"),
+    private("fallback"),
+    private("debug"),
+    public("evaluator"),
+    private("evaluator-plain"),
+    public("experiments"),
+    public("openfeature"),
+    Entry { name: "assign-sync", is_public: false, is_script: true },
 ];
 
 /// Types that public ones refer to.
@@ -82,14 +97,17 @@ fn bundle(npm: &Path, work: &Path, entry: &Entry) -> anyhow::Result<()> {
             arguments.push(format!("--alias:tallymark-{kind}/{}={}", module.name, path.display()));
         }
     }
+    // What Rust imports, see `sdk-wasm/src/evaluation.rs`.
+    arguments.push(format!("--alias:tallymark-host={}", npm.join("src/host.ts").display()));
     let common = [
         "--bundle",
-        "--format=esm",
+        "--external:@openfeature/*",
         "--target=es2021",
         "--minify",
         "--sourcemap",
         "--log-level=warning",
     ];
+    arguments.push(format!("--format={}", if entry.is_script { "iife" } else { "esm" }));
     arguments.extend(common.map(str::to_owned));
     quiet(&mut command(npm, "node_modules/.bin/esbuild", &arguments)).map(drop)
 }
