@@ -8,12 +8,22 @@
  * @packageDocumentation
  */
 
-import * as evaluator from "./evaluator.js";
-import type { FlagDocument, Json, Met, Outcome } from "./evaluator.js";
+import { type Decided, type Decision, decide, isPlain, type Rule } from "./decide.js";
+import type { FlagDocument, Json, Source } from "./evaluator.js";
 import { exposure as record } from "./index.js";
-import { units } from "./unit.js";
+import { type Units, units } from "./unit.js";
 
-export type { FlagDocument, Json, Met, Outcome } from "./evaluator.js";
+export type { FlagDocument, Json, Source } from "./evaluator.js";
+
+/** What the visitor gets of a feature, and why. */
+export interface Value {
+  /** `null` when there is none. */
+  value: unknown;
+  /** Where it came from. */
+  source: Source;
+  /** The variant, if it came from an experiment. */
+  variant?: string | undefined;
+}
 
 /** Settings of {@link start}. */
 export interface ExperimentOptions {
@@ -27,7 +37,8 @@ export interface ExperimentOptions {
   attributes?: Json;
   /** The document, if the page has it already, as `assignSync` needs it. */
   document?: FlagDocument;
-  /** Where `experiments_bg.wasm` is, if a bundler did not put it beside the script; or its bytes. */
+  /** Where `experiments_bg.wasm` is, if a bundler did not put it beside the script; or its bytes. Only
+   * documents with targeting, or of GrowthBook, need it. */
   wasm?: string | URL | BufferSource;
 }
 
@@ -35,6 +46,9 @@ export interface ExperimentOptions {
 const EXPOSED_MAX = 200;
 
 let options: ExperimentOptions | undefined;
+let features: { readonly [key: string]: Rule } = {};
+/** Loaded for documents that need it: most do not. */
+let evaluator: typeof import("./evaluator.js") | undefined;
 let attributes: Json = {};
 let isReady = false;
 /** Exposures called for before anything was known. */
@@ -42,7 +56,7 @@ let early: [key: string, met: string | undefined][] = [];
 let listeners: (() => void)[] = [];
 
 /**
- * Load the module and the document. A document in the cache of the browser answers at once; a newer
+ * Load the document, and the module if the document needs it. A document in the cache of the browser answers at once; a newer
  * one counts from the next page on, so that nothing changes under the visitor's eyes.
  *
  * @returns Whether values are known now. Never rejects.
@@ -52,8 +66,14 @@ export async function start(given: ExperimentOptions): Promise<boolean> {
   options = given;
   attributes = given.attributes ?? {};
   try {
-    const [document] = await Promise.all([given.document ?? load(given), evaluator.start(given.wasm)]);
-    isReady = evaluator.setDocument(document);
+    const document = given.document ?? (await load(given));
+    features = (document.features ?? {}) as typeof features;
+    if (!Object.values(features).every(isPlain)) {
+      evaluator = await import("./evaluator.js");
+      await evaluator.start(given.wasm);
+      evaluator.setDocument(document);
+    }
+    isReady = true;
   } catch {
     isReady = false;
   }
@@ -79,26 +99,47 @@ export function onChange(listener: () => void): () => void {
 }
 
 /** What the visitor gets of a feature, and why; `undefined` until {@link start} is done. */
-export function evaluate(key: string): Outcome | undefined {
+export function evaluate(key: string): Value | undefined {
+  return look(key);
+}
+
+function look(key: string): (Value & { decided: Decided[] }) | undefined {
   if (!isReady || !options) return undefined;
   try {
     const { key: project, mode } = options;
     const who = units(project, mode === "full");
     const name = `tallymark:${project}:kept`;
     const kept = JSON.parse((who && localStorage.getItem(name)) || "{}") as { [name: string]: Json };
-    const { pathname: path, href: url } = location;
-    const known = evaluator.setPerson({
-      attributes: { path, language: navigator.language, ...attributes, ...who },
-      url,
-      ...(who && { stickyBucketAssignmentDocs: kept }),
-    });
-    if (!known) return undefined;
-    const outcome = evaluator.feature(key);
-    if (who) keep(name, kept, outcome.decided, who as unknown as { [name: string]: string });
-    return outcome;
+    const feature = features[key];
+    const found = !feature
+      ? { value: null, source: "unknownFeature" as const, decided: [] }
+      : isPlain(feature)
+        ? decide(key, feature, who ?? { device: "", user: "" }, kept, location.href)
+        : ask(key, who, kept);
+    if (found && who) keep(name, kept, found.decided, who);
+    return found;
   } catch {
     return undefined;
   }
+}
+
+/** Asks the module. */
+function ask(key: string, who: Units | undefined, kept: Json): (Value & { decided: Decision["decided"] }) | undefined {
+  const { pathname: path, href: url } = location;
+  const isKnown = evaluator?.setPerson({
+    attributes: { path, language: navigator.language, ...attributes, ...who },
+    url,
+    ...(who && { stickyBucketAssignmentDocs: kept as { [name: string]: Json } }),
+  });
+  if (!evaluator || !isKnown) return undefined;
+  const { value, source, met, decided } = evaluator.feature(key);
+  const outcome = (one: (typeof decided)[0]): Decided => [
+    one.key,
+    one.variant,
+    one.keep && one.experiment["fallbackAttribute"] ? (one.hashAttribute as keyof Units) : undefined,
+    `${one.key}__${String(one.experiment["bucketVersion"] ?? 0)}`,
+  ];
+  return { value, source, variant: met?.variant, decided: decided.map(outcome) };
 }
 
 /** The value of a feature; `fallback` while nothing is known, and for a feature that is not running. */
@@ -109,7 +150,7 @@ export function value<T>(key: string, fallback: T): T {
 
 /** The variant of an experiment; `null` when the visitor does not take part, or nothing is known yet. */
 export function variant(key: string): string | null {
-  return evaluate(key)?.met?.variant ?? null;
+  return evaluate(key)?.variant ?? null;
 }
 
 /**
@@ -124,11 +165,13 @@ export function exposure(key: string, met?: string): void {
     early.push([key, met]);
     return;
   }
-  const outcome = evaluate(key);
-  if (!options || !outcome) return;
-  for (const one of outcome.decided) {
-    const shown = one.key === outcome.met?.key ? (met ?? one.variant) : one.variant;
-    if (isNews(`${one.key}|${shown}`)) record(one.key, shown);
+  const found = look(key);
+  if (!found) return;
+  for (const [at, [experiment, variant]] of found.decided.entries()) {
+    // The last one gave the value, if any did; before it come prerequisites and holdouts.
+    const isShown = at === found.decided.length - 1 && found.variant !== undefined;
+    const shown = isShown ? (met ?? variant) : variant;
+    if (isNews(`${experiment}|${shown}`)) record(experiment, shown);
   }
 }
 
@@ -155,16 +198,14 @@ async function load({ endpoint, key }: ExperimentOptions): Promise<FlagDocument>
 }
 
 /** Keeps what was assigned, for later visits and after signing in. */
-function keep(name: string, kept: { [name: string]: Json }, decided: Met[], who: { [name: string]: string }): void {
+function keep(name: string, kept: { [name: string]: Json }, decided: Decided[], who: Units): void {
   const before = JSON.stringify(kept);
-  for (const met of decided) {
-    if (!met.keep || met.experiment["fallbackAttribute"] === undefined) continue;
-    const { hashAttribute: attributeName } = met;
+  for (const [, variant, attributeName, keptAs] of decided) {
+    if (!attributeName || !keptAs) continue;
     const attributeValue = who[attributeName];
-    const name = `${attributeName}||${attributeValue}`;
-    const version = Number(met.experiment["bucketVersion"] ?? 0);
-    const assignments = { ...(kept[name]?.["assignments"] as Json), [`${met.key}__${version}`]: met.variant };
-    kept[name] = { attributeName, attributeValue, assignments };
+    const under = `${attributeName}||${attributeValue}`;
+    const assignments = { ...(kept[under]?.["assignments"] as Json), [keptAs]: variant };
+    kept[under] = { attributeName, attributeValue, assignments };
   }
   const after = JSON.stringify(kept);
   if (after !== before) localStorage.setItem(name, after);

@@ -73,7 +73,7 @@ export class TallymarkProvider implements Provider {
   private resolve<T>(key: string, fallback: T, fits: (value: unknown) => boolean): ResolutionDetails<T> {
     const outcome = evaluate(key);
     if (!outcome) return failed(fallback, ErrorCode.PROVIDER_NOT_READY, "flags are not loaded yet");
-    const { value, source, met } = outcome;
+    const { value, source, variant } = outcome;
     if (source === "unknownFeature") return failed(fallback, ErrorCode.FLAG_NOT_FOUND, `${key} is not running`);
     if (source === "cyclicPrerequisite") return failed(fallback, ErrorCode.GENERAL, `${key} depends on itself`);
     if (value === null) return { value: fallback, reason: StandardResolutionReasons.DEFAULT };
@@ -84,7 +84,7 @@ export class TallymarkProvider implements Provider {
       force: StandardResolutionReasons.TARGETING_MATCH,
     };
     const reason = reasons[source] ?? StandardResolutionReasons.STATIC;
-    return { value: value as T, reason, ...(met && { variant: met.variant }) };
+    return { value: value as T, reason, ...(variant !== undefined && { variant }) };
   }
 }
 

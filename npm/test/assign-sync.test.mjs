@@ -60,6 +60,7 @@ const DOCUMENT = {
       ],
     },
     rollout: { defaultValue: false, rules: [{ ...drawn, seed: "rollout", force: true, range: [0, 0.3] }] },
+    person: { defaultValue: 0, rules: [{ hashAttribute: "user", fallbackAttribute: "device", hashVersion: 2, seed: "p", force: 1, range: [0, 0.5] }] },
     unicode: { defaultValue: 0, rules: [{ ...drawn, seed: "grün 🌱", variations: [1, 2] }] },
     wrong: { defaultValue: 0, rules: [{ ...drawn, variations: [1, 2], weights: [0.9, 0.9] }] },
   },
