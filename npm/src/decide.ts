@@ -83,7 +83,10 @@ export function decide(name: string, feature: Rule, who: Units, kept: Rule, url:
     if (place < 0) continue;
     const variant = meta[place]?.key || `${place}`;
     if (!isAsked) decided.push([key, variant, second ? (attribute as keyof Units) : undefined, `${key}__0`]);
-    if (!meta[place]?.passthrough) return { value: variations?.[place], source: "experiment", variant, decided };
+    if (meta[place]?.passthrough) continue;
+    // Who is held out of an experiment has the control's value and no variant.
+    const shown = meta.some(({ passthrough }) => passthrough) ? undefined : variant;
+    return { value: variations?.[place], source: "experiment", variant: shown, decided };
   }
   return { value: feature["defaultValue"] ?? null, source: "defaultValue", decided };
 }

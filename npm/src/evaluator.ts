@@ -106,9 +106,10 @@ let document: FlagDocument = {};
 
 /**
  * Starts the module: from its bytes or its address, or from beside this script. Where WebAssembly is
- * refused, the same as JavaScript takes over.
+ * refused, the same as JavaScript takes over. A second call changes nothing.
  */
 export async function start(wasm?: string | URL | BufferSource): Promise<void> {
+  if (evaluator) return; // The glue remembers the memory of the instance it met first.
   try {
     // The name stands here, and the address of this file in it, for bundlers to find and rewrite.
     const source = wasm ?? new URL("experiments_bg.wasm", import.meta.url);

@@ -139,7 +139,9 @@ function ask(key: string, who: Units | undefined, kept: Json): (Value & { decide
     one.keep && one.experiment["fallbackAttribute"] ? (one.hashAttribute as keyof Units) : undefined,
     `${one.key}__${String(one.experiment["bucketVersion"] ?? 0)}`,
   ];
-  return { value, source, variant: met?.variant, decided: decided.map(outcome) };
+  const meta = met?.experiment["meta"] as { passthrough?: boolean }[] | undefined;
+  const isHeldOut = meta?.some(({ passthrough }) => passthrough);
+  return { value, source, variant: isHeldOut ? undefined : met?.variant, decided: decided.map(outcome) };
 }
 
 /** The value of a feature; `fallback` while nothing is known, and for a feature that is not running. */

@@ -109,6 +109,18 @@ test("a holdout is exposed with its experiment, and a variant the page showed is
   assert.equal(exposed().length, 2, "a flag is no experiment");
 });
 
+test("whoever is held out has the control, no variant, and an exposure to the holdout", async () => {
+  const rule = { ...halves, key: "q4", variations: ["a", "a"], ranges: [[0, 1], [1, 1]], meta: [{ key: "held" }, { key: "open", passthrough: true }] };
+  for (const condition of [undefined, { country: "DE" }]) {
+    storage.delete(`tallymark:${KEY}:exposed`);
+    const rules = [rule, { ...halves, key: "f" }].map((one) => (condition ? { ...one, condition } : one));
+    await start({ document: { features: { f: { defaultValue: "a", rules } } }, attributes: { country: "DE" } });
+    assert.deepEqual([experiments.value("f", "z"), experiments.variant("f")], ["a", null]);
+    experiments.exposure("f", "b");
+    assert.deepEqual(exposed(), ["q4|held"]);
+  }
+});
+
 test("without consent there is no variant, no exposure, and nothing is kept", async () => {
   storage.set(`tallymark:${KEY}`, "1|d");
   await start({ mode: "full" });

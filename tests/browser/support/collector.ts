@@ -118,6 +118,18 @@ export class Collector {
     return (await this.read(project, address, init)) as Answer;
   }
 
+  /** Define experiments, flags or holdouts, start them, and give the document that pages get. */
+  async run(project: Project, definitions: { key: string }[]): Promise<object> {
+    for (const definition of definitions) {
+      const address = new URL("/v1/experiments", this.origin);
+      await this.read(project, address, { method: "POST", body: JSON.stringify(definition) });
+      const start = new URL(`/v1/experiments/${definition.key}/transition`, this.origin);
+      await this.read(project, start, { method: "POST", body: JSON.stringify({ to: "running" }) });
+    }
+    const reply = await fetch(new URL(`/v1/flags/${project.write_key}`, this.origin));
+    return (await reply.json()) as object;
+  }
+
   /** Send events as a server does, with the secret key and raw ids. */
   async sendFromServer(project: Project, events: object[]): Promise<unknown> {
     const address = new URL("/v1/batch", this.origin);

@@ -23,10 +23,10 @@ export interface Settings {
   experiments?: { key: string; variants: string[] }[];
 }
 
-/** The package as a bundle at `/bundle/plain.js`, with the files it ships beside its code. */
+/** The package as a bundle at `/bundle/plain.js`, with experiments at `/bundle/flags.js`, with the files it ships beside its code. */
 export async function bundlePackage(folder: string): Promise<Record<string, MadeFile>> {
   const { outputFiles } = await build({
-    entryPoints: [join(folder, "pages", "plain.ts")],
+    entryPoints: ["plain.ts", "flags.ts"].map((page) => join(folder, "pages", page)),
     bundle: true,
     splitting: true,
     format: "esm",
