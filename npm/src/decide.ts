@@ -1,7 +1,8 @@
 /**
  * What somebody gets of a feature, for features that a few lines can decide: shares, ranges, filters,
- * holdouts and variants kept from before, by version 2 of the hash. Everything that the collector
- * serves without targeting is of that kind, so such a page loads no module and waits for none.
+ * holdouts and variants kept from before, by version 2 of the hash, and targeting where the caller
+ * brings it. Nearly everything that the collector serves is of that kind, so pages load no module
+ * and wait for none.
  *
  * `protocol/src/flags` says what it all means; both are held against each other in `npm/test`.
  */
@@ -29,12 +30,22 @@ const KNOWN =
 
 const rules = (feature: Rule): Rule[] => (feature["rules"] ?? []) as Rule[];
 
+/** Targeting; what brings none leaves it to others. */
+export interface Targeting {
+  /** Whether a condition can be evaluated here. */
+  isPlainCondition(condition: unknown): boolean;
+  /** Whether the visitor fulfils it. */
+  holds(condition: unknown): boolean;
+}
+
 /** Whether a feature can be decided here. */
-export function isPlain(feature: Rule): boolean {
+export function isPlain(feature: Rule, targeting?: Targeting): boolean {
   const isTwo = (version: unknown) => version === 2;
   return rules(feature).every(
     (rule) =>
-      Object.keys(rule).every((field) => KNOWN.test(field)) &&
+      Object.keys(rule).every(
+        (field) => KNOWN.test(field) || (field === "condition" && targeting?.isPlainCondition(rule[field])),
+      ) &&
       (isTwo(rule["hashVersion"]) || !(rule["variations"] || rule["range"])) &&
       !("force" in rule && "coverage" in rule) &&
       ((rule["filters"] ?? []) as Rule[]).every(({ hashVersion = 2 }) => isTwo(hashVersion)),
@@ -42,7 +53,14 @@ export function isPlain(feature: Rule): boolean {
 }
 
 /** What a plain feature gives. `kept` are the assignments of before, `url` is the page's. */
-export function decide(name: string, feature: Rule, who: Units, kept: Rule, url: string): Decision {
+export function decide(
+  name: string,
+  feature: Rule,
+  who: Units,
+  kept: Rule,
+  url: string,
+  targeting?: Targeting,
+): Decision {
   const search = new URL(url).searchParams;
   const id = (attribute: unknown) => who[attribute as keyof Units] || "";
   const decided: Decided[] = [];
@@ -68,7 +86,7 @@ export function decide(name: string, feature: Rule, who: Units, kept: Rule, url:
       const filters = (rule["filters"] ?? []) as { attribute: string; seed: string; ranges: Pair[] }[];
       const passes = ({ attribute, seed, ranges }: (typeof filters)[0]) =>
         id(attribute) && ranges.some((range) => isIn(point(seed, id(attribute)), range));
-      if (!filters.every(passes)) continue;
+      if (!filters.every(passes) || (rule["condition"] && !targeting?.holds(rule["condition"]))) continue;
       if ("force" in rule) {
         const range = rule["range"] as Pair | undefined;
         if (range && (at === "" || !isIn(at, range))) continue;

@@ -8,6 +8,7 @@
  * @packageDocumentation
  */
 
+import { holds, isPlainCondition } from "./conditions.js";
 import { type Decided, type Decision, decide, isPlain, type Rule } from "./decide.js";
 import type { FlagDocument, Json, Source } from "./evaluator.js";
 import { exposure as record } from "./index.js";
@@ -38,7 +39,7 @@ export interface ExperimentOptions {
   /** The document, if the page has it already, as `assignSync` needs it. */
   document?: FlagDocument;
   /** Where `experiments_bg.wasm` is, if a bundler did not put it beside the script; or its bytes. Only
-   * documents with targeting, or of GrowthBook, need it. */
+   * documents with versions, prerequisites or saved groups, or of GrowthBook, need it. */
   wasm?: string | URL | BufferSource;
 }
 
@@ -47,6 +48,10 @@ const EXPOSED_MAX = 200;
 
 let options: ExperimentOptions | undefined;
 let features: { readonly [key: string]: Rule } = {};
+const targeting = {
+  isPlainCondition,
+  holds: (condition: unknown) => holds(condition as Json, known()),
+};
 /** Loaded for documents that need it: most do not. */
 let evaluator: typeof import("./evaluator.js") | undefined;
 let attributes: Json = {};
@@ -68,7 +73,7 @@ export async function start(given: ExperimentOptions): Promise<boolean> {
   try {
     const document = given.document ?? (await load(given));
     features = (document.features ?? {}) as typeof features;
-    if (!Object.values(features).every(isPlain)) {
+    if (!Object.values(features).every((feature) => isPlain(feature, targeting))) {
       evaluator = await import("./evaluator.js");
       await evaluator.start(given.wasm);
       evaluator.setDocument(document);
@@ -113,8 +118,8 @@ function look(key: string): (Value & { decided: Decided[] }) | undefined {
     const feature = features[key];
     const found = !feature
       ? { value: null, source: "unknownFeature" as const, decided: [] }
-      : isPlain(feature)
-        ? decide(key, feature, who ?? { device: "", user: "" }, kept, location.href)
+      : isPlain(feature, targeting)
+        ? decide(key, feature, who ?? { device: "", user: "" }, kept, location.href, targeting)
         : ask(key, who, kept);
     if (found && who) keep(name, kept, found.decided, who);
     return found;
@@ -123,12 +128,20 @@ function look(key: string): (Value & { decided: Decided[] }) | undefined {
   }
 }
 
+/** What conditions look at. */
+function known(): Json {
+  const { key, mode } = options as ExperimentOptions;
+  const who = units(key, mode === "full");
+  // Nobody is signed in: then there is no user, instead of one without a name.
+  const ids = who && (who.user ? who : { device: who.device });
+  return { path: location.pathname, language: navigator.language, ...attributes, ...ids };
+}
+
 /** Asks the module. */
 function ask(key: string, who: Units | undefined, kept: Json): (Value & { decided: Decision["decided"] }) | undefined {
-  const { pathname: path, href: url } = location;
   const isKnown = evaluator?.setPerson({
-    attributes: { path, language: navigator.language, ...attributes, ...who },
-    url,
+    attributes: known(),
+    url: location.href,
     ...(who && { stickyBucketAssignmentDocs: kept as { [name: string]: Json } }),
   });
   if (!evaluator || !isKnown) return undefined;

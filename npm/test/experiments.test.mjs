@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { before, beforeEach, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
 
-import { built } from "./built.mjs";
+import { built, vectors } from "./built.mjs";
 
 const KEY = "tm_pk_live_test";
 const DEVICE = "cd".repeat(32);
@@ -23,8 +23,9 @@ const PLAIN = {
     menu: { defaultValue: true },
   },
 };
+const GERMAN = { country: "DE", app: { $vgte: "1.2.0" } };
 const TARGETED = {
-  features: { ...PLAIN.features, german: { defaultValue: 0, rules: [{ ...halves, key: "german", condition: { country: "DE" } }] } },
+  features: { ...PLAIN.features, german: { defaultValue: 0, rules: [{ ...halves, key: "german", condition: GERMAN }] } },
 };
 
 let experiments;
@@ -61,7 +62,7 @@ beforeEach(async () => {
 
 const start = (more) => experiments.start({ key: KEY, endpoint: "https://stats.example", ...more });
 
-test("without targeting nothing but the document is loaded", async () => {
+test("nothing but the document is loaded", async () => {
   assert.equal(experiments.value("menu", false), false, "nothing is known yet");
   assert.equal(await start(), true);
   assert.deepEqual(loads, [`https://stats.example/v1/flags/${KEY}`]);
@@ -70,18 +71,34 @@ test("without targeting nothing but the document is loaded", async () => {
   assert.match(experiments.variant("button"), /^[ab]$/);
 });
 
-test("with targeting the module is loaded, and gives all else the same", async () => {
+test("where versions are compared the module is loaded, and gives all else the same", async () => {
   await start();
   const plain = ["button", "held", "menu"].map((key) => experiments.evaluate(key).value);
   await page();
   loads = [];
-  assert.equal(await start({ document: TARGETED, attributes: { country: "DE" } }), true);
+  assert.equal(await start({ document: TARGETED, attributes: { country: "DE", app: "1.10.0" } }), true);
   assert.equal(loads.length, 1);
   assert.match(loads[0], /experiments_bg\.wasm$/);
   assert.deepEqual(["button", "held", "menu"].map((key) => experiments.evaluate(key).value), plain);
   assert.match(experiments.variant("german"), /^[ab]$/);
-  experiments.setAttributes({ country: "FR" });
+  experiments.setAttributes({ country: "DE", app: "1.1.9" });
   assert.equal(experiments.variant("german"), null);
+});
+
+test("all conditions of the specification hold, and those without versions and groups need no module", async () => {
+  let plain = 0;
+  for (const [name, condition, attributes, want, savedGroups] of vectors("growthbook-cases").evalCondition) {
+    if (!JSON.stringify(condition).match(/"\$(v|inGroup|notInGroup)/)) {
+      await page();
+      loads = [];
+      plain += 1;
+    }
+    const document = { features: { f: { rules: [{ force: true, condition }] } }, savedGroups };
+    assert.equal(await start({ document, attributes }), true, name);
+    assert.equal(experiments.value("f", false), want, name);
+    if (plain > 0 && loads.length > 0) assert.match(JSON.stringify(condition), /"\$(v|inGroup|notInGroup)/, name);
+  }
+  assert.equal(plain, 150);
 });
 
 test("an exposure waits until the variant is known, and is recorded once, on later pages too", async () => {
@@ -158,8 +175,8 @@ function weight(...names) {
 }
 
 test("sizes are what EXPERIMENTS.md says", () => {
-  assert.ok(weight("experiments.js") <= 2_700, `plain: ${weight("experiments.js")}`);
+  assert.ok(weight("experiments.js") <= 3_584, `plain: ${weight("experiments.js")}`);
   const module = weight("evaluator.js", "experiments_bg.wasm");
-  assert.ok(module <= 15_500, `with targeting: ${module} more`);
+  assert.ok(module <= 15_360, `with the module: ${module} more`);
   assert.ok(weight("openfeature.js") <= 1_024, `openfeature: ${weight("openfeature.js")}`);
 });

@@ -22,8 +22,9 @@ const BUTTON = {
   primary: { event: "purchase" },
 };
 const HOLDOUT = { kind: "holdout", key: "q4", share: 0.05 };
-/** Needs the module. */
-const GERMAN = { kind: "flag", key: "german", value: false, rules: [{ value: true, targeting: { country: "DE" } }] };
+/** Needs the module, because versions are compared. */
+const GERMAN_APP = { country: "DE", app: { $vgte: "1.2.0" } };
+const GERMAN = { kind: "flag", key: "german", value: false, rules: [{ value: true, targeting: GERMAN_APP }] };
 
 /** What the script in the head found out. */
 interface Found {
@@ -55,7 +56,7 @@ requestAnimationFrame(function look() {
 import "/bundle/flags.js";
 const { tally, flags } = window;
 tally.init({ ...${settings}, onError: ({ code }) => window.reported.push(code) });
-await flags.start({ ...${settings}, attributes: { country: "DE" } });
+await flags.start({ ...${settings}, attributes: { country: "DE", app: "1.10.0" } });
 flags.exposeWhenSeen(document.getElementById("buy"), "buy-button");
 tally.track("opened");
 window.started = true;
@@ -143,7 +144,7 @@ test("where WebAssembly is refused, targeting works all the same", async () => {
   const { page } = await open(await fixture.bench.profile(), "refused");
   assert.equal(await page.evaluate(`flags.value("german", false)`), true);
   assert.equal(await page.evaluate(`new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])) && 1`).catch(() => 0), 0);
-  await page.evaluate(`flags.setAttributes({ country: "FR" })`);
+  await page.evaluate(`flags.setAttributes({ country: "DE", app: "1.1.9" })`);
   assert.equal(await page.evaluate(`flags.value("german", true)`), false);
 });
 
