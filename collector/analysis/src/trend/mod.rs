@@ -308,7 +308,7 @@ pub(crate) fn compile(
     }
     let form = question.form.as_deref().map(running::Form::parse).transpose()?;
     let (periods, scan_from_ms) = match form {
-        Some(form) => lead(&common, &question, form)?,
+        Some(form) => running::buckets(&common, &question, form)?,
         None => periods(&common, &question)?,
     };
     let breakdown = common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop));
@@ -321,31 +321,8 @@ pub(crate) fn compile(
     let limit = common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit);
     if let Some(form) = form {
         let [buckets] = <[Buckets; 1]>::try_from(periods).expect("a running form has one period");
-        let mut columns = Columns::default();
-        // A pattern each: which rows a series counts depends on its number, too.
-        let patterns = question.series.iter().map(|series| {
-            let condition = Condition::parse(&series.filter)?.and(common.filter.clone());
-            Ok((series.event.clone(), condition.bind(&mut columns)))
-        });
-        let matcher = Matcher::new(patterns.collect::<Result<_, QuestionError>>()?);
-        for (line, series) in lines.iter_mut().zip(&question.series) {
-            line.number = series.prop.as_ref().map(|prop| columns.number(prop));
-        }
-        let range = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
-        let shape = running::Shape {
-            form,
-            lines,
-            lead: buckets.len() - range.len(),
-            buckets,
-            to_ms: common.to_ms,
-            breakdown: common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop)),
-            limit,
-            formula,
-        };
-        let plan = ScanPlan::with(columns, scan_from_ms, common.to_ms, events);
-        let analysis = running::Running { plan, matcher, shape: Arc::new(shape) };
-        let definition = definition(&common, &question);
-        return Ok(Compiled::new(definition, analysis));
+        let bound = running::Bound { lines, buckets, events, formula, from_ms: scan_from_ms };
+        return running::compile(&common, &question, form, bound);
     }
     let shape = Shape {
         lines,
@@ -370,57 +347,6 @@ pub(crate) fn compile(
         days,
     };
     Ok(Compiled::new(definition(&common, &question), analysis))
-}
-
-/// The buckets of a running form, those before the range included, and where they begin.
-fn lead(
-    common: &Common,
-    question: &Question,
-    form: running::Form,
-) -> Result<(Vec<Buckets>, i64), QuestionError> {
-    let refused = |field, detail: String| Err(QuestionError::Field { field, detail });
-    if question.compare.is_some() {
-        return refused(
-            "compare",
-            "a running form has no period before; leave one of them out".into(),
-        );
-    }
-    let runs = |measure: Measure| {
-        matches!(measure, Measure::Count | Measure::Persons | Measure::Sum | Measure::Avg)
-            || measure == Measure::PerPerson
-    };
-    if let Some(series) = question.series.iter().find(|series| !runs(series.measure)) {
-        let detail = format!(
-            "`{}` has no running form; there are count, persons, sum, avg and per_person",
-            series.measure.name()
-        );
-        return refused("series.measure", detail);
-    }
-    let buckets = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
-    if form.lead() == 0 {
-        return Ok((vec![buckets], common.from_ms));
-    }
-    let back = form.lead() as i64;
-    let span = jiff::Span::new();
-    let earlier = match question.bucket {
-        Unit::Hour => Some(buckets.bounds_ms[0] - back * crate::time_bucket::HOUR_MS),
-        unit => {
-            let span = match unit {
-                Unit::Week => span.weeks(back),
-                Unit::Month => span.months(back),
-                _ => span.days(back),
-            };
-            date_of(buckets.bounds_ms[0], &common.tz)
-                .and_then(|first| first.checked_sub(span).ok())
-                .and_then(|date| start_of(date, &common.tz))
-        }
-    };
-    let earlier = earlier.ok_or_else(|| QuestionError::Time {
-        field: "from".into(),
-        value: common.from_ms.to_string(),
-    })?;
-    let all = Buckets::new(question.bucket, &common.tz, earlier, common.to_ms, 0)?;
-    Ok((vec![all], earlier))
 }
 
 /// The buckets of the range, with `compare` also of the one before it; and where the scan begins.

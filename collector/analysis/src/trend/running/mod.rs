@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::answer::{TrendAnswer, TrendSeries};
-use super::{Line, Measure, read};
+use super::{Line, Measure, Question, read};
 use crate::answer::{Answer, AnswerBody, Facts, Figure, Group, LATENESS_MS};
-use crate::events::{ABSENT, Dictionaries, Run, ScanPlan};
+use crate::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
 use crate::exact_sum::ExactSum;
-use crate::filter::{Matcher, TextColumn};
+use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
-use crate::question::QuestionError;
-use crate::time_bucket::Buckets;
+use crate::question::{Common, Compiled, QuestionError, definition};
+use crate::time_bucket::{Buckets, HOUR_MS, Unit, date_of, start_of};
 
 /// Which buckets each one stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,102 @@ impl Form {
             Self::Rolling(buckets) => (bucket + 1).saturating_sub(buckets),
         }
     }
+}
+
+/// The buckets of a running form, those before the range included, and where they begin.
+pub(super) fn buckets(
+    common: &Common,
+    question: &Question,
+    form: Form,
+) -> Result<(Vec<Buckets>, i64), QuestionError> {
+    let refused = |field, detail: String| Err(QuestionError::Field { field, detail });
+    if question.compare.is_some() {
+        return refused(
+            "compare",
+            "a running form has no period before; leave one of them out".into(),
+        );
+    }
+    let runs = |measure: Measure| {
+        matches!(measure, Measure::Count | Measure::Persons | Measure::Sum | Measure::Avg)
+            || measure == Measure::PerPerson
+    };
+    if let Some(series) = question.series.iter().find(|series| !runs(series.measure)) {
+        let detail = format!(
+            "`{}` has no running form; there are count, persons, sum, avg and per_person",
+            series.measure.name()
+        );
+        return refused("series.measure", detail);
+    }
+    let buckets = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
+    if form.lead() == 0 {
+        return Ok((vec![buckets], common.from_ms));
+    }
+    let back = form.lead() as i64;
+    let span = jiff::Span::new();
+    let earlier = match question.bucket {
+        Unit::Hour => Some(buckets.bounds_ms[0] - back * HOUR_MS),
+        unit => {
+            let span = match unit {
+                Unit::Week => span.weeks(back),
+                Unit::Month => span.months(back),
+                _ => span.days(back),
+            };
+            date_of(buckets.bounds_ms[0], &common.tz)
+                .and_then(|first| first.checked_sub(span).ok())
+                .and_then(|date| start_of(date, &common.tz))
+        }
+    };
+    let earlier = earlier.ok_or_else(|| QuestionError::Time {
+        field: "from".into(),
+        value: common.from_ms.to_string(),
+    })?;
+    let all = Buckets::new(question.bucket, &common.tz, earlier, common.to_ms, 0)?;
+    Ok((vec![all], earlier))
+}
+
+/// What a question of any form has understood before.
+pub(super) struct Bound {
+    pub lines: Vec<Line>,
+    /// Those of [`buckets`].
+    pub buckets: Buckets,
+    pub events: EventSet,
+    pub formula: Option<super::formula::Formula>,
+    /// Where the scan begins.
+    pub from_ms: i64,
+}
+
+/// A question in a running form.
+pub(super) fn compile(
+    common: &Common,
+    question: &Question,
+    form: Form,
+    bound: Bound,
+) -> Result<Compiled, QuestionError> {
+    let Bound { mut lines, buckets, events, formula, from_ms } = bound;
+    let mut columns = Columns::default();
+    // A pattern each: which rows a series counts depends on its number, too.
+    let patterns = question.series.iter().map(|series| {
+        let condition = Condition::parse(&series.filter)?.and(common.filter.clone());
+        Ok((series.event.clone(), condition.bind(&mut columns)))
+    });
+    let matcher = Matcher::new(patterns.collect::<Result<_, QuestionError>>()?);
+    for (line, series) in lines.iter_mut().zip(&question.series) {
+        line.number = series.prop.as_ref().map(|prop| columns.number(prop));
+    }
+    let range = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
+    let shape = Shape {
+        form,
+        lines,
+        lead: buckets.len() - range.len(),
+        buckets,
+        to_ms: common.to_ms,
+        breakdown: common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop)),
+        limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
+        formula,
+    };
+    let plan = ScanPlan::with(columns, from_ms, common.to_ms, events);
+    let analysis = Running { plan, matcher, shape: Arc::new(shape) };
+    Ok(Compiled::new(definition(common, question), analysis))
 }
 
 /// What the kernels and the answer share.
