@@ -59,6 +59,10 @@ impl Cell {
     }
 }
 
+/// Codes that a table is made for at once, and cells that one may have for each transition so far.
+const SMALL: usize = 16;
+const SPARSE: u64 = 4;
+
 /// Above so many transitions of a person, comparing all with all costs more than sorting.
 const COMPARED: usize = 64;
 
@@ -146,9 +150,11 @@ impl Pairs {
     /// A transition that has no place in the table, yet.
     fn add_beyond(&mut self, pair: u64, edge: Edge, has_room: bool) {
         let (from, to) = codes(pair);
-        let most = from.max(to) as usize;
-        if most < self.stride_max && has_room {
-            self.widen((most + 1).next_power_of_two().max(16).min(self.stride_max));
+        let stride = (from.max(to) as usize + 1).next_power_of_two().max(SMALL);
+        // A table costs its size, however little happens in it. What was forgotten could not be put into it.
+        let is_worth_it = stride == SMALL || (stride * stride) as u64 <= SPARSE * self.all.count;
+        if stride <= self.stride_max && has_room && is_worth_it && self.forgotten == 0 {
+            self.widen(stride);
             self.table[from as usize * self.stride + to as usize].add(edge);
             return;
         }
@@ -164,6 +170,14 @@ impl Pairs {
         for (row, old) in self.table.chunks(self.stride.max(1)).enumerate() {
             table[row * stride..row * stride + old.len()].copy_from_slice(old);
         }
+        self.map.retain(|pair, (edge, _)| {
+            let (from, to) = codes(*pair);
+            let has_place = (from.max(to) as usize) < stride;
+            if has_place {
+                table[from as usize * stride + to as usize].add(*edge);
+            }
+            !has_place
+        });
         (self.table, self.stride) = (table, stride);
     }
 
@@ -254,10 +268,11 @@ mod tests {
         fn what_is_not_forgotten_is_exact_and_the_rest_is_below_the_bound(
             events in prop::collection::vec((0u32..30, 0u32..30, 1u32..6), 0..400),
             map_max in 2usize..60, most in 0usize..40,
+            stride_max in prop::sample::select(vec![16usize, 32]),
         ) {
             let mut events = events;
             events.sort_by_key(|event| event.2);
-            let mut pairs = Pairs { map_max, ..Pairs::new(16) };
+            let mut pairs = Pairs { map_max, ..Pairs::new(stride_max) };
             let mut plain: BTreeMap<(u32, u32), (u64, BTreeSet<u32>)> = BTreeMap::new();
             for person in events.chunk_by(|a, b| a.2 == b.2) {
                 for &(from, to, person) in person {
