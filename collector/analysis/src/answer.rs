@@ -9,6 +9,8 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::kernel::Key;
+
 pub use crate::active::ActiveAnswer;
 pub use crate::attribution::{
     Amount, AttributionAnswer, AttributionModel, AttributionTouch, TouchGroup,
@@ -83,6 +85,32 @@ pub enum Group {
     Absent,
     /// Every value beyond the limit.
     Other,
+}
+
+/// The rows of a breakdown, in the order of every answer.
+pub(crate) struct Ranked<'a, T> {
+    /// By falling weight, equal ones by name.
+    pub values: Vec<(&'a Key, T)>,
+    /// What does not carry the property.
+    pub absent: Option<T>,
+    /// What has no row of its own.
+    pub beyond: Vec<T>,
+}
+
+/// Put the rows of a breakdown in order.
+pub(crate) fn ranked<'a, T>(
+    rows: impl IntoIterator<Item = (&'a Key, T)>,
+    weight: impl Fn(&T) -> f64,
+    limit: usize,
+) -> Ranked<'a, T> {
+    let mut values: Vec<(&Key, T)> = rows.into_iter().collect();
+    let absent = values.iter().position(|(key, _)| **key == Key::None);
+    let absent = absent.map(|at| values.remove(at).1);
+    values.sort_by(|(a, first), (b, second)| {
+        weight(second).total_cmp(&weight(first)).then_with(|| a.cmp(b))
+    });
+    let beyond = values.split_off(limit.min(values.len()));
+    Ranked { values, absent, beyond: beyond.into_iter().map(|(_, row)| row).collect() }
 }
 
 /// A figure that is a whole number when it can be: `5`, not `5.0`; `null` when it is not known.

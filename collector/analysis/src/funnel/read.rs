@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::answer::{Duration, Durations, FunnelAnswer, FunnelBucket, FunnelGroup, FunnelStep};
-use crate::answer::{Group, ratio};
+use crate::answer::{Group, Ranked, ranked, ratio};
 use crate::kernel::{Key, Partial};
 use crate::quantile::quantiles;
 
@@ -150,21 +150,16 @@ impl Reading {
 
     /// Values by falling number of entries (equal ones by name), then "absent", then the rest.
     fn groups(&self, lines: HashMap<&Key, Line>) -> Vec<FunnelGroup> {
-        let mut lines: Vec<(&Key, Line)> = lines.into_iter().collect();
-        lines.sort_by(|(a, first), (b, second)| {
-            second.entered().cmp(&first.entered()).then_with(|| a.cmp(b))
-        });
-        let absent =
-            lines.iter().position(|(key, _)| **key == Key::None).map(|at| lines.remove(at));
-        let beyond = lines.split_off(self.limit.min(lines.len()));
-        let mut all: Vec<(Group, Option<String>, Line)> = lines
+        let Ranked { values, absent, beyond } =
+            ranked(lines, |line| line.entered() as f64, self.limit);
+        let mut all: Vec<(Group, Option<String>, Line)> = values
             .into_iter()
             .map(|(key, line)| (Group::Value, key.text().map(str::to_owned), line))
             .collect();
-        all.extend(absent.map(|(_, line)| (Group::Absent, None, line)));
+        all.extend(absent.map(|line| (Group::Absent, None, line)));
         if !beyond.is_empty() {
             let mut other = Line::new(self.events.len());
-            beyond.iter().for_each(|(_, line)| other.merge(line));
+            beyond.iter().for_each(|line| other.merge(line));
             all.push((Group::Other, None, other));
         }
         all.into_iter()

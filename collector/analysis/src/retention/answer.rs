@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::cells::Cells;
 use super::{Asked, Mode, Shape};
-use crate::answer::{Group, LATENESS_MS, ratio};
+use crate::answer::{Group, LATENESS_MS, Ranked, ranked, ratio};
 use crate::exact_sum::{DIGITS, ExactSum};
 use crate::kernel::{Key, Partial};
 
@@ -140,18 +140,13 @@ fn groups(
     read: impl Fn(&Lines) -> (Vec<RetentionCohort>, Vec<Option<f64>>),
 ) -> Vec<RetentionGroup> {
     let size = |lines: &Lines| lines.values().map(|line| line.people[0]).sum::<u64>();
-    let mut of_value: Vec<(&Key, Lines)> = of_value.into_iter().collect();
-    of_value
-        .sort_by(|(a, first), (b, second)| size(second).cmp(&size(first)).then_with(|| a.cmp(b)));
-    let absent = of_value.iter().position(|(key, _)| **key == Key::None);
-    let absent = absent.map(|at| of_value.remove(at));
-    let beyond = of_value.split_off(limit.min(of_value.len()));
+    let Ranked { values, absent, beyond } = ranked(of_value, |lines| size(lines) as f64, limit);
     let value = |(key, lines): (&Key, Lines)| (Group::Value, key.text().map(str::to_owned), lines);
-    let mut all: Vec<(Group, Option<String>, Lines)> = of_value.into_iter().map(value).collect();
-    all.extend(absent.map(|(_, lines)| (Group::Absent, None, lines)));
+    let mut all: Vec<(Group, Option<String>, Lines)> = values.into_iter().map(value).collect();
+    all.extend(absent.map(|lines| (Group::Absent, None, lines)));
     if !beyond.is_empty() {
         let mut other = Lines::new();
-        beyond.iter().for_each(|(_, lines)| merge(&mut other, lines));
+        beyond.iter().for_each(|lines| merge(&mut other, lines));
         all.push((Group::Other, None, other));
     }
     let group = |(group, value, lines): (Group, Option<String>, Lines)| {

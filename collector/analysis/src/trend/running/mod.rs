@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::answer::{TrendAnswer, TrendSeries};
 use super::{Line, Measure, Question, read};
-use crate::answer::{Answer, AnswerBody, Facts, Figure, Group, LATENESS_MS};
+use crate::answer::{Answer, AnswerBody, Facts, Figure, Group, LATENESS_MS, Ranked, ranked};
 use crate::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
 use crate::exact_sum::ExactSum;
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
@@ -335,17 +335,13 @@ impl Shape {
                 series.push(self.series(index, line, (Group::All, None), &cells, true));
                 continue;
             }
-            let absent = groups.iter().position(|(key, _)| **key == Key::None);
-            let absent = absent.map(|at| groups.remove(at).1);
             let weight = |cells: &Cells| match line.measure {
                 Measure::Persons => cells.persons as f64,
                 Measure::Sum => self.range_sum(cells).value(),
                 _ => cells.events[self.lead..].iter().sum::<u64>() as f64,
             };
-            // Keys are in order already, and the sort keeps that among equals.
-            groups.sort_by(|(_, a), (_, b)| weight(b).total_cmp(&weight(a)));
-            let beyond = groups.split_off(self.limit.min(groups.len()));
-            for (key, cells) in &groups {
+            let Ranked { values, absent, beyond } = ranked(groups, weight, self.limit);
+            for (key, cells) in &values {
                 let value = key.text().map(str::to_owned);
                 series.push(self.series(index, line, (Group::Value, value), cells, true));
             }
@@ -354,7 +350,7 @@ impl Shape {
             }
             if !beyond.is_empty() {
                 let mut other = self.nothing();
-                beyond.iter().for_each(|(_, cells)| other.merge(cells));
+                beyond.iter().for_each(|cells| other.merge(cells));
                 // Who did several of these was counted with each.
                 series.push(self.series(index, line, (Group::Other, None), &other, false));
             }
