@@ -118,8 +118,11 @@ impl Buffer {
     const UNUSED_MAX: usize = 4;
 
     fn of(len: usize) -> Self {
+        if len < Self::LARGE {
+            return Self(vec![0; len]);
+        }
         let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |bytes: &Vec<u8>| bytes.len() >= len && len >= Self::LARGE;
+        let fits = |bytes: &Vec<u8>| bytes.len() >= len;
         let found = unused.iter().position(fits).map(|place| unused.swap_remove(place));
         drop(unused);
         Self(found.unwrap_or_else(|| vec![0; len]))
