@@ -143,10 +143,15 @@ pub enum Numbers {
 }
 
 impl Numbers {
+    /// Whether so many numbers in so many rows take less room with their rows.
+    pub fn is_sparse(present: usize, rows: usize) -> bool {
+        present * (size_of::<f64>() + size_of::<u32>()) < rows * size_of::<f64>()
+    }
+
     /// The numbers, in the smaller form.
     pub fn new(numbers: Vec<f64>) -> Self {
         let present = numbers.iter().filter(|number| !number.is_nan()).count();
-        if present * (size_of::<f64>() + size_of::<u32>()) >= numbers.len() * size_of::<f64>() {
+        if !Self::is_sparse(present, numbers.len()) {
             return Self::Dense(numbers);
         }
         let mut rows = Vec::with_capacity(present);
@@ -162,7 +167,7 @@ impl Numbers {
 
     /// The numbers of the rows that have one, of so many rows, in the smaller form.
     pub fn of_present(rows: Vec<u32>, values: Vec<f64>, count: usize) -> Self {
-        if size_of_val(&values[..]) + size_of_val(&rows[..]) < count * size_of::<f64>() {
+        if Self::is_sparse(values.len(), count) {
             return Self::Sparse { rows, values };
         }
         let mut numbers = vec![f64::NAN; count];

@@ -6,9 +6,10 @@
 //! Invariant: all columns of a block have the same length, and a person of a project has one run
 //! in a block.
 
+use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use tallymark_analysis::columns::{Codes, Numbers, Times};
 use tallymark_analysis::events::{NO_SESSION, UNNAMED_SESSION};
 
@@ -168,10 +169,61 @@ pub(crate) enum Values {
 #[derive(Debug, Default)]
 pub(crate) struct SharedValues(RwLock<Known>);
 
+/// Texts one behind the other, and their codes by hash: the first question reads the dictionary of
+/// every block against this, so it must stay small enough for a core's own memory.
 #[derive(Debug, Default)]
 struct Known {
-    values: Vec<Box<str>>,
-    codes: HashMap<Box<str>, u32>,
+    texts: String,
+    /// Where each text ends.
+    ends: Vec<u32>,
+    codes: HashTable<Code>,
+    hasher: DefaultHashBuilder,
+}
+
+/// A code, beside the half of its text's hash that the table does not look at by itself.
+#[derive(Debug)]
+struct Code {
+    hash: u32,
+    code: u32,
+}
+
+impl Known {
+    fn get(&self, code: u32) -> &str {
+        let ends = &self.ends[..code as usize];
+        let start = ends.split_last().and_then(|(_, before)| before.last()).map_or(0, |end| *end);
+        &self.texts[start as usize..ends[code as usize - 1] as usize]
+    }
+
+    fn hash(&self, text: &str) -> u32 {
+        self.hasher.hash_one(text) as u32
+    }
+
+    fn code(&self, hash: u32, text: &str) -> Option<u32> {
+        let is_it = |known: &Code| known.hash == hash && self.get(known.code) == text;
+        self.codes.find(spread(hash), is_it).map(|known| known.code)
+    }
+
+    /// The code of a text, made if need be; `None` when there are too many, or too long ones.
+    fn add(&mut self, text: &str) -> Option<u32> {
+        let hash = self.hash(text);
+        if let Some(code) = self.code(hash, text) {
+            return Some(code);
+        }
+        let end = u32::try_from(self.texts.len() + text.len()).ok()?;
+        if self.ends.len() == SHARED_MAX {
+            return None;
+        }
+        self.texts.push_str(text);
+        self.ends.push(end);
+        let code = self.ends.len() as u32;
+        self.codes.insert_unique(spread(hash), Code { hash, code }, |known| spread(known.hash));
+        Some(code)
+    }
+}
+
+/// Tables look at the highest bits of a hash, too.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// Values that a segment's blocks share at most: where there are more, each block keeps its own, and
@@ -184,29 +236,21 @@ impl SharedValues {
         let all_known: Option<Vec<u32>> = {
             // Most blocks have what those before them had, and need not wait for each other.
             let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            let code = |value: &T| known.codes.get(value.as_ref()).copied();
+            let code = |value: &T| known.code(known.hash(value.as_ref()), value.as_ref());
             block.iter().map(code).collect()
         };
         if all_known.is_some() {
             return all_known;
         }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.values.len() + block.len() > SHARED_MAX {
-            let new = |value: &&T| !known.codes.contains_key(value.as_ref());
-            if known.values.len() + block.iter().filter(new).count() > SHARED_MAX {
+        if known.ends.len() + block.len() > SHARED_MAX {
+            let is_new =
+                |value: &&T| known.code(known.hash(value.as_ref()), value.as_ref()).is_none();
+            if known.ends.len() + block.iter().filter(is_new).count() > SHARED_MAX {
                 return None;
             }
         }
-        let code = |value: &str| match known.codes.get(value) {
-            Some(code) => *code,
-            None => {
-                known.values.push(value.into());
-                let code = known.values.len() as u32;
-                known.codes.insert(value.into(), code);
-                code
-            }
-        };
-        Some(block.iter().map(AsRef::as_ref).map(code).collect())
+        block.iter().map(|value| known.add(value.as_ref())).collect()
     }
 }
 
@@ -216,7 +260,7 @@ impl Values {
         match self {
             Self::Own(values) => values.len(),
             Self::Shared(shared) => {
-                shared.0.read().unwrap_or_else(PoisonError::into_inner).values.len()
+                shared.0.read().unwrap_or_else(PoisonError::into_inner).ends.len()
             }
         }
     }
@@ -236,7 +280,7 @@ impl Values {
             Self::Own(values) => values[from..].iter().for_each(|value| each(value)),
             Self::Shared(shared) => {
                 let known = shared.0.read().unwrap_or_else(PoisonError::into_inner);
-                known.values[from..].iter().for_each(|value| each(value));
+                (from as u32..known.ends.len() as u32).for_each(|at| each(known.get(at + 1)));
             }
         }
     }

@@ -13,9 +13,12 @@
 use std::fmt::Debug;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::Advice;
 
 /// Files and folders.
 pub(crate) trait Disk: Debug + Send + Sync {
@@ -59,6 +62,8 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Fill the buffer from a place.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Somebody reads these bytes soon: the disk may begin.
+    fn will_read(&self, _offset: u64, _len: u64) {}
     /// Write all bytes at a place.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Make it so long, with the space set aside, so that a full disk shows now and not later.
@@ -139,7 +144,12 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile(File::open(path)?)))
+        let file = File::open(path)?;
+        // Readers want columns here and there: what lies behind one is read for nothing.
+        let advised = rustix::fs::fadvise(&file, 0, None, Advice::Random);
+        advised
+            .unwrap_or_else(|error| tracing::debug!(file = %path.display(), %error, "no advice"));
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -191,6 +201,11 @@ impl DiskFile for RealFile {
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         FileExt::read_exact_at(&self.0, buffer, offset)
+    }
+
+    fn will_read(&self, offset: u64, len: u64) {
+        // Without it, the disk begins later.
+        let _ = rustix::fs::fadvise(&self.0, offset, NonZero::new(len), Advice::WillNeed);
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

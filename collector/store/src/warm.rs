@@ -1,8 +1,9 @@
 //! What nearly every question reads, read once after a start.
 //!
 //! In: the segments that a start finds, the newest first, because most questions are about the last
-//! days. Out: whose rows are where, their events and times, in the cache, up to
-//! `StoreOptions::warm_bytes`. So the first question after a restart does not wait for all of that.
+//! days. Out: in the cache, up to `StoreOptions::warm_bytes`, who did what on which day, and whose
+//! rows are where, their events and times. So the first question after a restart does not wait for
+//! all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
 //! wants it, which says so.
@@ -11,20 +12,31 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::block::ColumnKey;
+use crate::presence;
 use crate::segment::Segment;
 use crate::shared::Shared;
+
+/// Days are as small as this part of what is read, at most.
+const DAYS: u64 = 4;
 
 /// Read until there is enough, or the store closes.
 pub(crate) fn run(shared: &Shared) {
     let mut segments: Vec<Arc<Segment>> = shared.live().segments.to_vec();
+    let most = shared.options.warm_bytes.min(shared.options.cache_bytes) as u64;
+    presence::warm(shared, &segments, || {
+        shared.cache.bytes() >= most / DAYS || shared.live().closing
+    });
     segments.sort_by_key(|segment| Reverse(segment.meta().ts_max_ms));
     let reading = shared.cache.reading();
-    let most = shared.options.warm_bytes.min(shared.options.cache_bytes) as u64;
     for segment in segments {
-        for block in segment.source(reading).blocks {
-            for key in [ColumnKey::Runs, ColumnKey::Event, ColumnKey::Ts] {
+        let blocks = segment.source(reading).blocks;
+        // Events save as much work as times, and are a fraction of them.
+        for keys in [&[ColumnKey::Runs, ColumnKey::Event][..], &[ColumnKey::Ts]] {
+            for (block, key) in
+                blocks.iter().flat_map(|block| keys.iter().map(move |key| (block, key)))
+            {
                 let is_enough = shared.cache.bytes() >= most;
-                if is_enough || shared.live().closing || block.column(&key).is_err() {
+                if is_enough || shared.live().closing || block.column(key).is_err() {
                     return;
                 }
             }

@@ -21,9 +21,11 @@ mod rollup;
 mod roster;
 mod sources;
 mod stored;
+mod warm;
 
 pub(crate) use ask::ask;
 pub(crate) use file::Origin;
 pub(crate) use rollup::{Builder, DayList, Rollup, Rows};
 pub(crate) use roster::Rosters;
 pub(crate) use stored::Stored;
+pub(crate) use warm::warm;

@@ -65,6 +65,20 @@ impl Sources {
         Ok(true)
     }
 
+    /// Take a source for its persons alone, and give the part that they are in; `None` when the project
+    /// has none.
+    pub(super) fn add_persons(
+        &mut self,
+        project: u32,
+        stored: &Arc<Stored>,
+        segment: &Arc<Segment>,
+    ) -> Option<usize> {
+        let (number, _) = stored.part(project)?;
+        self.segments.push(Arc::clone(segment));
+        self.stored.push((Arc::clone(stored), number));
+        Some(number)
+    }
+
     /// The persons of all sources; else the source whose persons are damaged.
     pub(super) fn roster(&self, threads: usize) -> Result<Roster, usize> {
         let persons = self

@@ -48,6 +48,14 @@ impl Stored {
         }
     }
 
+    /// The projects that have a part.
+    pub(super) fn projects(&self) -> Vec<u32> {
+        match self {
+            Self::File(file) => file.parts().map(|part| part.project).collect(),
+            Self::Memory(rollup) => rollup.parts.iter().map(|built| built.part.project).collect(),
+        }
+    }
+
     /// The part of a project, and its number.
     pub(super) fn part(&self, project: u32) -> Option<(usize, &Part)> {
         let of_project = |(_, part): &(usize, &Part)| part.project == project;
@@ -56,6 +64,14 @@ impl Stored {
             Self::Memory(rollup) => {
                 rollup.parts.iter().map(|built| &built.part).enumerate().find(of_project)
             }
+        }
+    }
+
+    /// How many lists a part has.
+    pub(super) fn lists(&self, part: usize) -> usize {
+        match self {
+            Self::File(file) => file.parts().nth(part).map_or(0, |part| part.lists.len()),
+            Self::Memory(rollup) => rollup.parts[part].lists.len(),
         }
     }
 
@@ -79,7 +95,7 @@ impl Stored {
             (Self::File(file), None) => file.list(part, list).map(Arc::new),
             (Self::File(file), Some(segment)) => {
                 let key = ColumnKey::Presence(list as u32);
-                let decode = || Ok(Column::Days(Arc::new(file.list(part, list)?)));
+                let decode = || Ok(Column::Days(Arc::new(file.list(part, list)?)).into());
                 let (cache, id) = (segment.cache(), segment.meta().id);
                 let column = cache.get(cache.reading(), id, part as u32, &key, decode)?;
                 Ok(Arc::clone(column.days()))

@@ -61,6 +61,47 @@ pub(super) fn runs(
     Some(())
 }
 
+/// Adds the places of those of `count` runs of single bits that are 1; the first bit has the place
+/// `first`. Where few are, it looks at few.
+pub(super) fn ones(
+    mut bytes: &[u8],
+    first: u32,
+    count: usize,
+    places: &mut Vec<u32>,
+) -> Option<()> {
+    let (mut at, mut left) = (first, count);
+    while left > 0 {
+        let header = varint(&mut bytes)?;
+        let length = usize::try_from(header >> 1).ok()?;
+        let taken = if header & 1 == 0 {
+            let times = length.min(left);
+            if take(&mut bytes, 1)? != [0] {
+                places.extend(at..at + times as u32);
+            }
+            times
+        } else {
+            let packed = take(&mut bytes, length)?;
+            let wanted = length.saturating_mul(8).min(left);
+            for (from, eight) in (0..wanted).step_by(64).zip(packed.chunks(8)) {
+                let mut word = [0; 8];
+                word[..eight.len()].copy_from_slice(eight);
+                let mut ones = u64::from_le_bytes(word);
+                if wanted - from < 64 {
+                    ones &= (1 << (wanted - from)) - 1;
+                }
+                while ones != 0 {
+                    places.push(at + from as u32 + ones.trailing_zeros());
+                    ones &= ones - 1;
+                }
+            }
+            wanted
+        };
+        at += taken as u32;
+        left -= taken;
+    }
+    Some(())
+}
+
 /// Differences unpacked at once: what the `parquet` crate gives one width.
 const DIFFERENCES: usize = 64;
 
@@ -210,7 +251,8 @@ mod tests {
     /// Numbers of a width, and how they are put together: runs of one, or groups of eight.
     fn pieces() -> impl Strategy<Value = (u8, Vec<(u32, usize, bool)>)> {
         let piece = (any::<u32>(), 1..1200usize, any::<bool>());
-        (0..=32u8, proptest::collection::vec(piece, 0..6))
+        let width = prop_oneof![0..=32u8, Just(1u8)];
+        (width, proptest::collection::vec(piece, 0..6))
     }
 
     fn collect(bytes: &[u8], width: u8, count: usize) -> Option<Vec<u32>> {
@@ -280,6 +322,20 @@ mod tests {
                 }
             }
             prop_assert_eq!(collect(&bytes, width, want.len()), Some(want.clone()));
+            if width == 1 {
+                let places = |count: usize| {
+                    let mut places = vec![7];
+                    ones(&bytes, 3, count, &mut places).map(|()| places)
+                };
+                let ones = |count: usize| {
+                    let rows = (3u32..).zip(&want[..count]).filter(|(_, bit)| **bit == 1);
+                    [7].into_iter().chain(rows.map(|(row, _)| row)).collect::<Vec<u32>>()
+                };
+                for some in [want.len(), want.len() / 2, want.len().saturating_sub(3)] {
+                    prop_assert_eq!(places(some), Some(ones(some)));
+                }
+                prop_assert_eq!(places(want.len() + 1), None);
+            }
             for fewer in [1, 7, 8, 9].into_iter().filter(|fewer| *fewer < want.len()) {
                 let some = want.len() - fewer;
                 prop_assert_eq!(collect(&bytes, width, some), Some(want[..some].to_vec()));
@@ -310,6 +366,9 @@ mod tests {
         ) {
             let packed = collect(&bytes, width, count);
             prop_assert!(packed.is_none_or(|numbers| numbers.len() == count));
+            let mut places = Vec::new();
+            let _ = ones(&bytes, 5, count, &mut places);
+            prop_assert!(places.is_sorted() && places.iter().all(|at| (5..5 + count as u32).contains(at)));
             let summed = sum_up(&bytes, count);
             prop_assert!(summed.is_none_or(|numbers| numbers.len() == count));
         }

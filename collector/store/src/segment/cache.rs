@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
-use super::packed::Packed;
+use super::packed::{Decoded, Packed};
 use crate::block::{Column, ColumnKey};
 use crate::catalog::SegmentId;
 
@@ -86,10 +86,10 @@ impl ColumnCache {
         segment: SegmentId,
         group: u32,
         key: &ColumnKey,
-        decode: impl FnOnce() -> Result<Column, E>,
+        decode: impl FnOnce() -> Result<Decoded, E>,
     ) -> Result<Arc<Column>, E> {
         if self.bytes_max == 0 {
-            return decode().map(Arc::new);
+            return decode().map(Decoded::column);
         }
         let key = (segment, group, key.clone());
         let column = {
@@ -104,11 +104,10 @@ impl ColumnCache {
             Kept::Packed(packed) => return Ok(packed.unpack()),
             Kept::TooLarge => {
                 drop(column);
-                return decode().map(Arc::new);
+                return decode().map(Decoded::column);
             }
         }
-        let decoded = Arc::new(decode()?);
-        let packed = Packed::new(&decoded);
+        let (packed, decoded) = decode()?.both();
         let bytes = packed.as_ref().map(Packed::bytes);
         *column = packed.map_or(Kept::TooLarge, Kept::Packed);
         drop(column);
@@ -180,7 +179,8 @@ mod tests {
         for group in columns {
             let decode = || {
                 decoded += 1;
-                Ok::<_, Infallible>(Column::of_numbers(vec![f64::from(group); COLUMN / 8]))
+                let numbers = Column::of_numbers(vec![f64::from(group); COLUMN / 8]);
+                Ok::<_, Infallible>(numbers.into())
             };
             let column = cache.get(reading, SegmentId(1), group, &ColumnKey::Ts, decode).unwrap();
             assert_eq!(column.numbers().get(0), f64::from(group));

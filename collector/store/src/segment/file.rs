@@ -55,6 +55,11 @@ impl SharedFile {
         Ok(Fetched { file: self.clone(), parts: ranges.map(part).collect::<io::Result<_>>()? })
     }
 
+    /// These bytes are read soon.
+    pub(crate) fn will_read(&self, (start, len): (u64, u64)) {
+        self.file.will_read(start, len);
+    }
+
     /// Read everything and give the places of blocks that are not what was written.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod write;
 
 use std::collections::BTreeSet;
@@ -298,12 +299,13 @@ impl Block for SegmentBlock {
             _ => None,
         };
         let decode = || {
-            let column = self.segment.decode(self.group, key)?;
+            let decoded = self.segment.decode(self.group, key)?;
             Ok(match &ties {
                 Some((runs, ts)) => {
-                    Column::of_ties(runs.runs(), ts.times(), column.actors().as_ref())
+                    let actors = decoded.column();
+                    Column::of_ties(runs.runs(), ts.times(), actors.actors().as_ref()).into()
                 }
-                None => column,
+                None => decoded,
             })
         };
         let Self { segment, group, reading, .. } = self;

@@ -15,7 +15,7 @@ use crate::block::{Column, TextColumn, Values};
 
 /// A column.
 #[derive(Debug)]
-pub(super) enum Packed {
+pub(crate) enum Packed {
     /// As it is.
     Plain(Arc<Column>),
     /// Codes below 16, two in a byte, the first in the lower half.
@@ -26,7 +26,74 @@ pub(super) enum Packed {
     Steps { starts: Vec<u32>, values: Vec<u64>, rows: usize },
 }
 
+/// A column of a file.
+#[derive(Debug)]
+pub(crate) enum Decoded {
+    /// As questions read it.
+    Column(Column),
+    /// The same, when most rows are known to have a text.
+    Dense(TextColumn),
+    /// As it is kept, because a file says it like that.
+    Packed(Packed),
+}
+
+impl From<Column> for Decoded {
+    fn from(column: Column) -> Self {
+        Self::Column(column)
+    }
+}
+
+impl Decoded {
+    /// As it is kept, if it is, and as questions read it.
+    pub(super) fn both(self) -> (Option<Packed>, Arc<Column>) {
+        match self {
+            Self::Column(column) => {
+                let column = Arc::new(column);
+                (Packed::new(&column), column)
+            }
+            Self::Dense(texts) => {
+                let packed = Packed::halves(&texts.codes, &texts.values);
+                let column = Arc::new(Column::Texts(texts));
+                (Some(packed.unwrap_or_else(|| Packed::Plain(Arc::clone(&column)))), column)
+            }
+            Self::Packed(packed) => {
+                let column = packed.unpack();
+                (Some(packed), column)
+            }
+        }
+    }
+
+    /// A text column of which only these rows have a value.
+    pub(super) fn of_present(
+        present: Vec<u32>,
+        codes: Codes,
+        rows: usize,
+        values: Arc<Values>,
+    ) -> Self {
+        if Packed::is_sparse(present.len(), rows) {
+            return Self::Packed(Packed::Sparse { present, codes, rows, values });
+        }
+        let codes = Arc::new(scatter_codes(&present, &codes, rows));
+        Self::Column(Column::Texts(TextColumn { codes, values }))
+    }
+
+    /// As questions read it.
+    pub(super) fn column(self) -> Arc<Column> {
+        match self {
+            Self::Column(column) => Arc::new(column),
+            Self::Dense(texts) => Arc::new(Column::Texts(texts)),
+            Self::Packed(packed) => packed.unpack(),
+        }
+    }
+}
+
 impl Packed {
+    /// Whether a column with so many values is kept by them: four bytes for a row and at most as many
+    /// for its code, against at least half a one for each.
+    pub(super) fn is_sparse(present: usize, rows: usize) -> bool {
+        present * 16 < rows
+    }
+
     /// The smallest form of a column; `None` if that is too large for what few questions want.
     pub(super) fn new(column: &Arc<Column>) -> Option<Self> {
         let packed = match &**column {
@@ -41,10 +108,11 @@ impl Packed {
 
     fn sparse(codes: &Codes, values: &Arc<Values>) -> Option<Self> {
         let rows = codes.len();
-        // Every column that is decoded comes by here: counting must not look at rows one by one.
-        let count = each_width!(codes, codes => codes.iter().filter(|code| **code != 0).count());
-        // Four bytes for a row and at most as many for its code, against at least half a one for each.
-        if count * 16 >= rows {
+        let count = each_width!(codes, codes => codes.chunks(u8::MAX.into()).map(|some| {
+            // Every column that is decoded comes by here: sums of bytes are many at once.
+            usize::from(some.iter().map(|code| u8::from(*code != 0)).sum::<u8>())
+        }).sum());
+        if !Self::is_sparse(count, rows) {
             return None;
         }
         let mut present = Vec::with_capacity(count);
@@ -101,12 +169,7 @@ impl Packed {
                 texts(Codes::U8(codes), values)
             }
             Self::Sparse { present, codes, rows, values } => {
-                let codes = match codes {
-                    Codes::U8(codes) => Codes::U8(scatter(present, codes, *rows)),
-                    Codes::U16(codes) => Codes::U16(scatter(present, codes, *rows)),
-                    Codes::U32(codes) => Codes::U32(scatter(present, codes, *rows)),
-                };
-                texts(codes, values)
+                texts(scatter_codes(present, codes, *rows), values)
             }
             Self::Steps { starts, values, rows } => {
                 let mut column = Vec::with_capacity(*rows);
@@ -131,6 +194,14 @@ impl Packed {
                 size_of_val(&starts[..]) + size_of_val(&values[..])
             }
         }
+    }
+}
+
+fn scatter_codes(present: &[u32], codes: &Codes, rows: usize) -> Codes {
+    match codes {
+        Codes::U8(codes) => Codes::U8(scatter(present, codes, rows)),
+        Codes::U16(codes) => Codes::U16(scatter(present, codes, rows)),
+        Codes::U32(codes) => Codes::U32(scatter(present, codes, rows)),
     }
 }
 

@@ -37,13 +37,21 @@ pub(super) struct Pages<'a> {
     dictionary: (Bytes, usize),
 }
 
+/// Rows that are not null, and what each has.
+pub(super) type Present<T> = (Vec<u32>, Vec<T>);
+
 impl Segment {
-    /// Whether every row of a column is null, as the file's description has it.
-    pub(super) fn is_absent(&self, group: u32, name: &str) -> bool {
-        let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return false };
+    /// How many rows of a column are not null, as the file's description has it.
+    pub(super) fn present(&self, group: u32, name: &str) -> Option<usize> {
+        let (index, _) = self.arrow.schema().column_with_name(name)?;
         let chunk = self.arrow.metadata().row_group(group as usize).column(index);
-        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
-        nulls == Some(self.group_rows(group) as u64)
+        let nulls = chunk.statistics().and_then(Statistics::null_count_opt)?;
+        self.group_rows(group).checked_sub(usize::try_from(nulls).ok()?)
+    }
+
+    /// Whether every row of a column is null.
+    pub(super) fn is_absent(&self, group: u32, name: &str) -> bool {
+        self.present(group, name) == Some(0)
     }
 
     /// Open a column that has values of this type.
@@ -60,6 +68,10 @@ impl Segment {
         }
         let chunk = self.arrow.metadata().row_group(group as usize).column(index);
         let rows = self.group_rows(group);
+        // Whoever reads a column mostly goes on with the next row group.
+        if let Some(next) = self.arrow.metadata().row_groups().get(group as usize + 1) {
+            self.file.will_read(next.column(index).byte_range());
+        }
         let open = || {
             let bytes = self.file.fetch(std::iter::once(chunk.byte_range()))?;
             SerializedPageReader::new(Arc::new(bytes), chunk, rows, None)
@@ -133,6 +145,24 @@ impl Pages<'_> {
             page.spread(&mut present, absent, &mut rows)
         });
         Ok(read?.map(|()| rows))
+    }
+
+    /// The rows that are not null, and what they have in `table`.
+    pub(super) fn present_by_code<T: Copy>(
+        self,
+        table: &[T],
+    ) -> Result<Option<Present<T>>, ScanError> {
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        let mut first = 0;
+        let read = self.each(Encoding::RLE_DICTIONARY, |page| {
+            if page.present > 0 {
+                page.present_rows(first, &mut rows)?;
+                page.codes(|part| append(&mut values, table, part))?;
+            }
+            first += page.rows;
+            Some(())
+        });
+        Ok(read?.map(|()| (rows, values)))
     }
 
     /// Runs of rows that have the same in `table`, each with the row behind it. No row is null.
@@ -256,6 +286,17 @@ impl Data {
     fn codes(&self, show: impl FnMut(Part<'_>) -> Option<()>) -> Option<()> {
         let (width, packed) = self.values.split_first()?;
         bits::runs(packed, *width, self.present, show)
+    }
+
+    /// Add the rows that are not null, of which the first has this number.
+    fn present_rows(&self, first: usize, rows: &mut Vec<u32>) -> Option<()> {
+        let before = rows.len();
+        if self.present == self.rows {
+            rows.extend(first as u32..(first + self.rows) as u32);
+        } else {
+            bits::ones(&self.levels, first as u32, self.rows, rows)?;
+        }
+        (rows.len() - before == self.present).then_some(())
     }
 
     /// Put what the rows that are not null have among those that are.
