@@ -116,15 +116,13 @@ struct Request {
 }
 
 impl Request {
-    #[expect(clippy::disallowed_methods, reason = "a client has a clock of its own")]
     fn new(address: &str, key: &str, batch: usize, connection: u64) -> Request {
         const ID: &str = "########-####-7###-8###-############";
-        let now_ms =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let now_ms = now_ms();
         let event = |index: usize| {
             json!({
                 "id": ID, "name": NAMES[index % NAMES.len()],
-                "at": now_ms as u64, "mono": 5_000.5, "n": index,
+                "at": now_ms, "mono": 5_000.5, "n": index,
                 "device": format!("{:064x}", connection << 32 | index as u64),
                 "session": "01a20217-218f-7da0-9d12-b3f82d8397c8",
                 "props": { "plan": "team", "seats": 5, "value": 29.99, "page": "/p/17", "position": index },
@@ -132,7 +130,7 @@ impl Request {
         };
         let body = json!({
             "key": key, "nonce": format!("{connection:032x}"), "sdk": "load/1",
-            "sent_at": now_ms as u64, "sent_mono": 5_100.0,
+            "sent_at": now_ms, "sent_mono": 5_100.0,
             "context": { "url": "https://shop.example/p/17?utm_source=news", "language": "de-DE" },
             "events": (0..batch).map(event).collect::<Vec<_>>(),
         });
@@ -144,16 +142,13 @@ impl Request {
         let text = head + &body;
         let ids = text.match_indices(ID).map(|(at, _)| at).collect();
         let mut request = Request { bytes: text.into_bytes(), ids, sent: 0, connection };
-        request.stamp(now_ms as u64);
+        request.number();
         request
     }
 
-    /// The 48 bits of time are the same for the whole run; what follows counts.
-    fn stamp(&mut self, now_ms: u64) {
-        let time = format!("{now_ms:012x}");
+    /// Behind the time, ids say whose they are.
+    fn number(&mut self) {
         for (index, at) in self.ids.iter().enumerate() {
-            self.bytes[*at..at + 8].copy_from_slice(&time.as_bytes()[..8]);
-            self.bytes[at + 9..at + 13].copy_from_slice(&time.as_bytes()[8..]);
             let place = format!("{:03x}{:03x}", self.connection & 0xfff, index);
             self.bytes[at + 15..at + 18].copy_from_slice(&place.as_bytes()[..3]);
             self.bytes[at + 20..at + 23].copy_from_slice(&place.as_bytes()[3..6]);
@@ -162,12 +157,19 @@ impl Request {
 
     fn next(&mut self) -> &[u8] {
         self.sent += 1;
-        let count = format!("{:012x}", self.sent);
+        let (time, count) = (format!("{:012x}", now_ms()), format!("{:012x}", self.sent));
         for at in &self.ids {
+            self.bytes[*at..at + 8].copy_from_slice(&time.as_bytes()[..8]);
+            self.bytes[at + 9..at + 13].copy_from_slice(&time.as_bytes()[8..]);
             self.bytes[at + 24..at + 36].copy_from_slice(count.as_bytes());
         }
         &self.bytes
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client has a clock of its own")]
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// The bytes of an answer, as far as they have come.

@@ -78,6 +78,13 @@ impl Collector {
         self.status("VmHWM:")
     }
 
+    /// Bytes that it has read so far, from the disk or the page cache.
+    pub fn bytes_read(&self) -> anyhow::Result<u64> {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.process.0.id()))?;
+        let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok());
+        read.context("the kernel counts what a process reads")
+    }
+
     /// Begin a new peak.
     pub fn forget_peak(&self) -> anyhow::Result<()> {
         // 5 is "reset the peak resident set size", see proc(5).

@@ -1,6 +1,6 @@
 //! Ingest: events a second into the collector, as a share of what a bare server takes, and how long
-//! answers take at half of it, with batches sent when they are due whatever became of those before. For
-//! some minutes, if they are asked for: then also what memory and segments are at the end of each.
+//! answers take at half of it, with batches sent when they are due whatever became of those before. As much
+//! as is taken for some minutes, if they are asked for: then also what memory and segments are at the end of each.
 
 use std::path::Path;
 
@@ -66,20 +66,19 @@ pub(super) fn ingest(binary: &Path, folder: &Path, minutes: u32) -> anyhow::Resu
         ));
         if minutes > 0 && batch == "100" {
             lines.extend(step(
-                &format!("ingest, {name}, at half of the most, {minutes} minutes"),
-                || go_on(&collector, &project, batch, ours_rate / 2.0, minutes),
+                &format!("ingest, {name}, as much as is taken, {minutes} minutes"),
+                || go_on(&collector, &project, batch, minutes),
             )?);
         }
     }
     Ok(lines)
 }
 
-/// Minute after minute at one rate: how long answers took in each, and what the collector holds after it.
+/// Minute after minute as much as is taken: how long answers took in each, and what the collector holds after it.
 fn go_on(
     collector: &Collector,
     project: &Value,
     batch: &str,
-    rate: f64,
     minutes: u32,
 ) -> anyhow::Result<Vec<String>> {
     let mut lines = vec![
@@ -88,7 +87,7 @@ fn go_on(
         "|---|---|---|---|---|---|---|".to_owned(),
     ];
     for minute in 1..=minutes {
-        let took = load(&collector.address, project, batch, Some(rate), 60)?;
+        let took = load(&collector.address, project, batch, None, 60)?;
         let number = |field: &str| took[field].as_f64().unwrap_or(f64::NAN);
         lines.push(format!(
             "| {minute} | {:.0} | {:.1} | {:.1} | {:.1} | {} | {} |",

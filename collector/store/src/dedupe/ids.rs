@@ -8,8 +8,8 @@ use std::io;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::Room;
 use super::spill::{Range, Run, Spill};
+use super::{Print, Room};
 
 const PART_BITS: u32 = 8;
 const PARTS: usize = 1 << PART_BITS;
@@ -31,7 +31,33 @@ pub(crate) struct Ids {
 #[derive(Debug, Default)]
 struct Part {
     hot: HashTable<u64>,
-    runs: Vec<Run>,
+    hot_made: Made,
+    /// Each with the times of its ids: most ids are new, and newer than all in a run.
+    runs: Vec<(Made, Run)>,
+}
+
+/// From when to when ids were made.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    first_ms: u64,
+    last_ms: u64,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self { first_ms: u64::MAX, last_ms: 0 }
+    }
+}
+
+impl Made {
+    fn has(self, ms: u64) -> bool {
+        (self.first_ms..=self.last_ms).contains(&ms)
+    }
+
+    fn and(self, other: Self) -> Self {
+        let first_ms = self.first_ms.min(other.first_ms);
+        Self { first_ms, last_ms: self.last_ms.max(other.last_ms) }
+    }
 }
 
 impl Ids {
@@ -55,13 +81,13 @@ impl Ids {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn contains(&self, print: u64) -> io::Result<bool> {
+    pub(crate) fn contains(&self, Print { print, made_ms }: Print) -> io::Result<bool> {
         let part = &self.parts[part_of(print)];
         if part.hot.find(hash(print), |&other| other == print).is_some() {
             return Ok(true);
         }
         let Some(spill) = &self.spill else { return Ok(false) };
-        for run in part.runs.iter().rev() {
+        for (_, run) in part.runs.iter().rev().filter(|(made, _)| made.has(made_ms)) {
             if spill.contains(run, Range { bits: PART_BITS }, print)? {
                 return Ok(true);
             }
@@ -70,8 +96,9 @@ impl Ids {
     }
 
     /// Add one that is not known.
-    pub(crate) fn insert(&mut self, print: u64) {
-        let hot = &mut self.parts[part_of(print)].hot;
+    pub(crate) fn insert(&mut self, Print { print, made_ms }: Print) {
+        let Part { hot, hot_made, .. } = &mut self.parts[part_of(print)];
+        *hot_made = hot_made.and(Made { first_ms: made_ms, last_ms: made_ms });
         if let Entry::Vacant(slot) =
             hot.entry(hash(print), |&other| other == print, |&other| hash(other))
         {
@@ -97,29 +124,31 @@ impl Ids {
         self.filtered += run.len();
         // With its memory: a part of a day that is over does not fill again.
         part.hot = HashTable::new();
-        part.runs.push(run);
+        part.runs.push((std::mem::take(&mut part.hot_made), run));
         if part.runs.len() < RUNS_MAX {
             return Ok(());
         }
         let small = part.small_runs();
-        let mut prints = Vec::with_capacity(small.iter().map(|&i| part.runs[i].len()).sum());
-        for &i in &small {
-            prints.extend(spill.read(&part.runs[i])?);
+        let mut prints = Vec::with_capacity(small.iter().map(|&i| part.runs[i].1.len()).sum());
+        let mut made = Made::default();
+        for (of_run, run) in small.iter().map(|&i| &part.runs[i]) {
+            prints.extend(spill.read(run)?);
+            made = made.and(*of_run);
         }
         let merged = spill.append(prints)?;
         self.filtered += merged.len();
         for i in small.into_iter().rev() {
-            let gone = part.runs.remove(i);
+            let (_, gone) = part.runs.remove(i);
             self.filtered -= if gone.has_filter() { gone.len() } else { 0 };
         }
-        part.runs.push(merged);
+        part.runs.push((made, merged));
         Ok(())
     }
 
     /// Give up the filter of the largest run that has one, in every part.
     pub(crate) fn drop_filters(&mut self) {
         for part in &mut self.parts {
-            let filtered = part.runs.iter_mut().filter(|run| run.has_filter());
+            let filtered = part.runs.iter_mut().map(|(_, run)| run).filter(|run| run.has_filter());
             if let Some(run) = filtered.max_by_key(|run| run.len()) {
                 self.filtered -= run.len();
                 run.drop_filter();
@@ -132,9 +161,9 @@ impl Part {
     /// The runs that are worth a merge: those of less than half the largest one's size, or all. So a
     /// fingerprint is written a number of times that grows with the logarithm of the part.
     fn small_runs(&self) -> Vec<usize> {
-        let largest = self.runs.iter().map(Run::len).max().unwrap_or(0);
+        let largest = self.runs.iter().map(|(_, run)| run.len()).max().unwrap_or(0);
         let small: Vec<_> =
-            (0..self.runs.len()).filter(|&i| self.runs[i].len() < largest / 2).collect();
+            (0..self.runs.len()).filter(|&i| self.runs[i].1.len() < largest / 2).collect();
         if small.len() < 2 { (0..self.runs.len()).collect() } else { small }
     }
 }

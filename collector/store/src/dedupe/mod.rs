@@ -66,6 +66,21 @@ pub(crate) fn fingerprint(project: u32, event_id: u128) -> u64 {
     xxh3_64(&bytes)
 }
 
+/// A fingerprint, and when its id says it was made: ids that come now are not among those that were
+/// made before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Print {
+    pub print: u64,
+    pub made_ms: u64,
+}
+
+impl Print {
+    pub(crate) fn of(project: u32, event_id: u128) -> Self {
+        let made_ms = uuid7::unix_ms(event_id).unwrap_or(0);
+        Self { print: fingerprint(project, event_id), made_ms }
+    }
+}
+
 /// How much may be held, and where the rest goes.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -103,20 +118,20 @@ pub(crate) struct Dedupe {
 /// group is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
-    ids: Vec<(Bucket, u64)>,
+    ids: Vec<(Bucket, Print)>,
     seen: HashTable<u64>,
 }
 
 impl Staged {
     /// Add an id. Says whether it is the first time in this group.
     pub(crate) fn add(&mut self, project: u32, event_id: u128) -> bool {
-        let print = fingerprint(project, event_id);
-        match self.seen.entry(ids::hash(print), |&other| other == print, |&other| ids::hash(other))
-        {
+        let id = Print::of(project, event_id);
+        let is_it = |other: &u64| *other == id.print;
+        match self.seen.entry(ids::hash(id.print), is_it, |&other| ids::hash(other)) {
             Entry::Occupied(_) => false,
             Entry::Vacant(slot) => {
-                slot.insert(print);
-                self.ids.push((Bucket::of(event_id), print));
+                slot.insert(id.print);
+                self.ids.push((Bucket::of(event_id), id));
                 true
             }
         }
@@ -172,7 +187,7 @@ impl Dedupe {
                 return;
             }
             if let Some(ids) = self.buckets.get_mut(&bucket) {
-                ids.insert(fingerprint(project, event_id));
+                ids.insert(Print::of(project, event_id));
             }
             until_look -= 1;
             if until_look == 0 {
@@ -198,7 +213,7 @@ impl Dedupe {
     pub(crate) fn knows(&self, project: u32, event_id: u128) -> io::Result<bool> {
         let ids = self.buckets.get(&Bucket::of(event_id));
         let ids = ids.expect("buckets are loaded before they are asked");
-        ids.contains(fingerprint(project, event_id))
+        ids.contains(Print::of(project, event_id))
     }
 
     /// The group is durable: its ids are known from now on.
@@ -261,7 +276,7 @@ mod tests {
     use std::convert::Infallible;
 
     fn id(day: u64, n: u8) -> u128 {
-        uuid7::make(day * 86_400_000, [n; 10])
+        uuid7::make(day * 86_400_000 + u64::from(n / 4), [n; 10])
     }
 
     fn dedupe(dir: &tempfile::TempDir, ids_max: usize) -> Dedupe {
@@ -336,8 +351,9 @@ mod tests {
         const GROUP: usize = 50;
         let dir = tempfile::tempdir().unwrap();
         let mut dedupe = dedupe(&dir, ids_max);
-        let ids: Vec<_> =
-            (0..10_000u128).map(|n| (1, uuid7::make(86_400_000, [0; 10]) + n)).collect();
+        let ids: Vec<_> = (0..10_000)
+            .map(|n: u64| (1, uuid7::make(86_400_000 + n / 700, [0; 10]) + u128::from(n)))
+            .collect();
         for ids in ids.chunks(GROUP) {
             assert!(group(&mut dedupe, &[], ids).iter().all(|new| *new));
             assert!(dedupe.held() <= ids_max, "{} are held", dedupe.held());

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use crate::dedupe::{Bucket, FILTERED_PER_ID, Ids, Room, fingerprint};
+use crate::dedupe::{Bucket, FILTERED_PER_ID, Ids, Print, Room};
 
 /// A set of ids of one project.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl IdSet {
     /// When what had no place in memory cannot be read.
     pub(super) fn contains(&self, id: u128) -> io::Result<bool> {
         let day = self.days.get(&Bucket::of(id));
-        day.map_or(Ok(false), |ids| ids.contains(fingerprint(self.project, id)))
+        day.map_or(Ok(false), |ids| ids.contains(Print::of(self.project, id)))
     }
 
     /// Add an id. Says whether it is new.
@@ -53,7 +53,7 @@ impl IdSet {
     /// # Errors
     /// When what has no place in memory cannot be written or read.
     pub(super) fn insert(&mut self, id: u128) -> io::Result<bool> {
-        let print = fingerprint(self.project, id);
+        let print = Print::of(self.project, id);
         let ids = self.days.entry(Bucket::of(id)).or_insert_with(|| Ids::new(0));
         ids.used = self.turn;
         if ids.contains(print)? {
@@ -151,7 +151,7 @@ mod tests {
             for (day, n) in ids {
                 let mut random = [0; 10];
                 random[..2].copy_from_slice(&n.to_be_bytes());
-                let id = uuid7::make(day * 86_400_000, random);
+                let id = uuid7::make(day * 86_400_000 + u64::from(n / 300), random);
                 prop_assert_eq!(set.contains(id).unwrap(), plain.contains(&id));
                 prop_assert_eq!(set.insert(id).unwrap(), plain.insert(id));
             }

@@ -5,7 +5,10 @@
 //! question, after the last one, and around each: how far the most that was resident while a warm
 //! question ran lies above what was resident before it.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -19,6 +22,8 @@ pub(super) struct Ours {
     pub settling: f64,
     /// The first question after that, seconds.
     pub first: Vec<f64>,
+    /// What only reading the bytes takes that this one read, seconds.
+    pub reading: Vec<f64>,
     /// The best of several, everything warm, seconds.
     pub warm: Vec<f64>,
     /// Bytes that a warm question adds while it runs.
@@ -41,6 +46,7 @@ impl Ours {
         let mut ours = Ours {
             settling: 0.0,
             first: Vec::new(),
+            reading: Vec::new(),
             warm: Vec::new(),
             adds: Vec::new(),
             resting: 0,
@@ -50,8 +56,10 @@ impl Ours {
             let collector = Collector::start(binary, data, &[])?;
             ours.settling = ours.settling.max(collector.settle()?.as_secs_f64());
             ours.resting = ours.resting.max(collector.resident_bytes()?);
+            let before = collector.bytes_read()?;
             let (_, took) = collector.ask(key, question.kind, &question.body())?;
             ours.first.push(took.as_secs_f64());
+            ours.reading.push(reading(data, collector.bytes_read()? - before)?);
         }
         let collector = Collector::start(binary, data, &[])?;
         for (at, question) in QUESTIONS.iter().enumerate() {
@@ -69,4 +77,36 @@ impl Ours {
         ours.caches_warm = collector.resident_bytes()?;
         Ok(ours)
     }
+}
+
+/// How long it takes to read so many bytes of a data folder's segments and do nothing with them.
+fn reading(data: &Path, bytes: u64) -> anyhow::Result<f64> {
+    let mut buffer = vec![0; 256 << 10];
+    let (mut left, mut took) = (bytes, Duration::ZERO);
+    for file in files_in(&data.join("seg"))? {
+        let mut file = File::open(file)?;
+        let from = Instant::now();
+        while left > 0 {
+            let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let read = file.read(&mut buffer[..most])?;
+            if read == 0 {
+                break;
+            }
+            left -= read as u64;
+        }
+        took += from.elapsed();
+    }
+    // What was read twice is longer than the files.
+    let read = bytes - left;
+    Ok(if read == 0 { 0.0 } else { took.as_secs_f64() * bytes as f64 / read as f64 })
+}
+
+/// All files under a folder.
+fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { files.extend(files_in(&path)?) } else { files.push(path) }
+    }
+    Ok(files)
 }
