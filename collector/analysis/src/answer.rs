@@ -22,6 +22,9 @@ pub use crate::experiment::answer::{
     MultipleExposureCheck, OpenBounds, Reason as VerdictReason, SliceResult, Srm, SrmStatus,
     Verdict,
 };
+pub use crate::explain::answer::{
+    ExplainAnswer, ExplainReason, Explained, Outcome, OutcomeCohort, OutcomeStep,
+};
 pub use crate::funnel::answer::{Durations, FunnelAnswer, FunnelGroup, FunnelStep};
 pub use crate::lifecycle::LifecycleAnswer;
 pub use crate::paths::{PathDepth, PathEdge, PathsAnswer};
@@ -71,6 +74,7 @@ pub enum AnswerBody {
     Attribution(AttributionAnswer),
     Persons(PersonsAnswer),
     Person(PersonAnswer),
+    Explain(ExplainAnswer),
 }
 
 /// What a row of a breakdown stands for.

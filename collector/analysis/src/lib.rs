@@ -10,6 +10,7 @@ pub mod content;
 pub mod events;
 pub mod exact_sum;
 pub mod experiment;
+pub mod explain;
 pub mod filter;
 pub mod funnel;
 pub mod kernel;

@@ -25,6 +25,7 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("attribution", crate::attribution::compile),
     ("persons", crate::persons::compile_list),
     ("person", crate::persons::compile_timeline),
+    ("explain", crate::explain::compile),
 ];
 
 /// The kinds of questions, as in the path of the HTTP query.

@@ -117,7 +117,7 @@ impl ExportArgs {
 #[derive(Debug, Args)]
 pub struct QueryArgs {
     /// The kind of question: trend, active, funnel, retention, lifecycle, stickiness, experiment,
-    /// content, pwa, paths or sessions.
+    /// content, pwa, paths, sessions, attribution, persons, person or explain.
     kind: String,
     /// About which project: its slug.
     #[arg(long)]

@@ -13,9 +13,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Shape;
 use super::chain::{Chains, ClickHouse};
 use super::ties::{self, Tied};
-use super::{Rule, Shape};
 use crate::columns::{Block, Span};
 use crate::events::{ABSENT, Dictionaries};
 use crate::filter::{Mask, Masks, Matcher};
@@ -199,7 +199,7 @@ impl Counter {
     /// Take the rows of one millisecond; the start before them is taken.
     fn instant<M: Mask>(&mut self, part: &Part<'_, M>, rows: Range<usize>) {
         let at_ms = part.at_ms(rows.start);
-        if self.shape.rule == Rule::ClickHouse {
+        if self.shape.rule.is_clickhouse() {
             let all = rows.clone().fold(0, |all, row| all | part.mask(row));
             let start = rows.clone().find(|row| part.mask(*row) & START != 0);
             let place = part.place(start.unwrap_or(rows.start));

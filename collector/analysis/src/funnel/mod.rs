@@ -18,7 +18,8 @@
 //! counted by `walk`, the others by `counter`, which is faster; both give the same where both can.
 //!
 //! Not here: who counts as one person (decided at ingest) and calendar days (see `time_bucket`).
-//! `compat: "clickhouse"` follows `windowFunnel` instead: see [`chain::ClickHouse`].
+//! `compat: "clickhouse"` follows `windowFunnel` instead: see [`chain::ClickHouse`]. Where two rules differ
+//! over a person, `explain` says why.
 
 use std::sync::Arc;
 
@@ -32,15 +33,18 @@ use crate::presence::PASSIVE;
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit, duration_ms};
 use crate::{Answer, Facts};
-use options::{Attribution, Count, Options, Order, Rule};
+use options::{Attribution, Count, Options, Order};
+use rule::{Difference, Rule};
 
 pub mod answer;
 pub mod chain;
 mod counter;
+pub(crate) mod explain;
 mod options;
 mod read;
+mod rule;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ties;
 mod walk;
 
@@ -127,6 +131,21 @@ enum Way {
     Walk(Arc<walk::Shape>),
 }
 
+/// A question, bound to columns.
+struct Bound {
+    options: Options,
+    window_ms: i64,
+    columns: Columns,
+    /// Steps first, then exclusions.
+    matcher: Matcher,
+    kills: Vec<u64>,
+    optional: u64,
+    breakdown: Option<TextColumn>,
+    hold: Vec<TextColumn>,
+    buckets: Option<Buckets>,
+    events: EventSet,
+}
+
 /// Understand the question.
 ///
 /// # Errors
@@ -137,14 +156,50 @@ pub(crate) fn compile(
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?;
     let mut question: Question = parse(body)?;
-    let options = check(&question)?;
-    let rule = options.rule;
+    let bound = bind(&common, &mut question)?;
+    let (options, window_ms) = (bound.options, bound.window_ms);
+    let is_plain = options.order == Order::Ordered
+        && options.count == Count::Persons
+        && options.attribution == Attribution::First
+        && (options.rule == Rule::OURS || options.rule.is_clickhouse())
+        && (bound.optional, bound.hold.len(), question.bucket) == (0, 0, None);
+    let reading = read::Reading {
+        events: question.steps.iter().map(|step| step.event.clone()).collect(),
+        optional: bound.optional,
+        broken_down: bound.breakdown.is_some(),
+        limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
+        buckets: bound.buckets.as_ref().map_or(Vec::new(), |buckets| buckets.labels.clone()),
+    };
+    let mut plan = bound.plan(&common);
+    let matcher = bound.matcher.clone();
+    let way = if is_plain {
+        plan.actors = Actors::AtTies;
+        let (steps, to_ms, rule) = (question.steps.len(), common.to_ms, options.rule);
+        let Bound { kills, breakdown, .. } = bound;
+        Way::Plain(Arc::new(Shape { steps, window_ms, to_ms, kills, breakdown, rule }))
+    } else {
+        Way::Walk(Arc::new(bound.walk(&common, question.steps.len())))
+    };
+    let analysis = Funnel {
+        plan,
+        matcher,
+        way,
+        reading,
+        complete_after_ms: common
+            .to_ms
+            .saturating_add(window_ms)
+            .saturating_add(crate::answer::LATENESS_MS),
+    };
+    Ok(Compiled::new(definition(&common, &question), analysis))
+}
+
+fn bind(common: &Common, question: &mut Question) -> Result<Bound, QuestionError> {
+    let options = check(question)?;
     let steps = question.steps.len();
     let window_ms = duration_ms("window", &question.window)?;
     for exclusion in &mut question.exclude {
         exclusion.between.get_or_insert([1, steps]);
     }
-
     let mut columns = Columns::default();
     let mut patterns = Vec::new();
     for step in &question.steps {
@@ -201,55 +256,48 @@ pub(crate) fn compile(
         }
         (.., names) => names.map_or(EventSet::All, EventSet::Only),
     };
-    // ClickHouse sees the rows its WHERE lets through, and nothing after `to`.
-    let scan_to_ms = match rule {
-        Rule::ClickHouse => common.to_ms,
-        _ => common.to_ms.saturating_add(window_ms).saturating_add(1),
-    };
-    let is_plain = options.order == Order::Ordered
-        && options.count == Count::Persons
-        && options.attribution == Attribution::First
-        && matches!(rule, Rule::Ours | Rule::ClickHouse)
-        && (optional, hold.len(), question.bucket) == (0, 0, None);
-    let reading = read::Reading {
-        events: question.steps.iter().map(|step| step.event.clone()).collect(),
+    let matcher = Matcher::new(patterns);
+    Ok(Bound {
+        options,
+        window_ms,
+        columns,
+        matcher,
+        kills,
         optional,
-        broken_down: breakdown.is_some(),
-        limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
-        buckets: buckets.as_ref().map_or(Vec::new(), |buckets| buckets.labels.clone()),
-    };
-    let mut plan = ScanPlan::with(columns, common.from_ms, scan_to_ms, events);
-    plan.sessions = options.count == Count::Sessions;
-    let way = if is_plain {
-        plan.actors = Actors::AtTies;
-        let to_ms = common.to_ms;
-        Way::Plain(Arc::new(Shape { steps, window_ms, to_ms, kills, breakdown, rule }))
-    } else {
+        breakdown,
+        hold,
+        buckets,
+        events,
+    })
+}
+
+impl Bound {
+    /// What to scan; every device is told apart.
+    fn plan(&self, common: &Common) -> ScanPlan {
+        let to_ms = match self.options.rule.has(Difference::EndsWithRange) {
+            true => common.to_ms,
+            false => common.to_ms.saturating_add(self.window_ms).saturating_add(1),
+        };
+        let (columns, events) = (self.columns.clone(), self.events.clone());
+        let mut plan = ScanPlan::with(columns, common.from_ms, to_ms, events);
+        plan.sessions = self.options.count == Count::Sessions;
         plan.actors = Actors::Always;
-        let starts = common.from_ms..common.to_ms;
-        Way::Walk(Arc::new(walk::Shape {
+        plan
+    }
+
+    fn walk(self, common: &Common, steps: usize) -> walk::Shape {
+        walk::Shape {
             steps,
-            window_ms,
-            starts,
-            kills,
-            optional,
-            breakdown,
-            hold,
-            buckets,
-            options,
-        }))
-    };
-    let analysis = Funnel {
-        plan,
-        matcher: Matcher::new(patterns),
-        way,
-        reading,
-        complete_after_ms: common
-            .to_ms
-            .saturating_add(window_ms)
-            .saturating_add(crate::answer::LATENESS_MS),
-    };
-    Ok(Compiled::new(definition(&common, &question), analysis))
+            window_ms: self.window_ms,
+            starts: common.from_ms..common.to_ms,
+            kills: self.kills,
+            optional: self.optional,
+            breakdown: self.breakdown,
+            hold: self.hold,
+            buckets: self.buckets,
+            options: self.options,
+        }
+    }
 }
 
 /// Events that nobody does, beside those that make nobody active: they come between no two steps.
@@ -280,15 +328,14 @@ fn check(question: &Question) -> Result<Options, QuestionError> {
     if options.order == Order::Any && !question.exclude.is_empty() {
         return refused("exclude", "nothing is between steps of any order; leave `exclude` out");
     }
-    if options.rule == Rule::ClickHouse && !question.exclude.is_empty() {
+    if options.rule.is_clickhouse() && !question.exclude.is_empty() {
         return refused(
             "exclude",
             "windowFunnel has no exclusions; leave out `compat` or `exclude`",
         );
     }
     let asks_more = has_optional || !question.hold.is_null() || question.bucket.is_some();
-    if options.rule == Rule::ClickHouse && (asks_more || options.attribution != Attribution::First)
-    {
+    if options.rule.is_clickhouse() && (asks_more || options.attribution != Attribution::First) {
         let detail = "windowFunnel knows no optional steps, held properties, buckets or other \
                       attribution; leave them out, or `compat`";
         return refused("compat", detail);

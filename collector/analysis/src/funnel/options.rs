@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::rule::Rule;
 use crate::question::QuestionError;
 
 /// In which order steps are done.
@@ -32,19 +33,6 @@ pub(super) enum Attribution {
     Last,
     /// From 0.
     Step(usize),
-}
-
-/// Whose rules decide how ties, repeated events and exclusions are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rule {
-    Ours,
-    ClickHouse,
-    /// Events of one instant in any order; an exclusion removes the person.
-    PostHog,
-    /// Attempts one after the other; steps within two seconds in any order.
-    Mixpanel,
-    /// Seconds instead of milliseconds, in any order within one.
-    Amplitude,
 }
 
 /// All of it.
@@ -92,19 +80,9 @@ impl Options {
                 &[("first", Attribution::First), ("last", Attribution::Last)],
             )?,
         };
-        let rule = one_of(
-            "compat",
-            compat.unwrap_or("tallymark"),
-            &[
-                ("tallymark", Rule::Ours),
-                ("clickhouse", Rule::ClickHouse),
-                ("posthog", Rule::PostHog),
-                ("mixpanel", Rule::Mixpanel),
-                ("amplitude", Rule::Amplitude),
-            ],
-        )?;
+        let rule = Rule::parse("compat", compat.unwrap_or(Rule::NAMES[0].0))?;
         let is_usual = order == Order::Ordered && count == Count::Persons;
-        if rule != Rule::Ours && !is_usual {
+        if rule != Rule::OURS && !is_usual {
             let detail = "rules of others are known for people and ordered steps; leave out `compat`, \
                           or `order` and `count`";
             return Err(QuestionError::Field { field: "compat", detail: detail.into() });
@@ -113,7 +91,7 @@ impl Options {
     }
 }
 
-fn one_of<T: Copy>(
+pub(super) fn one_of<T: Copy>(
     field: &'static str,
     given: &str,
     known: &[(&str, T)],

@@ -10,17 +10,17 @@ use crate::testing::{Event, Memory, Scan};
 use crate::{AnswerBody, Context};
 
 /// 2026-09-01T00:00:00Z.
-pub(super) const T0: i64 = 1_788_220_800_000;
+pub(crate) const T0: i64 = 1_788_220_800_000;
 
-pub(super) fn context() -> Context {
+pub(crate) fn context() -> Context {
     Context { tz: "UTC".into(), now_ms: T0 + 30 * 86_400_000 }
 }
 
-pub(super) fn ask(events: Vec<Event>, question: Value) -> FunnelAnswer {
+pub(crate) fn ask(events: Vec<Event>, question: Value) -> FunnelAnswer {
     ask_by(events, question, Scan::default())
 }
 
-pub(super) fn ask_by(events: Vec<Event>, mut question: Value, scan: Scan) -> FunnelAnswer {
+pub(crate) fn ask_by(events: Vec<Event>, mut question: Value, scan: Scan) -> FunnelAnswer {
     let fields = question.as_object_mut().unwrap();
     fields.entry("from").or_insert(json!("2026-09-01"));
     fields.entry("to").or_insert(json!("2026-09-08"));
@@ -31,11 +31,11 @@ pub(super) fn ask_by(events: Vec<Event>, mut question: Value, scan: Scan) -> Fun
     }
 }
 
-pub(super) fn persons(answer: &FunnelAnswer) -> Vec<u64> {
+pub(crate) fn persons(answer: &FunnelAnswer) -> Vec<u64> {
     answer.steps.iter().map(|step| step.persons).collect()
 }
 
-pub(super) fn steps(names: &[&str]) -> Value {
+pub(crate) fn steps(names: &[&str]) -> Value {
     names.iter().map(|name| json!({ "event": name })).collect()
 }
 
@@ -255,7 +255,7 @@ fn clickhouse_orders_one_instant_by_step() {
 }
 
 /// One person's events for the model: time, device, which steps it matches, exclusion or not.
-pub(super) type Played = (i64, u64, u64, bool);
+pub(crate) type Played = (i64, u64, u64, bool);
 
 /// The definition, word by word: is there a sequence of distinct events, in some allowed order,
 /// one per step, within the window? Tries every start and every continuation.
@@ -287,7 +287,7 @@ fn model_level(events: &[Played], steps: usize, window: i64) -> usize {
     go(events, &mut Vec::new(), steps, window)
 }
 
-pub(super) fn played(devices: u64) -> impl Strategy<Value = Vec<Played>> {
+pub(crate) fn played(devices: u64) -> impl Strategy<Value = Vec<Played>> {
     prop::collection::vec((0i64..12, 0..devices, 1u64..8, prop::bool::weighted(0.1)), 0..9)
         .prop_map(|mut events| {
             events.sort_by_key(|event| event.0);
@@ -296,7 +296,7 @@ pub(super) fn played(devices: u64) -> impl Strategy<Value = Vec<Played>> {
 }
 
 /// Steps match by a property each, so that one event can match several.
-pub(super) fn to_events(person: u64, played: &[Played]) -> Vec<Event> {
+pub(crate) fn to_events(person: u64, played: &[Played]) -> Vec<Event> {
     played
         .iter()
         .enumerate()
@@ -313,7 +313,7 @@ pub(super) fn to_events(person: u64, played: &[Played]) -> Vec<Event> {
         .collect()
 }
 
-pub(super) fn matched_steps() -> Value {
+pub(crate) fn matched_steps() -> Value {
     (0..3)
         .map(|step| json!({ "event": "e", "where": { "prop": format!("s{step}"), "op": "set" } }))
         .collect()

@@ -168,7 +168,7 @@ pub(crate) fn parse_name(name: &str) -> Option<u64> {
 }
 
 /// A person's name.
-fn name(person: u64) -> String {
+pub(crate) fn name(person: u64) -> String {
     format!("{person:016x}")
 }
 

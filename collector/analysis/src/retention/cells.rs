@@ -105,7 +105,7 @@ impl Counter {
 /// How many periods after a start something happened.
 fn period(shape: &Shape, cohort: usize, start_ms: i64, at_ms: i64) -> usize {
     match shape.rolling_ms {
-        Some(period_ms) => ((at_ms - start_ms) / period_ms) as usize,
+        Some(period_ms) => ((at_ms - shape.start_ms(start_ms)) / period_ms) as usize,
         None if at_ms >= shape.buckets.end_ms(shape.buckets.len() - 1) => usize::MAX,
         None => shape.buckets.index(at_ms) - cohort,
     }

@@ -34,11 +34,14 @@ use crate::presence::{
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, DAY_MS, Unit};
 use cells::Cells;
+use rule::{Difference, Rule};
 
 mod answer;
 mod calendar;
 mod cells;
+pub(crate) mod explain;
 mod rolling;
+mod rule;
 #[cfg(test)]
 mod tests;
 
@@ -59,12 +62,9 @@ struct Question {
     #[serde(default = "day")]
     bucket: Unit,
     periods: Option<usize>,
-    #[serde(default)]
-    mode: Asked,
-    #[serde(default)]
-    clock: Clock,
-    #[serde(default)]
-    cohort_by: CohortBy,
+    mode: Option<Asked>,
+    clock: Option<Clock>,
+    cohort_by: Option<CohortBy>,
     /// First and last period of each, both included.
     #[serde(skip_serializing_if = "Option::is_none")]
     brackets: Option<Vec<[usize; 2]>>,
@@ -74,6 +74,7 @@ struct Question {
     /// A property to add up over returns.
     #[serde(skip_serializing_if = "Option::is_none")]
     sum: Option<String>,
+    compat: Option<String>,
 }
 
 fn one() -> usize {
@@ -93,10 +94,9 @@ struct Pattern {
     filter: Value,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Asked {
-    #[default]
     On,
     OnOrAfter,
     OnOrBefore,
@@ -109,19 +109,17 @@ enum Mode {
     OnOrAfter,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Clock {
-    #[default]
     Calendar,
     #[serde(rename = "rolling24h")]
     Rolling24h,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CohortBy {
-    #[default]
     FirstEver,
     Recurring,
 }
@@ -138,6 +136,8 @@ struct Shape {
     cohort_by: CohortBy,
     /// Length of a period, for the rolling clock.
     rolling_ms: Option<i64>,
+    /// That clock begins at a multiple of this.
+    starts_ms: i64,
 }
 
 struct Retention {
@@ -181,60 +181,36 @@ pub(crate) fn compile(
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?;
     let mut question: Question = parse(body)?;
-    let (default_periods, period_ms) = match question.bucket {
-        Unit::Hour => {
-            return Err(QuestionError::Field {
-                field: "bucket",
-                detail: "retention counts days, weeks or months".into(),
-            });
-        }
-        Unit::Day => (14, DAY_MS),
-        Unit::Week => (8, 7 * DAY_MS),
-        Unit::Month => (6, 30 * DAY_MS),
-    };
+    let rule = Rule::parse("compat", question.compat.as_deref().unwrap_or("tallymark"))?;
     let brackets = brackets(&question)?;
-    let last = brackets.iter().flatten().max().copied();
-    let periods = *question.periods.get_or_insert(last.unwrap_or(default_periods));
-    if !(1..=MAX_PERIODS).contains(&periods) {
-        return Err(QuestionError::Count {
-            what: "periods of retention",
-            got: periods,
-            min: 1,
-            max: MAX_PERIODS,
-        });
-    }
+    let (periods, period_ms) = periods(&mut question, &brackets)?;
+    let mode = *question.mode.get_or_insert(match rule.has(Difference::OnOrAfter) {
+        true if question.brackets.is_none() => Asked::OnOrAfter,
+        _ => Asked::On,
+    });
+    let clock = *question.clock.get_or_insert(match rule.has(Difference::RollingClock) {
+        true => Clock::Rolling24h,
+        false => Clock::Calendar,
+    });
+    let cohort_by = *question.cohort_by.get_or_insert(match rule.has(Difference::EveryCohort) {
+        true => CohortBy::Recurring,
+        false => CohortBy::FirstEver,
+    });
     let mut columns = Columns::default();
-    let named = || [&question.start.event, &question.back.event].into_iter().flatten();
-    let any_passive = named().any(|name| PASSIVE.contains(&name.as_str()));
-    let mut is_plain = true;
-    let mut pattern = |pattern: &Pattern| -> Result<_, QuestionError> {
-        let mut condition = Condition::parse(&pattern.filter)?.and(common.filter.clone());
-        is_plain &= condition.bind(&mut Columns::default()).is_always();
-        // An event that is named counts, whatever it is; "any" means any active one, also where
-        // the other pattern brings a passive event into the scan.
-        if any_passive && pattern.event.is_none() {
-            let is_active = json!({ "prop": "event", "op": "not_in", "value": PASSIVE });
-            condition = condition.and(Condition::parse(&is_active)?);
-        }
-        Ok((pattern.event.clone(), condition.bind(&mut columns)))
-    };
-    let patterns = vec![pattern(&question.start)?, pattern(&question.back)?];
-    let events = match named().count() {
-        2 => EventSet::Only(named().cloned().collect()),
-        _ => active_events(named().map(String::as_str)),
-    };
+    let Patterns { matcher, events, is_plain } =
+        Pattern::bind([&question.start, &question.back], &common, &mut columns)?;
     let (from_ms, to_ms) = (common.from_ms, common.to_ms);
     let cohorts = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, 0)?.len();
     let buckets = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, periods)?;
-    let rolling_ms = (question.clock == Clock::Rolling24h).then_some(period_ms);
-    let returns_to_ms = match (question.mode, rolling_ms) {
+    let rolling_ms = (clock == Clock::Rolling24h).then_some(period_ms);
+    let returns_to_ms = match (mode, rolling_ms) {
         (Asked::OnOrAfter, _) => i64::MAX,
         (_, Some(period_ms)) => {
             to_ms.saturating_add((periods as i64 + 1).saturating_mul(period_ms))
         }
         (_, None) => buckets.end_ms(buckets.len() - 1),
     };
-    let scan_from_ms = match question.cohort_by {
+    let scan_from_ms = match cohort_by {
         CohortBy::FirstEver => i64::MIN,
         CohortBy::Recurring => from_ms,
     };
@@ -244,22 +220,23 @@ pub(crate) fn compile(
         buckets,
         cohorts,
         periods,
-        mode: if question.mode == Asked::OnOrAfter { Mode::OnOrAfter } else { Mode::On },
-        cohort_by: question.cohort_by,
+        mode: if mode == Asked::OnOrAfter { Mode::OnOrAfter } else { Mode::On },
+        cohort_by,
         rolling_ms,
+        starts_ms: if rule.has(Difference::FromTheHour) { HOUR_MS } else { 1 },
     });
     let cells = Cells {
         columns: match &question.brackets {
-            None => Cells::columns(question.mode, periods),
+            None => Cells::columns(mode, periods),
             Some(_) => [[0, 0]].into_iter().chain(brackets.iter().copied()).collect(),
         },
         minimum: question.minimum,
-        sums_from_start: question.mode == Asked::OnOrBefore,
+        sums_from_start: mode == Asked::OnOrBefore,
         breakdown: common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop)),
         sum: question.sum.as_ref().map(|prop| columns.number(prop)),
     };
     let is_usual = question.brackets.is_none()
-        && question.mode != Asked::OnOrBefore
+        && mode != Asked::OnOrBefore
         && (cells.minimum, cells.breakdown, cells.sum) == (1, None, None);
     let counting = match rolling_ms {
         _ if !is_usual => Counting::Cells {
@@ -276,11 +253,81 @@ pub(crate) fn compile(
     };
     let analysis = Retention {
         plan: ScanPlan::with(columns, scan_from_ms, returns_to_ms, events),
-        matcher: Matcher::new(patterns),
+        matcher,
         shape,
         counting,
     };
     Ok(Compiled::new(definition(&common, &question), analysis))
+}
+
+/// The hour that Amplitude's clock begins with.
+const HOUR_MS: i64 = 3_600_000;
+
+/// Start and return, bound to columns.
+struct Patterns {
+    /// Pattern 0 starts, pattern 1 returns.
+    matcher: Matcher,
+    events: EventSet,
+    /// Whether every row of the events counts.
+    is_plain: bool,
+}
+
+impl Pattern {
+    fn bind(
+        both: [&Self; 2],
+        common: &Common,
+        columns: &mut Columns,
+    ) -> Result<Patterns, QuestionError> {
+        let named = || both.iter().filter_map(|pattern| pattern.event.as_ref());
+        let any_passive = named().any(|name| PASSIVE.contains(&name.as_str()));
+        let mut is_plain = true;
+        let mut pattern = |pattern: &Self| -> Result<_, QuestionError> {
+            let mut condition = Condition::parse(&pattern.filter)?.and(common.filter.clone());
+            is_plain &= condition.bind(&mut Columns::default()).is_always();
+            // An event that is named counts, whatever it is; "any" means any active one, also where
+            // the other pattern brings a passive event into the scan.
+            if any_passive && pattern.event.is_none() {
+                let is_active = json!({ "prop": "event", "op": "not_in", "value": PASSIVE });
+                condition = condition.and(Condition::parse(&is_active)?);
+            }
+            Ok((pattern.event.clone(), condition.bind(columns)))
+        };
+        let matcher = Matcher::new(vec![pattern(both[0])?, pattern(both[1])?]);
+        let events = match named().count() {
+            2 => EventSet::Only(named().cloned().collect()),
+            _ => active_events(named().map(String::as_str)),
+        };
+        Ok(Patterns { matcher, events, is_plain })
+    }
+}
+
+/// How many periods there are after the start, and the length of one for the rolling clock.
+fn periods(
+    question: &mut Question,
+    brackets: &[[usize; 2]],
+) -> Result<(usize, i64), QuestionError> {
+    let (default_periods, period_ms) = match question.bucket {
+        Unit::Hour => {
+            return Err(QuestionError::Field {
+                field: "bucket",
+                detail: "retention counts days, weeks or months".into(),
+            });
+        }
+        Unit::Day => (14, DAY_MS),
+        Unit::Week => (8, 7 * DAY_MS),
+        Unit::Month => (6, 30 * DAY_MS),
+    };
+    let last = brackets.iter().flatten().max().copied();
+    let periods = *question.periods.get_or_insert(last.unwrap_or(default_periods));
+    if !(1..=MAX_PERIODS).contains(&periods) {
+        return Err(QuestionError::Count {
+            what: "periods of retention",
+            got: periods,
+            min: 1,
+            max: MAX_PERIODS,
+        });
+    }
+    Ok((periods, period_ms))
 }
 
 /// The brackets, if they make sense.
@@ -302,7 +349,7 @@ fn brackets(question: &Question) -> Result<Vec<[usize; 2]>, QuestionError> {
     if question.brackets.is_some() && question.periods.is_some() {
         return refused("periods", "the last bracket says how many there are; leave it out".into());
     }
-    if question.brackets.is_some() && question.mode != Asked::On {
+    if question.brackets.is_some() && question.mode.is_some_and(|mode| mode != Asked::On) {
         return refused("mode", "brackets say themselves which periods count; leave it out".into());
     }
     if question.minimum == 0 {
@@ -312,6 +359,11 @@ fn brackets(question: &Question) -> Result<Vec<[usize; 2]>, QuestionError> {
 }
 
 impl Shape {
+    /// From when the rolling clock counts.
+    fn start_ms(&self, at_ms: i64) -> i64 {
+        at_ms - at_ms.rem_euclid(self.starts_ms)
+    }
+
     /// When the last moment of a cell is over.
     fn end_ms(&self, cohort: usize, period: usize) -> i64 {
         match self.rolling_ms {

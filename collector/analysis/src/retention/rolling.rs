@@ -65,7 +65,7 @@ impl RunKernel for Counter {
             let first = self.returns.partition_point(|at_ms| at_ms <= start_ms);
             let mut counted = 0;
             for at_ms in &self.returns[first..] {
-                let period = ((at_ms - start_ms) / self.period_ms) as usize;
+                let period = ((at_ms - shape.start_ms(*start_ms)) / self.period_ms) as usize;
                 if period <= counted {
                     continue;
                 }

@@ -9,10 +9,7 @@ use std::ops::Range;
 
 use super::any::Matching;
 use super::{At, Chain, Did, Shape, bits};
-use crate::funnel::options::{Order, Rule};
-
-/// Two steps that follow each other within this time may have happened the other way round, for Mixpanel.
-const MIXPANEL_TIE_MS: i64 = 2_000;
+use crate::funnel::options::Order;
 
 /// An attempt that is not over.
 struct Open {
@@ -57,8 +54,7 @@ impl Open {
 pub(in crate::funnel) fn all(events: &[At], starts: &Range<i64>, shape: &Shape) -> Vec<Chain> {
     let order = shape.options.order;
     let (mut over, mut open) = (Vec::new(), None::<Open>);
-    for event in in_order(events, shape) {
-        let at = &events[event];
+    for (event, at) in events.iter().enumerate() {
         if let Some(attempt) = &mut open {
             let is_late = at.at_ms - attempt.start_ms > shape.window_ms;
             let reached = attempt.chain.last().map_or(0, |did| did.step);
@@ -88,21 +84,4 @@ pub(in crate::funnel) fn all(events: &[At], starts: &Range<i64>, shape: &Shape) 
     }
     over.extend(open.map(|attempt| attempt.chain(order)));
     over
-}
-
-/// The events in their order; for Mixpanel, steps that may have happened the other way round are.
-fn in_order(events: &[At], shape: &Shape) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..events.len()).collect();
-    if shape.options.rule != Rule::Mixpanel {
-        return order;
-    }
-    for at in 1..order.len() {
-        let (before, here) = (&events[order[at - 1]], &events[order[at]]);
-        let is_close = here.at_ms - before.at_ms <= MIXPANEL_TIE_MS;
-        let is_swapped = before.steps >> 1 & here.steps != 0 && before.steps & here.steps == 0;
-        if is_close && is_swapped {
-            order.swap(at - 1, at);
-        }
-    }
-    order
 }

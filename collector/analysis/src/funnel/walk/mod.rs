@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::options::{Attribution, Count, Options, Order, Rule};
+use super::options::{Attribution, Count, Options, Order};
+use super::rule::Difference;
 use crate::events::{ABSENT, Dictionaries, Run};
 use crate::filter::{Matcher, TextColumn};
 use crate::kernel::{Key, Partial, RunKernel};
@@ -29,6 +30,7 @@ use crate::sessions::cut::Cutter;
 use crate::time_bucket::Buckets;
 
 /// What the kernels of one question share.
+#[derive(Clone)]
 pub(super) struct Shape {
     pub steps: usize,
     pub window_ms: i64,
@@ -102,6 +104,25 @@ impl Walker {
     pub(super) fn new(shape: Arc<Shape>, matcher: Matcher) -> Self {
         let (cutter, groups) = (Cutter::default(), BTreeMap::new());
         Self { shape, matcher, cutter, groups, bytes: 0 }
+    }
+
+    /// Count by another shape of the same question from here on.
+    pub(super) fn follow(&mut self, shape: Arc<Shape>) {
+        self.shape = shape;
+    }
+
+    /// The steps and times of the chain that counts of a person; empty where none does.
+    pub(super) fn chain_of(
+        &mut self,
+        run: &Run<'_>,
+        dictionaries: &Dictionaries,
+    ) -> Vec<(usize, i64)> {
+        self.matcher.learn(dictionaries);
+        let events = self.events(run);
+        let units = self.units(run, events);
+        let counted = self.counted(&units, &self.shape.starts).into_iter().next();
+        let (unit, chain) = counted.unwrap_or_default();
+        chain.iter().map(|did| (did.step, units[unit][did.event].at_ms)).collect()
     }
 
     /// A person's rows, as events.
@@ -180,22 +201,35 @@ impl Walker {
 
     /// The chains of a unit that start in this time.
     fn chains(&self, events: &[At], starts: &Range<i64>) -> Vec<Chain> {
-        let shape = &*self.shape;
-        match (shape.options.count, shape.options.rule, shape.options.order) {
-            (Count::Totals, ..) => attempts::all(events, starts, shape),
-            (_, Rule::Mixpanel, _) => best_of(attempts::all(events, starts, shape), events),
-            (.., Order::Any) => any::best(events, starts, shape).into_iter().collect(),
-            (.., Order::Ordered | Order::Strict) => {
+        let (shape, options) = (&*self.shape, self.shape.options);
+        let order = options.rule.has(Difference::CloseSteps).then(|| turned(events));
+        let turned: Option<Vec<At>> =
+            order.as_ref().map(|order| order.iter().map(|at| events[*at]).collect());
+        let events = turned.as_deref().unwrap_or(events);
+        let mut chains = match (options.count, options.order) {
+            (Count::Totals, _) => attempts::all(events, starts, shape),
+            _ if options.rule.has(Difference::OneAttempt) => {
+                best_of(attempts::all(events, starts, shape), events)
+            }
+            (_, Order::Any) => any::best(events, starts, shape).into_iter().collect(),
+            (_, Order::Ordered | Order::Strict) => {
                 ordered::best(events, starts, shape).into_iter().collect()
             }
+        };
+        if let Some(order) = order {
+            chains.iter_mut().flatten().for_each(|did| did.event = order[did.event]);
         }
+        chains
     }
 
     /// What counts of a person or a session: of several units the best, or all attempts.
     fn counted(&self, units: &[Vec<At>], starts: &Range<i64>) -> Vec<(usize, Chain)> {
         let of = |(unit, events): (usize, &Vec<At>)| -> Vec<(usize, Chain)> {
             // Nothing before a start or behind its window is part of a chain.
-            let end_ms = starts.end.saturating_add(self.shape.window_ms).saturating_add(1000);
+            let end_ms = match self.shape.options.rule.has(Difference::EndsWithRange) {
+                true => starts.end,
+                false => starts.end.saturating_add(self.shape.window_ms).saturating_add(1000),
+            };
             let first = events.partition_point(|event| event.at_ms < starts.start);
             let end = events.partition_point(|event| event.at_ms < end_ms);
             let mut chains = self.chains(&events[first..end], starts);
@@ -250,6 +284,23 @@ impl Walker {
             counts.times_ms[0].push((events[last.event].at_ms - events[first.event].at_ms) as f64);
         }
     }
+}
+
+/// Two steps that follow each other within this time may have happened the other way round, for Mixpanel.
+const CLOSE_MS: i64 = 2_000;
+
+/// The places of events, those steps turned that may have happened the other way round.
+fn turned(events: &[At]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    for at in 1..order.len() {
+        let (before, here) = (&events[order[at - 1]], &events[order[at]]);
+        let is_close = here.at_ms - before.at_ms <= CLOSE_MS;
+        let is_turned = before.steps >> 1 & here.steps != 0 && before.steps & here.steps == 0;
+        if is_close && is_turned {
+            order.swap(at - 1, at);
+        }
+    }
+    order
 }
 
 /// Sorts chains: the furthest first, then what got there first.

@@ -10,7 +10,8 @@
 use std::ops::Range;
 
 use super::{At, Chain, Did, Shape, bits};
-use crate::funnel::options::{Order, Rule};
+use crate::funnel::options::Order;
+use crate::funnel::rule::Difference;
 
 /// Orders of one instant that are tried: those of five events.
 const ORDERS_MAX: usize = 120;
@@ -56,6 +57,7 @@ pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape)
         next = instant.end;
         // Most events are alone in their instant.
         match instant.len() {
+            _ if shape.options.rule.is_clickhouse() => search.take_all(&mut kept, instant),
             1 => search.take_one(&mut kept, instant.start),
             _ => search.take(&mut kept, instant),
         }
@@ -67,9 +69,9 @@ impl Search<'_> {
     /// When an event happened, as the rule has it.
     fn at_ms(&self, event: usize) -> i64 {
         let at_ms = self.events[event].at_ms;
-        match self.shape.options.rule {
-            Rule::Amplitude => at_ms.div_euclid(1000) * 1000,
-            _ => at_ms,
+        match self.shape.options.rule.has(Difference::WholeSeconds) {
+            true => at_ms.div_euclid(1000) * 1000,
+            false => at_ms,
         }
     }
 
@@ -82,7 +84,8 @@ impl Search<'_> {
     fn take(&mut self, kept: &mut Kept, instant: Range<usize>) {
         let mut events: Vec<usize> = instant.collect();
         let rule = self.shape.options.rule;
-        if rule == Rule::Amplitude {
+        let has_seconds = rule.has(Difference::WholeSeconds);
+        if has_seconds {
             // The same done twice in a second was done once.
             let mut met: Vec<u64> = Vec::new();
             events.retain(|event| {
@@ -92,8 +95,8 @@ impl Search<'_> {
                 is_new
             });
         }
-        let has_no_order = rule == Rule::PostHog || rule == Rule::Amplitude;
-        if rule == Rule::PostHog {
+        let has_no_order = has_seconds || rule.has(Difference::InstantAnyOrder);
+        if rule.has(Difference::InstantAnyOrder) {
             events.sort_by_key(|event| self.events[*event].kills == 0);
         }
         let device = |event: usize| match has_no_order {
@@ -113,6 +116,17 @@ impl Search<'_> {
             }
         }
         *kept = after;
+    }
+
+    /// Take all events of an instant as ClickHouse does: in the order of the steps, and whatever matches
+    /// several steps may serve them all.
+    fn take_all(&mut self, kept: &mut Kept, instant: Range<usize>) {
+        for step in 0..self.shape.steps {
+            let serves = |event: &usize| self.events[*event].steps >> step & 1 == 1;
+            if let Some(event) = instant.clone().find(serves) {
+                self.extend(kept, 1 << step, event, None);
+            }
+        }
     }
 
     fn take_one(&mut self, kept: &mut Kept, event: usize) {
@@ -204,7 +218,7 @@ impl Search<'_> {
 
     fn chain(&self) -> Option<Chain> {
         let mut last = self.best?;
-        if self.shape.options.rule == Rule::PostHog && self.excluded.is_some() {
+        if self.shape.options.rule.has(Difference::ExclusionRemoves) && self.excluded.is_some() {
             // Whoever met an exclusion is out, unless another chain came as far without one.
             let clean =
                 u64::BITS.checked_sub(self.clean.leading_zeros() + 1).map(|step| step as usize);
