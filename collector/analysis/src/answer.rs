@@ -91,6 +91,32 @@ pub enum Group {
     Other,
 }
 
+/// The value that a row of a breakdown stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum GroupValue {
+    /// Of one property.
+    One(String),
+    /// Of two, in the order of the question; `null` for events that do not carry one of them.
+    Two([Option<String>; 2]),
+}
+
+impl GroupValue {
+    /// The value of a key.
+    pub(crate) fn of(key: &Key) -> Option<Self> {
+        let text = key.text()?;
+        Some(crate::pair::parse(text).map_or_else(|| Self::One(text.to_owned()), Self::Two))
+    }
+
+    /// The text of a single value.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::One(text) => Some(text),
+            Self::Two(_) => None,
+        }
+    }
+}
+
 /// The rows of a breakdown, in the order of every answer.
 pub(crate) struct Ranked<'a, T> {
     /// By falling weight, equal ones by name.

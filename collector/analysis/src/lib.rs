@@ -15,6 +15,7 @@ pub mod filter;
 pub mod funnel;
 pub mod kernel;
 pub mod lifecycle;
+mod pair;
 pub mod paths;
 pub mod persons;
 pub mod presence;

@@ -225,7 +225,10 @@ fn now_words(people: u64) -> String {
 fn experiment_keys(reply: &Reply) -> Vec<String> {
     let Ok(trend) = trend_of(reply) else { return Vec::new() };
     let named = trend.series.iter().filter(|series| series.group == Group::Value);
-    named.filter_map(|series| series.value.clone()).take(questions::EXPERIMENTS).collect()
+    named
+        .filter_map(|series| series.value.as_ref()?.text().map(str::to_owned))
+        .take(questions::EXPERIMENTS)
+        .collect()
 }
 
 fn experiments(

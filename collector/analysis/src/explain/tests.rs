@@ -190,7 +190,7 @@ proptest! {
         let AnswerBody::Explain(answer) = answer else { panic!() };
         prop_assert!(answer.next.is_none());
         prop_assert_eq!(answer.people.len() as u64, answer.differing);
-        for step in 0..3 {
+        for (step, (first, second)) in figures[0].iter().zip(&figures[1]).enumerate() {
             let mut apart = 0;
             for person in &answer.people {
                 prop_assert!(!person.why.is_empty());
@@ -200,7 +200,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert_eq!(figures[0][step] as i64 - figures[1][step] as i64, apart);
+            prop_assert_eq!(*first as i64 - *second as i64, apart);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::answer::Group;
+use crate::answer::{Group, GroupValue};
 
 /// How many people came how far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub struct FunnelGroup {
     /// What `value` stands for.
     pub group: Group,
     /// The value.
-    pub value: Option<String>,
+    pub value: Option<GroupValue>,
     /// The steps of the people with this value.
     pub steps: Vec<FunnelStep>,
     /// Their time from step 1 to the last.

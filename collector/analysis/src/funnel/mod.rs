@@ -230,7 +230,7 @@ fn bind(common: &Common, question: &mut Question) -> Result<Bound, QuestionError
             max: MAX_STEPS,
         });
     }
-    let breakdown = common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop));
+    let breakdown = common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns));
     let hold = options::hold(&question.hold)?;
     let hold: Vec<_> = hold.iter().map(|name| columns.text(name)).collect();
     let optional = question.steps.iter().enumerate();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::answer::{Duration, Durations, FunnelAnswer, FunnelBucket, FunnelGroup, FunnelStep};
-use crate::answer::{Group, Ranked, ranked, ratio};
+use crate::answer::{Group, GroupValue, Ranked, ranked, ratio};
 use crate::kernel::{Key, Partial};
 use crate::quantile::quantiles;
 
@@ -152,9 +152,9 @@ impl Reading {
     fn groups(&self, lines: HashMap<&Key, Line>) -> Vec<FunnelGroup> {
         let Ranked { values, absent, beyond } =
             ranked(lines, |line| line.entered() as f64, self.limit);
-        let mut all: Vec<(Group, Option<String>, Line)> = values
+        let mut all: Vec<(Group, Option<GroupValue>, Line)> = values
             .into_iter()
-            .map(|(key, line)| (Group::Value, key.text().map(str::to_owned), line))
+            .map(|(key, line)| (Group::Value, GroupValue::of(key), line))
             .collect();
         all.extend(absent.map(|line| (Group::Absent, None, line)));
         if !beyond.is_empty() {

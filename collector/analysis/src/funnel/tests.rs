@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::answer::FunnelAnswer;
-use crate::answer::Group;
+use crate::answer::{Group, GroupValue};
 use crate::testing::{Event, Memory, Scan};
 use crate::{AnswerBody, Context};
 
@@ -216,7 +216,12 @@ fn a_breakdown_takes_the_value_at_the_start_and_drops_nobody() {
         .breakdown
         .iter()
         .map(|group| {
-            (group.group, group.value.as_deref(), group.steps[0].persons, group.steps[1].persons)
+            (
+                group.group,
+                group.value.as_ref().and_then(GroupValue::text),
+                group.steps[0].persons,
+                group.steps[1].persons,
+            )
         })
         .collect();
     assert_eq!(

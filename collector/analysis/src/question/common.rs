@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::{Context, QuestionError};
-use crate::filter::Condition;
+use crate::filter::{Columns, Condition, TextColumn};
 use crate::time_bucket::{date_of, instant, rfc3339, start_of, time_zone};
 
 /// Days of the range when the question names none, today included.
@@ -31,13 +31,32 @@ pub struct Common {
     filter_as_given: Value,
 }
 
-/// Split by the values of a property.
+/// Split by the values of a property, or of two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breakdown {
     /// The property.
     pub prop: String,
+    /// The other one.
+    pub second: Option<String>,
     /// How many values get a row of their own; the rest is `other`.
     pub limit: usize,
+}
+
+impl Breakdown {
+    /// The column of its values.
+    pub(crate) fn column(&self, columns: &mut Columns) -> TextColumn {
+        match &self.second {
+            None => columns.text(&self.prop),
+            Some(second) => columns.text(&crate::pair::column(&self.prop, second)),
+        }
+    }
+
+    fn definition(&self) -> Value {
+        match &self.second {
+            None => json!({ "prop": self.prop, "limit": self.limit }),
+            Some(second) => json!({ "prop": [self.prop, second], "limit": self.limit }),
+        }
+    }
 }
 
 impl Common {
@@ -97,10 +116,7 @@ impl Common {
             all.insert("where".into(), self.filter_as_given.clone());
         }
         if let Some(breakdown) = &self.breakdown {
-            all.insert(
-                "breakdown".into(),
-                json!({ "prop": breakdown.prop, "limit": breakdown.limit }),
-            );
+            all.insert("breakdown".into(), breakdown.definition());
         }
         all
     }
@@ -149,22 +165,31 @@ fn range(
 fn breakdown(body: &mut Map<String, Value>) -> Result<Option<Breakdown>, QuestionError> {
     let mut fields = match body.remove("breakdown") {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(prop)) => return Ok(Some(Breakdown { prop, limit: 10 })),
         Some(Value::Object(fields)) => fields,
-        Some(Value::Array(_)) => {
-            return Err(QuestionError::Unsupported { what: "`breakdown` by several".into() });
-        }
-        Some(other) => {
-            return Err(QuestionError::Malformed {
-                detail: format!("`breakdown` is {{\"prop\":…, \"limit\":…}}, not {other}"),
-            });
-        }
+        Some(props) => Map::from_iter([("prop".to_owned(), props)]),
     };
-    let prop = text(&mut fields, "prop")?.filter(|prop| !prop.is_empty()).ok_or_else(|| {
-        QuestionError::Malformed {
-            detail: "`breakdown` needs the name of a property in `prop`".into(),
+    let wrong = || QuestionError::Malformed {
+        detail: "`breakdown` is {\"prop\":…, \"limit\":…}, and `prop` the name of a property, or \
+                 a list of one or two"
+            .into(),
+    };
+    let names = match fields.remove("prop") {
+        Some(Value::Array(names)) => names,
+        Some(name) => vec![name],
+        None => return Err(wrong()),
+    };
+    let is_name = |name: &&str| !name.is_empty() && !name.contains('\0');
+    let names: Option<Vec<&str>> = names.iter().map(|name| name.as_str().filter(is_name)).collect();
+    let (prop, second) = match names.as_deref() {
+        Some([prop]) => (*prop, None),
+        Some([prop, second]) if prop == second => {
+            let detail = "the two properties are the same; name it once".into();
+            return Err(QuestionError::Field { field: "breakdown.prop", detail });
         }
-    })?;
+        Some([prop, second]) => (*prop, Some(*second)),
+        _ => return Err(wrong()),
+    };
+    let (prop, second) = (prop.to_owned(), second.map(str::to_owned));
     let limit = match fields.remove("limit") {
         None | Some(Value::Null) => 10,
         Some(limit) => {
@@ -180,6 +205,6 @@ fn breakdown(body: &mut Map<String, Value>) -> Result<Option<Breakdown>, Questio
         Some(unknown) => Err(QuestionError::Malformed {
             detail: format!("unknown field `breakdown.{unknown}`, expected `prop` or `limit`"),
         }),
-        None => Ok(Some(Breakdown { prop, limit: limit as usize })),
+        None => Ok(Some(Breakdown { prop, second, limit: limit as usize })),
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, Facts};
 use crate::cohort::{Among, Cohort};
 use crate::kernel::{Analysis, Partial};
+use crate::pair::Paired;
 
 mod common;
 mod error;
@@ -72,6 +73,10 @@ impl Compiled {
         };
         let mut scan = |inner: &dyn Analysis| match &members {
             Some(members) => scan(&Among { inner, members: members.clone() }),
+            None => scan(inner),
+        };
+        let mut scan = |inner: &dyn Analysis| match Paired::of(inner) {
+            Some(paired) => scan(&paired),
             None => scan(inner),
         };
         let mut partial = scan(&*self.analysis)?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::cells::Cells;
 use super::{Asked, Mode, Shape};
-use crate::answer::{Group, LATENESS_MS, Ranked, ranked, ratio};
+use crate::answer::{Group, GroupValue, LATENESS_MS, Ranked, ranked, ratio};
 use crate::exact_sum::{DIGITS, ExactSum};
 use crate::kernel::{Key, Partial};
 
@@ -49,7 +49,7 @@ pub struct RetentionGroup {
     /// What `value` stands for.
     pub group: Group,
     /// The value.
-    pub value: Option<String>,
+    pub value: Option<GroupValue>,
     /// Its people, by when they started.
     pub cohorts: Vec<RetentionCohort>,
     /// As for everybody.
@@ -141,15 +141,15 @@ fn groups(
 ) -> Vec<RetentionGroup> {
     let size = |lines: &Lines| lines.values().map(|line| line.people[0]).sum::<u64>();
     let Ranked { values, absent, beyond } = ranked(of_value, |lines| size(lines) as f64, limit);
-    let value = |(key, lines): (&Key, Lines)| (Group::Value, key.text().map(str::to_owned), lines);
-    let mut all: Vec<(Group, Option<String>, Lines)> = values.into_iter().map(value).collect();
+    let value = |(key, lines): (&Key, Lines)| (Group::Value, GroupValue::of(key), lines);
+    let mut all: Vec<(Group, Option<GroupValue>, Lines)> = values.into_iter().map(value).collect();
     all.extend(absent.map(|lines| (Group::Absent, None, lines)));
     if !beyond.is_empty() {
         let mut other = Lines::new();
         beyond.iter().for_each(|lines| merge(&mut other, lines));
         all.push((Group::Other, None, other));
     }
-    let group = |(group, value, lines): (Group, Option<String>, Lines)| {
+    let group = |(group, value, lines): (Group, Option<GroupValue>, Lines)| {
         let (cohorts, overall) = read(&lines);
         RetentionGroup { group, value, cohorts, overall }
     };

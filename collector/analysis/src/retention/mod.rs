@@ -232,7 +232,7 @@ pub(crate) fn compile(
         },
         minimum: question.minimum,
         sums_from_start: mode == Asked::OnOrBefore,
-        breakdown: common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop)),
+        breakdown: common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns)),
         sum: question.sum.as_ref().map(|prop| columns.number(prop)),
     };
     let is_usual = question.brackets.is_none()

@@ -1,7 +1,7 @@
 //! Rules of retention, one named test each; and the kernel against the definition word by word.
 
 use super::*;
-use crate::answer::{Group, LATENESS_MS};
+use crate::answer::{Group, GroupValue, LATENESS_MS};
 use crate::testing::{Event, Memory, Scan};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -244,7 +244,13 @@ fn a_breakdown_takes_the_value_at_the_start_and_drops_nobody() {
     let lines: Vec<_> = answer
         .breakdown
         .iter()
-        .map(|group| (group.group, group.value.as_deref(), &group.cohorts[0].returned[..]))
+        .map(|group| {
+            (
+                group.group,
+                group.value.as_ref().and_then(GroupValue::text),
+                &group.cohorts[0].returned[..],
+            )
+        })
         .collect();
     assert_eq!(
         lines,

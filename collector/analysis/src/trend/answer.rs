@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::answer::{Figure, Group};
+use crate::answer::{Figure, Group, GroupValue};
 
 /// Figures per time bucket.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,7 +26,7 @@ pub struct TrendSeries {
     /// What `value` stands for.
     pub group: Group,
     /// The value of the breakdown.
-    pub value: Option<String>,
+    pub value: Option<GroupValue>,
     /// One figure per bucket.
     pub data: Vec<Figure>,
     /// The measure over the whole range: for persons not the sum of the buckets.

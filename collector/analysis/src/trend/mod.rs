@@ -10,7 +10,8 @@
 //! buckets. With a breakdown the lines are the values with the largest totals (for averages,
 //! extremes, quantiles and `per_person`: the most events), then events without the property, then
 //! `other`. People may have several values, so persons of `other` need to know which values are
-//! listed: that is a second pass ([`Analysis::refine`]); without it they are not known.
+//! listed: that is a second pass ([`Analysis::refine`]); without it they are not known. A formula has a line for
+//! each value that the first series lists.
 //!
 //! `form` makes every bucket stand for those before it, too (`running`).
 //!
@@ -303,15 +304,12 @@ pub(crate) fn compile(
         .as_ref()
         .map(|text| formula::Formula::parse(text, lines.len()))
         .transpose()?;
-    if formula.is_some() && common.breakdown.is_some() {
-        return Err(QuestionError::Unsupported { what: "`formula` with a `breakdown`".into() });
-    }
     let form = question.form.as_deref().map(running::Form::parse).transpose()?;
     let (periods, scan_from_ms) = match form {
         Some(form) => running::buckets(&common, &question, form)?,
         None => periods(&common, &question)?,
     };
-    let breakdown = common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop));
+    let breakdown = common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns));
     let names: Option<Vec<String>> = lines.iter().map(|line| line.event.clone()).collect();
     let events = names.map_or(EventSet::All, |mut names| {
         names.sort();

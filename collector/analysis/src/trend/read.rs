@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use super::answer::{Previous, TrendAnswer, TrendSeries};
 use super::counter::{CHUNK, OTHER, fields};
 use super::{Line, Measure, Shape};
-use crate::answer::{Figure, Group};
+use crate::answer::{Figure, Group, GroupValue};
 use crate::exact_sum::ExactSum;
 use crate::kernel::{Key, Partial};
 use crate::quantile::quantiles;
@@ -154,70 +154,104 @@ impl<'a> Groups<'a> {
         row
     }
 
-    /// Places of the groups in the order of the answer, and whether some are beyond the limit.
-    fn order(&self, groups: &[&[Piece<'a>]], line: &Line) -> (Vec<usize>, bool) {
-        let named = groups.iter().enumerate().filter(|(_, group)| group[0].0.text().is_some());
-        let mut weights: Vec<(f64, usize)> =
-            named.map(|(at, group)| (self.weight(group, line), at)).collect();
+    /// The listed values in the order of the answer, and what else there is.
+    fn shown(&self, line: &Line) -> Shown<'a> {
+        let groups = self.each();
+        let named = groups.iter().filter(|group| group[0].0.text().is_some());
+        let mut weights: Vec<(f64, &Key)> =
+            named.map(|group| (self.weight(group, line), group[0].0)).collect();
         weights.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
-        let beyond = weights.len() > self.shape.limit;
+        let has_other = weights.len() > self.shape.limit;
         weights.truncate(self.shape.limit);
-        (weights.into_iter().map(|(_, at)| at).collect(), beyond)
+        let listed = weights.into_iter().map(|(_, key)| key).collect();
+        let has_absent = groups.iter().any(|group| *group[0].0 == Key::None);
+        Shown { listed, has_absent, has_other }
     }
+}
+
+/// Which rows of a breakdown a line has.
+#[derive(Debug, Clone)]
+struct Shown<'a> {
+    listed: Vec<&'a Key>,
+    has_absent: bool,
+    has_other: bool,
+}
+
+/// By line: its table and the rows it has. What a formula puts together has the same rows in every line:
+/// the values that the first one lists.
+fn lines<'a>(partial: &'a Partial, shape: &'a Shape) -> Vec<(Groups<'a>, Shown<'a>)> {
+    let table = |line: &Line| {
+        let table = Groups::new(partial, shape, line.tally);
+        let shown = table.shown(line);
+        (table, shown)
+    };
+    let mut lines: Vec<_> = shape.lines.iter().map(table).collect();
+    if shape.formula.is_some() && shape.breakdown.is_some() {
+        let mut all = lines[0].1.clone();
+        let listed: HashSet<&Key> = all.listed.iter().copied().collect();
+        for (table, shown) in &lines {
+            all.has_absent |= shown.has_absent;
+            all.has_other |= table.each().iter().any(|group| {
+                let key = group[0].0;
+                key.text().is_some() && !listed.contains(key)
+            });
+        }
+        lines.iter_mut().for_each(|(_, shown)| *shown = all.clone());
+    }
+    lines
 }
 
 /// The listed values by series, and whether any series has more.
 pub(super) fn listed(partial: &Partial, shape: &Shape) -> (Vec<HashSet<Key>>, bool) {
-    let mut any_beyond = false;
-    let mut listed = |line: &Line| {
-        let table = Groups::new(partial, shape, line.tally);
-        let groups = table.each();
-        let (places, beyond) = table.order(&groups, line);
-        any_beyond |= beyond;
-        places.into_iter().map(|at| groups[at][0].0.clone()).collect()
-    };
-    let listed = shape.lines.iter().map(&mut listed).collect();
-    (listed, any_beyond)
+    let lines = lines(partial, shape);
+    let has_other = lines.iter().any(|(_, shown)| shown.has_other);
+    let listed = lines.iter().map(|(_, shown)| shown.listed.iter().copied().cloned().collect());
+    (listed.collect(), has_other)
 }
 
 /// The answer.
 pub(super) fn answer(partial: &Partial, shape: &Shape) -> TrendAnswer {
     let mut series = Vec::new();
-    for (index, line) in shape.lines.iter().enumerate() {
-        let table = Groups::new(partial, shape, line.tally);
+    for (index, (table, shown)) in lines(partial, shape).iter().enumerate() {
         let groups = table.each();
+        let none: &[Piece<'_>] = &[];
         if shape.breakdown.is_none() {
-            let row = table.row(groups.first().copied().unwrap_or_default());
+            let row = table.row(groups.first().copied().unwrap_or(none));
             series.push(read(shape, index, Group::All, None, row));
             continue;
         }
-        let (places, has_more) = table.order(&groups, line);
-        for &at in &places {
-            let (key, row) = (groups[at][0].0, table.row(groups[at]));
-            series.push(read(shape, index, Group::Value, key.text(), row));
+        // In the order of groups.
+        let of = |key: &Key| {
+            let at = groups.binary_search_by(|group| group[0].0.cmp(key));
+            table.row(at.map_or(none, |at| groups[at]))
+        };
+        for key in &shown.listed {
+            series.push(read(shape, index, Group::Value, GroupValue::of(key), of(key)));
         }
-        let of = |key: Key| groups.iter().find(|group| *group[0].0 == key);
-        if let Some(group) = of(Key::None) {
-            series.push(read(shape, index, Group::Absent, None, table.row(group)));
+        if shown.has_absent {
+            series.push(read(shape, index, Group::Absent, None, of(&Key::None)));
         }
-        if has_more {
+        if shown.has_other {
             let mut row = vec![Cell::empty(); shape.width()];
-            let listed: HashSet<usize> = places.into_iter().collect();
-            let named = groups.iter().enumerate().filter(|(_, group)| group[0].0.text().is_some());
+            let listed: HashSet<&Key> = shown.listed.iter().copied().collect();
+            let named = groups.iter().filter(|group| group[0].0.text().is_some());
             named
-                .filter(|(at, _)| !listed.contains(at))
-                .for_each(|(_, group)| table.add(group, &mut row));
+                .filter(|group| !listed.contains(group[0].0))
+                .for_each(|group| table.add(group, &mut row));
             table.total(&mut row);
             // Known from a second pass, if there was one.
-            let counted = of(OTHER).map(|group| table.row(group));
+            let counted = groups.iter().find(|group| *group[0].0 == OTHER);
+            let counted = counted.map(|group| table.row(group));
+            let has_beyond = row.iter().any(|cell| cell.events > 0) || counted.is_some();
             for (at, cell) in row.iter_mut().enumerate() {
-                cell.persons = counted.as_ref().and_then(|counted| counted[at].persons);
+                let persons = counted.as_ref().and_then(|counted| counted[at].persons);
+                cell.persons = if has_beyond { persons } else { Some(0) };
             }
             series.push(read(shape, index, Group::Other, None, row));
         }
     }
     if let Some(formula) = &shape.formula {
-        series = vec![apply(formula, &series)];
+        series = apply(formula, series);
     }
     TrendAnswer { buckets: shape.periods[0].labels.clone(), series }
 }
@@ -226,7 +260,7 @@ fn read(
     shape: &Shape,
     index: usize,
     group: Group,
-    value: Option<&str>,
+    value: Option<GroupValue>,
     mut row: Row,
 ) -> TrendSeries {
     let line = &shape.lines[index];
@@ -245,21 +279,34 @@ fn read(
         event: line.event.clone(),
         measure: line.measure.name().into(),
         group,
-        value: value.map(str::to_owned),
+        value,
         data,
         total,
         previous,
     }
 }
 
-/// One line from all of them, bucket by bucket; the total from the totals.
-pub(super) fn apply(formula: &super::formula::Formula, series: &[TrendSeries]) -> TrendSeries {
+/// One line from those of all series, bucket by bucket, the total from the totals; one for each row of the
+/// breakdown, which every series has.
+pub(super) fn apply(
+    formula: &super::formula::Formula,
+    series: Vec<TrendSeries>,
+) -> Vec<TrendSeries> {
+    let rows = series.iter().take_while(|line| line.index == 0).count();
+    let of_row = |row| {
+        let lines: Vec<&TrendSeries> = series.iter().skip(row).step_by(rows).collect();
+        together(formula, &lines)
+    };
+    (0..rows).map(of_row).collect()
+}
+
+fn together(formula: &super::formula::Formula, series: &[&TrendSeries]) -> TrendSeries {
     let at = |figure: &dyn Fn(&TrendSeries) -> Figure| -> Figure {
         let inputs: Vec<Option<f64>> = series.iter().map(|line| figure(line).0).collect();
         formula.value(&inputs).map_or(Figure(None), Figure::known)
     };
     let get = |data: &[Figure], bucket: usize| data.get(bucket).copied().unwrap_or(Figure(None));
-    let first = &series[0];
+    let first = series[0];
     let data = (0..first.data.len()).map(|bucket| at(&|line| get(&line.data, bucket))).collect();
     let previous = first.previous.as_ref().map(|before| Previous {
         buckets: before.buckets.clone(),
@@ -274,8 +321,8 @@ pub(super) fn apply(formula: &super::formula::Formula, series: &[TrendSeries]) -
         index: 0,
         event: None,
         measure: "formula".into(),
-        group: Group::All,
-        value: None,
+        group: first.group,
+        value: first.value.clone(),
         data,
         total: at(&|line| line.total),
         previous,

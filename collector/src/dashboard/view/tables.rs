@@ -1,6 +1,6 @@
 //! Small tables: people by page, source, country, device.
 
-use tallymark_analysis::answer::{Group, TrendSeries};
+use tallymark_analysis::answer::{Group, GroupValue, TrendSeries};
 
 use super::super::format;
 use super::super::markup::Markup;
@@ -95,7 +95,7 @@ pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
 }
 
 fn name(kind: &Kind, series: &TrendSeries) -> String {
-    match (series.group, series.value.as_deref()) {
+    match (series.group, series.value.as_ref().and_then(GroupValue::text)) {
         (Group::Other, _) => "All others".into(),
         (Group::Absent | Group::All, _) | (_, None) => kind.absent.into(),
         (Group::Value, Some(value)) => (kind.words)(value),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::answer::GroupValue;
 use crate::funnel::tests::{
     Played, T0, ask, ask_by, matched_steps, persons, played, steps, to_events,
 };
@@ -159,7 +160,11 @@ fn a_breakdown_reads_the_event_that_attribution_names() {
             all.clone(),
             json!({ "steps": steps(ABC), "attribution": attribution, "breakdown": { "prop": "page" } }),
         );
-        let values: Vec<_> = answer.breakdown.iter().map(|group| group.value.as_deref()).collect();
+        let values: Vec<_> = answer
+            .breakdown
+            .iter()
+            .map(|group| group.value.as_ref().and_then(GroupValue::text))
+            .collect();
         assert_eq!(values, [Some(want)], "{attribution}");
     }
 }

@@ -13,9 +13,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
+
 use super::answer::{TrendAnswer, TrendSeries};
 use super::{Line, Measure, Question, read};
-use crate::answer::{Answer, AnswerBody, Facts, Figure, Group, LATENESS_MS, Ranked, ranked};
+use crate::answer::{
+    Answer, AnswerBody, Facts, Figure, Group, GroupValue, LATENESS_MS, Ranked, ranked,
+};
 use crate::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
 use crate::exact_sum::ExactSum;
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
@@ -152,7 +156,7 @@ pub(super) fn compile(
         lead: buckets.len() - range.len(),
         buckets,
         to_ms: common.to_ms,
-        breakdown: common.breakdown.as_ref().map(|breakdown| columns.text(&breakdown.prop)),
+        breakdown: common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns)),
         limit: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
         formula,
     };
@@ -327,36 +331,63 @@ impl Cells {
 
 impl Shape {
     fn answer(&self, partial: &Partial) -> TrendAnswer {
+        let lines = self.lines.iter().enumerate();
+        let lines: Vec<_> = lines
+            .map(|(index, line)| {
+                let weight = |cells: &Cells| match line.measure {
+                    Measure::Persons => cells.persons as f64,
+                    Measure::Sum => self.range_sum(cells).value(),
+                    _ => cells.events[self.lead..].iter().sum::<u64>() as f64,
+                };
+                ranked(self.groups(partial, index), weight, usize::MAX)
+            })
+            .collect();
+        // What a formula puts together has the same rows in every line: the values that the first one lists.
+        let keys = |line: &Ranked<'_, Cells>| -> Vec<Key> {
+            line.values.iter().take(self.limit).map(|(key, _)| Key::clone(key)).collect()
+        };
+        let together = self.formula.is_some().then(|| keys(&lines[0]));
+        let has_absent = lines.iter().any(|line| line.absent.is_some());
+        let beyond = |listed: &[Key], line: &Ranked<'_, Cells>| -> Vec<Cells> {
+            let listed: HashSet<&Key> = listed.iter().collect();
+            let others = line.values.iter().filter(|(key, _)| !listed.contains(key));
+            others.map(|(_, cells)| cells.clone()).collect()
+        };
+        let any_other = together
+            .as_ref()
+            .is_some_and(|listed| lines.iter().any(|line| !beyond(listed, line).is_empty()));
         let mut series = Vec::new();
-        for (index, line) in self.lines.iter().enumerate() {
-            let mut groups = self.groups(partial, index);
+        for (index, (line, found)) in self.lines.iter().zip(&lines).enumerate() {
+            let mut push = |group, cells: &Cells, knows| {
+                series.push(self.series(index, line, group, cells, knows));
+            };
             if self.breakdown.is_none() {
-                let cells = groups.pop().map_or_else(|| self.nothing(), |(_, cells)| cells);
-                series.push(self.series(index, line, (Group::All, None), &cells, true));
+                let cells = found.absent.clone().unwrap_or_else(|| self.nothing());
+                push((Group::All, None), &cells, true);
                 continue;
             }
-            let weight = |cells: &Cells| match line.measure {
-                Measure::Persons => cells.persons as f64,
-                Measure::Sum => self.range_sum(cells).value(),
-                _ => cells.events[self.lead..].iter().sum::<u64>() as f64,
-            };
-            let Ranked { values, absent, beyond } = ranked(groups, weight, self.limit);
-            for (key, cells) in &values {
-                let value = key.text().map(str::to_owned);
-                series.push(self.series(index, line, (Group::Value, value), cells, true));
+            let listed = together.clone().unwrap_or_else(|| keys(found));
+            let of: HashMap<&Key, &Cells> =
+                found.values.iter().map(|(key, cells)| (*key, cells)).collect();
+            let nothing = self.nothing();
+            for key in &listed {
+                let cells = of.get(key).copied().unwrap_or(&nothing);
+                push((Group::Value, GroupValue::of(key)), cells, true);
             }
-            if let Some(cells) = absent {
-                series.push(self.series(index, line, (Group::Absent, None), &cells, true));
+            if found.absent.is_some() || together.is_some() && has_absent {
+                let cells = found.absent.as_ref().unwrap_or(&nothing);
+                push((Group::Absent, None), cells, true);
             }
-            if !beyond.is_empty() {
+            let others = beyond(&listed, found);
+            if !others.is_empty() || any_other {
                 let mut other = self.nothing();
-                beyond.iter().for_each(|cells| other.merge(cells));
+                others.iter().for_each(|cells| other.merge(cells));
                 // Who did several of these was counted with each.
-                series.push(self.series(index, line, (Group::Other, None), &other, false));
+                push((Group::Other, None), &other, others.is_empty());
             }
         }
         if let Some(formula) = &self.formula {
-            series = vec![read::apply(formula, &series)];
+            series = read::apply(formula, series);
         }
         let buckets = self.buckets.labels[self.lead..].to_vec();
         TrendAnswer { buckets, series }
@@ -403,7 +434,7 @@ impl Shape {
         &self,
         index: usize,
         line: &Line,
-        (group, value): (Group, Option<String>),
+        (group, value): (Group, Option<GroupValue>),
         cells: &Cells,
         knows_persons: bool,
     ) -> TrendSeries {
