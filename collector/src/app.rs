@@ -28,6 +28,7 @@ use crate::ingest::day_salts::DaySalts;
 use crate::ingest::rate::Rates;
 use crate::meta::projects::Project;
 use crate::meta::{Meta, MetaError};
+use crate::saved::resolve::resolve;
 use crate::session::SignInTokens;
 use crate::telemetry::Telemetry;
 
@@ -199,9 +200,10 @@ impl App {
         &self,
         project: &Project,
         kind: &str,
-        body: Value,
+        mut body: Value,
     ) -> Result<Answered, ApiError> {
         let began = Instant::now();
+        resolve(&self.meta, project.id, &mut body, Vec::new()).await?;
         let context = Context { tz: project.tz.clone(), now_ms: self.clock.now_ms() };
         let question = compile(kind, body, &context)?;
         let admitted =

@@ -21,6 +21,7 @@ use tallymark_store::{AppendError, MergeRefused, ScanError};
 use crate::experiments::desk::Refused;
 use crate::keys::Scope;
 use crate::meta::MetaError;
+use crate::saved;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +139,9 @@ pub enum ApiError {
     /// A definition of an experiment or a flag that is not made or changed.
     #[error(transparent)]
     Definition(Refused),
+    /// A cohort, question or annotation that is not saved or found.
+    #[error(transparent)]
+    Saved(saved::Refused),
     /// Our fault.
     #[error("something went wrong on our side")]
     Internal(#[source] anyhow::Error),
@@ -186,6 +190,7 @@ impl ApiError {
             Self::MergeRefused(MergeRefused::NoRoom) => (507, "merges_full"),
             Self::ErasureUnknown => (404, "erasure_unknown"),
             Self::Definition(refused) => refused.status_and_code(),
+            Self::Saved(refused) => refused.status_and_code(),
             Self::Internal(_) => (500, "internal"),
         }
     }

@@ -302,6 +302,17 @@ impl FromRequestParts<App> for Experimenter {
     }
 }
 
+/// Someone who may save cohorts, questions and annotations: a secret key with `analytics:write`.
+#[derive(Debug, Clone)]
+pub struct Saver(pub Access);
+
+impl FromRequestParts<App> for Saver {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        keyed_access(parts, app, Scope::AnalyticsWrite).await.map(Self)
+    }
+}
+
 /// The project of a secret key. A session is not enough for what changes data for good.
 async fn keyed_project(
     parts: &mut Parts,

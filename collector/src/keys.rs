@@ -65,11 +65,13 @@ pub enum Scope {
     DataErase,
     /// Define experiments and flags, start and stop them.
     ExperimentsWrite,
+    /// Save cohorts, questions and annotations.
+    AnalyticsWrite,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ingest,
         Self::AnalyticsRead,
         Self::AnalyticsExport,
@@ -78,6 +80,7 @@ impl Scope {
         Self::DataMerge,
         Self::DataErase,
         Self::ExperimentsWrite,
+        Self::AnalyticsWrite,
     ];
 
     /// Its name on the command line, in the database and in problems.
@@ -91,6 +94,7 @@ impl Scope {
             Self::DataMerge => "data:merge",
             Self::DataErase => "data:erase",
             Self::ExperimentsWrite => "experiments:write",
+            Self::AnalyticsWrite => "analytics:write",
         }
     }
 
@@ -108,7 +112,7 @@ impl Scope {
 
 /// A set of scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Scopes(u8);
+pub struct Scopes(u16);
 
 impl Scopes {
     /// Every scope: the secret key that `project create` prints.

@@ -24,6 +24,7 @@ mod openapi;
 pub mod quarantine;
 pub mod query;
 pub mod router;
+pub mod saved;
 pub mod server;
 mod service;
 pub mod session;

@@ -35,6 +35,7 @@ pub struct Problem {
         (name = "questions", description = "Ask what people did"),
         (name = "events", description = "Look at events and take them out"),
         (name = "experiments", description = "Define experiments and flags, and serve them to pages"),
+        (name = "saved", description = "Cohorts, questions and annotations under a name"),
         (name = "people", description = "Say who is who, and erase persons"),
         (name = "service", description = "Health and metrics"),
     ),

@@ -31,7 +31,7 @@ use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
 use crate::telemetry::{Answered, Reason};
-use crate::{dashboard, experiments, ingest, openapi, quarantine, query, service, session};
+use crate::{dashboard, experiments, ingest, openapi, quarantine, query, saved, service, session};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -88,6 +88,14 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(experiments::handler::transition_experiment))
         .routes(routes!(experiments::handler::audit_experiment))
         .routes(routes!(experiments::handler::serve_flags))
+        .routes(routes!(saved::handler::list_saved))
+        .routes(routes!(
+            saved::handler::show_saved,
+            saved::handler::put_saved,
+            saved::handler::remove_saved
+        ))
+        .routes(routes!(saved::handler::audit_saved))
+        .routes(routes!(saved::handler::ask_saved))
         .routes(routes!(service::show_health))
         .routes(routes!(service::show_readiness))
         .routes(routes!(service::show_metrics))

@@ -55,7 +55,7 @@ fn series(index: usize, group: Group, value: Option<&str>, event: &str) -> Trend
         event: Some(event.into()),
         measure: "persons".into(),
         group,
-        value: value.map(str::to_owned),
+        value: value.map(|value| tallymark_analysis::answer::GroupValue::One(value.into())),
         data: [4.0, 0.0, 7.5].map(Figure::known).to_vec(),
         total: Figure::known(11.5),
         previous: Some(tallymark_analysis::trend::answer::Previous {

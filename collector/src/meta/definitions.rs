@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{Meta, MetaError};
+pub use super::audit::Deed;
+use super::{Meta, MetaError, audit};
 use crate::experiments::definition::Definition;
 use crate::experiments::life::State;
 
@@ -38,19 +39,6 @@ impl Stored {
             "definition": self.definition.json(),
         })
     }
-}
-
-/// Who does what, when and why.
-#[derive(Debug, Clone, Copy)]
-pub struct Deed<'a> {
-    /// Who.
-    pub actor: &'a str,
-    /// What: `create`, `update`, or the state it goes to.
-    pub action: &'a str,
-    /// Why.
-    pub note: &'a str,
-    /// When, Unix milliseconds.
-    pub at_ms: i64,
 }
 
 /// The table of definitions.
@@ -168,17 +156,7 @@ impl Definitions<'_> {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Map<String, Value>>, MetaError> {
-        let rows = sqlx::query(
-            "SELECT id, action, actor, at_ms, note, before, after FROM audit \
-             WHERE project = $1 AND subject = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
-        )
-        .bind(project)
-        .bind(subject(key))
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(limit)
-        .fetch_all(&self.meta.pool)
-        .await?;
-        rows.iter().map(read_change).collect()
+        audit::list(&self.meta.pool, project, &subject(key), before, limit).await
     }
 }
 
@@ -193,21 +171,9 @@ async fn note(
     after: &Stored,
     deed: Deed<'_>,
 ) -> Result<(), MetaError> {
-    sqlx::query(
-        "INSERT INTO audit (project, subject, action, actor, at_ms, note, before, after) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(project)
-    .bind(subject(after.definition.key()))
-    .bind(deed.action)
-    .bind(deed.actor)
-    .bind(deed.at_ms)
-    .bind(deed.note)
-    .bind(before.map(|before| before.json().to_string()))
-    .bind(after.json().to_string())
-    .execute(connection)
-    .await?;
-    Ok(())
+    let subject = subject(after.definition.key());
+    let before = before.map(Stored::json);
+    audit::note(connection, project, &subject, deed, before, after.json()).await
 }
 
 /// What is running, by project.
@@ -237,23 +203,4 @@ fn read(row: &SqliteRow) -> Result<Stored, MetaError> {
         started_ms: row.try_get("started_ms")?,
         concluded_ms: row.try_get("concluded_ms")?,
     })
-}
-
-fn read_change(row: &SqliteRow) -> Result<Map<String, Value>, MetaError> {
-    let id: i64 = row.try_get("id")?;
-    let json = |text: Option<String>| {
-        let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
-        parsed
-            .map(Option::unwrap_or_default)
-            .map_err(|e| MetaError::Corrupt(format!("audit {id}: {e}")))
-    };
-    let mut change = Map::new();
-    change.insert("id".into(), id.into());
-    change.insert("at".into(), row.try_get::<i64, _>("at_ms")?.into());
-    change.insert("by".into(), row.try_get::<String, _>("actor")?.into());
-    change.insert("action".into(), row.try_get::<String, _>("action")?.into());
-    change.insert("note".into(), row.try_get::<String, _>("note")?.into());
-    change.insert("before".into(), json(row.try_get("before")?)?);
-    change.insert("after".into(), json(row.try_get("after")?)?);
-    Ok(change)
 }

@@ -1,5 +1,5 @@
 //! Who may send and who may ask: projects, keys and dashboard sessions; and what is defined in projects:
-//! retention, experiments and flags. In SQLite.
+//! retention, experiments and flags, saved cohorts and questions. In SQLite.
 //!
 //! In: the database file of a data folder. Out: typed look-ups; one file per table.
 //!
@@ -13,9 +13,11 @@
 //! Deliberately elsewhere: what segments there are (`catalog`).
 
 pub mod access_keys;
+pub mod audit;
 pub mod definitions;
 pub mod projects;
 pub mod retention;
+pub mod saved;
 pub mod sessions;
 
 use std::path::Path;
@@ -230,6 +232,11 @@ impl Meta {
     /// The table of experiments, flags and holdouts.
     pub fn definitions(&self) -> definitions::Definitions<'_> {
         definitions::Definitions { meta: self }
+    }
+
+    /// The table of saved cohorts, questions and annotations.
+    pub fn saved(&self) -> saved::SavedTable<'_> {
+        saved::SavedTable { meta: self }
     }
 
     /// The table of keys.

@@ -5,7 +5,7 @@ use super::*;
 const DAY: i64 = 86_400_000;
 
 impl Service {
-    async fn ask(&self, kind: &str, question: Value) -> Value {
+    pub(super) async fn ask(&self, kind: &str, question: Value) -> Value {
         let bearer = format!("Bearer {}", self.secret_key);
         let path = format!("/v1/query/{kind}");
         let reply = self.post(&path, &[("authorization", &bearer)], question.to_string()).await;
@@ -15,7 +15,7 @@ impl Service {
 }
 
 /// Two people on days before the last one; `device` 0 is nobody known.
-fn days(events: &[(u8, i64)]) -> Value {
+pub(super) fn days(events: &[(u8, i64)]) -> Value {
     let event = |(number, (device, days_ago)): (usize, &(u8, i64))| {
         let mut event = with(event(number as u64 + 1), "at", NOW - days_ago * DAY);
         match device {

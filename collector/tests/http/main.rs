@@ -5,6 +5,7 @@
 
 mod activity;
 mod events;
+mod saved;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};

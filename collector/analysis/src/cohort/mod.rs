@@ -8,6 +8,7 @@
 //! - `{"has": …}`: filters, as in `where`, of the last value of each property before that end.
 //! - `{"persons": ["00f3…", …]}`: people as answers name them.
 //! - `{"all": […]}`, `{"any": […]}`, `{"not": …}` of rules; a list is `all`.
+//! - `{"saved": {"key", "version", "rules"}}`: the rules of a cohort that has a name; the collector fills them in.
 //!
 //! Who has done nothing before the end of the range is in no cohort, also not in one of those who did not do
 //! something.
@@ -48,6 +49,30 @@ enum Given {
     All(Vec<Given>),
     Any(Vec<Given>),
     Not(Box<Given>),
+    Saved(Saved),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    #[serde(rename = "key")]
+    _key: String,
+    #[serde(rename = "version")]
+    _version: u32,
+    rules: Value,
+}
+
+impl Given {
+    fn parse(given: &Value) -> Result<Self, QuestionError> {
+        match given {
+            Value::Array(_) => serde_json::from_value(given.clone()).map(Self::All),
+            _ => serde_json::from_value(given.clone()),
+        }
+        .map_err(|error| {
+            let known = "a rule is {\"did\":…}, {\"has\":…}, {\"persons\":[…]}, {\"all\":[…]}, {\"any\":[…]}, {\"not\":…} or {\"saved\":…}";
+            wrong(format!("{known}: {error}"))
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,14 +139,7 @@ fn wrong(detail: impl Into<String>) -> QuestionError {
 /// # Errors
 /// [`QuestionError`] says which rule is wrong.
 pub(crate) fn compile(given: &Value, common: &Common) -> Result<Cohort, QuestionError> {
-    let given: Given = match given {
-        Value::Array(_) => serde_json::from_value(given.clone()).map(Given::All),
-        _ => serde_json::from_value(given.clone()),
-    }
-    .map_err(|error| {
-        let known = "a rule is {\"did\":…}, {\"has\":…}, {\"persons\":[…]}, {\"all\":[…]}, {\"any\":[…]} or {\"not\":…}";
-        wrong(format!("{known}: {error}"))
-    })?;
+    let given = Given::parse(given)?;
     let (patterns, times, has) = (Vec::new(), Vec::new(), Vec::new());
     let mut binder = Binder { common, rules: 0, patterns, times, has, needs_all: false };
     let rule = binder.rule(given, DEPTH_MAX)?;
@@ -179,6 +197,7 @@ impl Binder<'_> {
                 Rule::Persons(persons(&names)?)
             }
             Given::Did(did) => self.did(did)?,
+            Given::Saved(saved) => self.rule(Given::parse(&saved.rules)?, depth)?,
         })
     }
 
