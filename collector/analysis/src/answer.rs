@@ -32,7 +32,7 @@ pub use crate::persons::{ListedPerson, PersonAnswer, PersonEvent, PersonsAnswer}
 pub use crate::presence::answer::Reason;
 pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};
 pub use crate::retention::{RetentionAnswer, RetentionCohort};
-pub use crate::sessions::{EntryPage, ExitPage, SessionsAnswer, SessionsBucket};
+pub use crate::sessions::{EntryPage, ExitPage, SessionsAnswer, SessionsBucket, SessionsGroup};
 pub use crate::stickiness::StickinessAnswer;
 pub use crate::trend::answer::{TrendAnswer, TrendSeries};
 

@@ -2,7 +2,7 @@
 //!
 //! In: runs with sessions. Out: a table: `(BUCKET, bucket)` → [`Row`]; `(PAGE, path)` → sessions that
 //! begin with it, those of them that bounced, sessions that end with it; `(HISTOGRAM, bucket)` →
-//! durations by bin. Bucket numbers go on to one behind the last: the whole range. The second scan
+//! durations by bin; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the last: the whole range. The second scan
 //! adds nothing but bags, `(HISTOGRAM, bucket)`: the durations of the zone.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::kernel::{Key, Partial, RunKernel};
 
 pub(super) const BUCKET: i64 = 1;
 pub(super) const PAGE: i64 = 2;
+pub(super) const GROUP: i64 = 4;
 
 /// A session of one view that somebody looked at for so long is no bounce.
 const ENGAGED_MS: f64 = 10_000.0;
@@ -42,6 +43,36 @@ impl Row {
     }
 }
 
+/// Counts of a value of the breakdown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Source {
+    pub row: Row,
+    /// Sessions with an event that converts.
+    pub converted: u64,
+    /// People with a session of this value.
+    pub persons: u64,
+}
+
+impl Source {
+    pub(super) fn of(columns: &[f64]) -> Self {
+        let at = |column: usize| columns.get(column).map_or(0, |count| *count as u64);
+        Self { row: Row::of(columns), converted: at(3), persons: at(4) }
+    }
+
+    fn columns(&self) -> [f64; 5] {
+        let [sessions, bounces, views] = self.row.columns();
+        [sessions, bounces, views, self.converted as f64, self.persons as f64]
+    }
+
+    /// Add what adds up: everything but people.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.row.sessions += other.row.sessions;
+        self.row.bounces += other.row.bounces;
+        self.row.views += other.row.views;
+        self.converted += other.converted;
+    }
+}
+
 /// Counts over one thread's persons.
 pub(super) struct Counter {
     shape: Arc<Shape>,
@@ -56,6 +87,10 @@ pub(super) struct Counter {
     taken: Vec<Vec<f64>>,
     /// By code of the path: entries, bounces, exits.
     pages: Vec<[u64; 3]>,
+    /// By code of the breakdown, and the last person counted there.
+    sources: Vec<(Source, u32)>,
+    /// Number of the person, from 1.
+    person: u32,
 }
 
 /// What is known of a session.
@@ -66,6 +101,8 @@ struct Visit {
     views: u64,
     entry: u32,
     exit: u32,
+    /// The breakdown's value of the first event.
+    source: u32,
     converted: bool,
     engaged_ms: f64,
 }
@@ -88,6 +125,8 @@ impl Counter {
             histograms: vec![Histogram::default(); buckets],
             taken: vec![Vec::new(); buckets],
             pages: Vec::new(),
+            sources: Vec::new(),
+            person: 0,
             shape: Arc::clone(shape),
         }
     }
@@ -109,6 +148,14 @@ impl Counter {
                 self.taken[bucket].push(duration_ms as f64);
             }
         }
+        if let Some((source, last)) = self.sources.get_mut(visit.source as usize) {
+            source.row.sessions += 1;
+            source.row.bounces += u64::from(visit.is_bounce());
+            source.row.views += visit.views;
+            source.converted += u64::from(visit.converted);
+            source.persons += u64::from(*last != self.person);
+            *last = self.person;
+        }
         for (page, what) in
             [(visit.entry, [1, u64::from(visit.is_bounce()), 0]), (visit.exit, [0, 0, 1])]
         {
@@ -128,7 +175,10 @@ impl RunKernel for Counter {
         let mut visits = std::mem::take(&mut self.visits);
         visits.clear();
         self.pages.resize(self.shape.path.dictionary(dictionaries).len(), [0; 3]);
+        self.person += 1;
         let shape = Arc::clone(&self.shape);
+        let sources = shape.breakdown.map(|column| (column, column.dictionary(dictionaries).len()));
+        self.sources.resize(sources.map_or(0, |(_, len)| len), (Source::default(), 0));
         for (row, &path) in shape.path.of(run).iter().enumerate() {
             let (ts, session) = (run.ts[row], run.sessions[row]);
             let counts = self.filter.passes(run, row);
@@ -144,6 +194,9 @@ impl RunKernel for Counter {
                 continue;
             }
             let visit = &mut visits[place];
+            if let Some((column, _)) = sources.filter(|_| visit.span_ms.is_none()) {
+                visit.source = column.of(run)[row];
+            }
             visit.span_ms = Some((visit.span_ms.map_or(ts, |(first, _)| first), ts));
             let mask = self.patterns.mask(run, row);
             visit.converted |= mask & !VIEW != 0;
@@ -166,7 +219,7 @@ impl RunKernel for Counter {
     fn bytes(&self) -> usize {
         let histograms: usize = self.histograms.iter().map(Histogram::bytes).sum();
         let taken: usize = self.taken.iter().map(|taken| taken.capacity() * 8).sum();
-        size_of_val(&self.pages[..]) + histograms + taken
+        size_of_val(&self.pages[..]) + size_of_val(&self.sources[..]) + histograms + taken
     }
 
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
@@ -184,6 +237,12 @@ impl RunKernel for Counter {
             }
             partial.add(vec![Key::Int(BUCKET), bucket.into()], &row.columns());
             partial.add(vec![Key::Int(HISTOGRAM), bucket.into()], &histogram.columns());
+        }
+        for (code, (source, _)) in self.sources.iter().enumerate() {
+            if let Some(column) = self.shape.breakdown.filter(|_| source.row.sessions > 0) {
+                let value = Key::from_text(column.dictionary(dictionaries).text(code as u32));
+                partial.add(vec![Key::Int(GROUP), value], &source.columns());
+            }
         }
         let texts = self.shape.path.dictionary(dictionaries);
         for (code, counts) in self.pages.iter().enumerate().filter(|(_, counts)| **counts != [0; 3])

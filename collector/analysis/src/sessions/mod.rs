@@ -9,6 +9,9 @@
 //! - A *bounce* has one view, no event of `conversions`, and less than ten seconds of engaged time
 //!   (`engaged_ms` of its events, added up; what is not reported is none).
 //!
+//! With a `breakdown` sessions are told apart by where they came from: by the value of their first event. A later page of a
+//! visit knows no more where it came from.
+//!
 //! What `where` leaves out belongs to no session, but it still breaks the silence between two.
 //!
 //! Invariant: the median is exact, in memory that does not grow with the number of sessions: a first
@@ -21,7 +24,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::answer::{Answer, AnswerBody, Facts, Figure, LATENESS_MS, ratio};
+use crate::answer::{
+    Answer, AnswerBody, Facts, Figure, Group, GroupValue, LATENESS_MS, Ranked, ranked, ratio,
+};
 use crate::events::{Actors, EventSet, ScanPlan};
 use crate::filter::{Columns, Filter, Matcher, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial};
@@ -34,7 +39,7 @@ mod durations;
 #[cfg(test)]
 mod tests;
 
-use counter::{Counter, Row};
+use counter::{Counter, Row, Source};
 use durations::Zone;
 
 /// Pages of one answer.
@@ -77,6 +82,35 @@ pub struct SessionsAnswer {
     pub entry_pages: Vec<EntryPage>,
     /// Pages that sessions end with, by falling number.
     pub exit_pages: Vec<ExitPage>,
+    /// By the value of the breakdown property in a session's first event: values by falling number of sessions, then
+    /// the rest. Empty without a breakdown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breakdown: Vec<SessionsGroup>,
+}
+
+/// Sessions that came from somewhere.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SessionsGroup {
+    /// What `value` stands for.
+    pub group: Group,
+    /// The value.
+    pub value: Option<GroupValue>,
+    /// Sessions.
+    pub sessions: u64,
+    /// People of these sessions; not known of `other`, where somebody may be of several values.
+    pub persons: Option<u64>,
+    /// Sessions that bounced.
+    pub bounces: u64,
+    /// Bounces of all these sessions.
+    pub bounce_ratio: Option<f64>,
+    /// Views of all of them.
+    pub views: u64,
+    /// Views of a session, on average.
+    pub pages_per_session: Option<f64>,
+    /// Sessions with an event of `conversions`.
+    pub converted: u64,
+    /// These of all of them.
+    pub conversion_ratio: Option<f64>,
 }
 
 /// Sessions that began in a bucket of time.
@@ -127,6 +161,9 @@ struct Shape {
     filter: Filter,
     path: TextColumn,
     engaged: usize,
+    breakdown: Option<TextColumn>,
+    /// Values of an answer.
+    values: usize,
     buckets: Buckets,
     from_ms: i64,
     to_ms: i64,
@@ -148,7 +185,7 @@ pub(crate) fn compile(
     mut body: Map<String, Value>,
     context: &Context,
 ) -> Result<Compiled, QuestionError> {
-    let common = Common::take(&mut body, context)?.without_breakdown()?;
+    let common = Common::take(&mut body, context)?;
     let question: Question = parse(body)?;
     for (what, got, min, max) in [
         ("pages of an answer (`limit`)", question.limit, 1, LIMIT_MAX),
@@ -167,6 +204,8 @@ pub(crate) fn compile(
         filter: common.filter.bind(&mut columns),
         path: columns.text("path"),
         engaged: columns.number("engaged_ms"),
+        breakdown: common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns)),
+        values: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
         buckets: Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?,
         from_ms: common.from_ms,
         to_ms: common.to_ms,
@@ -196,6 +235,42 @@ impl Sessions {
             views: row.views,
             pages_per_session: ratio(row.views, row.sessions),
         }
+    }
+}
+
+impl Sessions {
+    fn groups(&self, partial: &Partial) -> Vec<SessionsGroup> {
+        let start = [Key::Int(counter::GROUP)];
+        let found = partial.starting_with(&start);
+        let found = found.map(|(key, row)| (&key[0], Source::of(row)));
+        let Ranked { values, absent, beyond } =
+            ranked(found, |source| source.row.sessions as f64, self.shape.values);
+        let group = |group, value, source: &Source| {
+            let Source { row: Row { sessions, bounces, views }, converted, persons } = *source;
+            SessionsGroup {
+                group,
+                value,
+                sessions,
+                persons: (group != Group::Other).then_some(persons),
+                bounces,
+                bounce_ratio: ratio(bounces, sessions),
+                views,
+                pages_per_session: ratio(views, sessions),
+                converted,
+                conversion_ratio: ratio(converted, sessions),
+            }
+        };
+        let mut all: Vec<SessionsGroup> = values
+            .iter()
+            .map(|(key, source)| group(Group::Value, GroupValue::of(key), source))
+            .collect();
+        all.extend(absent.map(|source| group(Group::Absent, None, &source)));
+        if !beyond.is_empty() {
+            let mut other = Source::default();
+            beyond.iter().for_each(|source| other.absorb(source));
+            all.push(group(Group::Other, None, &other));
+        }
+        all
     }
 }
 
@@ -253,6 +328,7 @@ impl Analysis for Sessions {
             total: self.bucket(partial, all),
             entry_pages,
             exit_pages,
+            breakdown: self.groups(partial),
         };
         // A session that began in the range may go on behind it.
         let complete = facts.now_ms >= self.shape.to_ms + cut::AGE_MS + LATENESS_MS;

@@ -168,6 +168,7 @@ proptest! {
                 path => view(person, at, &format!("/{path}")),
             };
             let event = event.on(person + u64::from(what % 2)).seq(seq);
+            let event = if what < 5 { event.with("source", format!("s{what}")) } else { event };
             // Named sessions stay within the day before the range that is looked at.
             let event = if session > 1 && minute >= 0 {
                 event.with("session", session + minute as u64 / 700 * 10)
@@ -187,7 +188,8 @@ proptest! {
             .map(|session| (session[session.len() - 1].ts_ms - session[0].ts_ms) as f64).collect();
         let [median] = crate::quantile::quantiles(&mut durations, [0.5]);
 
-        let answer = ask_by(events.clone(), json!({}), Scan { kernels, reverse_codes });
+        let by = json!({ "breakdown": { "prop": "source", "limit": 2 } });
+        let answer = ask_by(events.clone(), by, Scan { kernels, reverse_codes });
         prop_assert_eq!(answer.total.sessions, sessions.len() as u64);
         prop_assert_eq!(answer.total.bounces, bounces.count() as u64);
         prop_assert_eq!(answer.total.views, sessions.iter().map(views).sum::<usize>() as u64);
@@ -195,5 +197,25 @@ proptest! {
         prop_assert_eq!(per_bucket(&answer).iter().sum::<u64>(), answer.total.sessions);
         let begun = sessions.iter().filter(|session| views(session) > 0).count() as u64;
         prop_assert_eq!(answer.entry_pages.iter().map(|page| page.sessions).sum::<u64>(), begun);
+
+        let source = |session: &Vec<Event>| Some(session[0].props.get("source")?.as_str()?.to_owned());
+        let listed: Vec<String> = answer.breakdown.iter()
+            .filter_map(|group| Some(group.value.as_ref()?.text()?.to_owned())).collect();
+        for group in &answer.breakdown {
+            let own: Vec<_> = sessions.iter().filter(|session| match (group.group, source(session)) {
+                (Group::Value, Some(source)) => group.value == Some(GroupValue::One(source)),
+                (Group::Absent, source) => source.is_none(),
+                (_, source) => source.is_some_and(|source| !listed.contains(&source)),
+            }).collect();
+            let people: std::collections::BTreeSet<u64> = own.iter().map(|session| session[0].person).collect();
+            let persons = (group.group != Group::Other).then_some(people.len() as u64);
+            let converted = own.iter().filter(|session| session.iter().any(|event| event.name == "$conversion"));
+            prop_assert_eq!((group.sessions, group.persons), (own.len() as u64, persons));
+            prop_assert_eq!(group.converted, converted.count() as u64);
+            prop_assert_eq!(group.views, own.iter().map(|session| views(session)).sum::<usize>() as u64);
+        }
+        let all = |figure: fn(&SessionsGroup) -> u64| answer.breakdown.iter().map(figure).sum::<u64>();
+        prop_assert_eq!(all(|group| group.sessions), answer.total.sessions);
+        prop_assert_eq!(all(|group| group.bounces), answer.total.bounces);
     }
 }
