@@ -34,6 +34,12 @@ pub struct Batch<'a> {
     /// The page's monotonic clock at sending, milliseconds.
     #[serde(default, deserialize_with = "lenient")]
     pub sent_mono: Option<f64>,
+    /// The page load that sends.
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    pub writer: Option<Cow<'a, str>>,
+    /// How many events this page load has lost since it began, by the name of a [`DropReason`](crate::drop_reason::DropReason).
+    #[serde(default, deserialize_with = "lenient")]
+    pub lost: Option<HashMap<String, u32>>,
     /// What is the same for all events of the batch.
     #[serde(borrow, default, deserialize_with = "lenient_context")]
     pub context: Context<'a>,

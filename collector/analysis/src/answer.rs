@@ -15,6 +15,9 @@ pub use crate::active::ActiveAnswer;
 pub use crate::attribution::{
     Amount, AttributionAnswer, AttributionModel, AttributionTouch, TouchGroup,
 };
+pub use crate::completeness::{
+    Completeness, CompletenessAnswer, CompletenessBrowser, CompletenessDay,
+};
 pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
 pub use crate::experiment::answer::{
     AlwaysValid, Arm, ArmMetric, BiasCheck, Bounds, CheckStatus, Checks, Code, Cuped, DayResult,
@@ -69,6 +72,7 @@ pub enum AnswerBody {
     Experiment(ExperimentAnswer),
     Content(ContentAnswer),
     Pwa(PwaAnswer),
+    Completeness(CompletenessAnswer),
     Paths(PathsAnswer),
     Sessions(SessionsAnswer),
     Attribution(AttributionAnswer),

@@ -6,6 +6,7 @@ pub mod attribution;
 mod by_run;
 pub mod cohort;
 pub mod columns;
+pub mod completeness;
 pub mod content;
 pub mod events;
 pub mod exact_sum;

@@ -20,6 +20,7 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("experiment", crate::experiment::compile),
     ("content", crate::content::compile),
     ("pwa", crate::pwa::compile),
+    ("completeness", crate::completeness::compile),
     ("paths", crate::paths::compile),
     ("sessions", crate::sessions::compile),
     ("attribution", crate::attribution::compile),

@@ -36,6 +36,8 @@ pub enum Field {
     StoredActor,
     /// Of an export: whose pseudonyms these are.
     StoredRealm,
+    /// Of an export: the page load.
+    StoredWriter,
     /// Of an export: bits of the row.
     Flags,
     /// Of an export: when we got it.
@@ -48,7 +50,7 @@ pub enum Field {
 
 impl Field {
     /// Every field but the dimensions, with its name.
-    pub const NAMED: [(&'static str, Self); 14] = [
+    pub const NAMED: [(&'static str, Self); 15] = [
         ("id", Self::Id),
         ("name", Self::Name),
         ("at", Self::At),
@@ -60,6 +62,7 @@ impl Field {
         ("stored_person", Self::StoredPerson),
         ("stored_actor", Self::StoredActor),
         ("stored_realm", Self::StoredRealm),
+        ("stored_writer", Self::StoredWriter),
         ("flags", Self::Flags),
         ("received_at", Self::ReceivedAt),
         ("claimed_at", Self::ClaimedAt),

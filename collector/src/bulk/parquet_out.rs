@@ -45,7 +45,12 @@ impl<W: Write + Send> ParquetOut<W> {
         let mut columns = Vec::new();
         for (name, field) in Field::NAMED.iter().filter(|(_, field)| exported(*field)) {
             let (kind, builder) = match field {
-                Field::At | Field::Seq | Field::Flags | Field::ReceivedAt | Field::ClaimedAt => {
+                Field::At
+                | Field::Seq
+                | Field::StoredWriter
+                | Field::Flags
+                | Field::ReceivedAt
+                | Field::ClaimedAt => {
                     (DataType::Int64, Builder::Number(*field, Int64Builder::new()))
                 }
                 Field::Name | Field::StoredRealm => {

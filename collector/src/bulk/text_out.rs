@@ -124,6 +124,8 @@ pub fn field_text<'a>(field: Field, row: &'a Row, realm: &'a str) -> Value<'a> {
         Field::StoredPerson => Value::Text(format!("{:016x}", row.person).into()),
         Field::StoredActor => Value::Text(format!("{:016x}", row.actor).into()),
         Field::StoredRealm => Value::Text(realm.into()),
+        Field::StoredWriter if row.writer == 0 => Value::Absent,
+        Field::StoredWriter => Value::Number(row.writer.cast_signed()),
         Field::Flags => Value::Number((row.flags & !(flags::STATED | flags::UNJOINED)).into()),
         Field::ReceivedAt => Value::Number(row.received_ms),
         Field::ClaimedAt => Value::Number(row.claimed_ms),

@@ -11,11 +11,13 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tallymark_analysis::completeness::report;
 use tallymark_protocol::batch::{Batch, BatchReceipt, Rejected, WireEvent};
 use tallymark_protocol::codes::EventCode;
+use tallymark_protocol::drop_reason::DropReason;
 use tallymark_protocol::{event_name, props, uuid7};
 use tallymark_store::row::flags;
-use tallymark_store::{Appended, Dims, RefusedRow, Row};
+use tallymark_store::{Appended, Dim, Dims, RefusedRow, Row};
 
 use super::agent::Agent;
 use super::dims::dims;
@@ -73,10 +75,7 @@ impl Accepted {
 pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
     let mut accepted = Accepted::default();
     accepted.rows.reserve(batch.events.len());
-    let mut shared = Shared {
-        dims: Arc::new(dims(&batch.context, &sender.agent, batch.sdk.as_deref())),
-        names: Vec::new(),
-    };
+    let mut shared = Shared::of(batch, &sender.agent);
     for (place, raw) in batch.events.iter().enumerate() {
         match row(raw, batch, sender, &mut shared) {
             Ok(row) => accepted.rows.push(row),
@@ -151,7 +150,9 @@ fn row(
         Some(text) => uuid7::parse(text).ok_or(EventCode::SessionInvalid)?,
         None => 0,
     };
-    check_writer(event.writer.as_deref())?;
+    let writer = event.writer.as_deref().map(writer).transpose()?;
+    // A page load without a number has nothing to count.
+    let writer = event.n.and(writer).unwrap_or(0);
     let props = match event.props {
         Some(raw) => {
             props::check(raw.get())?;
@@ -172,13 +173,14 @@ fn row(
         actor,
         ts_ms: time.ts_ms,
         seq: event.n.unwrap_or(0),
+        writer,
         event_id,
         received_ms: sender.received_ms,
         claimed_ms: time.claimed_ms,
         flags,
         event: shared.name(name),
         session,
-        dims: Arc::clone(&shared.dims),
+        dims: shared.dims(writer),
         props: props.into(),
     })
 }
@@ -186,6 +188,8 @@ fn row(
 /// What rows of one batch have in common.
 struct Shared {
     dims: Arc<Dims>,
+    /// The page load that tells of losses, and the dimensions of its events.
+    telling: Option<(u64, Arc<Dims>)>,
     /// Names met so far. A batch has few, so looking through them beats hashing.
     names: Vec<Arc<str>>,
 }
@@ -193,6 +197,27 @@ struct Shared {
 impl Shared {
     /// A batch with more names than this has its rows keep their own.
     const NAMES_MAX: usize = 16;
+
+    fn of(batch: &Batch<'_>, agent: &Agent) -> Self {
+        let dims = dims(&batch.context, agent, batch.sdk.as_deref());
+        let lost = batch.lost.as_ref().and_then(|lost| {
+            let count = |reason: &DropReason| *lost.get(reason.as_str()).unwrap_or(&0);
+            report(DropReason::ALL.iter().map(|reason| (*reason, count(reason))))
+        });
+        let telling = batch.writer.as_deref().and_then(|text| writer(text).ok()).zip(lost);
+        let telling = telling.map(|(writer, lost)| {
+            let mut dims = dims.clone();
+            dims[Dim::Lost as usize] = Some(lost.into());
+            (writer, Arc::new(dims))
+        });
+        Self { dims: Arc::new(dims), telling, names: Vec::new() }
+    }
+
+    /// The dimensions of an event of this page load.
+    fn dims(&self, writer: u64) -> Arc<Dims> {
+        let telling = self.telling.as_ref().filter(|(telling, _)| *telling == writer);
+        Arc::clone(telling.map_or(&self.dims, |(_, dims)| dims))
+    }
 
     fn name(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.names.iter().find(|known| ***known == *name) {
@@ -206,12 +231,15 @@ impl Shared {
     }
 }
 
-/// The writer is not stored yet (it feeds the loss meter), but a wrong one shows a broken client.
-fn check_writer(writer: Option<&str>) -> Result<(), EventCode> {
-    let fine = writer.is_none_or(|text| {
-        (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    if fine { Ok(()) } else { Err(EventCode::WriterInvalid) }
+/// A page load's number in rows, never 0: of 53 bits, so that it is a number to questions too. Of a million page
+/// loads two have the same one with a probability of 6·10⁻⁵.
+fn writer(text: &str) -> Result<u64, EventCode> {
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let bits = digits.and_then(|text| u128::from_str_radix(text, 16).ok());
+    let bits = bits.ok_or(EventCode::WriterInvalid)?;
+    // Random already in our SDK; others may count.
+    let mixed = ((bits >> 64) as u64 ^ bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Ok((mixed >> 11).max(1))
 }
 
 #[cfg(test)]
@@ -220,14 +248,18 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
     use tallymark_protocol::hashing::ServerHasher;
-    use tallymark_store::Dim;
 
     const NOW: i64 = 1_795_331_401_767;
 
     fn accept_events(events: &str, trust: Trust) -> Accepted {
-        let body = format!(
-            r#"{{"sent_at":{NOW},"context":{{"url":"https://shop.example/p/1"}},"events":[{events}]}}"#
-        );
+        let context = r#"{"url":"https://shop.example/p/1"}"#;
+        accept_body(
+            &format!(r#"{{"sent_at":{NOW},"context":{context},"events":[{events}]}}"#),
+            trust,
+        )
+    }
+
+    fn accept_body(body: &str, trust: Trust) -> Accepted {
         let batch = Batch::parse(body.as_bytes()).unwrap();
         let hasher = ServerHasher::new(&[7; 32], 3);
         let sender = Sender {
@@ -244,6 +276,31 @@ mod tests {
         format!(
             r#"{{"id":"01a20217-218f-7da0-9d12-b3f82d8397c8","name":"opened","at":{NOW}{fields}}}"#
         )
+    }
+
+    #[test]
+    fn page_loads_are_numbers_that_questions_can_compare() {
+        let number = |text: &str| writer(text).unwrap();
+        let many: Vec<u64> = (0..1_000).map(|n| number(&format!("{n:x}"))).collect();
+        assert!(many.iter().all(|writer| (1..1 << 53).contains(writer)));
+        assert_eq!(many.iter().collect::<std::collections::HashSet<_>>().len(), many.len());
+        let (high, low) = ("5f3c00000000000000000000000000aa", "5f3d00000000000000000000000000aa");
+        assert_ne!(number(high), number(low));
+        assert_eq!(number(high), number(&high.to_uppercase()));
+    }
+
+    #[test]
+    fn losses_are_told_to_the_rows_of_the_page_that_sends() {
+        let body = format!(
+            r#"{{"sent_at":{NOW},"writer":"5F3C","lost":{{"refused":1,"queue_full":2,"odd":9}},"events":[{},{},{}]}}"#,
+            event(r#","writer":"5f3c","n":1"#),
+            event(r#","writer":"5f3d","n":1"#),
+            event(r#","writer":"5f3c""#),
+        );
+        let rows = accept_body(&body, Trust::Page).rows;
+        let told: Vec<_> = rows.iter().map(|row| row.dims[Dim::Lost as usize].as_deref()).collect();
+        assert_eq!(told, [Some("queue_full=2,refused=1"), None, None]);
+        assert_eq!(rows[2].writer, 0, "without a number there is nothing to count");
     }
 
     #[test]

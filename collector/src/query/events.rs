@@ -263,6 +263,7 @@ mod tests {
             actor: 1,
             ts_ms,
             seq: 0,
+            writer: 0,
             event_id,
             received_ms: 0,
             claimed_ms: 0,

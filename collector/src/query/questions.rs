@@ -43,7 +43,7 @@ enum Format {
 #[utoipa::path(
     post, path = "/v1/query/{kind}", tag = "questions", security(("secret_key" = ["analytics:read"])),
     params(
-        ("kind" = String, Path, description = "`trend`, `active`, `funnel`, `retention`, `lifecycle`, `stickiness`, `experiment`, `content`, `pwa`, `paths`, `sessions`, `attribution`, `persons`, `person` or `explain`"),
+        ("kind" = String, Path, description = "`trend`, `active`, `funnel`, `retention`, `lifecycle`, `stickiness`, `experiment`, `content`, `pwa`, `completeness`, `paths`, `sessions`, `attribution`, `persons`, `person` or `explain`"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
         ("format" = Option<String>, Query, description = "`json` (default); of an experiment also `csv`, a table of all effects, and `html`, a page to print"),
     ),

@@ -55,6 +55,10 @@ pub(crate) enum Property {
     Session,
     /// `identity`: whose id the person is.
     Identity,
+    /// `$writer`: the page load, as a number only. No text names it, so nothing shows it.
+    Writer,
+    /// `$n`: the event's number in its page load, likewise.
+    Seq,
     /// A built-in dimension.
     Dim(Dim),
     /// A key of the caller's properties.
@@ -68,6 +72,8 @@ impl Property {
             ("event", _) => Self::Event,
             ("session", _) => Self::Session,
             ("identity", _) => Self::Identity,
+            ("$writer", _) => Self::Writer,
+            ("$n", _) => Self::Seq,
             (_, Some(dim)) => Self::Dim(dim),
             _ => Self::Key(name.into()),
         }
@@ -111,6 +117,11 @@ impl Column {
 
     pub(crate) fn of_numbers(numbers: Vec<f64>) -> Self {
         Self::Numbers(Arc::new(Numbers::new(numbers)))
+    }
+
+    /// Of so many rows none has a number.
+    pub(crate) fn no_numbers(rows: usize) -> Self {
+        Self::Numbers(Arc::new(Numbers::of_present(Vec::new(), Vec::new(), rows)))
     }
 
     pub(crate) fn of_texts(texts: Texts) -> Self {

@@ -31,6 +31,8 @@ pub struct Row {
     pub ts_ms: i64,
     /// The device's own counter: the order of events within one millisecond.
     pub seq: u32,
+    /// The page load that counted it, as a number below 2^53; 0 for none. Goes with the event ids.
+    pub writer: u64,
     /// UUIDv7 of the event; with `project` the key of deduplication.
     pub event_id: u128,
     /// Our clock when the event arrived, Unix milliseconds.
@@ -58,6 +60,7 @@ impl Properties for Row {
                 (self.session != 0).then(|| Cow::Owned(uuid7::format(self.session)))
             }
             Property::Identity => Some(Cow::Borrowed(identity(self.flags))),
+            Property::Writer | Property::Seq => None,
             Property::Dim(dim) => self.dims[dim as usize].as_deref().map(Cow::Borrowed),
             Property::Key(key) => props::find(&self.props, &key)?.text(),
         }
@@ -67,6 +70,8 @@ impl Properties for Row {
         match Property::of_name(prop) {
             Property::Event => props::number_of_text(&self.event),
             Property::Session | Property::Identity => f64::NAN,
+            Property::Writer => writer_number(self.writer),
+            Property::Seq => f64::from(self.seq),
             Property::Dim(dim) => {
                 self.dims[dim as usize].as_deref().map_or(f64::NAN, props::number_of_text)
             }
@@ -85,6 +90,11 @@ pub(crate) fn base(person: u64, actor: u64, flags: u8, origin: u64) -> u64 {
         (_, 0) => person,
         (_, origin) => origin,
     }
+}
+
+/// A writer as questions see it.
+pub(crate) fn writer_number(writer: u64) -> f64 {
+    if writer == 0 { f64::NAN } else { writer as f64 }
 }
 
 /// Bits of [`Row::flags`].
@@ -148,7 +158,7 @@ dims! {
     Country "country", DeviceType "device_type", Browser "browser", Os "os",
     Language "language", DisplayMode "display_mode",
     UtmSource "utm_source", UtmMedium "utm_medium", UtmCampaign "utm_campaign",
-    UtmTerm "utm_term", UtmContent "utm_content", Sdk "sdk",
+    UtmTerm "utm_term", UtmContent "utm_content", Sdk "sdk", Lost "$lost",
 }
 
 impl Dim {
@@ -178,7 +188,7 @@ mod tests {
             Arc::make_mut(&mut rows[0].dims)[Dim::UtmTerm as usize] = Some(digits.into());
             let run = MemRun::sort(&[Arc::new(rows)]);
             let dims = Dim::ALL.iter().map(|dim| dim.name());
-            for prop in dims.chain(["event", "session", "identity", "plan", "seats", "ok", "é", "a.b", "none"]) {
+            for prop in dims.chain(["event", "session", "identity", "$writer", "$n", "plan", "seats", "ok", "é", "a.b", "none"]) {
                 let texts = run.column(&ColumnKey::Text(Property::of_name(prop))).unwrap();
                 let numbers = run.column(&ColumnKey::Number(Property::of_name(prop))).unwrap();
                 for at in 0..run.len() {

@@ -197,6 +197,7 @@ fn encode(columns: &Columns) -> Vec<u8> {
     put_optional(&columns.origin, out);
     put(&columns.ts, out);
     put(&columns.seq, out);
+    put_optional(&columns.writer, out);
     put(&columns.event_id, out);
     put(&columns.received, out);
     put_beside(&columns.claimed, &columns.ts, out);
@@ -242,6 +243,7 @@ fn decode(bytes: &[u8]) -> Option<Columns> {
     columns.origin = from.numbers_beside(rows, &[])?;
     columns.ts = from.numbers(rows)?;
     columns.seq = from.numbers(rows)?;
+    columns.writer = from.numbers_beside(rows, &[])?;
     columns.event_id = from.numbers(rows)?;
     columns.received = from.numbers(rows)?;
     columns.claimed = from.numbers_beside(rows, &columns.ts)?;

@@ -48,6 +48,7 @@ prop_compose! {
         actor in prop_oneof![0u64..4, any::<u64>()],
         ts_ms in prop_oneof![1_700_000_000_000i64..1_700_000_000_010, -4_000_000_000_000i64..4_000_000_000_000],
         seq in prop_oneof![0u32..3, any::<u32>()],
+        writer in prop_oneof![Just(0u64), 1u64..4, 1u64..1 << 53],
         (id_day, id_random, odd) in (0u64..40_000, any::<[u8; 10]>(), prop::bool::weighted(0.1)),
         received_ms in prop_oneof![Just(i64::MIN), Just(i64::MAX), 1_700_000_000_000i64..1_700_009_000_000],
         claimed_ms in prop_oneof![Just(i64::MIN), Just(i64::MAX), any::<i64>()],
@@ -58,7 +59,7 @@ prop_compose! {
         props in any_props(),
     ) -> Row {
         Row {
-            project, person, actor, ts_ms, seq,
+            project, person, actor, ts_ms, seq, writer,
             event_id: if odd { u128::from_be_bytes([id_random[0]; 16]) } else { uuid7::make(id_day * 86_400_000, id_random) },
             received_ms, claimed_ms, flags,
             event: event.into(),

@@ -7,6 +7,7 @@ mod backup;
 mod cdnow;
 mod client_clocks;
 mod clock;
+mod completeness;
 mod crash;
 mod definitions;
 mod delivery;

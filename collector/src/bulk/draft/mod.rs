@@ -89,6 +89,8 @@ struct Fields {
     device: Vec<Who>,
     session: Vec<u128>,
     seq: Vec<u32>,
+    /// Nothing until a row has one.
+    writer: Vec<u64>,
     stored_person: Vec<Option<u64>>,
     stored_actor: Vec<Option<u64>>,
     stored_here: Vec<bool>,
@@ -111,6 +113,7 @@ impl Fields {
             device: vec![None; rows],
             session: vec![0; rows],
             seq: vec![0; rows],
+            writer: Vec::new(),
             stored_person: vec![None; rows],
             stored_actor: vec![None; rows],
             stored_here: vec![false; rows],
@@ -198,7 +201,12 @@ impl<'a> Drafter<'a> {
         // neither says which event this is.
         let identifying = !matches!(
             field,
-            Field::Id | Field::StoredRealm | Field::ReceivedAt | Field::ClaimedAt | Field::Flags
+            Field::Id
+                | Field::StoredRealm
+                | Field::StoredWriter
+                | Field::ReceivedAt
+                | Field::ClaimedAt
+                | Field::Flags
         );
         let rows = fields.rows;
         if hashes && identifying {
@@ -254,6 +262,13 @@ impl<'a> Drafter<'a> {
                 let seq = number(cell, buffer).and_then(|n| u32::try_from(n).ok());
                 seq.ok_or(EventCode::NInvalid)
             }),
+            Field::StoredWriter => {
+                fields.writer.resize(rows, 0);
+                put!(writer, |cell: &Cell<'_>| {
+                    let writer = number(cell, buffer).and_then(|n| u64::try_from(n).ok());
+                    writer.filter(|writer| *writer < 1 << 53).ok_or(EventCode::WriterInvalid)
+                });
+            }
             Field::Props => {
                 let mut json = String::new();
                 let of = |cell: Cell<'_>| -> Result<Box<str>, EventCode> {
@@ -344,6 +359,7 @@ impl<'a> Drafter<'a> {
             };
         }
         columns.seq = std::mem::take(&mut fields.seq);
+        columns.writer = std::mem::take(&mut fields.writer);
         columns.session = std::mem::take(&mut fields.session);
         columns.event = fields.name.finish();
         columns.dims = fields.dims.into_iter().map(Texts::finish).collect();

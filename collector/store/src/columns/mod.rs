@@ -35,6 +35,8 @@ pub struct Columns {
     pub origin: Vec<u64>,
     pub ts: Vec<i64>,
     pub seq: Vec<u32>,
+    /// Nothing at all when no row has one.
+    pub writer: Vec<u64>,
     /// 0 where ids were dropped.
     pub event_id: Vec<u128>,
     pub received: Vec<i64>,
@@ -92,6 +94,7 @@ impl Columns {
             base: self.base(row),
             ts_ms: self.ts[row],
             seq: self.seq[row],
+            writer: self.writer.get(row).copied().unwrap_or(0),
             event_id: self.event_id[row],
             received_ms: self.received[row],
             claimed_ms: self.claimed[row],
@@ -158,7 +161,7 @@ impl Columns {
     /// Memory that the rows take, about.
     pub(crate) fn bytes(&self) -> usize {
         /// Everything but texts and properties.
-        const FIXED: usize = 96;
+        const FIXED: usize = 104;
         let coded = |coded: &Coded| {
             let values = coded.values.iter().map(|text| text.len() + 32).sum::<usize>();
             coded.codes.len() * 4 + values

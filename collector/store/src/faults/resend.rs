@@ -88,6 +88,7 @@ fn row(n: u64, events: u64, now_ms: i64) -> Row {
         actor: person,
         ts_ms: START_MS - 3 * DAY_MS + n as i64 % (3 * DAY_MS) + now_ms % 7,
         seq: n as u32,
+        writer: 0,
         event_id: uuid7::make(made_ms as u64, tail),
         received_ms: now_ms,
         claimed_ms: made_ms,

@@ -66,6 +66,7 @@ impl Source {
             actor: actor.unwrap_or(person),
             ts_ms,
             seq: n as u32,
+            writer: (n % 3) * 7,
             event_id,
             received_ms: ts_ms + 5,
             claimed_ms: ts_ms - 1,

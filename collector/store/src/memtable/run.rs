@@ -34,6 +34,8 @@ pub(crate) struct MemRun {
     event: Arc<Column>,
     actor: Arc<Column>,
     order: Arc<Column>,
+    /// Nothing at all when no row has one.
+    writer: Vec<u64>,
     received: Vec<i64>,
     claimed: Vec<i64>,
     flags: Vec<u8>,
@@ -85,6 +87,11 @@ impl MemRun {
             order: Arc::new(Column::Order(
                 rows.iter().map(|row| (row.seq, row.event_id)).collect(),
             )),
+            writer: if rows.iter().any(|row| row.writer != 0) {
+                rows.iter().map(|row| row.writer).collect()
+            } else {
+                Vec::new()
+            },
             received: rows.iter().map(|row| row.received_ms).collect(),
             claimed: rows.iter().map(|row| row.claimed_ms).collect(),
             flags: rows.iter().map(|row| row.flags).collect(),
@@ -143,6 +150,7 @@ impl MemRun {
             base: self.base(row),
             ts_ms: self.ts.times().get(row),
             seq,
+            writer: self.writer.get(row).copied().unwrap_or(0),
             event_id,
             received_ms: self.received[row],
             claimed_ms: self.claimed[row],
@@ -210,6 +218,7 @@ impl MemRun {
             origin: Vec::new(),
             ts: rows.iter().map(|&row| self.ts_ms(row as usize)).collect(),
             seq: rows.iter().map(|&row| self.order()[row as usize].0).collect(),
+            writer: if self.writer.is_empty() { Vec::new() } else { pick(&self.writer, rows) },
             event_id: rows.iter().map(|&row| self.order()[row as usize].1).collect(),
             received: pick(&self.received, rows),
             claimed: pick(&self.claimed, rows),
@@ -283,6 +292,18 @@ impl MemRun {
             ColumnKey::Text(Property::Identity) => Column::of_texts(identity_texts(&self.flags)),
             ColumnKey::Number(Property::Session | Property::Identity) => {
                 Column::of_numbers(vec![f64::NAN; self.len()])
+            }
+            ColumnKey::Number(Property::Writer) if self.writer.is_empty() => {
+                Column::of_numbers(vec![f64::NAN; self.len()])
+            }
+            ColumnKey::Number(Property::Writer) => {
+                Column::of_numbers(self.writer.iter().map(|id| row::writer_number(*id)).collect())
+            }
+            ColumnKey::Number(Property::Seq) => {
+                Column::of_numbers(self.order().iter().map(|(seq, _)| f64::from(*seq)).collect())
+            }
+            ColumnKey::Text(Property::Writer | Property::Seq) => {
+                Column::of_texts(Texts { codes: vec![0; self.len()], values: Vec::new() })
             }
             ColumnKey::Session => {
                 let rows = self.session.iter().zip(&self.flags);

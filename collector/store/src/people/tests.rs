@@ -56,6 +56,7 @@ fn event(device: u64, user: Option<u64>) -> Row {
         actor: device,
         ts_ms: 0,
         seq: 0,
+        writer: 0,
         event_id: 0,
         received_ms: 7,
         claimed_ms: 0,

@@ -252,6 +252,7 @@ mod tests {
             actor: person,
             ts_ms: 1_700_000_000_000 + (person % 5) as i64 * 86_400_000,
             seq: 0,
+            writer: 0,
             event_id: n + 1 + u128::from(person) * 1_000,
             received_ms: 0,
             claimed_ms: 0,

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::arrays::id;
 use super::info::PromotedKind;
-use super::{ORIGIN, Segment};
+use super::{ORIGIN, Segment, WRITER};
 use crate::columns::{Coded, Columns, Dictionary, PropertyColumn, Rest, Values};
 use crate::error::ScanError;
 use crate::row::Dim;
@@ -86,13 +86,9 @@ impl SegmentBatches {
             actor: or_usual(primitive::<UInt64Type>(column("actor")?)?, &person),
             claimed: or_usual(primitive::<TimestampMillisecondType>(column("claimed")?)?, &ts),
             person,
-            origin: match column(ORIGIN) {
-                Some(column) if column.null_count() < rows => {
-                    primitive::<UInt64Type>(column)?.iter().map(Option::unwrap_or_default).collect()
-                }
-                // Files before links have none.
-                _ => Vec::new(),
-            },
+            // Files before links have none, and files without ids no writers.
+            origin: or_nothing(column(ORIGIN))?,
+            writer: or_nothing(column(WRITER))?,
             ts,
             seq: primitive::<UInt32Type>(column("seq")?)?.values().to_vec(),
             event_id,
@@ -190,6 +186,17 @@ fn or_usual<T: ArrowPrimitiveType>(
     match column.nulls() {
         None => column.values().to_vec(),
         Some(_) => column.iter().zip(usual).map(|(value, usual)| value.unwrap_or(*usual)).collect(),
+    }
+}
+
+/// A column that may be absent, or null in every row: then there is nothing. Elsewhere null means 0.
+fn or_nothing(column: Option<&ArrayRef>) -> Option<Vec<u64>> {
+    match column.filter(|column| column.null_count() < column.len()) {
+        Some(column) => {
+            let numbers = primitive::<UInt64Type>(column)?.iter();
+            Some(numbers.map(Option::unwrap_or_default).collect())
+        }
+        None => Some(Vec::new()),
     }
 }
 

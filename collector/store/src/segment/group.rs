@@ -123,6 +123,11 @@ impl GroupBuilder {
             self.columns.origin.resize(before, 0);
             copy(order, origins, &mut self.columns.origin, 0, |origin| *origin != 0);
         }
+        let writers: Vec<&[u64]> = sources.iter().map(|source| &source.writer[..]).collect();
+        if !self.columns.writer.is_empty() || writers.iter().any(|writers| !writers.is_empty()) {
+            self.columns.writer.resize(before, 0);
+            copy(order, writers, &mut self.columns.writer, 0, |writer| *writer != 0);
+        }
         let events: Vec<&Coded> = sources.iter().map(|source| &source.event).collect();
         self.event.gather(order, &events);
         let none = Coded::default();

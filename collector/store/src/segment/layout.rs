@@ -3,6 +3,7 @@
 //! Version 2. A version 1 file differs in this: `actor` and `claimed` were never null, and every
 //! file had `event_id`. In between, both say the same: null means "as `person`", "as `ts`". `origin` is
 //! the user that a row came with, where that is not its person any more; files before links have none.
+//! `writer` is the page load; files before the loss meter have none, and files without ids neither.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::ORIGIN;
 use super::info::{Info, PromotedKind};
+use super::{ORIGIN, WRITER};
 use crate::columns::{Coded, Columns, Values};
 use crate::row::Dim;
 
@@ -34,6 +35,7 @@ pub(super) fn schema(info: &Info, has_ids: bool) -> Schema {
     ];
     if has_ids {
         fields.push(Field::new("event_id", DataType::FixedSizeBinary(16), false));
+        fields.push(Field::new(WRITER, DataType::UInt64, true));
     }
     fields.extend([
         Field::new("received", time(), false),
@@ -91,6 +93,8 @@ pub(super) fn properties(has_ids: bool) -> WriterProperties {
         .set_column_dictionary_enabled(column("event_id"), false)
         .set_column_encoding(column("event_id"), Encoding::PLAIN)
         .set_column_compression(column("event_id"), Compression::UNCOMPRESSED)
+        // One number per page load, in a row: a dictionary would cost its codes on top.
+        .set_column_dictionary_enabled(column(WRITER), false)
         .set_column_dictionary_enabled(column("props"), false)
         .set_column_compression(column("props"), zstd)
         .build()
@@ -115,6 +119,7 @@ pub(super) fn batch(
     ];
     if has_ids {
         arrays.push(ids(&columns.event_id, None)?);
+        arrays.push(or_null(columns.writer, rows));
     }
     arrays.extend([
         times(columns.received, None),
@@ -122,7 +127,7 @@ pub(super) fn batch(
         Arc::new(UInt8Array::from(columns.flags)),
         texts(&columns.event, rows)?,
         ids(&columns.session, Some(has_session))?,
-        origins(columns.origin, rows),
+        or_null(columns.origin, rows),
     ]);
     for dim in &columns.dims {
         arrays.push(texts(dim, rows)?);
@@ -155,12 +160,12 @@ fn differing<T: PartialEq>(column: &[T], usual: &[T]) -> NullBuffer {
 }
 
 /// Null for 0; without any, every row is null.
-fn origins(origins: Vec<u64>, rows: usize) -> ArrayRef {
-    if origins.is_empty() {
+fn or_null(numbers: Vec<u64>, rows: usize) -> ArrayRef {
+    if numbers.is_empty() {
         return arrow_array::new_null_array(&DataType::UInt64, rows);
     }
-    let present = origins.iter().map(|origin| *origin != 0).collect();
-    Arc::new(UInt64Array::new(origins.into(), Some(present)))
+    let present = numbers.iter().map(|number| *number != 0).collect();
+    Arc::new(UInt64Array::new(numbers.into(), Some(present)))
 }
 
 fn times(times: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {

@@ -60,6 +60,8 @@ use crate::open::Folders;
 
 /// Name of the column of users that rows came with, where those are not their persons any more.
 const ORIGIN: &str = "origin";
+/// The page load; only where there are event ids.
+const WRITER: &str = "writer";
 
 /// An open segment.
 pub(crate) struct Segment {

@@ -15,7 +15,7 @@ use super::arrays::id;
 use super::info::PromotedKind;
 use super::layout;
 use super::packed::Decoded;
-use super::{ORIGIN, Segment};
+use super::{ORIGIN, Segment, WRITER};
 use crate::block::{Column, ColumnKey, Property, Runs, session_number};
 use crate::error::ScanError;
 use crate::props;
@@ -42,7 +42,7 @@ impl Segment {
                 let persons = self.primitive::<UInt64Type>(&columns[0])?;
                 let actors = self.actors(&columns[1], persons)?;
                 let flags = self.flags(group)?;
-                let origins = self.origins(group)?;
+                let origins = self.numbers_or_nothing(group, ORIGIN)?;
                 let base = |row: usize| {
                     let origin = origins.as_ref().map_or(0, |origins| origins[row]);
                     row::base(persons[row], actors[row], flags[row], origin)
@@ -66,16 +66,27 @@ impl Segment {
                 Column::Numbers(Arc::new(self.key_numbers(group, name)?))
             }
             ColumnKey::Presence(_) => unreachable!("presence is decoded from its own file"),
+            ColumnKey::Number(Property::Writer) => {
+                let writers = self.numbers_or_nothing(group, WRITER)?;
+                match writers {
+                    Some(writers) => {
+                        Column::of_numbers(writers.into_iter().map(row::writer_number).collect())
+                    }
+                    None => Column::no_numbers(self.group_rows(group)),
+                }
+            }
+            ColumnKey::Number(Property::Seq) => {
+                let column = self.column(group, "seq")?;
+                let seqs = self.primitive::<UInt32Type>(&column)?;
+                Column::of_numbers(seqs.iter().map(|seq| f64::from(*seq)).collect())
+            }
             ColumnKey::Number(property @ (Property::Event | Property::Dim(_)))
                 if !self.is_outside_columns(property) =>
             {
                 let texts = Column::of_texts(self.text_property(group, property)?);
                 Column::of_numbers(texts.texts().numbers())
             }
-            ColumnKey::Number(_) => {
-                let numbers = Numbers::of_present(Vec::new(), Vec::new(), self.group_rows(group));
-                Column::Numbers(Arc::new(numbers))
-            }
+            ColumnKey::Number(_) => Column::no_numbers(self.group_rows(group)),
         };
         Ok(column.into())
     }
@@ -151,17 +162,17 @@ impl Segment {
         Ok(actors)
     }
 
-    /// The users that rows came with, where those are not their persons any more, else 0; `None` when
-    /// there are none.
-    fn origins(&self, group: u32) -> Result<Option<Vec<u64>>, ScanError> {
-        let is_there = self.arrow.schema().column_with_name(ORIGIN).is_some();
-        if !is_there || self.is_absent(group, ORIGIN) {
-            return Ok(None); // Without, it was written before there were links.
+    /// A column of numbers in which null means 0; `None` when all are, or an earlier version wrote the
+    /// file and had no such column.
+    fn numbers_or_nothing(&self, group: u32, name: &str) -> Result<Option<Vec<u64>>, ScanError> {
+        let is_there = self.arrow.schema().column_with_name(name).is_some();
+        if !is_there || self.is_absent(group, name) {
+            return Ok(None);
         }
-        let column = self.column(group, ORIGIN)?;
-        let origins = column.as_primitive_opt::<UInt64Type>().ok_or_else(|| self.wrong_type())?;
-        let has_some = origins.null_count() < origins.len();
-        Ok(has_some.then(|| origins.iter().map(Option::unwrap_or_default).collect()))
+        let column = self.column(group, name)?;
+        let numbers = column.as_primitive_opt::<UInt64Type>().ok_or_else(|| self.wrong_type())?;
+        let has_some = numbers.null_count() < numbers.len();
+        Ok(has_some.then(|| numbers.iter().map(Option::unwrap_or_default).collect()))
     }
 
     /// A property as numbers; see [`Segment::key_texts`].

@@ -88,7 +88,11 @@ impl Segment {
                 let promoted = self.info.promoted(name)?;
                 (promoted.kind == PromotedKind::Text).then(|| format!("p.{name}").into())
             }
-            Property::Session | Property::Identity | Property::Key(_) => None,
+            Property::Session
+            | Property::Identity
+            | Property::Writer
+            | Property::Seq
+            | Property::Key(_) => None,
         }
     }
 
@@ -99,6 +103,8 @@ impl Segment {
             Property::Dim(dim) => self.arrow.schema().column_with_name(dim.name()).is_none(),
             Property::Key(name) => self.info.promoted(name).is_none(),
             Property::Event | Property::Session | Property::Identity => false,
+            // Only numbers.
+            Property::Writer | Property::Seq => true,
         }
     }
 
@@ -154,6 +160,7 @@ impl Segment {
                 Ok(session_texts(&sessions))
             }
             Property::Identity => Ok(identity_texts(&self.flags(group)?)),
+            Property::Writer | Property::Seq => unreachable!("outside of columns"),
             Property::Dim(dim) => self.texts(group, dim.name()),
             Property::Key(name) => self.key_texts(group, name),
         }

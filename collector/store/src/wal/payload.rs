@@ -2,7 +2,8 @@
 //! touches what was acknowledged.
 //!
 //! Every payload starts with its version. Version 1 of *Events*: a table of the texts that rows
-//! share (names, dimensions), then the rows, with times as differences to the row before.
+//! share (names, dimensions), then the rows, with times as differences to the row before. In version 2
+//! rows may have a writer.
 //! Version 1 of *Bad*: the refused rows, one after the other.
 //! Version 1 of *Link* and *Erase*: one command.
 //!
@@ -18,7 +19,9 @@ use crate::catalog::RefusedRow;
 use crate::people::{Ends, PeopleCommand};
 use crate::row::{Dim, Dims, Row};
 
-/// Newest version of each payload that we read; the one we write.
+/// Newest version of Events that we read; the one we write.
+pub(crate) const ROWS_VERSION: u8 = 2;
+/// The same of all other payloads.
 pub(crate) const PAYLOAD_VERSION: u8 = 1;
 
 /// Why a payload with a good checksum cannot be read.
@@ -32,6 +35,8 @@ pub(crate) enum PayloadError {
 
 const ACTOR_IS_PERSON: u8 = 1;
 const HAS_SESSION: u8 = 2;
+/// Since version 2.
+const HAS_WRITER: u8 = 4;
 
 /// Encode rows as an Events payload.
 pub(crate) fn encode_rows(rows: &[Row]) -> Vec<u8> {
@@ -49,6 +54,9 @@ pub(crate) fn encode_rows(rows: &[Row]) -> Vec<u8> {
         if row.session != 0 {
             head |= HAS_SESSION;
         }
+        if row.writer != 0 {
+            head |= HAS_WRITER;
+        }
         body.push(head);
         body.push(row.flags);
         put_u64(&mut body, u64::from(row.project));
@@ -58,6 +66,9 @@ pub(crate) fn encode_rows(rows: &[Row]) -> Vec<u8> {
         }
         put_i64(&mut body, row.ts_ms.wrapping_sub(ts));
         put_u64(&mut body, u64::from(row.seq));
+        if row.writer != 0 {
+            body.extend_from_slice(&row.writer.to_le_bytes());
+        }
         body.extend_from_slice(&row.event_id.to_be_bytes());
         put_i64(&mut body, row.received_ms.wrapping_sub(received));
         put_i64(&mut body, row.claimed_ms.wrapping_sub(row.ts_ms));
@@ -79,7 +90,7 @@ pub(crate) fn encode_rows(rows: &[Row]) -> Vec<u8> {
         put_text(&mut body, &row.props);
     }
     let mut out = Vec::with_capacity(body.len() + 1024);
-    out.push(PAYLOAD_VERSION);
+    out.push(ROWS_VERSION);
     put_u64(&mut out, texts.list.len() as u64);
     for text in &texts.list {
         put_text(&mut out, text);
@@ -98,7 +109,7 @@ fn put_dims<'a>(body: &mut Vec<u8>, texts: &mut Texts<'a>, dims: &'a Dims) {
 
 /// Decode an Events payload.
 pub(crate) fn decode_rows(payload: &[u8]) -> Result<Vec<Row>, PayloadError> {
-    let reader = open(payload)?;
+    let reader = open(payload, ROWS_VERSION)?;
     read_rows(reader).ok_or(PayloadError::Malformed)
 }
 
@@ -122,6 +133,10 @@ fn read_rows(mut reader: Reader<'_>) -> Option<Vec<Row>> {
         };
         ts = ts.wrapping_add(reader.i64()?);
         let seq = reader.u32()?;
+        let writer = match head & HAS_WRITER {
+            0 => 0,
+            _ => u64::from_le_bytes(reader.array()?),
+        };
         let event_id = u128::from_be_bytes(reader.array()?);
         received = received.wrapping_add(reader.i64()?);
         let claimed_ms = ts.wrapping_add(reader.i64()?);
@@ -156,6 +171,7 @@ fn read_rows(mut reader: Reader<'_>) -> Option<Vec<Row>> {
             actor,
             ts_ms: ts,
             seq,
+            writer,
             event_id,
             received_ms: received,
             claimed_ms,
@@ -184,7 +200,7 @@ pub(crate) fn encode_refused(rows: &[RefusedRow]) -> Vec<u8> {
 
 /// Decode a Bad payload.
 pub(crate) fn decode_refused(payload: &[u8]) -> Result<Vec<RefusedRow>, PayloadError> {
-    let reader = open(payload)?;
+    let reader = open(payload, PAYLOAD_VERSION)?;
     read_refused(reader).ok_or(PayloadError::Malformed)
 }
 
@@ -234,7 +250,7 @@ pub(crate) fn encode_command(command: &PeopleCommand) -> Vec<u8> {
 
 /// Decode a Link or Erase payload.
 pub(crate) fn decode_command(payload: &[u8]) -> Result<PeopleCommand, PayloadError> {
-    let reader = open(payload)?;
+    let reader = open(payload, PAYLOAD_VERSION)?;
     read_command(reader).ok_or(PayloadError::Malformed)
 }
 
@@ -254,11 +270,11 @@ fn read_command(mut reader: Reader<'_>) -> Option<PeopleCommand> {
     reader.is_at_end().then_some(command)
 }
 
-fn open(payload: &[u8]) -> Result<Reader<'_>, PayloadError> {
+fn open(payload: &[u8], newest: u8) -> Result<Reader<'_>, PayloadError> {
     let mut reader = Reader::new(payload);
     match reader.u8() {
         None | Some(0) => Err(PayloadError::Malformed),
-        Some(version) if version > PAYLOAD_VERSION => Err(PayloadError::Newer(version)),
+        Some(version) if version > newest => Err(PayloadError::Newer(version)),
         Some(_) => Ok(reader),
     }
 }
@@ -363,7 +379,7 @@ mod tests {
     #[test]
     fn a_payload_of_a_later_version_is_named_as_such() {
         let mut payload = encode_rows(&[]);
-        payload[0] = PAYLOAD_VERSION + 1;
-        assert_eq!(decode_rows(&payload), Err(PayloadError::Newer(PAYLOAD_VERSION + 1)));
+        payload[0] = ROWS_VERSION + 1;
+        assert_eq!(decode_rows(&payload), Err(PayloadError::Newer(ROWS_VERSION + 1)));
     }
 }

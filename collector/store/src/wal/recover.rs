@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::file_name;
 use super::frame::{FILE_HEADER_LEN, FileHeader, Found, HeaderError, Kind, LOG_VERSION, Place};
-use super::payload::{PAYLOAD_VERSION, PayloadError, decode_command, decode_refused, decode_rows};
+use super::payload::{PayloadError, ROWS_VERSION, decode_command, decode_refused, decode_rows};
 use crate::catalog::RefusedRow;
 use crate::disk::Disk;
 use crate::error::OpenError;
@@ -232,9 +232,7 @@ impl FileReader<'_> {
             _ => return Err(self.newer(LOG_VERSION + 1, LOG_VERSION)),
         };
         decoded.map_err(|error| match error {
-            PayloadError::Newer(version) => {
-                self.newer(u32::from(version), u32::from(PAYLOAD_VERSION))
-            }
+            PayloadError::Newer(version) => self.newer(u32::from(version), u32::from(ROWS_VERSION)),
             PayloadError::Malformed => malformed(),
         })
     }

@@ -20,8 +20,8 @@ fn golden(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden").join(version)
 }
 
-/// Rows 0 to 2 are in the segment, row 3 is in the log.
-fn golden_rows() -> Vec<Row> {
+/// Rows 0 to 2 are in the segment, row 3 is in the log. Since version 3 they have a writer.
+fn golden_rows(version: &str) -> Vec<Row> {
     let row = |n: u8, props: &str| {
         let ts_ms = 1_795_347_900_000 + i64::from(n);
         let mut dims = [const { None }; Dim::ALL.len()];
@@ -33,6 +33,7 @@ fn golden_rows() -> Vec<Row> {
             actor: u64::from(n) + 1,
             ts_ms,
             seq: u32::from(n),
+            writer: if version < "v3" || n == 1 { 0 } else { u64::from(n) + (1 << 52) },
             event_id: uuid7::make(ts_ms as u64, [n; 10]),
             received_ms: ts_ms + 20,
             claimed_ms: ts_ms - 7,
@@ -92,9 +93,9 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 #[rstest]
-fn every_version_opens_and_gives_its_rows(#[values("v1", "v2")] version: &str) {
+fn every_version_opens_and_gives_its_rows(#[values("v1", "v2", "v3")] version: &str) {
     let dir = temp_dir();
-    // The log is of version 1 in all of them.
+    // The second version has the log of the first one.
     copy_dir(&golden("v1"), dir.path());
     copy_dir(&golden(version), dir.path());
     let catalog = Arc::new(MemoryCatalog::new());
@@ -102,9 +103,9 @@ fn every_version_opens_and_gives_its_rows(#[values("v1", "v2")] version: &str) {
         CatalogChange { add: vec![segment(version)], flushed_seq: 1, ..CatalogChange::default() };
     catalog.commit(&change).unwrap();
     let store = open(dir.path(), &catalog);
-    assert_eq!(all_rows(&store, 1), sorted(1, &golden_rows()));
+    assert_eq!(all_rows(&store, 1), sorted(1, &golden_rows(version)));
     assert_eq!(store.refused(1, 9).unwrap(), [refused()]);
-    let again = append(&store, Append { rows: golden_rows(), refused: Vec::new() }).unwrap();
+    let again = append(&store, Append { rows: golden_rows(version), refused: Vec::new() }).unwrap();
     assert_eq!(again.duplicate, [true; 4]);
 }
 
@@ -144,13 +145,17 @@ fn a_file_of_a_later_version_is_refused_with_what_to_do(
 }
 
 #[test]
-#[ignore = "writes the segment of the present version"]
+#[ignore = "writes the files of the present version"]
 fn write_golden_files() {
     let dir = temp_dir();
     let catalog = Arc::new(MemoryCatalog::new());
     let store = open(dir.path(), &catalog);
-    append_rows(&store, golden_rows()[..3].to_vec());
+    let rows = golden_rows("v3");
+    append_rows(&store, rows[..3].to_vec());
     store.flush().unwrap();
+    append(&store, Append { rows: rows[3..].to_vec(), refused: vec![refused()] }).unwrap();
     println!("{:?}", catalog.load().unwrap());
-    copy_dir(&dir.path().join("seg"), &golden("v2").join("seg"));
+    for name in ["seg", "wal"] {
+        copy_dir(&dir.path().join(name), &golden("v3").join(name));
+    }
 }

@@ -35,6 +35,7 @@ pub fn columns(rows: &[Row]) -> Columns {
         columns.actor.push(row.actor);
         columns.ts.push(row.ts_ms);
         columns.seq.push(row.seq);
+        columns.writer.push(row.writer);
         columns.event_id.push(row.event_id);
         columns.received.push(row.received_ms);
         columns.claimed.push(row.claimed_ms);

@@ -256,6 +256,7 @@ pub fn row(project: u32, person: u64, ts_ms: i64, n: u64) -> Row {
         actor: person,
         ts_ms,
         seq: n as u32,
+        writer: 0,
         event_id: uuid7::make(ts_ms as u64, id_random(n)),
         received_ms: ts_ms + 5,
         claimed_ms: ts_ms,
@@ -304,6 +305,7 @@ prop_compose! {
         // A few weeks, a few milliseconds.
         ts_ms in (0i64..3, 0i64..6).prop_map(|(week, ms)| 1_700_000_000_000 + week * 604_800_000 + ms),
         seq in 0u32..3,
+        writer in 0u64..3,
         (id_day, n) in (prop_oneof![0u64..3, 10_000u64..10_003, 19_675u64..19_700], 0u64..40),
         event in prop::sample::select(vec!["view", "add", "buy", "größer"]),
         session in prop_oneof![Just(0u128), 1u128..3],
@@ -315,7 +317,7 @@ prop_compose! {
         dims[Dim::Path as usize] = path.map(Into::into);
         dims[Dim::Country as usize] = country.map(Into::into);
         Row {
-            project, person, ts_ms, seq, session,
+            project, person, ts_ms, seq, writer, session,
             dims: Arc::new(dims),
             actor: device.unwrap_or(person),
             event_id: if n == 0 { u128::from(id_day) } else { uuid7::make(id_day * 86_400_000, id_random(n)) },
