@@ -131,7 +131,7 @@ function run(page: Page): Core {
     } else if (kind === call.RESET) {
       identity.forget();
     } else if (isOff) {
-      page.lose("opted_out");
+      page.drop("opted_out");
     } else if (kind === call.TRACK) {
       event(name, props, at);
     } else if (kind === call.IDENTIFY) {
@@ -170,7 +170,7 @@ function run(page: Page): Core {
   /** An event that may be recorded. */
   function event(name: string, props: Properties, at: { wallMs: number; monoMs: number; address: string }): void {
     if (!name || name.trim() !== name || (name.length > 200 && [...name].length > 200) || /\p{Cc}/u.test(name)) {
-      page.lose("name_invalid");
+      page.drop("name_invalid");
       page.report("event_name_invalid", "name is 1 to 200 characters without control characters or white space around it");
       return;
     }
@@ -191,6 +191,7 @@ function run(page: Page): Core {
     if (outbox.isEmpty) return;
     await store;
     await outbox.save();
+    if (waiting.events > 0) peers.ask();
     armTail();
     const isDue = isFirst || waiting.events >= FLUSH_EVENTS || waiting.bytes >= FLUSH_BYTES;
     if (waiting.events > 0) deliverLater(isDue ? 0 : FLUSH_MS);
@@ -311,7 +312,7 @@ function run(page: Page): Core {
 
   /** Nothing is kept, and nothing is sent any more. */
   async function stop(): Promise<void> {
-    page.lose("opted_out", calls.filter(([kind]) => kind === call.TRACK).length);
+    page.drop("opted_out", calls.filter(([kind]) => kind === call.TRACK).length);
     calls.length = 0;
     disarm();
     courier.cancel();

@@ -37,8 +37,6 @@ export class Courier {
   private eventsMax = EVENTS_MAX;
   private isStopped = false;
   private stopping = new AbortController();
-  /** What the collector was told of lost events. */
-  private toldLost = "{}";
 
   constructor(
     private readonly page: Page,
@@ -207,7 +205,8 @@ export class Courier {
     const nonce = random(8);
     const lost = JSON.stringify(this.page.lost);
     const isOwn = first.writer === this.page.writer.id;
-    const more = isOwn && lost !== this.toldLost ? `"writer":"${this.page.writer.id}","lost":${lost},` : "";
+    // With every batch: whichever is stored first has it, whatever is sent again.
+    const more = isOwn && lost !== "{}" ? `"writer":"${this.page.writer.id}","lost":${lost},` : "";
     const { key } = this.page.options;
     const events = parcels.map((parcel) => parcel.events).join();
     const text = batch(key, this.page.sdk, nonce, first.context, events, isOwn, more);
@@ -241,7 +240,6 @@ export class Courier {
       const after = Number.parseInt(answer.headers.get("retry-after") ?? "", 10);
       const body = ((await answer.json().catch(() => ({}))) ?? {}) as Reply["body"];
       if (body.nonce !== nonce) delete body.ok;
-      else if (more) this.toldLost = lost;
       return { status: answer.status, retryAfterMs: after >= 0 ? after * 1_000 : -1, body };
     } catch {
       return none;

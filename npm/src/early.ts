@@ -32,6 +32,7 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
   const events: string[] = [];
   let room = BYTES_MAX;
   let sent = 0;
+  const first = writer.n;
   let address = "";
   for (const [kind, name, props, wallMs, monoMs, href] of calls) {
     if (kind === CONSENT) word = name;
@@ -46,7 +47,10 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
       const who = full ? { device, ...(user && { user }), session } : { session: fresh };
       const [, json] = row(kind === TRACK ? name : "$conversion", props, { wallMs, monoMs, address: href }, who, writer);
       // No text has more than three bytes per code unit.
-      if ((room -= json.length * 3) < 0) break;
+      if ((room -= json.length * 3) < 0) {
+        writer.n--;
+        break;
+      }
       events.push(json);
       address ||= href;
     }
@@ -55,6 +59,7 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
   if (!events[0]) return;
   const body = batch(options.key, sdk, random(8), contextOf(address), events.join(), true);
   if (navigator.sendBeacon(batchUrl(options.endpoint), body)) calls.splice(0, sent);
+  else writer.n = first;
 }
 
 function remember(name: string, text: string): void {

@@ -76,7 +76,7 @@ export function call(kind: number, name: unknown, properties?: unknown): void {
 export function say(answer: "granted" | "cookieless" | "denied"): void {
   quietly(() => {
     if (answer !== "denied") return call(CONSENT, answer === "granted" ? "g" : "c");
-    lost["opted_out"] = (lost["opted_out"] ?? 0) + calls.filter(([kind]) => kind === TRACK).length;
+    drop("opted_out", calls.filter(([kind]) => kind === TRACK).length);
     calls.length = 0;
     if (core) core.optOut();
     else call(CONSENT, "d");
@@ -110,8 +110,14 @@ export function quietly<T>(act: () => T): T | undefined {
 }
 
 function lose(reason: string, message: string): void {
-  lost[reason] = (lost[reason] ?? 0) + 1;
+  drop(reason, 1);
   report(reason, message);
+}
+
+/** Counts calls that are lost. They take numbers, so that the collector misses them. */
+function drop(reason: string, count: number): void {
+  if (count > 0) lost[reason] = (lost[reason] ?? 0) + count;
+  if (page) page.writer.n += count;
 }
 
 function report(code: string, message: string): void {

@@ -43,8 +43,10 @@ export interface Page extends Start {
   /** Where batches go. */
   readonly url: string;
   readonly identity: Identity;
-  /** Counts events that are lost. */
+  /** Counts events that are lost and have a number already. */
   lose(reason: string, count?: number): void;
+  /** Counts calls that become no event; they take numbers as well, so that the collector misses them. */
+  drop(reason: string, count?: number): void;
   /** With `debug`: tells what happens to events. */
   tell?: (what: string, detail?: unknown) => void;
 }

@@ -10,14 +10,21 @@ interface Message {
   done?: string[];
   /** A tab was left and relies on the others. */
   left?: true;
+  /** A tab stored something: is anybody there, should it be closed before that is sent? */
+  ask?: true;
+  /** Somebody is. */
+  here?: true;
 }
 
-/** A tab that sent something so recently takes over what a closing one leaves. */
-const ACTIVE_MS = 2_000;
+/** A tab that said something so recently takes over what a closing one leaves. */
+const ACTIVE_MS = 3_000;
+/** Between two questions. */
+const ASK_MS = 500;
 
 export class Peers {
   private channel: BroadcastChannel | undefined;
   private heardMs = -Infinity;
+  private askedMs = -Infinity;
 
   constructor(
     private readonly name: string,
@@ -35,12 +42,22 @@ export class Peers {
     this.channel?.postMessage(message);
   }
 
+  /** Something is stored that is not sent. A question now: there is no time for the answer when a page goes. */
+  ask(): void {
+    const now = performance.now();
+    if (now - this.askedMs < ASK_MS) return;
+    this.askedMs = now;
+    this.tell({ ask: true });
+  }
+
   open(): void {
     if (this.channel || typeof BroadcastChannel === "undefined") return;
     this.channel = new BroadcastChannel(this.name);
     this.channel.onmessage = ({ data }: MessageEvent<Message>) => {
-      // Who leaves is not there any more.
-      if (!data.left) this.heardMs = performance.now();
+      // Who leaves is not there any more, and who asks may be hidden.
+      if (data.done || data.here) this.heardMs = performance.now();
+      // Nobody relies on a page that may be frozen in a moment.
+      if (data.ask && document.visibilityState === "visible") this.tell({ here: true });
       this.on(data);
     };
   }

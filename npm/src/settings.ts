@@ -6,7 +6,7 @@ import type { Options } from "./types.js";
 
 /** The page, if its settings are valid. */
 export function setUp(start: Start): Page | undefined {
-  const { options, lost } = start;
+  const { options, lost, writer } = start;
   const fault = check(options);
   if (fault) {
     start.report("settings_invalid", `${fault}; nothing will be recorded`);
@@ -18,6 +18,10 @@ export function setUp(start: Start): Page | undefined {
     identity: new Identity(`tallymark:${options.key}`, options.mode ?? "cookieless"),
     lose(reason, count = 1) {
       if (count > 0) lost[reason] = (lost[reason] ?? 0) + count;
+    },
+    drop(reason, count = 1) {
+      writer.n += count;
+      this.lose(reason, count);
     },
   };
 }

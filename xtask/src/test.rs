@@ -41,6 +41,7 @@ const PARTS: &[Part] = &[
     },
     Part { name: "layers", shows: "dependencies point one way", run: e2e },
     Part { name: "delivery", shows: "what a batch becomes", run: e2e },
+    Part { name: "completeness", shows: "exactly what pages lost is missing", run: e2e },
     Part { name: "growth", shows: "one story, asked for in every way", run: e2e },
     Part { name: "identity", shows: "no raw id anywhere", run: e2e },
     Part { name: "people", shows: "one person across the login, aliases, undo", run: e2e },

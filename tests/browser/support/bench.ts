@@ -42,6 +42,8 @@ export interface VisitOptions {
   /** Runs in the page right after `init`, in the same task; `tally` is the package. */
   script?: string;
   changes?: Partial<Settings>;
+  /** Runs in the page before anything of its own: what another browser, or a hostile host, would be. */
+  before?: string;
   /** Of the page's own answer, such as a content security policy. */
   headers?: Record<string, string>;
   /** How the network behaves from the first request on. */
@@ -98,6 +100,7 @@ export class Bench {
     };
     const files = plainPage(options.name, settings, options.script ?? "", options.headers);
     Object.assign(this.site.files, files);
+    if (options.before) await context.addInitScript(options.before);
     const page = await context.newPage();
     const errors = watchErrors(page);
     await page.goto(this.site.page(`/${options.name}.html`));

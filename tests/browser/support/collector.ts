@@ -28,6 +28,8 @@ export interface StoredEvent {
   id: string;
   name: string;
   at: number;
+  /** What the client's clock said. */
+  claimed_at: number;
   person: string;
   session: string | null;
   /** Built-in dimensions that are known: `path`, `browser`, … */

@@ -25,11 +25,15 @@ export type Behaviour =
 export interface SeenBatch {
   /** When it arrived here, Unix milliseconds. */
   at: number;
+  /** When it was answered, or given up. */
+  answeredAt?: number;
   /** The body as text, after decompression. */
   text: string;
   bytes: number;
   events: SentEvent[];
   nonce: string;
+  /** What its page says it has lost. */
+  lost?: Record<string, number>;
 }
 
 /** One event as it went over the wire. */
@@ -84,7 +88,11 @@ export class Proxy {
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
     const isBatch = incoming.method === "POST" && (incoming.url ?? "").startsWith("/v1/batch");
-    const behaviour = isBatch ? this.behave(this.record(body)) : "pass";
+    const batch = isBatch ? this.record(body) : undefined;
+    outgoing.on("close", () => {
+      if (batch) batch.answeredAt = Date.now();
+    });
+    const behaviour = batch ? this.behave(this.batches.indexOf(batch)) : "pass";
 
     if (behaviour === "reset") {
       incoming.socket.resetAndDestroy();
@@ -112,11 +120,12 @@ export class Proxy {
     }
   }
 
-  private record(body: Buffer): number {
+  private record(body: Buffer): SeenBatch {
     const text = (body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body) : body).toString("utf8");
-    const parsed = JSON.parse(text) as { events: SentEvent[]; nonce: string };
-    this.batches.push({ at: Date.now(), text, bytes: body.length, ...parsed });
-    return this.batches.length - 1;
+    const parsed = JSON.parse(text) as Pick<SeenBatch, "events" | "nonce" | "lost">;
+    const batch = { at: Date.now(), text, bytes: body.length, ...parsed };
+    this.batches.push(batch);
+    return batch;
   }
 }
 
