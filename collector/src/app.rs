@@ -23,6 +23,7 @@ use crate::catalog::{CatalogOpenError, SqliteCatalog};
 use crate::clock::Clock;
 use crate::config::{Config, machine_bytes};
 use crate::error::ApiError;
+use crate::experiments::asked::{self, Defined};
 use crate::folder::{Folder, FolderError, Pepper};
 use crate::ingest::day_salts::DaySalts;
 use crate::ingest::rate::Rates;
@@ -103,6 +104,9 @@ pub struct Answered {
     pub rows_scanned: u64,
     /// From the question to the answer, waiting included.
     pub elapsed_ms: f64,
+    /// Of an experiment that is defined here: the definition behind the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub defined: Option<Defined>,
     /// The figures.
     #[serde(flatten)]
     pub body: AnswerBody,
@@ -205,6 +209,10 @@ impl App {
         let began = Instant::now();
         resolve(&self.meta, project.id, &mut body, Vec::new()).await?;
         let context = Context { tz: project.tz.clone(), now_ms: self.clock.now_ms() };
+        let (body, defined) = match kind {
+            "experiment" => self.defined(project.id, body, context.now_ms).await?,
+            _ => (body, None),
+        };
         let question = compile(kind, body, &context)?;
         let admitted =
             Arc::clone(&self.questions_admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;
@@ -238,8 +246,25 @@ impl App {
             restated,
             rows_scanned,
             elapsed_ms: elapsed.as_secs_f64() * 1e3,
+            defined,
             body: answer.body,
         })
+    }
+
+    /// Fill in a question about an experiment that is defined here.
+    async fn defined(
+        &self,
+        project: u32,
+        body: Value,
+        now_ms: i64,
+    ) -> Result<(Value, Option<Defined>), ApiError> {
+        let Some(key) = body.get("experiment").and_then(Value::as_str) else {
+            return Ok((body, None));
+        };
+        let Some(stored) = self.meta.definitions().find(project, key).await? else {
+            return Ok((body, None));
+        };
+        Ok(asked::complete(body, &stored, now_ms))
     }
 
     /// The token of a new one-time link: `/signin?token=…`.

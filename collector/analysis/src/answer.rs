@@ -20,10 +20,10 @@ pub use crate::completeness::{
 };
 pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
 pub use crate::experiment::answer::{
-    AlwaysValid, Arm, ArmMetric, BiasCheck, Bounds, CheckStatus, Checks, Code, Cuped, DayResult,
-    Effect, Excluded, ExperimentAnswer, ExperimentStatus, GuardrailResult, MetricResult,
-    MultipleExposureCheck, OpenBounds, Reason as VerdictReason, SliceResult, Srm, SrmStatus,
-    Verdict,
+    AlwaysValid, Arm, ArmLoss, ArmMetric, BiasCheck, Bounds, CheckStatus, Checks, Code, Cuped,
+    DayResult, Deciding, Effect, Excluded, ExperimentAnswer, ExperimentStatus, GuardrailResult,
+    LossCheck, MetricResult, MultipleExposureCheck, OpenBounds, Outlook, Reason as VerdictReason,
+    SliceResult, Srm, SrmStatus, Stratified, Verdict,
 };
 pub use crate::explain::answer::{
     ExplainAnswer, ExplainReason, Explained, Outcome, OutcomeCohort, OutcomeStep,
@@ -69,7 +69,7 @@ pub enum AnswerBody {
     Retention(RetentionAnswer),
     Lifecycle(LifecycleAnswer),
     Stickiness(StickinessAnswer),
-    Experiment(ExperimentAnswer),
+    Experiment(Box<ExperimentAnswer>),
     Content(ContentAnswer),
     Pwa(PwaAnswer),
     Completeness(CompletenessAnswer),

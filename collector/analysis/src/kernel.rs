@@ -19,6 +19,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use crate::answer::{Answer, Facts};
+use crate::cohort::{Cohort, Members};
 use crate::columns::{Block, Span};
 use crate::events::{Dictionaries, Run, ScanPlan};
 use crate::presence::Presence;
@@ -36,8 +37,17 @@ pub trait Analysis: Send + Sync {
     fn presence(&self) -> Option<&dyn Presence> {
         None
     }
-    /// A second question that the first one's table makes necessary. It is asked of the same
-    /// snapshot, its table is added to the first one's, and it reads the answer.
+    /// Cohorts whose people the kernels must know. They are found first, in the same snapshot, and
+    /// what [`knowing`](Self::knowing) makes of them is asked in place of this.
+    fn cohorts(&self) -> &[Cohort] {
+        &[]
+    }
+    /// The same question, knowing who is in each of its cohorts.
+    fn knowing(&self, _members: Vec<Members>) -> Option<Box<dyn Analysis>> {
+        None
+    }
+    /// A further question that the table so far makes necessary. It is asked of the same
+    /// snapshot, its table is added, and it reads the answer or asks on.
     /// [`Compiled::ask`](crate::question::Compiled::ask) takes care of it.
     fn refine(&self, _partial: &Partial) -> Option<Box<dyn Analysis>> {
         None
@@ -133,7 +143,9 @@ impl Partial {
 
     /// Group by the keys, add the rest.
     pub fn merge(&mut self, other: Self) {
-        if self.rows.len() < 2 * other.rows.len() {
+        if self.rows.is_empty() {
+            self.rows = other.rows;
+        } else if self.rows.len() < 2 * other.rows.len() {
             // Both are in order: walking through them once costs less than as many searches.
             let mut both: Vec<(Vec<Key>, Vec<f64>)> =
                 std::mem::take(&mut self.rows).into_iter().collect();

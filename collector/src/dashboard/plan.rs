@@ -85,6 +85,8 @@ pub struct Plan<'a> {
     steps: Vec<String>,
     goal: Option<String>,
     window: String,
+    /// Keys of experiments that are defined here.
+    defined: Vec<String>,
 }
 
 /// Places of the replies to [`Plan::questions`].
@@ -100,7 +102,13 @@ const FUNNEL: usize = RANKED + tables::TABLES.len();
 
 impl<'a> Plan<'a> {
     /// Read the address and choose what it leaves open.
-    pub fn new(project: &'a Project, schema: Schema, query: &str, now_ms: i64) -> Self {
+    pub fn new(
+        project: &'a Project,
+        schema: Schema,
+        defined: Vec<String>,
+        query: &str,
+        now_ms: i64,
+    ) -> Self {
         let address = Address::read(query);
         let asked = Asked {
             range: address.range.as_deref(),
@@ -112,7 +120,7 @@ impl<'a> Plan<'a> {
         let steps = questions::funnel_steps(&address, &schema);
         let goal = questions::goal(&address, &steps, &schema);
         let window = address.window.clone().unwrap_or_else(|| DEFAULT_WINDOW.into());
-        Self { project, schema, address, period, complaint, steps, goal, window }
+        Self { project, schema, address, period, complaint, steps, goal, window, defined }
     }
 
     /// Everything but the experiments, whose keys are an answer themselves. The funnel comes
@@ -137,9 +145,20 @@ impl<'a> Plan<'a> {
 
     /// One question per experiment that people were exposed to.
     pub fn experiment_questions(&self, first: &[Reply]) -> Vec<Question> {
-        let Some(goal) = &self.goal else { return Vec::new() };
-        let keys = experiment_keys(&first[EXPOSED]);
-        keys.iter().map(|key| questions::experiment(&self.period, key, goal)).collect()
+        let keys = self.comparable(&first[EXPOSED]);
+        let question = |key: String| match &self.goal {
+            Some(goal) if !self.defined.contains(&key) => {
+                questions::experiment(&self.period, &key, goal)
+            }
+            _ => questions::defined_experiment(&self.period, &key),
+        };
+        keys.into_iter().map(question).collect()
+    }
+
+    /// The experiments of which it is known what counts as success.
+    fn comparable(&self, exposed: &Reply) -> Vec<String> {
+        let is_known = |key: &String| self.goal.is_some() || self.defined.contains(key);
+        experiment_keys(exposed).into_iter().filter(is_known).collect()
     }
 
     /// The page. `first` and `second` are the replies to the questions above.
@@ -206,7 +225,7 @@ impl<'a> Plan<'a> {
             retention: retention::retention(&first[RETENTION]),
             goal: self.goal.clone(),
             experiments_since: format::full_day(period.experiments_from()),
-            experiments: experiments(&first[EXPOSED], second, goal.is_some()),
+            experiments: experiments(&first[EXPOSED], self.comparable(&first[EXPOSED]), second),
             content: content::content(&first[CONTENT]),
             install: install::install(&first[PWA]),
             timing,
@@ -233,21 +252,20 @@ fn experiment_keys(reply: &Reply) -> Vec<String> {
 
 fn experiments(
     exposed: &Reply,
+    keys: Vec<String>,
     replies: &[Reply],
-    has_goal: bool,
 ) -> Section<Vec<(String, Section<Experiment>)>> {
     if let Err(why) = exposed {
         return Section::failed(why);
     }
-    let keys = experiment_keys(exposed);
-    if keys.is_empty() {
+    if experiment_keys(exposed).is_empty() {
         return Section::empty(
             "No experiment ran in this time",
             "Name your experiments in init({ experiments: [{ key, variants }] }) and ask for \
              variant(key): whoever meets a variant is counted here.",
         );
     }
-    if !has_goal {
+    if keys.is_empty() {
         return Section::empty(
             "What should count as success?",
             "People were exposed to experiments, but there is no other event yet to compare them by.",

@@ -161,7 +161,13 @@ pub fn experiment_keys(period: &Period) -> Question {
     question
 }
 
-/// One experiment.
+/// An experiment that is defined: its definition says the rest.
+pub fn defined_experiment(period: &Period, key: &str) -> Question {
+    let body = json!({ "experiment": key, "tz": period.tz_name });
+    Question { kind: "experiment", body }
+}
+
+/// One that is assigned elsewhere.
 pub fn experiment(period: &Period, key: &str, goal: &str) -> Question {
     let mut body = ranged(period);
     body["from"] = period.experiments_from().to_string().into();
@@ -243,6 +249,7 @@ mod tests {
             retention(&period),
             experiment_keys(&period),
             experiment(&period, "buy-button", "purchase"),
+            defined_experiment(&period, "buy-button"),
             content(&period),
             pwa(&period),
         ];

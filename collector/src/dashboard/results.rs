@@ -28,7 +28,10 @@ pub async fn results(
     if schema.events.is_empty() {
         return Ok(None);
     }
-    let plan = Plan::new(project, schema, query, app.clock.now_ms());
+    let defined = app.meta.definitions().list(id).await?;
+    let defined = defined.iter().filter(|stored| stored.definition.kind() == "experiment");
+    let defined = defined.map(|stored| stored.definition.key().to_owned()).collect();
+    let plan = Plan::new(project, schema, defined, query, app.clock.now_ms());
     let first = ask_all(app, project, plan.questions()).await;
     let second = ask_all(app, project, plan.experiment_questions(&first.replies)).await;
     let asked = first.replies.len() + second.replies.len();

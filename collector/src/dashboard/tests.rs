@@ -106,9 +106,13 @@ fn experiment(name: &str) -> Reply {
         value: Some(conversions as f64 / 1_000.0),
         events: None,
     };
-    let arm =
-        |kind: &str| Arm { variant: variant(kind), persons: 1_000, expected_ratio: Some(0.5) };
-    known(AnswerBody::Experiment(ExperimentAnswer {
+    let arm = |kind: &str| Arm {
+        variant: variant(kind),
+        persons: 1_000,
+        expected_ratio: Some(0.5),
+        suggested_ratio: None,
+    };
+    known(AnswerBody::Experiment(Box::new(ExperimentAnswer {
         experiment: name.into(),
         control: Some(variant("a")),
         status: ExperimentStatus::Readable,
@@ -120,17 +124,30 @@ fn experiment(name: &str) -> Reply {
             degrees_of_freedom: Some(1),
             p_value: Some(1.0),
             sequential_p_value: Some(1.0),
+            alarm: false,
         },
         checks: Checks {
             multiple_exposure: MultipleExposureCheck {
                 status: CheckStatus::Ok,
                 ratio: Some(0.0015),
+                joined: None,
                 is_biased: false,
             },
             before: Vec::new(),
+            loss: Some(LossCheck {
+                status: CheckStatus::Ok,
+                p_value: Some(0.5),
+                arms: vec![ArmLoss {
+                    variant: variant("a"),
+                    page_loads: 900,
+                    page_loads_with_gaps: 9,
+                    completeness_ratio: Some(0.99),
+                }],
+            }),
         },
         slices: Vec::new(),
         days: Vec::new(),
+        outlook: Vec::new(),
         metrics: vec![MetricResult {
             name: name.into(),
             event: name.into(),
@@ -164,7 +181,7 @@ fn experiment(name: &str) -> Reply {
             persons_more: None,
             days_more: None,
         },
-    }))
+    })))
 }
 
 fn stage(name: &str, persons: u64, after: u64, ratio: Option<f64>) -> PwaStage {
@@ -245,7 +262,7 @@ fn render(name: &str, query: &str) -> String {
 
 fn render_with(name: &str, query: &str, first: &[Reply], second: &[Reply]) -> String {
     let projects = [Arc::new(project(name)), Arc::new(project("other"))];
-    let plan = Plan::new(&projects[0], schema(name), query, NOW_MS);
+    let plan = Plan::new(&projects[0], schema(name), Vec::new(), query, NOW_MS);
     plan.page(&projects, first, second, "now".into()).render().expect("the template renders")
 }
 
@@ -312,7 +329,7 @@ fn the_page_shows_the_figures_it_was_given() {
         "from 6",
         "Sample ratio as planned",
         "3\u{a0}people saw two variants",
-        "“bpurchase” converts better than “apurchase”: 15.0\u{a0}% against 10.0\u{a0}%",
+        "“bpurchase” lies above “apurchase”: 15.0\u{a0}% against 10.0\u{a0}%",
         "+2.0 to +8.0 percentage points",
         "fewer than 1 of 1,000",
         "class=\"s9\">25.0\u{a0}%",
@@ -360,4 +377,40 @@ fn a_page_asks_for_nothing_outside_and_carries_no_style_of_its_own() {
     for word in ["<script", " style=", "<style", "src=\"http", "href=\"http", "@import"] {
         assert!(!html.contains(word), "{word}");
     }
+}
+
+#[test]
+fn an_experiment_that_is_defined_is_asked_by_its_key_alone() {
+    let project = project("shop");
+    let (first, _) = replies("shop");
+    let questions = |defined: Vec<String>, schema: Schema| {
+        let plan = Plan::new(&project, schema, defined, "", NOW_MS);
+        plan.experiment_questions(&first).into_iter().map(|asked| asked.body).collect::<Vec<_>>()
+    };
+    let defined = questions(vec!["shop".into()], schema("shop"));
+    assert_eq!(defined, [serde_json::json!({ "experiment": "shop", "tz": "Europe/Berlin" })]);
+    let elsewhere = questions(Vec::new(), schema("shop"));
+    assert!(elsewhere[0]["metrics"].is_array() && elsewhere[0]["from"].is_string());
+}
+
+#[rstest]
+#[case::conversions("conversion", "10.0", "percentage points")]
+#[case::means("mean", "0.1", "0.02 to 0.08")]
+fn an_experiment_is_told_in_the_figures_of_its_metric(
+    #[case] kind: &str,
+    #[case] value: &str,
+    #[case] range: &str,
+) {
+    let (first, mut second) = replies("shop");
+    if let Ok((AnswerBody::Experiment(answer), _)) = &mut second[0] {
+        answer.metrics[0].kind = kind.into();
+        answer.verdict.text = "Ship bshop: it is better.".into();
+    }
+    let html = render_with("shop", "", &first, &second);
+    assert!(html.contains("Ship bshop: it is better. “bshop” lies above “ashop”"), "{html}");
+    assert!(html.contains(value) && html.contains(range), "{html}");
+    assert!(
+        html.contains("Arms lose alike") && html.contains("99.0\u{a0}% of events arrived"),
+        "{html}"
+    );
 }

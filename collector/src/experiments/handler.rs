@@ -77,7 +77,7 @@ pub async fn list_experiments(
 /// Make a draft of an experiment, a flag or a holdout.
 #[utoipa::path(
     post, path = "/v1/experiments", tag = "experiments", security(("secret_key" = ["experiments:write"])),
-    request_body(content = serde_json::Value, description = "`{kind: \"experiment\", key, hypothesis, variants: [{key, weight, value}], unit, targeting, coverage, namespace: {name, from, to}, holdout, seed, starts_at, ends_at, primary, secondary, guardrails: [{metric, margin}], mde}`, `{kind: \"flag\", key, description, value, rules: [{value, targeting, coverage, unit}]}` or `{kind: \"holdout\", key, description, share, unit}`"),
+    request_body(content = serde_json::Value, description = "`{kind: \"experiment\", key, hypothesis, variants: [{key, weight, value}], unit, targeting, coverage, namespace: {name, from, to}, holdout, seed, starts_at, ends_at, primary, secondary, guardrails: [{metric, margin}], mde, analysis}` (`analysis` has further fields of the question `experiment`, such as `window`, `method` and `plan`), `{kind: \"flag\", key, description, value, rules: [{value, targeting, coverage, unit}]}` or `{kind: \"holdout\", key, description, share, unit}`"),
     responses(
         (status = 201, description = "The draft", body = serde_json::Value),
         (status = 409, description = "The key is taken", content_type = "application/problem+json", body = crate::openapi::Problem),
@@ -123,8 +123,8 @@ struct UpdateBody {
     note: String,
 }
 
-/// Change a definition. Once it has begun, an experiment may only change `coverage`, `ends_at`,
-/// `secondary` and `guardrails`; a flag anything but its key.
+/// Change a definition. Once it has begun, an experiment may only change `coverage`, `ends_at` (unless its
+/// method decides at the end), `secondary` and `guardrails`; a flag anything but its key.
 #[utoipa::path(
     put, path = "/v1/experiments/{key}", tag = "experiments", security(("secret_key" = ["experiments:write"])),
     params(("key" = String, Path, description = "Its key")),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tallymark_analysis::stats::decision::Method;
 
 /// Where in its life a definition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,14 +61,24 @@ pub fn frozen_field(
     let differs = |name: &&String| before.get(*name) != after.get(*name);
     let mut changed = before.keys().chain(after.keys()).filter(differs);
     let is_flag = before.get("kind").is_some_and(|kind| kind == "flag");
+    let ends_as_planned = decides_at_its_end(before);
     let may_change = |name: &String| match state {
         _ if name == "key" || name == "kind" => false,
         State::Draft => true,
         State::Running | State::Paused if is_flag => true,
+        State::Running | State::Paused if ends_as_planned && name == "ends_at" => false,
         State::Running | State::Paused => EXPERIMENT_MAY_CHANGE.contains(&name.as_str()),
         State::Concluded => false,
     };
     changed.find(|name| !may_change(name)).cloned()
+}
+
+/// Whether the method of an experiment decides at its planned end: then that may not move once people have
+/// looked, or it would be moved until something is found.
+fn decides_at_its_end(definition: &Map<String, Value>) -> bool {
+    let method = definition.get("analysis").and_then(|analysis| analysis.get("method"));
+    let method = method.and_then(|method| serde_json::from_value::<Method>(method.clone()).ok());
+    method.is_some_and(Method::needs_end)
 }
 
 #[cfg(test)]
@@ -109,6 +120,21 @@ mod tests {
         after[field] = json!("after");
         let (before, after) = (before.as_object().unwrap(), after.as_object().unwrap());
         assert_eq!(frozen_field(state, before, after).as_deref(), frozen);
+    }
+
+    #[rstest]
+    #[case::by_default(json!({}), None)]
+    #[case::watched(json!({ "method": "sequential" }), None)]
+    #[case::fixed(json!({ "method": "fixed" }), Some("ends_at"))]
+    #[case::hybrid(json!({ "method": "hybrid" }), Some("ends_at"))]
+    #[case::group_sequential(json!({ "method": "group_sequential" }), Some("ends_at"))]
+    fn an_end_that_decides_does_not_move(#[case] analysis: Value, #[case] frozen: Option<&str>) {
+        let before = json!({ "kind": "experiment", "ends_at": 1, "analysis": analysis });
+        let mut after = before.clone();
+        after["ends_at"] = json!(2);
+        let (before, after) = (before.as_object().unwrap(), after.as_object().unwrap());
+        assert_eq!(frozen_field(State::Running, before, after).as_deref(), frozen);
+        assert_eq!(frozen_field(State::Draft, before, after), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!
 //! Deliberately elsewhere: evaluation (`tallymark_protocol::flags`), results (`tallymark_analysis`).
 
+pub mod asked;
 pub mod definition;
 pub mod desk;
 pub mod document;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tallymark_analysis::AnswerBody;
-use tallymark_analysis::experiment::report;
+use tallymark_analysis::experiment::report::{self, About};
 
 use crate::app::{Answered, App};
 use crate::error::ApiError;
@@ -39,7 +39,8 @@ enum Format {
 /// Answer a question about the project of the key.
 ///
 /// Times are dates or RFC 3339 instants, ranges half open. Every answer carries `definition` (the
-/// question with its defaults filled in), `complete`, `rows_scanned` and `elapsed_ms`.
+/// question with its defaults filled in), `complete`, `rows_scanned` and `elapsed_ms`. An experiment that is
+/// defined here needs its key only: `defined` says which fields came from its definition.
 #[utoipa::path(
     post, path = "/v1/query/{kind}", tag = "questions", security(("secret_key" = ["analytics:read"])),
     params(
@@ -79,7 +80,14 @@ fn shown(answered: Answered, format: Format) -> Response {
             ([(CONTENT_TYPE, "text/csv; charset=utf-8")], report::csv(answer)).into_response()
         }
         (AnswerBody::Experiment(answer), Format::Html) => {
-            ([(CONTENT_TYPE, "text/html; charset=utf-8")], report::html(answer)).into_response()
+            let defined = answered.defined.as_ref();
+            let about = About {
+                question: &answered.definition,
+                hypothesis: defined.map_or("", |defined| &defined.hypothesis),
+                state: defined.map_or("", |defined| defined.state.as_str()),
+            };
+            let page = report::html(answer, &about);
+            ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
         }
         _ => Json(answered).into_response(),
     }

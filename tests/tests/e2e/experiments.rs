@@ -163,3 +163,115 @@ fn an_experiment_comes_as_a_table_and_as_a_page_to_print() {
     assert_eq!((refused.status, refused.code().as_str()), (422, "parameter_invalid"));
     assert_eq!(ask("experiment", "xls").status, 422);
 }
+
+/// Asked by its key, an experiment that is defined is the question that was written down.
+#[test]
+fn a_defined_experiment_is_asked_by_its_key_through_its_whole_life() {
+    let (_, mut random) = seeded("experiments");
+    let collector = TestCollector::start();
+    let project = collector.project("defined");
+    let bearer = format!("Bearer {}", project.secret_key);
+    let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
+    let post = |path: &str, body: &Value| {
+        let reply = collector.post(path, &headers, body.to_string().as_bytes());
+        assert!(reply.status < 300, "{path}: {}", reply.text);
+        reply
+    };
+    let definition = json!({
+        "kind": "experiment", "key": "button", "hypothesis": "Green is seen <earlier>.",
+        "variants": [{ "key": "control", "weight": 0.25 }, { "key": "green", "weight": 0.75 }],
+        "primary": { "name": "bought", "event": "order" },
+        "secondary": [{ "name": "looks", "event": "seen", "kind": "count" }],
+        "guardrails": [{ "metric": { "name": "refunds", "event": "refund", "preferred": "decrease" },
+            "margin": 0.1 }],
+        "mde": 0.2, "ends_at": "2035-01-01T00:00:00Z", "analysis": { "window": "2d" },
+    });
+    post("/v1/experiments", &definition);
+    let ask = |extra: Value| {
+        let mut question = json!({ "experiment": "button" });
+        question
+            .as_object_mut()
+            .expect("an object")
+            .extend(extra.as_object().expect("one").clone());
+        collector.query(&project, "experiment", &question)
+    };
+    let draft = ask(json!({}));
+    assert_eq!(
+        (&draft["defined"]["state"], &draft["verdict"]["code"]),
+        (&json!("draft"), &json!("not_enough_data"))
+    );
+
+    post("/v1/experiments/button/transition", &json!({ "to": "running" }));
+    let mut events = Vec::new();
+    for person in 0..400 {
+        let event = |name: &str, random: &mut _| {
+            Event::new(name, random).with("device", format!("{person:064x}"))
+        };
+        let variant = if person % 4 == 0 { "control" } else { "green" };
+        let props = json!({ "experiment": "button", "variant": variant });
+        events.push(event("$exposure", &mut random).with("at", now_ms()).with("props", props));
+        if person % 8 == 0 || person % 2 == 1 {
+            events.push(event("order", &mut random).with("at", now_ms() + 1));
+        }
+    }
+    for batch in events.chunks(500) {
+        let receipt = collector.send(&project, batch).json();
+        assert_eq!(receipt["ok"].as_u64(), Some(batch.len() as u64), "{receipt}");
+    }
+    let running = ask(json!({}));
+    assert_eq!(running["srm"]["status"], "ok", "a quarter is what was planned: {running:#}");
+    let arms: Vec<_> = running["arms"]
+        .as_array()
+        .expect("arms")
+        .iter()
+        .map(|arm| {
+            (arm["variant"].as_str(), arm["persons"].as_u64(), arm["expected_ratio"].as_f64())
+        })
+        .collect();
+    let want = [(Some("control"), Some(100), Some(0.25)), (Some("green"), Some(300), Some(0.75))];
+    assert_eq!(arms, want);
+    let metrics: Vec<_> = running["metrics"]
+        .as_array()
+        .expect("metrics")
+        .iter()
+        .map(|metric| (metric["name"].as_str(), metric["role"].as_str()))
+        .collect();
+    let want = [
+        (Some("bought"), Some("goal")),
+        (Some("looks"), Some("goal")),
+        (Some("refunds"), Some("guardrail")),
+    ];
+    assert_eq!(metrics, want);
+    assert_eq!(running["definition"]["plan"]["lift"], 0.2);
+    assert_eq!(running["definition"]["window"], "2d");
+    assert_eq!(running["outlook"][0]["lift"], 0.2);
+    assert_eq!(running["defined"]["hypothesis"], "Green is seen <earlier>.");
+    assert!(running["defined"]["replaced"].as_array().is_some_and(Vec::is_empty));
+
+    let other = ask(json!({ "window": "1d", "metrics": [{ "event": "seen" }] }));
+    assert_eq!(other["defined"]["replaced"], json!(["metrics", "window"]));
+    assert_eq!(other["definition"]["window"], "1d");
+
+    post("/v1/experiments/button/transition", &json!({ "to": "concluded" }));
+    let over = ask(json!({ "metrics": [{ "event": "seen" }] }));
+    assert!(over["definition"]["plan"]["concluded"].is_string(), "{}", over["definition"]);
+    assert_eq!(over["arms"][1]["persons"], 300, "for its dates");
+    let page = post("/v1/query/experiment?format=html", &json!({ "experiment": "button" }));
+    assert!(
+        page.text.contains("Green is seen &lt;earlier&gt;.")
+            && page.text.contains("It is concluded")
+    );
+    let table = post("/v1/query/experiment?format=csv", &json!({ "experiment": "button" }));
+    assert!(table.text.lines().nth(1).is_some_and(|row| row.starts_with("button,all,bought,")));
+    let file = collector.scratch().join("question.json");
+    std::fs::write(&file, r#"{ "experiment": "button" }"#).expect("a file");
+    let printed = collector.command_ok(&[
+        "query",
+        "experiment",
+        "--project",
+        "defined",
+        &file.to_string_lossy(),
+    ]);
+    let printed: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(printed["defined"]["state"], "concluded", "{printed:#}");
+}

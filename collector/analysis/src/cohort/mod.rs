@@ -351,7 +351,14 @@ impl Rule {
 
 /// The people of a cohort.
 #[derive(Debug, Clone)]
-pub(crate) struct Members(Arc<HashSet<u64>>);
+pub struct Members(Arc<HashSet<u64>>);
+
+impl Members {
+    /// Whether somebody is one of them.
+    pub(crate) fn contain(&self, person: u64) -> bool {
+        self.0.contains(&person)
+    }
+}
 
 /// A question, asked of the people of a cohort alone.
 pub(crate) struct Among<'a> {
@@ -386,7 +393,7 @@ impl Kernel for AmongKernel {
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {
-        if self.members.0.contains(&person) {
+        if self.members.contain(person) {
             self.kernel.person(person, spans, dictionaries);
         }
     }

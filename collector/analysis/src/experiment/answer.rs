@@ -29,8 +29,30 @@ pub struct ExperimentAnswer {
     /// The same by day of the first exposure, if the question asks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<DayResult>,
+    /// What the deciding metric can show so far: one per arm that is compared with control.
+    pub outlook: Vec<Outlook>,
     /// One sentence, and the rule that chose it.
     pub verdict: Verdict,
+}
+
+/// What the people so far can show, by the method of the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outlook {
+    /// The arm.
+    pub variant: String,
+    /// The lift worth finding, if the plan names one.
+    pub lift: Option<f64>,
+    /// The chance that it is found with the people so far.
+    pub power: Option<f64>,
+    /// The smallest lift that is found with the planned power and the people so far.
+    pub smallest_lift: Option<f64>,
+    /// People of all arms that it takes to find the lift worth finding, else the one that was seen;
+    /// `null` where no number of people is large enough.
+    pub persons: Option<u64>,
+    /// How many of them are still to come.
+    pub persons_more: Option<u64>,
+    /// About how many days that takes at the pace so far.
+    pub days_more: Option<u64>,
 }
 
 /// One value of a slice.
@@ -66,6 +88,8 @@ pub struct Checks {
     pub multiple_exposure: MultipleExposureCheck,
     /// Differences before the exposure: one per goal and arm if the question has a `covariate`.
     pub before: Vec<BiasCheck>,
+    /// Whether the arms lost different shares of their events on the way; `null` where that is not known.
+    pub loss: Option<LossCheck>,
 }
 
 /// What a check found.
@@ -89,9 +113,36 @@ pub struct MultipleExposureCheck {
     pub status: CheckStatus,
     /// Their share of the people exposed.
     pub ratio: Option<f64>,
+    /// Those of them who met the variants under different kinds of identity, before and after signing in:
+    /// identities that were joined. Looked at from 1 % on.
+    pub joined: Option<u64>,
     /// They are left out of arms that should have different sizes: that moves the figures. Keep them
     /// where they were first instead.
     pub is_biased: bool,
+}
+
+/// How much of what the page loads of an arm recorded has arrived.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArmLoss {
+    /// The arm.
+    pub variant: String,
+    /// Page loads of its people of which something has arrived.
+    pub page_loads: u64,
+    /// Those of which something is missing.
+    pub page_loads_with_gaps: u64,
+    /// The share of their events that has arrived.
+    pub completeness_ratio: Option<f64>,
+}
+
+/// Whether arms lost different shares of their events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LossCheck {
+    /// Failed below 0.001: then it blocks the verdict.
+    pub status: CheckStatus,
+    /// Chance that the shares of page loads with gaps differ so much if nothing is behind it.
+    pub p_value: Option<f64>,
+    /// In the order of the arms.
+    pub arms: Vec<ArmLoss>,
 }
 
 /// Whether an arm differed before the exposure.
@@ -128,6 +179,9 @@ pub struct Arm {
     pub persons: u64,
     /// The share of people it should have.
     pub expected_ratio: Option<f64>,
+    /// The share that Thompson sampling would give it from here on: its chance to be the best in the
+    /// deciding metric, one in a hundred at least. A suggestion; nothing follows it by itself.
+    pub suggested_ratio: Option<f64>,
 }
 
 /// Who does not count.
@@ -155,8 +209,10 @@ pub struct Srm {
     pub degrees_of_freedom: Option<u64>,
     /// Chance of sizes at least this uneven if the split were right.
     pub p_value: Option<f64>,
-    /// The same by a test that may be watched: for an alarm.
+    /// The same by a test that may be watched; over days, if the question asks for them.
     pub sequential_p_value: Option<f64>,
+    /// Whether that one is below 0.001: worth waking somebody.
+    pub alarm: bool,
 }
 
 /// What the test of the arms' sizes found.
@@ -242,6 +298,26 @@ pub struct AlwaysValid {
     pub p_value: f64,
 }
 
+/// What the verdict goes by.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Deciding {
+    /// The p-value is evidence below this, after the arms have shared it.
+    pub level: f64,
+    /// Of the difference.
+    pub p_value: f64,
+    /// Where the difference lies.
+    pub absolute_interval: Option<Bounds>,
+}
+
+/// How an effect was put together from strata.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stratified {
+    /// How many; those without two people in an arm count as one.
+    pub strata: usize,
+    /// The difference without them.
+    pub unadjusted: f64,
+}
+
 /// How an effect was adjusted by what people did before.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cuped {
@@ -287,20 +363,27 @@ pub struct Effect {
     pub newcombe_interval: Option<Bounds>,
     /// Of the lift, where the baseline is too uncertain for the delta method (Fieller).
     pub fieller_interval: Option<OpenBounds>,
-    /// The same for looks before the end. The verdict goes by it.
+    /// The same for looks before the end.
     pub always_valid: Option<AlwaysValid>,
+    /// What the verdict goes by, by the method of the question; `null` where this look may not decide.
+    pub deciding: Option<Deciding>,
     /// Chance that the arm is better, with a flat prior.
     pub chance_to_win: Option<f64>,
     /// What shipping the arm costs on average if it is worse, in the unit of `absolute`.
     pub loss_of_shipping: Option<f64>,
     /// What keeping control costs on average if the arm is better.
     pub loss_of_keeping: Option<f64>,
-    /// `p_value` adjusted for all goals and arms (Holm).
+    /// `p_value` adjusted for all goals and arms, as `adjust` says.
     pub adjusted_p_value: Option<f64>,
+    /// The interval that goes with it.
+    pub adjusted_interval: Option<Bounds>,
     /// If the question has a `covariate`: then all figures of the effect but Newcombe's and Fieller's
     /// are adjusted by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cuped: Option<Cuped>,
+    /// If the question has `strata`, and the metric is one of people: likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratified: Option<Stratified>,
     /// Of a guardrail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<GuardrailResult>,

@@ -17,12 +17,15 @@ const SEVERAL_BLOCK: f64 = 0.1;
 /// How much the sequential test believes in the split: GrowthBook's and Optimizely's number.
 const CONCENTRATION: f64 = 10_000.0;
 
-/// Do the arms have the sizes they should have?
-pub(super) fn sizes(arms: &[Arm]) -> Srm {
+/// Do the arms have the sizes they should have? `batches` are those who came one after the other, by arm.
+pub(super) fn sizes(arms: &[Arm], batches: &[Vec<f64>]) -> Srm {
     let total: u64 = arms.iter().map(|arm| arm.persons).sum();
     let users: Vec<f64> = arms.iter().map(|arm| arm.persons as f64).collect();
     let weights: Vec<f64> = arms.iter().map(|arm| arm.expected_ratio.unwrap_or(0.0)).collect();
-    let watched = srm::sequential(std::slice::from_ref(&users), &weights, CONCENTRATION);
+    let one = std::slice::from_ref(&users);
+    let batches = if batches.is_empty() { one } else { batches };
+    let watched = srm::sequential(batches, &weights, CONCENTRATION);
+    let watched = watched.ok().and_then(|(_, p)| p.last().copied());
     match srm::chi_squared(&users, &weights) {
         Ok(found) => Srm {
             status: if total < SRM_PERSONS {
@@ -35,7 +38,8 @@ pub(super) fn sizes(arms: &[Arm]) -> Srm {
             statistic: Some(found.statistic),
             degrees_of_freedom: Some(found.degrees_of_freedom as u64),
             p_value: Some(found.p_value),
-            sequential_p_value: watched.ok().and_then(|(_, p)| p.last().copied()),
+            sequential_p_value: watched,
+            alarm: total >= SRM_PERSONS && watched.is_some_and(|p| p < ALARM),
         },
         Err(_) => Srm {
             status: SrmStatus::NotEnoughData,
@@ -43,6 +47,7 @@ pub(super) fn sizes(arms: &[Arm]) -> Srm {
             degrees_of_freedom: None,
             p_value: None,
             sequential_p_value: None,
+            alarm: false,
         },
     }
 }
@@ -66,6 +71,7 @@ pub(super) fn several(
             Some(_) => CheckStatus::Ok,
         },
         ratio,
+        joined: None,
         is_biased: is_uneven && !keeps_first && excluded.multi_variant > 0,
     }
 }

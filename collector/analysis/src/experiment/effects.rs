@@ -1,7 +1,9 @@
 //! Two arms compared: every interval and p-value of an effect.
 
 use super::BoundMetric;
-use super::answer::{AlwaysValid, Bounds, Cuped, Effect, GuardrailResult, OpenBounds};
+use super::answer::{
+    AlwaysValid, Bounds, Cuped, Deciding, Effect, GuardrailResult, OpenBounds, Stratified,
+};
 use super::figures::Figures;
 use super::question::{Kind, Role};
 use crate::stats::bayes_normal::posterior;
@@ -10,6 +12,7 @@ use crate::stats::decision::Plan;
 use crate::stats::two_sample::{self, Arm, Difference, Test};
 use crate::stats::{
     Alternative, Interval, StatsError, cuped, fieller, newcombe, non_inferiority, normal,
+    post_stratification,
 };
 
 /// Above this share of the baseline's uncertainty the delta method covers too little.
@@ -23,12 +26,37 @@ pub(super) struct Comparing<'a> {
     pub(super) has_past: bool,
 }
 
-/// Two arms of one metric, and the same arms of everybody.
+/// By metric, then by arm.
+pub(super) type AllFigures = Vec<Vec<Figures>>;
+
+/// People whose metrics are compared.
 #[derive(Clone, Copy)]
+pub(super) struct People<'a> {
+    /// They.
+    pub(super) own: &'a AllFigures,
+    /// Everybody.
+    pub(super) whole: &'a AllFigures,
+    /// They by strata; none if the question has none, or they are a part of the people.
+    pub(super) strata: &'a [AllFigures],
+}
+
+/// Two arms of one metric, and the same arms of everybody.
+#[derive(Clone)]
 pub(super) struct Pair<'a> {
     pub(super) control: &'a Figures,
     pub(super) treatment: &'a Figures,
-    pub(super) of_all: (&'a Figures, &'a Figures),
+    of_all: (&'a Figures, &'a Figures),
+    strata: Vec<(&'a Figures, &'a Figures)>,
+}
+
+impl<'a> People<'a> {
+    /// An arm beside control.
+    pub(super) fn pair(&self, metric: usize, arm: usize) -> Pair<'a> {
+        let two = |all: &'a AllFigures| (&all[metric][0], &all[metric][arm]);
+        let (control, treatment) = two(self.own);
+        let strata = self.strata.iter().map(two).collect();
+        Pair { control, treatment, of_all: two(self.whole), strata }
+    }
 }
 
 /// A comparison with both ways to express it.
@@ -37,11 +65,12 @@ pub(super) struct Found {
     pub(super) absolute: Result<two_sample::Effect, StatsError>,
     lift: Result<two_sample::Effect, StatsError>,
     cuped: Option<Cuped>,
+    stratified: Option<Stratified>,
 }
 
 impl Comparing<'_> {
     /// The difference of a metric between two arms.
-    pub(super) fn find(&self, pair: Pair<'_>, metric: &BoundMetric) -> Found {
+    pub(super) fn find(&self, pair: &Pair<'_>, metric: &BoundMetric) -> Found {
         let arm = |own: &Figures, whole| own.arm(metric.kind, metric.quantile, whole);
         let control = arm(pair.control, pair.of_all.0);
         let treatment = arm(pair.treatment, pair.of_all.1);
@@ -49,12 +78,15 @@ impl Comparing<'_> {
             (Ok(control), Ok(treatment)) => (control, treatment),
             (Err(error), _) | (_, Err(error)) => {
                 let (absolute, lift) = (Err(error.clone()), Err(error));
-                return Found { arms: None, absolute, lift, cuped: None };
+                return Found { arms: None, absolute, lift, cuped: None, stratified: None };
             }
         };
         if self.has_past
             && let Some(found) = adjusted(pair, metric.kind, (control, treatment))
         {
+            return found;
+        }
+        if let Some(found) = stratified(pair, metric, (control, treatment)) {
             return found;
         }
         let plain = |difference| two_sample::effect(control, treatment, difference);
@@ -63,18 +95,20 @@ impl Comparing<'_> {
             absolute: plain(Difference::Absolute),
             lift: plain(Difference::Relative),
             cuped: None,
+            stratified: None,
         }
     }
 
     /// The effect as it is answered.
     pub(super) fn effect(
         &self,
-        pair: Pair<'_>,
+        pair: &Pair<'_>,
         names: (&str, &str),
         metric: &BoundMetric,
     ) -> Effect {
         let alpha = self.plan.alpha;
-        let Found { arms, absolute, lift, cuped } = self.find(pair, metric);
+        let Found { arms, absolute, lift, cuped, stratified } = self.find(pair, metric);
+        let is_adjusted = cuped.is_some() || stratified.is_some();
         let status = match (&absolute, &lift) {
             (Err(error), _) | (Ok(_), Err(error)) => error.code,
             (Ok(_), Ok(_)) => "ok",
@@ -87,10 +121,10 @@ impl Comparing<'_> {
             (figures.persons as f64, figures.state.mean[0] * figures.persons as f64)
         };
         let z = normal::upper_quantile(alpha / 2.0);
-        let newcombe_interval = (metric.kind.is_yes_or_no() && cuped.is_none())
+        let newcombe_interval = (metric.kind.is_yes_or_no() && !is_adjusted)
             .then(|| newcombe::difference(counts(pair.control), counts(pair.treatment), z).ok())
             .flatten();
-        let fieller_interval = arms.filter(|_| cuped.is_none()).and_then(|(control, treatment)| {
+        let fieller_interval = arms.filter(|_| !is_adjusted).and_then(|(control, treatment)| {
             let (g, interval) = fieller::lift(control, treatment, alpha).ok()?;
             let is_known = control.variance > 0.0 && treatment.variance > 0.0;
             (g > FIELLER_FROM && is_known)
@@ -119,6 +153,7 @@ impl Comparing<'_> {
                 .as_ref()
                 .ok()
                 .map(|effect| self.always_valid(effect, lift.as_ref().ok())),
+            deciding: absolute.as_ref().ok().and_then(|effect| self.deciding(effect)),
             chance_to_win: belief
                 .map(|belief| if is_down { belief.chance_below() } else { belief.chance_above() }),
             loss_of_shipping: belief
@@ -126,7 +161,9 @@ impl Comparing<'_> {
             loss_of_keeping: belief
                 .map(|belief| if is_down { belief.mean_below() } else { belief.mean_above() }),
             adjusted_p_value: None,
+            adjusted_interval: None,
             cuped,
+            stratified,
             guardrail: (metric.role == Role::Guardrail)
                 .then(|| {
                     arms.and_then(|(control, treatment)| {
@@ -150,10 +187,59 @@ impl Comparing<'_> {
             p_value: p_value(absolute, alpha, tuning),
         }
     }
+
+    fn deciding(&self, absolute: &two_sample::Effect) -> Option<Deciding> {
+        Some(Deciding {
+            level: self.plan.level()?,
+            p_value: self.plan.p_value(absolute),
+            absolute_interval: self.plan.interval(absolute, Alternative::TwoSided).and_then(bounds),
+        })
+    }
+}
+
+/// The smallest part of an arm that a stratum needs.
+const STRATUM_PERSONS: u64 = 2;
+
+/// The difference put together from strata; `None` without them, and for metrics that are not of people.
+fn stratified(pair: &Pair<'_>, metric: &BoundMetric, arms: (Arm, Arm)) -> Option<Found> {
+    if matches!(metric.kind, Kind::Ratio | Kind::Quantile) {
+        return None;
+    }
+    let is_enough = |(control, treatment): (&Figures, &Figures)| {
+        control.persons.min(treatment.persons) >= STRATUM_PERSONS
+    };
+    let (mut strata, mut rest) = (Vec::new(), (Figures::default(), Figures::default()));
+    for (control, treatment) in &pair.strata {
+        if is_enough((control, treatment)) {
+            strata.push(((*control).clone(), (*treatment).clone()));
+        } else {
+            rest = (rest.0.merged(control), rest.1.merged(treatment));
+        }
+    }
+    if is_enough((&rest.0, &rest.1)) {
+        strata.push(rest);
+    } else if let Some((control, treatment)) = strata.last_mut() {
+        // Nobody is left out: the few are counted with the smallest stratum.
+        (*control, *treatment) = (control.merged(&rest.0), treatment.merged(&rest.1));
+    }
+    let arm = |figures: &Figures| figures.arm(metric.kind, None, figures).ok();
+    let strata: Option<Vec<(Arm, Arm)>> =
+        strata.iter().map(|(control, treatment)| Some((arm(control)?, arm(treatment)?))).collect();
+    let strata = strata.filter(|strata| !strata.is_empty())?;
+    Some(Found {
+        arms: Some(arms),
+        absolute: Ok(post_stratification::compare(&strata, Difference::Absolute).ok()?),
+        lift: post_stratification::compare(&strata, Difference::Relative),
+        cuped: None,
+        stratified: Some(Stratified {
+            strata: strata.len(),
+            unadjusted: arms.1.mean - arms.0.mean,
+        }),
+    })
 }
 
 /// The difference adjusted by the past; `None` for metrics without one.
-fn adjusted(pair: Pair<'_>, kind: Kind, arms: (Arm, Arm)) -> Option<Found> {
+fn adjusted(pair: &Pair<'_>, kind: Kind, arms: (Arm, Arm)) -> Option<Found> {
     let both = |difference| match kind {
         Kind::Quantile => None,
         Kind::Ratio => Some(cuped::ratio(&pair.control.state, &pair.treatment.state, difference)),
@@ -178,6 +264,7 @@ fn adjusted(pair: Pair<'_>, kind: Kind, arms: (Arm, Arm)) -> Option<Found> {
         }),
         absolute: Ok(absolute.effect),
         lift: lift.map(|lift| lift.effect),
+        stratified: None,
     })
 }
 

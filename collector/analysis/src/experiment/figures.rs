@@ -22,7 +22,6 @@ pub(super) enum Table<'a> {
     Detail {
         partial: &'a Partial,
         has_past: bool,
-        slices: usize,
         days: Option<&'a Buckets>,
         caps: &'a [Option<Caps>],
     },
@@ -77,6 +76,12 @@ impl Table<'_> {
             variant_mismatch: at(2),
             in_progress: at(3),
         }
+    }
+
+    /// People who met several variants under more than one kind of identity, if that was looked at.
+    pub(super) fn joined(&self) -> Option<u64> {
+        let row = self.partial().rows.get(&[Key::Int(20)][..])?;
+        row.first().map(|count| *count as u64)
     }
 
     /// The variants that people met.
@@ -153,9 +158,8 @@ impl Table<'_> {
         }
     }
 
-    /// The values of a slice that people have, those with the most people first.
-    pub(super) fn parts_of_slice(&self, slice: usize) -> Vec<Part> {
-        let scope = Scope::Slice(slice);
+    /// The values of a slice, or of the strata, that people have, those with the most people first.
+    pub(super) fn parts_of(&self, scope: Scope) -> Vec<Part> {
         let start = [Key::Int(10), scope.key()];
         let mut persons: Vec<(u64, Part)> = Vec::new();
         for (key, row) in self.partial().starting_with(&start) {
@@ -169,13 +173,6 @@ impl Table<'_> {
         }
         persons.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.cmp(other)));
         persons.into_iter().map(|(_, part)| part).collect()
-    }
-
-    pub(super) fn slices(&self) -> usize {
-        match self {
-            Self::Plain { .. } => 0,
-            Self::Detail { slices, .. } => *slices,
-        }
     }
 
     /// The days that somebody was exposed on, with their dates.

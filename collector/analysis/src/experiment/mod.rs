@@ -23,7 +23,8 @@
 //! Invariants: nobody is in two arms; every sum is exact; a question asked early cannot mislead.
 //!
 //! Where things are: `question` what may be asked; `counter` the fast kernel for conversions and means,
-//! `detail` the one for everything else; `figures` from either table to an arm's figures; `effects` two
+//! `detail` the one for everything else; `joined` a second look where many met several variants; `figures`
+//! from either table to an arm's figures; `effects` two
 //! arms compared; `checks`; `verdict` the sentences; `read` all of it together.
 //!
 //! Deliberately elsewhere: the formulas (`stats`), who gets which variant (the SDK and
@@ -40,7 +41,6 @@ use crate::kernel::{Analysis, ByRun, Kernel, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::stats::decision::Method;
 use crate::stats::non_inferiority::Preferred;
-use crate::time_bucket::instant;
 use crate::{Answer, AnswerBody, Facts};
 
 pub mod answer;
@@ -48,7 +48,11 @@ mod checks;
 mod counter;
 mod detail;
 mod effects;
+mod family;
 mod figures;
+mod joined;
+pub mod loss;
+mod outlook;
 mod question;
 mod read;
 pub mod report;
@@ -56,7 +60,9 @@ pub mod report;
 mod tests;
 mod verdict;
 
-use question::{Kind, Metric, MultipleExposure, PlanAsked, Question, Role, Variant};
+use question::{
+    Adjust, Kind, Metric, MultipleExposure, PlanAsked, Question, Role, Schedule, Slice, Variant,
+};
 
 /// Events that expose a person to a variant.
 const EXPOSURES: [&str; 2] = ["$exposure", "experiment_exposure"];
@@ -79,12 +85,13 @@ struct Shape {
     converted_column: TextColumn,
     method: Method,
     plan: PlanAsked,
-    /// The planned end.
-    plan_ends_ms: Option<i64>,
+    schedule: Schedule,
+    adjust: Adjust,
     /// Who met several variants stays in the first.
     keeps_first: bool,
-    /// The properties of each slice.
+    /// What each slice is called.
     slices: Vec<Vec<String>>,
+    has_strata: bool,
 }
 
 struct BoundMetric {
@@ -100,6 +107,7 @@ struct BoundMetric {
     numbers: Vec<usize>,
 }
 
+#[derive(Clone)]
 struct Experiment {
     plan: ScanPlan,
     /// Bits of the exposures, of the conversion events, then of the metrics.
@@ -133,8 +141,7 @@ pub(crate) fn compile(
     for metric in &question.metrics {
         metrics.push(BoundMetric::new(metric, &mut patterns.columns));
     }
-    let plan_ends_ms =
-        question.plan.ends.as_deref().map(|ends| instant("plan.ends", ends, &common.tz));
+    let names = |slice: &Slice| slice.cuts().iter().map(|cut| cut.name().to_owned()).collect();
     let mut shape = Shape {
         experiment: question.experiment.clone(),
         from_ms: common.from_ms,
@@ -149,9 +156,11 @@ pub(crate) fn compile(
         converted_column: patterns.columns.text("converted"),
         method: question.method,
         plan: question.plan.clone(),
-        plan_ends_ms: plan_ends_ms.transpose()?,
+        schedule: question.plan.schedule(question.method, &common)?,
+        adjust: question.adjust,
         keeps_first: question.multiple_exposure == MultipleExposure::FirstSeen,
-        slices: question.slices.iter().map(|slice| slice.props().to_vec()).collect(),
+        slices: question.slices.iter().map(names).collect(),
+        has_strata: question.strata.is_some(),
     };
     let definition = definition(&common, &question);
     if !question.is_plain() {
@@ -251,6 +260,11 @@ impl Analysis for Experiment {
         Box::new(ByRun::new(&self.plan, counter))
     }
 
+    fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
+        let table = figures::Table::Plain { partial, shape: &self.shape };
+        joined::look(&table, &self.shape, self)
+    }
+
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
         self.shape.answer(facts, |is_complete| {
             let table = figures::Table::Plain { partial, shape: &self.shape };
@@ -260,9 +274,14 @@ impl Analysis for Experiment {
 }
 
 impl Shape {
+    /// Whether the question lists a variant.
+    fn knows(&self, variant: &str) -> bool {
+        self.variants.iter().any(|own| own.key == variant)
+    }
+
     /// An answer with whether it is complete.
     fn answer(&self, facts: &Facts, body: impl FnOnce(bool) -> answer::ExperimentAnswer) -> Answer {
         let complete = facts.now_ms >= self.ends_ms.saturating_add(LATENESS_MS);
-        Answer { complete, body: AnswerBody::Experiment(body(complete)) }
+        Answer { complete, body: AnswerBody::Experiment(Box::new(body(complete))) }
     }
 }

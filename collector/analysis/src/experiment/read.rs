@@ -4,19 +4,24 @@ use super::answer::{
     Arm, ArmMetric, Bounds, CheckStatus, Checks, DayResult, ExperimentAnswer, ExperimentStatus,
     MetricResult, OpenBounds, SliceResult, SrmStatus,
 };
-use super::effects::{Comparing, Pair};
+use super::detail::Scope;
+use super::effects::{AllFigures, Comparing, People};
+use super::family::share_error;
 use super::figures::{Figures, Part, Table};
 use super::question::{Kind, Role};
-use super::{BoundMetric, Shape, checks, verdict};
+use super::verdict::Situation;
+use super::{BoundMetric, Shape, checks};
 use crate::Facts;
 use crate::answer::ratio;
 use crate::kernel::Key;
 use crate::stats::decision::Plan;
-use crate::stats::many_tests::{Method, adjust};
-use crate::stats::{normal, proportion};
+use crate::stats::non_inferiority::Preferred;
+use crate::stats::{normal, proportion, thompson, two_sample};
 
 /// The planned size of two arms where the question names none.
 const TUNING: f64 = 5000.0;
+/// What Thompson sampling leaves every arm at least.
+const LEAST_SHARE: f64 = 0.01;
 /// Values of a slice that are listed, those with the most people.
 const MAX_PARTS: usize = 50;
 
@@ -27,20 +32,25 @@ pub(super) fn answer(
     facts: &Facts,
     is_complete: bool,
 ) -> ExperimentAnswer {
-    let arms = arms(table, shape);
-    let srm = checks::sizes(&arms);
+    let mut arms = arms(table, shape);
     let excluded = table.excluded();
-    let keeps_first = shape.keeps_first;
-    let checks = Checks {
-        multiple_exposure: checks::several(&arms, &excluded, keeps_first),
-        before: checks::before(table, shape, &arms),
-    };
-    let plan = plan(shape, arms.len(), is_complete);
+    let mut several = checks::several(&arms, &excluded, shape.keeps_first);
+    several.joined = table.joined();
+    let srm = checks::sizes(&arms, &arrivals(table, &arms));
+    let before = checks::before(table, shape, &arms);
+    let checks = Checks { multiple_exposure: several, before, loss: None };
+    let plan = plan(shape, arms.len(), facts, is_complete);
     let comparing = Comparing { plan: &plan, has_past: table.has_past() };
     let whole = all_figures(table, shape, &arms, &Part::ALL);
-    let mut metrics = comparing.metrics(shape, &arms, &whole, &whole, table);
-    let family: Vec<&mut MetricResult> = metrics.iter_mut().collect();
-    share_error(family, shape);
+    let strata: Vec<AllFigures> = if shape.has_strata {
+        let parts = table.parts_of(Scope::Stratum);
+        parts.iter().map(|part| all_figures(table, shape, &arms, part)).collect()
+    } else {
+        Vec::new()
+    };
+    let everybody = People { own: &whole, whole: &whole, strata: &strata };
+    let mut metrics = comparing.metrics(shape, &arms, everybody, table);
+    share_error(metrics.iter_mut().collect(), shape);
     let comparable = metrics.iter().flat_map(|metric| &metric.effects).any(|e| e.status == "ok");
     let status = if srm.status == SrmStatus::Mismatch {
         ExperimentStatus::SampleRatioMismatch
@@ -49,24 +59,30 @@ pub(super) fn answer(
     } else {
         ExperimentStatus::NotEnoughData
     };
-    let elapsed_ms = facts.now_ms.min(shape.to_ms).saturating_sub(shape.from_ms);
-    let verdict = verdict::verdict(&verdict::Situation {
+    let deciding = Plan { alpha: shape.deciding_alpha(), ..plan };
+    let situation = Situation {
         shape,
         arms: &arms,
-        figures: &whole,
-        comparing,
+        people: everybody,
+        comparing: Comparing { plan: &deciding, ..comparing },
         srm: srm.status,
         checks: &checks,
-        days: elapsed_ms as f64 / 86_400_000.0,
-    });
+        several: excluded.multi_variant,
+        now_ms: facts.now_ms,
+    };
+    let (verdict, outlook) = situation.judge();
+    let slices = comparing.slices(table, shape, &arms, &whole);
+    let days = comparing.days(table, shape, &arms, &whole);
+    suggest(&mut arms, &whole[0], &shape.metrics[0]);
     ExperimentAnswer {
         experiment: shape.experiment.clone(),
         control: arms.first().map(|arm| arm.variant.clone()),
         status,
         verdict,
+        outlook,
         excluded,
-        slices: comparing.slices(table, shape, &arms, &whole),
-        days: comparing.days(table, shape, &arms, &whole),
+        slices,
+        days,
         arms,
         srm,
         checks,
@@ -74,16 +90,41 @@ pub(super) fn answer(
     }
 }
 
-fn plan(shape: &Shape, arms: usize, is_complete: bool) -> Plan {
+fn plan(shape: &Shape, arms: usize, facts: &Facts, is_complete: bool) -> Plan {
     let asked = &shape.plan;
     // The planned people are of all arms; an effect is between two of them.
     let of_two = |persons: u64| 2.0 * persons as f64 / arms.max(2) as f64;
+    let alpha = asked.alpha;
     Plan {
         method: shape.method,
-        alpha: asked.alpha,
+        alpha,
         tuning: asked.persons.map_or(TUNING, of_two),
         power: asked.power,
-        is_final: is_complete && shape.plan_ends_ms == Some(shape.to_ms),
+        stage: shape.schedule.stage(facts.now_ms, is_complete),
+        bound: shape.schedule.bound(shape.deciding_alpha(), arms.saturating_sub(1), is_complete),
+    }
+}
+
+/// Who came on which day, by arm; nothing if the question does not ask for days.
+fn arrivals(table: &Table<'_>, arms: &[Arm]) -> Vec<Vec<f64>> {
+    let of =
+        |part: &Part| arms.iter().map(|arm| table.persons(part, &arm.variant) as f64).collect();
+    table.days().iter().map(|(_, part)| of(part)).collect()
+}
+
+/// How those who come next could be split.
+fn suggest(arms: &mut [Arm], figures: &[Figures], metric: &BoundMetric) {
+    let sign = if metric.preferred == Preferred::Increase { 1.0 } else { -1.0 };
+    let known: Option<Vec<_>> = figures
+        .iter()
+        .map(|own| own.arm(metric.kind, metric.quantile, own).ok())
+        .map(|arm| arm.map(|arm| two_sample::Arm { mean: sign * arm.mean, ..arm }))
+        .collect();
+    let weights = known
+        .and_then(|arms| thompson::chances_of_best(&arms).ok())
+        .and_then(|chances| thompson::weights(&chances, LEAST_SHARE).ok());
+    for (arm, weight) in arms.iter_mut().zip(weights.into_iter().flatten()) {
+        arm.suggested_ratio = Some(weight);
     }
 }
 
@@ -91,7 +132,7 @@ fn plan(shape: &Shape, arms: usize, is_complete: bool) -> Plan {
 ///
 /// Control is the arm of the question, else the one called `control`, else the first listed or the
 /// first by key.
-fn arms(table: &Table<'_>, shape: &Shape) -> Vec<Arm> {
+pub(super) fn arms(table: &Table<'_>, shape: &Shape) -> Vec<Arm> {
     let weights: f64 = shape.variants.iter().map(|variant| variant.weight).sum();
     let mut arms: Vec<Arm> = if shape.variants.is_empty() {
         let mut names = table.met();
@@ -103,12 +144,16 @@ fn arms(table: &Table<'_>, shape: &Shape) -> Vec<Arm> {
         }
         let expected_ratio = (!names.is_empty()).then(|| 1.0 / names.len() as f64);
         names.sort();
-        names.into_iter().map(|variant| Arm { variant, persons: 0, expected_ratio }).collect()
+        names
+            .into_iter()
+            .map(|variant| Arm { variant, persons: 0, expected_ratio, suggested_ratio: None })
+            .collect()
     } else {
         let arm = |variant: &super::Variant| Arm {
             variant: variant.key.clone(),
             persons: 0,
             expected_ratio: Some(variant.weight / weights),
+            suggested_ratio: None,
         };
         shape.variants.iter().map(arm).collect()
     };
@@ -125,9 +170,6 @@ fn arms(table: &Table<'_>, shape: &Shape) -> Vec<Arm> {
     arms
 }
 
-/// By metric, then by arm.
-type AllFigures = Vec<Vec<Figures>>;
-
 fn all_figures(table: &Table<'_>, shape: &Shape, arms: &[Arm], part: &Part) -> AllFigures {
     let of_metric =
         |metric: usize| arms.iter().map(|arm| table.figures(part, &arm.variant, metric)).collect();
@@ -135,24 +177,19 @@ fn all_figures(table: &Table<'_>, shape: &Shape, arms: &[Arm], part: &Part) -> A
 }
 
 impl Comparing<'_> {
-    /// All metrics of a part of the people; `whole` is everybody.
+    /// All metrics of these people.
     fn metrics(
         &self,
         shape: &Shape,
         arms: &[Arm],
-        part: &AllFigures,
-        whole: &AllFigures,
+        people: People<'_>,
         table: &Table<'_>,
     ) -> Vec<MetricResult> {
-        let all = shape.metrics.iter().zip(part).zip(whole).enumerate();
+        let all = shape.metrics.iter().zip(people.own).zip(people.whole).enumerate();
         all.map(|(index, ((metric, figures), whole))| {
             let effects = (1..arms.len()).map(|arm| {
-                let pair = Pair {
-                    control: &figures[0],
-                    treatment: &figures[arm],
-                    of_all: (&whole[0], &whole[arm]),
-                };
-                self.effect(pair, (&arms[0].variant, &arms[arm].variant), metric)
+                let names = (arms[0].variant.as_str(), arms[arm].variant.as_str());
+                self.effect(&people.pair(index, arm), names, metric)
             });
             let caps = table.caps(index);
             let arms = arms.iter().zip(figures).zip(whole);
@@ -205,8 +242,8 @@ impl Comparing<'_> {
         whole: &AllFigures,
     ) -> Vec<SliceResult> {
         let mut results = Vec::new();
-        for slice in 0..table.slices() {
-            let parts = table.parts_of_slice(slice);
+        for slice in 0..shape.slices.len() {
+            let parts = table.parts_of(Scope::Slice(slice));
             let start = results.len();
             for part in parts.iter().take(MAX_PARTS) {
                 let own = all_figures(table, shape, arms, part);
@@ -218,7 +255,7 @@ impl Comparing<'_> {
                         .map(|key| key.text().map(Into::into))
                         .collect(),
                     persons: arms.iter().map(|arm| table.persons(part, &arm.variant)).collect(),
-                    metrics: self.metrics(shape, arms, &own, whole, table),
+                    metrics: self.metrics(shape, arms, part_of(&own, whole), table),
                     values_not_listed: parts.len().saturating_sub(MAX_PARTS),
                 });
             }
@@ -251,8 +288,8 @@ impl Comparing<'_> {
             let all = so_far.as_ref().map_or_else(|| own.clone(), |before| merged(before, &own));
             results.push(DayResult {
                 day,
-                metrics: self.metrics(shape, arms, &own, whole, table),
-                cumulative: self.metrics(shape, arms, &all, whole, table),
+                metrics: self.metrics(shape, arms, part_of(&own, whole), table),
+                cumulative: self.metrics(shape, arms, part_of(&all, whole), table),
             });
             so_far = Some(all);
         }
@@ -260,18 +297,8 @@ impl Comparing<'_> {
     }
 }
 
-/// Goals × arms are a family of tests: Holm's p-values. Guardrails have to hold one by one.
-fn share_error(mut metrics: Vec<&mut MetricResult>, shape: &Shape) {
-    let is_goal = |index: usize| shape.metrics[index % shape.metrics.len()].role == Role::Goal;
-    let goals = metrics.iter_mut().enumerate().filter(|(index, _)| is_goal(*index));
-    let mut effects: Vec<_> =
-        goals.flat_map(|(_, metric)| &mut metric.effects).filter(|e| e.p_value.is_some()).collect();
-    let p_values: Vec<f64> =
-        effects.iter().filter_map(|effect| effect.p_value).map(|p| p.min(1.0)).collect();
-    let Ok(adjusted) = adjust(&p_values, Method::Holm) else { return };
-    for (effect, p) in effects.iter_mut().zip(adjusted) {
-        effect.adjusted_p_value = Some(p);
-    }
+fn part_of<'a>(own: &'a AllFigures, whole: &'a AllFigures) -> People<'a> {
+    People { own, whole, strata: &[] }
 }
 
 /// Whether a check blocks the verdict.

@@ -1,48 +1,66 @@
 //! The verdict in words.
 
-use super::Shape;
-use super::answer::{Arm, Checks, SrmStatus, Verdict};
-use super::effects::{Comparing, Pair};
-use super::figures::Figures;
+use super::answer::{Arm, Checks, Outlook, SrmStatus, Verdict};
+use super::effects::{Comparing, People};
 use super::question::Role;
 use super::read::is_failed;
-use crate::stats::decision::{Code, Contender, Decision, Guardrail, Reason, decide};
+use super::{Shape, loss, outlook};
+use crate::answer::LATENESS_MS;
+use crate::stats::decision::{Code, Contender, Decision, Guardrail, Method, Reason, decide};
+
+const DAY_MS: f64 = 86_400_000.0;
 
 /// Everything the verdict depends on.
 pub(super) struct Situation<'a> {
     pub(super) shape: &'a Shape,
     pub(super) arms: &'a [Arm],
-    /// By metric, then by arm.
-    pub(super) figures: &'a [Vec<Figures>],
+    pub(super) people: People<'a>,
     pub(super) comparing: Comparing<'a>,
     pub(super) srm: SrmStatus,
     pub(super) checks: &'a Checks,
-    /// Since the start of the range.
-    pub(super) days: f64,
-}
-
-/// What to do, the rule that said so, and a sentence.
-pub(super) fn verdict(situation: &Situation<'_>) -> Verdict {
-    let decision = situation.decide();
-    let total: u64 = situation.arms.iter().map(|arm| arm.persons).sum();
-    let persons_more = decision.growth.map(|growth| ((growth - 1.0) * total as f64).ceil() as u64);
-    let per_day = total as f64 / situation.days;
-    let days_more = persons_more
-        .map(|persons| persons as f64 / per_day)
-        .filter(|days| days.is_finite())
-        .map(|days| days.ceil() as u64);
-    Verdict {
-        code: decision.code,
-        reason: decision.reason,
-        variant: decision.arm.map(|arm| situation.arms[arm + 1].variant.clone()),
-        text: situation.text(&decision, persons_more, days_more),
-        persons_more,
-        days_more,
-    }
+    /// People who met several variants.
+    pub(super) several: u64,
+    pub(super) now_ms: i64,
 }
 
 impl Situation<'_> {
-    fn decide(&self) -> Decision {
+    /// What to do, the rule that said so, and a sentence; and what the people so far can show.
+    pub(super) fn judge(&self) -> (Verdict, Vec<Outlook>) {
+        let contenders: Vec<Contender> =
+            (1..self.arms.len()).map(|arm| self.contender(arm)).collect();
+        let decision = self.decide(&contenders);
+        let total: u64 = self.arms.iter().map(|arm| arm.persons).sum();
+        let elapsed_ms = self.now_ms.min(self.shape.to_ms).saturating_sub(self.shape.from_ms);
+        let per_day = total as f64 / (elapsed_ms as f64 / DAY_MS);
+        let persons_more =
+            decision.growth.map(|growth| ((growth - 1.0) * total as f64).ceil() as u64);
+        let days_more = match decision.reason {
+            Reason::EventsMayStillCome => self.days_to_settle(),
+            _ => outlook::days(persons_more, per_day),
+        };
+        let verdict = Verdict {
+            code: decision.code,
+            reason: decision.reason,
+            variant: decision.arm.map(|arm| self.arms[arm + 1].variant.clone()),
+            text: self.text(&decision, persons_more, days_more),
+            persons_more,
+            days_more,
+        };
+        let baseline = self.baseline(0);
+        let outlooks = contenders.iter().zip(self.arms.iter().skip(1)).map(|(contender, arm)| {
+            let one = (arm.variant.as_str(), contender);
+            outlook::outlook(self.shape, one, self.comparing.plan, baseline, (total, per_day))
+        });
+        (verdict, outlooks.collect())
+    }
+
+    /// Days until late events may no longer change anything.
+    fn days_to_settle(&self) -> Option<u64> {
+        let left_ms = self.shape.ends_ms.saturating_add(LATENESS_MS).saturating_sub(self.now_ms);
+        (left_ms > 0).then(|| (left_ms as f64 / DAY_MS).ceil() as u64)
+    }
+
+    fn decide(&self, contenders: &[Contender]) -> Decision {
         let invalid = |reason| Decision {
             code: Code::Invalid,
             reason,
@@ -53,32 +71,33 @@ impl Situation<'_> {
         if self.srm == SrmStatus::Mismatch {
             return invalid(Reason::SampleRatioMismatch);
         }
-        if is_failed(self.checks.multiple_exposure.status) {
-            return invalid(Reason::MultipleExposure);
+        let several = &self.checks.multiple_exposure;
+        if is_failed(several.status) {
+            // Most of them: then that is what to look for.
+            let people = self.several;
+            let is_joined = several.joined.is_some_and(|joined| 2 * joined > people);
+            return invalid(if is_joined {
+                Reason::MergedIdentities
+            } else {
+                Reason::MultipleExposure
+            });
         }
         if self.checks.before.iter().any(|check| is_failed(check.status)) {
             return invalid(Reason::BiasBefore);
         }
-        let contenders: Vec<Contender> =
-            (1..self.arms.len()).map(|arm| self.contender(arm)).collect();
-        decide(&contenders, self.shape.metrics[0].preferred, self.comparing.plan)
-    }
-
-    fn pair(&self, metric: usize, arm: usize) -> Pair<'_> {
-        let figures = &self.figures[metric];
-        let (control, treatment) = (&figures[0], &figures[arm]);
-        Pair { control, treatment, of_all: (control, treatment) }
+        decide(contenders, self.shape.metrics[0].preferred, self.comparing.plan)
     }
 
     /// What control has of a metric on average.
     fn baseline(&self, metric: usize) -> Option<f64> {
-        let (figures, metric) = (&self.figures[metric][0], &self.shape.metrics[metric]);
+        let (figures, metric) = (self.people.own[metric].first()?, &self.shape.metrics[metric]);
         figures.arm(metric.kind, metric.quantile, figures).ok().map(|arm| arm.mean.abs())
     }
 
     fn contender(&self, arm: usize) -> Contender {
         let effect = |metric: usize| {
-            let found = self.comparing.find(self.pair(metric, arm), &self.shape.metrics[metric]);
+            let pair = self.people.pair(metric, arm);
+            let found = self.comparing.find(&pair, &self.shape.metrics[metric]);
             found.absolute.ok()
         };
         let guardrails = self.guardrails().map(|index| Guardrail {
@@ -124,6 +143,20 @@ impl Situation<'_> {
             Reason::NoDifferenceFound => format!(
                 "Do not ship: the planned run ended without a clear difference in {goal}."
             ),
+            Reason::StoppedEarly => format!(
+                "Do not ship: it was ended at another time than planned, and until then no difference \
+                 in {goal} was clear."
+            ),
+            Reason::EventsMayStillCome => {
+                let wait = match days {
+                    Some(1) => " for about a day".to_owned(),
+                    Some(days) => format!(" for about {days} days"),
+                    None => String::new(),
+                };
+                format!(
+                    "Wait{wait}: events that count may still come, and nothing in {goal} is decided yet."
+                )
+            }
             Reason::GuardrailHurt => format!(
                 "Do not ship {arm}: it is better in {goal}, but {guardrail} suffers by more than \
                  agreed."
@@ -138,6 +171,10 @@ impl Situation<'_> {
             ),
             Reason::NotClearYet => {
                 format!("Keep running: no difference in {goal} is clear yet.{more}")
+            }
+            Reason::BeforeTheEnd if self.shape.method == Method::GroupSequential => {
+                "Keep running: this is none of the planned looks, and the error is shared among those."
+                    .into()
             }
             Reason::BeforeTheEnd => format!(
                 "Keep running: a fixed test may be read at its planned end only, or it finds \
@@ -157,6 +194,13 @@ impl Situation<'_> {
                  for identities that are joined late, or an assignment that changes."
                     .into()
             }
+            Reason::MergedIdentities => {
+                "Invalid: too many people met one variant before and another one after signing in, or on \
+                 another device, and turned out to be one person. Assign by the browser (`unit: device`), \
+                 or expose people only once they are signed in."
+                    .into()
+            }
+            Reason::LossDiffers => loss::INVALID.into(),
             Reason::BiasBefore => {
                 "Invalid: the arms differed before anybody met a variant. Look at how people are \
                  assigned; starting anew with another seed helps."

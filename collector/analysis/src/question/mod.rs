@@ -54,7 +54,7 @@ impl Compiled {
         Self { cohort: Some(cohort), ..self }
     }
 
-    /// Ask a store, first who is in the cohort, and a second time where the question needs it, and read
+    /// Ask a store, first who is in the cohorts, then again as often as the question needs it, and read
     /// the answer.
     ///
     /// `scan` runs an analysis over a project's events: over one snapshot of them, however often
@@ -79,12 +79,18 @@ impl Compiled {
             Some(paired) => scan(&paired),
             None => scan(inner),
         };
-        let mut partial = scan(&*self.analysis)?;
-        match self.analysis.refine(&partial) {
-            None => Ok(self.analysis.answer(&partial, facts)),
-            Some(refined) => {
-                partial.merge(scan(&*refined)?);
-                Ok(refined.answer(&partial, facts))
+        let mut known = Vec::new();
+        for cohort in self.analysis.cohorts() {
+            known.push(Cohort::members(&scan(cohort)?));
+        }
+        let mut partial = Partial::default();
+        let mut asked = self.analysis.knowing(known);
+        loop {
+            let analysis = asked.as_deref().unwrap_or(&*self.analysis);
+            partial.merge(scan(analysis)?);
+            match analysis.refine(&partial) {
+                Some(next) => asked = Some(next),
+                None => return Ok(analysis.answer(&partial, facts)),
             }
         }
     }

@@ -157,6 +157,26 @@ pub fn smallest_lift(mean: f64, variance: f64, n: f64, errors: &Errors) -> Optio
     (a > 0.0).then_some((1.0 + root) / a - 1.0)
 }
 
+/// Power to find a difference of which this is the standard error. `width` is how much wider the interval is
+/// than that of a fixed test (1 for that one).
+pub fn power_of_difference(
+    difference: f64,
+    standard_error: f64,
+    width: f64,
+    errors: &Errors,
+) -> f64 {
+    let z = width * normal::upper_quantile(errors.tail());
+    let shift = difference.abs() / standard_error;
+    let other = if errors.is_two_sided() { normal::upper_tail(z + shift) } else { 0.0 };
+    normal::upper_tail(z - shift) + other
+}
+
+/// The smallest difference that is found with the power asked for: `(w z_{1−α/2} + z_{1−β}) s`.
+pub fn smallest_difference(standard_error: f64, width: f64, errors: &Errors) -> f64 {
+    let z = width * normal::upper_quantile(errors.tail()) - normal::upper_quantile(errors.power);
+    z * standard_error
+}
+
 /// By what factor today's people must grow until a lift is found with the power asked for, one at
 /// least. `goals` metrics that must all be found take the power to the power of `1/goals`. `width` is
 /// how much wider the interval is than that of a fixed test (1 for that one).
@@ -214,6 +234,15 @@ mod tests {
         // The closed form counts one tail: the other adds less than 1e-5.
         assert!((power_lift(0.1, 0.09, 5000.0, lift, &errors(0.8)) - 0.8).abs() < 1e-5);
         assert_eq!(smallest_lift(0.1, 0.09, 60.0, &errors(0.8)), None);
+    }
+
+    #[rstest]
+    fn the_smallest_difference_needs_no_more_people(#[values(1.0, 1.55)] width: f64) {
+        let smallest = smallest_difference(0.3, width, &errors(0.8));
+        assert!((power_of_difference(smallest, 0.3, width, &errors(0.8)) - 0.8).abs() < 1e-5);
+        let growth = growth_needed(smallest, 0.3, 1.0, width, &errors(0.8)).unwrap();
+        assert!((growth - 1.0).abs() < 1e-12, "{growth}");
+        assert!((power_of_difference(0.0, 0.3, 1.0, &errors(0.8)) - 0.05).abs() < 1e-12);
     }
 
     #[test]

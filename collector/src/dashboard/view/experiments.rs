@@ -1,7 +1,8 @@
 //! Experiments: arms, differences with their uncertainty, and what to make of them.
 
 use tallymark_analysis::answer::{
-    ArmMetric, Bounds, Code, Effect, ExperimentAnswer, ExperimentStatus, MetricResult, SrmStatus,
+    ArmMetric, Bounds, CheckStatus, Code, Effect, ExperimentAnswer, ExperimentStatus, MetricResult,
+    SrmStatus, VerdictReason,
 };
 
 use super::super::format;
@@ -22,8 +23,10 @@ pub struct Experiment {
     pub state: &'static str,
     /// The verdict in plain words.
     pub verdict: String,
-    /// The event that counts.
+    /// The metric that decides.
     pub metric: String,
+    /// What is compared of it.
+    pub figure: &'static str,
     /// The arms.
     pub arms: Vec<Arm>,
     /// The numbers under the rates.
@@ -43,13 +46,13 @@ pub struct Arm {
     pub people: String,
     /// People who converted.
     pub conversions: String,
-    /// Their share.
+    /// What is compared: their share, or the figure of another kind of metric.
     pub rate: String,
-    /// The rate with its interval.
+    /// The rate with its interval; nothing for other figures.
     pub whisker: Markup,
     /// Against control.
     pub lift: String,
-    /// The interval of the difference, 95 %, in percentage points. Of the two intervals this is
+    /// The interval of the difference, 95 %, in percentage points for rates. Of the two intervals this is
     /// the one that belongs to p: that of the lift divides by an uncertain rate.
     pub difference: String,
     /// Chance of a difference at least this large without an effect.
@@ -85,7 +88,9 @@ pub fn experiment(key: &str, reply: &Reply) -> Section<Experiment> {
 }
 
 fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
-    let rates: Vec<Option<Estimate>> = metric.arms.iter().map(rate_of).collect();
+    let unit = Unit::of(metric);
+    let rates: Vec<Option<Estimate>> =
+        metric.arms.iter().map(|arm| rate_of(arm).filter(|_| unit == Unit::Rate)).collect();
     let known: Vec<Estimate> = rates.iter().flatten().copied().collect();
     let scale = Scale::over(&known, false).within(0.0, 1.0);
     let readable = answer.status == ExperimentStatus::Readable;
@@ -98,9 +103,9 @@ fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
             Some(Direction::Worse) => "bad",
             None => "arm",
         };
-        arm_row(arm, *rate, effect, scale, class, control)
+        arm_row(arm, unit, rate.map(|rate| (rate, scale)), effect, class, control)
     });
-    let (tone, state) = tone(answer, metric);
+    let (tone, state) = tone(answer);
     Experiment {
         key: answer.experiment.clone(),
         people: format::counted(
@@ -110,11 +115,54 @@ fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
         ),
         tone,
         state,
-        verdict: verdict(answer, metric),
-        metric: metric.event.clone(),
+        verdict: verdict(answer, metric, unit),
+        metric: metric.name.clone(),
+        figure: if unit == Unit::Rate { "Rate" } else { "Figure" },
         arms: arms.collect(),
-        axis: interval::axis(scale, format::percent),
+        axis: if known.is_empty() {
+            Markup::default()
+        } else {
+            interval::axis(scale, format::percent)
+        },
         checks: checks(answer),
+    }
+}
+
+/// What a metric's figures are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// Shares of people.
+    Rate,
+    /// Numbers of any kind.
+    Number,
+}
+
+impl Unit {
+    fn of(metric: &MetricResult) -> Self {
+        match metric.kind.as_str() {
+            "conversion" | "retention" | "funnel" => Self::Rate,
+            _ => Self::Number,
+        }
+    }
+
+    fn value(self, arm: &ArmMetric) -> String {
+        match self {
+            Self::Rate => format::maybe_percent(arm.value),
+            Self::Number => format::maybe(arm.value),
+        }
+    }
+
+    fn ends(self, range: Bounds) -> String {
+        match self {
+            Self::Rate => format!(
+                "{} to {} percentage points",
+                format::signed_points(range.low),
+                format::signed_points(range.high)
+            ),
+            Self::Number => {
+                format!("{} to {}", format::figure(range.low), format::figure(range.high))
+            }
+        }
     }
 }
 
@@ -125,13 +173,13 @@ fn rate_of(arm: &ArmMetric) -> Option<Estimate> {
 
 fn arm_row(
     arm: &ArmMetric,
-    rate: Option<Estimate>,
+    unit: Unit,
+    rate: Option<(Estimate, Scale)>,
     effect: Option<&Effect>,
-    scale: Scale,
     class: &'static str,
     control: bool,
 ) -> Arm {
-    let whisker = rate.map(|rate| {
+    let whisker = rate.map(|(rate, scale)| {
         let title = format!(
             "{}: {}, 95 % interval {} to {}",
             arm.variant,
@@ -148,18 +196,14 @@ fn arm_row(
         control,
         people: format::count(arm.persons),
         conversions: format::count(arm.conversions),
-        rate: format::maybe_percent(arm.rate),
+        rate: unit.value(arm),
         whisker: whisker.unwrap_or_default(),
         lift: lift.map_or_else(|| format::UNKNOWN.into(), format::signed_percent),
-        difference: range.map_or_else(String::new, |range| format!("{} points", ends(range))),
+        difference: range.map_or_else(String::new, |range| unit.ends(range)),
         p: effect
             .and_then(|effect| effect.always_valid.as_ref())
             .map_or_else(|| format::UNKNOWN.into(), |found| format::p_value(found.p_value)),
     }
-}
-
-fn ends(range: Bounds) -> String {
-    format!("{} to {}", format::signed_points(range.low), format::signed_points(range.high))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -183,58 +227,54 @@ fn direction(effect: &Effect) -> Option<Direction> {
     }
 }
 
-fn tone(answer: &ExperimentAnswer, metric: &MetricResult) -> (&'static str, &'static str) {
-    match answer.status {
-        _ if answer.verdict.code == Code::Invalid => ("warn", "Do not trust"),
-        ExperimentStatus::NotEnoughData => ("", "Not enough data"),
-        ExperimentStatus::SampleRatioMismatch => ("warn", "Do not trust"),
-        ExperimentStatus::Readable => {
-            let found: Vec<Direction> = metric.effects.iter().filter_map(direction).collect();
-            match (found.contains(&Direction::Better), found.contains(&Direction::Worse)) {
-                (true, false) => ("good", "A winner"),
-                (false, true) => ("bad", "Control is better"),
-                (true, true) => ("warn", "Mixed"),
-                (false, false) => ("", "No difference seen"),
-            }
+fn tone(answer: &ExperimentAnswer) -> (&'static str, &'static str) {
+    match (answer.verdict.code, answer.verdict.reason) {
+        (Code::Ship, _) => ("good", "Ship"),
+        (Code::DoNotShip, VerdictReason::Worse | VerdictReason::GuardrailHurt) => {
+            ("bad", "Do not ship")
         }
+        (Code::DoNotShip, _) => ("", "Do not ship"),
+        (Code::KeepRunning, _) => ("", "Keep running"),
+        (Code::Invalid, _) => ("warn", "Do not trust"),
+        (Code::NotEnoughData, _) => ("", "Not enough data"),
     }
 }
 
-/// What a colleague would say who knows statistics and does not want to impress anybody.
-fn verdict(answer: &ExperimentAnswer, metric: &MetricResult) -> String {
+/// What to do, and what a colleague would say of it who knows statistics and does not want to impress
+/// anybody.
+fn verdict(answer: &ExperimentAnswer, metric: &MetricResult, unit: Unit) -> String {
     let control = answer.control.as_deref().unwrap_or("control");
     if answer.status != ExperimentStatus::Readable || answer.verdict.code == Code::Invalid {
         return answer.verdict.text.clone();
     }
-    let rate = |variant: &str| {
+    let value = |variant: &str| {
         let arm = metric.arms.iter().find(|arm| arm.variant == variant);
-        format::maybe_percent(arm.and_then(|arm| arm.rate))
+        arm.map_or_else(|| format::UNKNOWN.into(), |arm| unit.value(arm))
     };
     let sentences = metric.effects.iter().map(|effect| {
-        let (variant, here, there) = (&effect.variant, rate(&effect.variant), rate(control));
+        let (variant, here, there) = (&effect.variant, value(&effect.variant), value(control));
         let Some((lift, range)) = effect.lift.zip(always_valid(effect)) else {
             return format!("“{variant}” cannot be compared to “{control}” yet.");
         };
-        let range = ends(range);
+        let range = unit.ends(range);
         match direction(effect) {
             Some(way) => {
-                let word = if way == Direction::Better { "better" } else { "worse" };
+                let word = if way == Direction::Better { "above" } else { "below" };
                 let found = effect.always_valid.as_ref();
                 let chance = found.map_or(String::new(), |found| chance(found.p_value));
                 format!(
-                    "“{variant}” converts {word} than “{control}”: {here} against {there}, a change of \
-                     {}. The difference is {range} percentage points with 95 % confidence.{chance}",
+                    "“{variant}” lies {word} “{control}”: {here} against {there}, a change of {}. The \
+                     difference is {range} with 95 % confidence.{chance}",
                     format::signed_percent(lift)
                 )
             }
             None => format!(
                 "No difference between “{variant}” and “{control}” can be told from chance so far: \
-                 {here} against {there}. What was seen fits any difference from {range} percentage \
-                 points."
+                 {here} against {there}. What was seen fits any difference from {range}."
             ),
         }
     });
-    sentences.collect::<Vec<_>>().join(" ")
+    std::iter::once(answer.verdict.text.clone()).chain(sentences).collect::<Vec<_>>().join(" ")
 }
 
 fn chance(p: f64) -> String {
@@ -263,6 +303,22 @@ fn checks(answer: &ExperimentAnswer) -> Vec<Check> {
          An alarm below 0.001 blocks the verdict."
     );
     let mut checks = vec![Check { class, text, title }];
+    if let Some(loss) = &answer.checks.loss {
+        let arms = loss.arms.iter().map(|arm| {
+            format!(
+                "{}: {} of events arrived",
+                arm.variant,
+                format::maybe_percent(arm.completeness_ratio)
+            )
+        });
+        let (class, text) = match loss.status {
+            CheckStatus::Failed => ("bad", "Arms lose differently"),
+            CheckStatus::NotEnoughData => ("", "Loss: too little to compare"),
+            CheckStatus::Ok | CheckStatus::Warning => ("good", "Arms lose alike"),
+        };
+        let title = arms.collect::<Vec<_>>().join("; ");
+        checks.push(Check { class, text: text.into(), title });
+    }
     let mut count = |n: u64, class, one: &str, many: &str, title: &str| {
         if n > 0 {
             let text = format::counted(n, one, many);

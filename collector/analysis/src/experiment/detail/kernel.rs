@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::person::{Exposed, Person, Values};
-use super::{Found, Kind, PAIRS, Phase, STATE, Scope, Setting};
+use super::{Found, Kind, PAIRS, Phase, STATE, Scope, Setting, Split};
 use crate::events::{ABSENT, Dictionaries, Run};
 use crate::exact_sum::ExactSum;
 use crate::filter::Matcher;
@@ -12,6 +12,9 @@ use crate::kernel::{Key, Partial, RunKernel};
 
 /// Where a person counts: a scope, up to two values of it (codes, or a day), a variant.
 type Place = (Scope, [u32; 2], u32);
+
+/// What a cohort tells people apart by, not in it first.
+const MEMBER: [&str; 2] = ["no", "yes"];
 
 pub(super) struct Counter {
     setting: Arc<Setting>,
@@ -98,12 +101,15 @@ impl Counter {
     /// Where a person of this arm counts.
     fn places(&self, run: &Run<'_>, exposure: usize, variant: u32) -> Vec<Place> {
         let mut places = vec![(Scope::All, [ABSENT; 2], variant)];
-        for (index, columns) in self.setting.slices.iter().enumerate() {
+        for (scope, splits) in &self.setting.splits {
             let mut codes = [ABSENT; 2];
-            for (code, column) in codes.iter_mut().zip(columns) {
-                *code = column.of(run)[exposure];
+            for (code, split) in codes.iter_mut().zip(splits) {
+                *code = match *split {
+                    Split::Text(column) => column.of(run)[exposure],
+                    Split::Member(at) => u32::from(self.setting.members[at].contain(run.person)),
+                };
             }
-            places.push((Scope::Slice(index), codes, variant));
+            places.push((*scope, codes, variant));
         }
         if let Some(days) = &self.setting.days {
             places.push((Scope::Day, [days.index(run.ts[exposure]) as u32, 0], variant));
@@ -162,7 +168,7 @@ impl RunKernel for Counter {
                 Phase::Survey if source.kind == Kind::Quantile => {
                     let mut values = Vec::new();
                     person.each_value(after, source, |value| values.push(value));
-                    let places = 1 + setting.slices.len() + usize::from(setting.days.is_some());
+                    let places = 1 + setting.splits.len() + usize::from(setting.days.is_some());
                     self.held += values.len() * places;
                     More::Listed(values)
                 }
@@ -219,14 +225,13 @@ impl RunKernel for Counter {
         let shape = &self.setting.shape;
         let variants = shape.variant_column.dictionary(dictionaries);
         for ((scope, codes, variant), cell) in self.cells {
-            let value = |at: usize| match scope {
-                Scope::All => Key::None,
-                Scope::Day if at == 0 => Key::Int(i64::from(codes[0])),
-                Scope::Day => Key::None,
-                Scope::Slice(index) => {
-                    self.setting.slices[index].get(at).map_or(Key::None, |column| {
-                        Key::from_text(column.dictionary(dictionaries).text(codes[at]))
-                    })
+            let splits = self.setting.splits.iter().find(|(own, _)| *own == scope);
+            let value = |at: usize| match (scope, splits.and_then(|(_, all)| all.get(at))) {
+                (Scope::Day, _) if at == 0 => Key::Int(i64::from(codes[0])),
+                (_, None) => Key::None,
+                (_, Some(Split::Member(_))) => Key::Text(MEMBER[codes[at] as usize].into()),
+                (_, Some(Split::Text(column))) => {
+                    Key::from_text(column.dictionary(dictionaries).text(codes[at]))
                 }
             };
             let variant = Key::from_text(variants.text(variant));

@@ -14,8 +14,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::question::{Counted, InProgress, Kind, Metric, Question};
-use super::{CONVERSIONS, Patterns, Shape, figures, numbers, read};
+use super::question::{CohortCut, Counted, Cut, InProgress, Kind, Metric, Question};
+use super::{CONVERSIONS, Patterns, Shape, figures, joined, numbers, read};
+use crate::cohort::{Cohort, Members};
 use crate::events::ScanPlan;
 use crate::filter::{Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial};
@@ -49,6 +50,8 @@ pub(super) enum Scope {
     All,
     /// One value of a slice.
     Slice(usize),
+    /// One of the strata.
+    Stratum,
     /// Those exposed on one day.
     Day,
 }
@@ -58,12 +61,14 @@ impl Scope {
         match self {
             Self::All => Key::Int(0),
             Self::Day => Key::Int(-1),
+            Self::Stratum => Key::Int(-2),
             Self::Slice(index) => (index + 1).into(),
         }
     }
 }
 
 /// What the kernels share.
+#[derive(Clone)]
 struct Setting {
     shape: Arc<Shape>,
     matcher: Matcher,
@@ -74,11 +79,24 @@ struct Setting {
     /// People whose window ends later are in progress, and left out.
     done_by_ms: Option<i64>,
     sources: Vec<Source>,
-    slices: Vec<Vec<TextColumn>>,
+    /// What is told apart, and by what.
+    splits: Vec<(Scope, Vec<Split>)>,
     days: Option<Buckets>,
+    /// The cohorts of splits, once it is known who is in them.
+    members: Vec<Members>,
+}
+
+/// One way to tell people apart.
+#[derive(Debug, Clone, Copy)]
+enum Split {
+    /// By the value at the first exposure.
+    Text(TextColumn),
+    /// By whether they are in a cohort, which has this place.
+    Member(usize),
 }
 
 /// What a metric reads.
+#[derive(Clone)]
 struct Source {
     kind: Kind,
     sum: Summed,
@@ -91,6 +109,7 @@ struct Source {
 }
 
 /// Events, and what each adds.
+#[derive(Clone)]
 struct Summed {
     mask: u64,
     /// The first that an event carries; none: 1 each.
@@ -116,9 +135,11 @@ pub(super) struct Found {
 }
 
 /// A compiled question.
+#[derive(Clone)]
 pub(super) struct Detail {
     plan: ScanPlan,
     setting: Arc<Setting>,
+    cohorts: Arc<[Cohort]>,
     phase: Phase,
 }
 
@@ -143,10 +164,22 @@ pub(super) fn compile(
     }
     let delay_ms = question.delay_ms()?;
     let past_ms = Question::span_ms("covariate", question.covariate.as_ref())?;
-    let slices = question.slices.iter();
-    let slices =
-        slices.map(|slice| slice.props().iter().map(|prop| patterns.columns.text(prop)).collect());
-    let slices = slices.collect();
+    // Rules of cohorts end where the experiment begins.
+    let mut before = common.clone();
+    before.to_ms = common.from_ms;
+    let mut cohorts = Vec::new();
+    let mut split = |cut: &Cut| match cut {
+        Cut::Prop(prop) => Ok(Split::Text(patterns.columns.text(prop))),
+        Cut::Cohort(CohortCut { cohort, .. }) => {
+            cohorts.push(crate::cohort::compile(cohort, &before)?);
+            Ok::<_, QuestionError>(Split::Member(cohorts.len() - 1))
+        }
+    };
+    let scopes = (0..question.slices.len()).map(Scope::Slice).zip(&question.slices);
+    let mut splits = Vec::new();
+    for (scope, slice) in scopes.chain(question.strata.iter().map(|own| (Scope::Stratum, own))) {
+        splits.push((scope, slice.cuts().iter().map(&mut split).collect::<Result<_, _>>()?));
+    }
     let last_day_ms = sources.iter().filter_map(|source| source.days_ms.map(|(_, end)| end)).max();
     let window_ms = shape.window_ms.map(|window_ms| delay_ms.saturating_add(window_ms));
     let after_ms = window_ms.max(last_day_ms);
@@ -165,15 +198,16 @@ pub(super) fn compile(
         past_ms,
         done_by_ms: (question.in_progress == InProgress::Exclude).then_some(context.now_ms),
         sources,
-        slices,
+        splits,
         days,
+        members: Vec::new(),
     };
     let phase = if setting.sources.iter().any(Source::needs_survey) {
         Phase::Survey
     } else {
         Phase::Count(Arc::new(Found::without_survey(&setting)))
     };
-    Ok(Detail { plan, setting: Arc::new(setting), phase })
+    Ok(Detail { plan, setting: Arc::new(setting), cohorts: cohorts.into(), phase })
 }
 
 fn source(metric: &Metric, patterns: &mut Patterns) -> Result<Source, QuestionError> {
@@ -258,32 +292,44 @@ impl Analysis for Detail {
         Box::new(ByRun::new(&self.plan, counter))
     }
 
+    fn cohorts(&self) -> &[Cohort] {
+        &self.cohorts
+    }
+
+    fn knowing(&self, members: Vec<Members>) -> Option<Box<dyn Analysis>> {
+        let setting = Arc::new(Setting { members, ..Setting::clone(&self.setting) });
+        (!self.cohorts.is_empty())
+            .then(|| -> Box<dyn Analysis> { Box::new(Self { setting, ..self.clone() }) })
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         match self.phase {
-            Phase::Count(_) => None,
-            Phase::Survey => Some(Box::new(Self {
-                plan: self.plan.clone(),
-                setting: Arc::clone(&self.setting),
-                phase: Phase::Count(Arc::new(Found::by_survey(&self.setting, partial))),
-            })),
+            Phase::Count(_) => joined::look(&self.table(partial), &self.setting.shape, self),
+            Phase::Survey => {
+                let found = Arc::new(Found::by_survey(&self.setting, partial));
+                Some(Box::new(Self { phase: Phase::Count(found), ..self.clone() }))
+            }
         }
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
         let shape = &self.setting.shape;
-        let caps = match &self.phase {
-            Phase::Count(found) => &found.caps[..],
-            Phase::Survey => &[],
-        };
         shape.answer(facts, |is_complete| {
-            let table = figures::Table::Detail {
-                partial,
-                has_past: self.setting.past_ms.is_some(),
-                slices: self.setting.slices.len(),
-                days: self.setting.days.as_ref(),
-                caps,
-            };
-            read::answer(&table, shape, facts, is_complete)
+            read::answer(&self.table(partial), shape, facts, is_complete)
         })
+    }
+}
+
+impl Detail {
+    fn table<'a>(&'a self, partial: &'a Partial) -> figures::Table<'a> {
+        figures::Table::Detail {
+            partial,
+            has_past: self.setting.past_ms.is_some(),
+            days: self.setting.days.as_ref(),
+            caps: match &self.phase {
+                Phase::Count(found) => &found.caps,
+                Phase::Survey => &[],
+            },
+        }
     }
 }

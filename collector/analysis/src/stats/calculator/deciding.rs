@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::arms::arm;
 use super::{StatsError, checked_alpha, default_alpha, read};
-use crate::stats::decision::{Code, Contender, Method, Plan, Reason, decide};
+use crate::stats::decision::{Bound, Code, Contender, Method, Plan, Reason, Stage, decide};
 use crate::stats::non_inferiority::Preferred;
 use crate::stats::two_sample::{Arm, Difference, effect};
 use crate::stats::{positive, srm};
@@ -35,6 +35,9 @@ pub(super) fn experiment_verdict(input: &Value) -> Result<Value, StatsError> {
         power: f64,
         #[serde(default)]
         is_final: bool,
+        /// Of `group_sequential`: shares of the information at the planned looks up to this one.
+        #[serde(default)]
+        shares: Vec<f64>,
         #[serde(default)]
         preferred_direction: Preferred,
         /// The lift worth finding.
@@ -64,12 +67,20 @@ pub(super) fn experiment_verdict(input: &Value) -> Result<Value, StatsError> {
         return Ok(json!({ "code": Code::Invalid, "reason": Reason::SampleRatioMismatch,
             "treatment": null, "growth": null }));
     }
+    let bound = match (input.method, &input.shares[..]) {
+        (Method::GroupSequential, shares @ [_, ..]) => {
+            Some(Bound::of_last(shares, alpha, input.treatments.len())?)
+        }
+        (_, []) => None,
+        _ => return Err(StatsError::input("`shares` belong to the method `group_sequential`")),
+    };
     let plan = Plan {
         method: input.method,
         alpha,
         tuning: input.tuning_parameter,
         power: input.power,
-        is_final: input.is_final,
+        stage: if input.is_final { Stage::Planned } else { Stage::Early },
+        bound,
     };
     let contenders: Vec<Contender> = treatments
         .into_iter()

@@ -8,6 +8,9 @@ use super::answer::{Code, ExperimentAnswer, ExperimentStatus, Reason, SrmStatus}
 use crate::testing::{Event, Memory, Scan};
 use crate::{AnswerBody, Context};
 
+mod judging;
+mod splitting;
+
 /// 2026-09-01T00:00:00Z.
 const T0: i64 = 1_788_220_800_000;
 
@@ -16,7 +19,7 @@ fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> ExperimentAnswer {
     full.as_object_mut().unwrap().extend(question.as_object().unwrap().clone());
     let context = Context { tz: "UTC".into(), now_ms: T0 + 60 * 86_400_000 };
     match Memory::new(events).answer_by("experiment", full, &context, scan).unwrap().body {
-        AnswerBody::Experiment(answer) => answer,
+        AnswerBody::Experiment(answer) => *answer,
         other => panic!("{other:?}"),
     }
 }
@@ -181,7 +184,7 @@ fn a_clear_difference_has_a_direction(
 #[test]
 fn the_srm_vectors_hold_and_a_mismatch_blocks_the_verdict() {
     let vectors: Value =
-        serde_json::from_str(include_str!("../../../../tests/vectors/semantics.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../../tests/vectors/semantics.json")).unwrap();
     let cases = vectors["srm"].as_array().unwrap();
     assert_eq!(cases.len(), 2);
     for case in cases {
@@ -253,7 +256,18 @@ fn not_enough_data_is_an_answer_of_its_own(#[case] arms: &[(&str, u64, u64)]) {
 #[case(json!({ "metrics": [{ "event": "x", "margin": 0.1 }] }), "field_invalid")]
 #[case(json!({ "variants": [{ "key": "a" }] }), "count_invalid")]
 #[case(json!({ "variants": [{ "key": "a" }, { "key": "a" }] }), "field_invalid")]
-#[case(json!({ "variants": [{ "key": "a" }, { "key": "b", "weight": 0 }] }), "field_invalid")]
+#[case(json!({ "variants": [{ "key": "a" }, { "key": "b", "weight": -1 }] }), "field_invalid")]
+#[case(json!({ "variants": [{ "key": "a", "weight": 0 }, { "key": "b", "weight": 0 }] }), "field_invalid")]
+#[case(json!({ "slices": [["a", "b", "c"]] }), "question_malformed")]
+#[case(json!({ "slices": [{ "cohort": { "did": {} }, "name": "" }] }), "field_invalid")]
+#[case(json!({ "slices": [{ "cohort": "nobody knows" }] }), "field_invalid")]
+#[case(json!({ "strata": "country", "covariate": "7d" }), "field_invalid")]
+#[case(json!({ "adjust": "tukey" }), "question_malformed")]
+#[case(json!({ "method": "group_sequential" }), "field_invalid")]
+#[case(json!({ "method": "group_sequential", "plan": { "looks": ["2030-01-01"] } }), "field_invalid")]
+#[case(json!({ "method": "group_sequential",
+    "plan": { "ends": "2035-01-01", "looks": ["2036-01-01"] } }), "field_invalid")]
+#[case(json!({ "plan": { "ends": "2035-01-01", "looks": ["2034-01-01"] } }), "field_invalid")]
 #[case(json!({ "variants": [{ "key": "a" }, { "key": "b" }], "control": "c" }), "field_invalid")]
 #[case(json!({ "metrics": [{ "event": "x", "kind": "ratio" }] }), "field_invalid")]
 fn what_cannot_be_honoured_is_refused(#[case] extra: Value, #[case] code: &str) {
