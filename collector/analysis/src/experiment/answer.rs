@@ -64,6 +64,9 @@ pub struct SliceResult {
     pub value: Vec<Option<String>>,
     /// People of each arm, in the order of the arms.
     pub persons: Vec<u64>,
+    /// Chance that the arms have sizes this uneven here if the split were right, adjusted for all values
+    /// of the slice (Holm): where a mismatch comes from.
+    pub srm_p_value: Option<f64>,
     /// As for everybody. Adjusted p-values are over all values of the slice.
     pub metrics: Vec<MetricResult>,
     /// Values of the slice that are not listed: those with the fewest people.

@@ -1,9 +1,12 @@
 //! What must hold before an effect may be believed.
 
-use super::answer::{Arm, BiasCheck, CheckStatus, Excluded, MultipleExposureCheck, Srm, SrmStatus};
+use super::answer::{
+    Arm, BiasCheck, CheckStatus, Excluded, MultipleExposureCheck, SliceResult, Srm, SrmStatus,
+};
 use super::figures::{Part, Table};
 use super::question::{Kind, Role};
 use super::{BoundMetric, Shape};
+use crate::stats::many_tests::{Method, adjust};
 use crate::stats::two_sample::{Difference, Test, compare};
 use crate::stats::{Alternative, ratio, srm};
 
@@ -49,6 +52,23 @@ pub(super) fn sizes(arms: &[Arm], batches: &[Vec<f64>]) -> Srm {
             sequential_p_value: None,
             alarm: false,
         },
+    }
+}
+
+/// The same for each value of a slice: to find where a mismatch comes from. Values with too few people say
+/// nothing.
+pub(super) fn sizes_of_slice(parts: &mut [SliceResult], arms: &[Arm]) {
+    let weights: Vec<f64> = arms.iter().map(|arm| arm.expected_ratio.unwrap_or(0.0)).collect();
+    let found = parts.iter_mut().filter_map(|part| {
+        let users: Vec<f64> = part.persons.iter().map(|persons| *persons as f64).collect();
+        let is_enough = part.persons.iter().sum::<u64>() >= SRM_PERSONS;
+        let p = srm::chi_squared(&users, &weights).ok().filter(|_| is_enough)?.p_value;
+        Some((part, p.min(1.0)))
+    });
+    let (known, p_values): (Vec<&mut SliceResult>, Vec<f64>) = found.unzip();
+    let Ok(adjusted) = adjust(&p_values, Method::Holm) else { return };
+    for (part, p) in known.into_iter().zip(adjusted) {
+        part.srm_p_value = Some(p);
     }
 }
 

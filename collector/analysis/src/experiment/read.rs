@@ -255,10 +255,12 @@ impl Comparing<'_> {
                         .map(|key| key.text().map(Into::into))
                         .collect(),
                     persons: arms.iter().map(|arm| table.persons(part, &arm.variant)).collect(),
+                    srm_p_value: None,
                     metrics: self.metrics(shape, arms, part_of(&own, whole), table),
                     values_not_listed: parts.len().saturating_sub(MAX_PARTS),
                 });
             }
+            checks::sizes_of_slice(&mut results[start..], arms);
             // The values of one slice are a family of tests.
             let family = results[start..].iter_mut().flat_map(|result| &mut result.metrics);
             share_error(family.collect(), shape);

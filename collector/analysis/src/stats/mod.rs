@@ -16,6 +16,8 @@ pub mod beta_binomial;
 pub mod calculator;
 pub mod chi_squared;
 pub mod confidence_sequence;
+#[cfg(test)]
+mod coverage;
 pub mod cuped;
 pub mod decision;
 pub mod fieller;

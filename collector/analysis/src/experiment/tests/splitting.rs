@@ -168,3 +168,22 @@ fn the_verdict_goes_by_the_stratified_effect() {
     assert!(ask(Value::Null).starts_with("Keep running"));
     assert!(ask(json!("country")).starts_with("Ship test"));
 }
+
+#[test]
+fn a_mismatch_is_found_in_the_slice_that_it_comes_from() {
+    // Of those with one browser, half of the treatment is missing.
+    let mut events = Vec::new();
+    for person in 0..2_000u64 {
+        let variant = ["control", "test"][(person % 2) as usize];
+        let browser = ["Firefox", "Chrome", "Safari", "rare"][(person / 2 % 4) as usize];
+        let is_rare = browser == "rare" && person > 150;
+        if !is_rare && !(browser == "Safari" && variant == "test" && person % 3 > 0) {
+            events.push(exposed(person, 0, variant).with("browser", browser));
+        }
+    }
+    let answer = ask(events, json!({ "slices": ["browser"] }));
+    let p = |browser: &str| slice(&answer, &[browser]).srm_p_value;
+    assert!(p("Safari") < Some(0.001), "{:?}", p("Safari"));
+    assert!(p("Firefox") > Some(0.1) && p("Chrome") > Some(0.1));
+    assert_eq!(p("rare"), None, "too few people say nothing");
+}
