@@ -17,6 +17,8 @@ use crate::shell::step;
 /// Experiments of each kind, and looks at each.
 pub(super) const TRIALS: u32 = 20_000;
 const LOOKS: u32 = 30;
+/// Those of them that a group-sequential plan has.
+const PLANNED: [u32; 4] = [8, 15, 22, LOOKS];
 /// People of both arms between two looks where nothing is planned.
 const PEOPLE: u32 = 1_000;
 const BASELINE: f64 = 0.1;
@@ -34,6 +36,8 @@ struct Kind {
     /// Whether every look is taken for the planned end, as people do who peek.
     peeks: bool,
     lift: f64,
+    /// The share of people that is assigned to the treatment; half is what should be.
+    split: f64,
     /// People of both arms at the end.
     people: u32,
     /// What the always-valid interval is tuned to.
@@ -73,11 +77,13 @@ pub(super) fn trials(binary: &Path, trials: u32) -> anyhow::Result<Vec<String>> 
             100.0 * share(outcome.worse),
             100.0 * share(outcome.invalid)
         ));
-        if kind.lift == 0.0 && !kind.peeks {
+        if kind.split != 0.5 {
+            let stopped = share(outcome.invalid);
+            ensure!(stopped >= 0.95, "{kind:?} is stopped in {stopped}");
+        } else if kind.lift == 0.0 && !kind.peeks {
             ensure!(decided <= ALPHA + slack(ALPHA), "{kind:?} errs in {decided}");
-        }
-        if kind.lift > 0.0 {
-            let found = share(outcome.better);
+        } else if kind.lift != 0.0 {
+            let found = share(if kind.lift > 0.0 { outcome.better } else { outcome.worse });
             ensure!(found >= POWER - 0.01 - slack(POWER), "{kind:?} finds {found} of {POWER}");
         }
     }
@@ -100,12 +106,18 @@ fn kinds(binary: &Path) -> anyhow::Result<Vec<Kind>> {
     let hybrid = planned(0.8 * ALPHA)?;
     // At its planned size the always-valid interval is 1.55 times as wide as the fixed one.
     let (z_alpha, z_power): (f64, f64) = (1.959_963_984_540_054, 0.841_621_233_572_914_3);
-    let sequential = fixed * ((1.55 * z_alpha + z_power) / (z_alpha + z_power)).powi(2);
+    let wider = |width: f64| fixed * ((width * z_alpha + z_power) / (z_alpha + z_power)).powi(2);
+    let sequential = wider(1.55);
+    // √(2 (ln 2 − 2 ln α)) standard errors at its planned size.
+    let mixture = wider((2.0 * (2f64.ln() - 2.0 * ALPHA.ln())).sqrt() / z_alpha);
+    // Four bounds end 3 % above the fixed one.
+    let bounds = wider(1.03);
     let default = Kind {
         name: "nothing planted, sequential (the default)",
         method: "sequential",
         peeks: false,
         lift: 0.0,
+        split: 0.5,
         people: LOOKS * PEOPLE,
         tuning: 5_000.0,
     };
@@ -127,9 +139,18 @@ fn kinds(binary: &Path) -> anyhow::Result<Vec<Kind>> {
             peeks: true,
             ..default
         },
+        Kind { name: "nothing planted, mixture SPRT", method: "mixture_sprt", ..default },
+        Kind { name: "nothing planted, group-sequential", method: "group_sequential", ..default },
         found("a lift of 20 % planted, sequential", "sequential", sequential),
         found("a lift of 20 % planted, hybrid", "hybrid", hybrid),
         found("a lift of 20 % planted, fixed", "fixed", fixed),
+        found("a lift of 20 % planted, mixture SPRT", "mixture_sprt", mixture),
+        found("a lift of 20 % planted, group-sequential", "group_sequential", bounds),
+        Kind {
+            lift: -LIFT,
+            ..found("a fall of 20 % planted, sequential", "sequential", sequential)
+        },
+        Kind { name: "a split of 48 to 52, sequential", split: 0.52, ..default },
     ])
 }
 
@@ -174,22 +195,26 @@ fn judge(binary: &Path, kind: Kind, trials: u32) -> anyhow::Result<Outcome> {
 /// Experiments of a kind, one line a look.
 fn make_up(mut out: impl Write, kind: Kind, trials: u32) -> std::io::Result<()> {
     let mut random = Random(SEED);
-    let Kind { method, peeks, lift, people, tuning, .. } = kind;
+    let Kind { method, peeks, lift, split, people, tuning, .. } = kind;
     let rates = [BASELINE, BASELINE * (1.0 + lift)];
     for _ in 0..trials {
         let (mut n, mut converted) = ([0u32; 2], [0u32; 2]);
         for look in 1..=LOOKS {
             let so_far = u64::from(people) * u64::from(look) / u64::from(LOOKS);
             let more = so_far as u32 - (n[0] + n[1]);
-            let treated = random.successes(more, 0.5);
+            let treated = random.successes(more, split);
             for (arm, more) in [more - treated, treated].into_iter().enumerate() {
                 n[arm] += more;
                 converted[arm] += random.successes(more, rates[arm]);
             }
             let is_final = peeks || look == LOOKS;
+            let is_planned = method == "group_sequential" && PLANNED.contains(&look);
+            let planned = PLANNED.iter().filter(|at| is_planned && **at <= look);
+            let shares: Vec<f64> =
+                planned.map(|at| f64::from(*at) / f64::from(LOOKS)).collect();
             writeln!(
                 out,
-                r#"{{"id":0,"fn":"experiment_verdict","input":{{"metric":"proportion","control":{{"n":{},"sum":{}}},"treatments":[{{"n":{},"sum":{}}}],"method":"{method}","is_final":{is_final},"tuning_parameter":{tuning}}}}}"#,
+                r#"{{"id":0,"fn":"experiment_verdict","input":{{"metric":"proportion","control":{{"n":{},"sum":{}}},"treatments":[{{"n":{},"sum":{}}}],"method":"{method}","is_final":{is_final},"tuning_parameter":{tuning},"shares":{shares:?}}}}}"#,
                 n[0], converted[0], n[1], converted[1]
             )?;
         }
@@ -255,6 +280,7 @@ mod tests {
             method: "fixed",
             peeks: false,
             lift: 0.0,
+            split: 0.5,
             people: 3_000,
             tuning: 5_000.0,
         };

@@ -85,7 +85,9 @@ impl Bound {
             let all = bounds(shares, alpha / 2.0, Spending::ObrienFleming)?;
             all.last().copied().ok_or_else(|| StatsError::input("at least one look"))
         };
-        Ok(Self { alone: last(alpha)?, shared: last(alpha / treatments.max(1) as f64)? })
+        let alone = last(alpha)?;
+        let shared = if treatments > 1 { last(alpha / treatments as f64)? } else { alone };
+        Ok(Self { alone, shared })
     }
 
     /// The p-value of a fixed test at a z-value.
