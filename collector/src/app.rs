@@ -204,15 +204,15 @@ impl App {
         &self,
         project: &Project,
         kind: &str,
-        mut body: Value,
+        body: Value,
     ) -> Result<Answered, ApiError> {
         let began = Instant::now();
-        resolve(&self.meta, project.id, &mut body, Vec::new()).await?;
         let context = Context { tz: project.tz.clone(), now_ms: self.clock.now_ms() };
-        let (body, defined) = match kind {
+        let (mut body, defined) = match kind {
             "experiment" => self.defined(project.id, body, context.now_ms).await?,
             _ => (body, None),
         };
+        resolve(&self.meta, project.id, &mut body, Vec::new()).await?;
         let question = compile(kind, body, &context)?;
         let admitted =
             Arc::clone(&self.questions_admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;

@@ -18,7 +18,8 @@ struct Look<'a> {
     project: u32,
 }
 
-/// Put rules in the place of names, if a question has a cohort. `inside` are cohorts that it is part of.
+/// Put rules in the place of names, if a question has a cohort, or is split by cohorts. `inside` are cohorts
+/// that it is part of.
 ///
 /// # Errors
 /// [`Refused::Unknown`], or [`Refused::Wrong`] for cohorts that stand in each other.
@@ -28,14 +29,49 @@ pub async fn resolve(
     question: &mut Value,
     mut inside: Vec<String>,
 ) -> Result<(), Refused> {
-    let Some(cohort) = question.get_mut("cohort") else { return Ok(()) };
-    if let Value::String(key) = cohort {
-        *cohort = json!({ "saved": key });
+    let look = Look { meta, project };
+    if let Some(cohort) = question.get_mut("cohort") {
+        look.named(cohort, &mut inside).await?;
     }
-    Look { meta, project }.rule(cohort, &mut inside).await
+    for field in ["slices", "strata"] {
+        if let Some(cuts) = question.get_mut(field) {
+            look.cuts(cuts, &mut inside).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Look<'_> {
+    /// A cohort where its name alone may stand.
+    async fn named(&self, cohort: &mut Value, inside: &mut Vec<String>) -> Result<(), Refused> {
+        if let Value::String(key) = cohort {
+            *cohort = json!({ "saved": key });
+        }
+        self.rule(cohort, inside).await
+    }
+
+    /// What an experiment is split by: properties, cohorts, lists of them. A cohort gives its name.
+    async fn cuts(&self, cuts: &mut Value, inside: &mut Vec<String>) -> Result<(), Refused> {
+        match cuts {
+            Value::Array(cuts) => {
+                for cut in cuts {
+                    Box::pin(self.cuts(cut, inside)).await?;
+                }
+                Ok(())
+            }
+            Value::Object(cut) => {
+                if let (Some(Value::String(key)), None) = (cut.get("cohort"), cut.get("name")) {
+                    cut.insert("name".into(), key.clone().into());
+                }
+                match cut.get_mut("cohort") {
+                    Some(cohort) => self.named(cohort, inside).await,
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A rule and those in it. `inside` are the cohorts that it stands in.
     async fn rule(&self, rule: &mut Value, inside: &mut Vec<String>) -> Result<(), Refused> {
         match rule {

@@ -206,3 +206,27 @@ async fn saving_needs_its_scope_and_stays_in_its_project() {
     let own = service.saved_as(&stranger, Method::GET, "cohorts", Value::Null).await;
     assert_eq!(own.json(), json!({ "saved": [] }));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_experiment_is_split_by_saved_cohorts() {
+    let service = service().await;
+    service.batch(days(&[(1, 3), (2, 2)])).await;
+    service.put("cohorts/regulars", often(2)).await;
+    let ask = async |slices: Value| {
+        service.ask("experiment", json!({ "experiment": "none", "slices": slices })).await
+    };
+    let one = ask(json!([{ "cohort": "regulars" }])).await;
+    let slice = &one["definition"]["slices"][0];
+    assert_eq!(
+        (&slice["name"], &slice["cohort"]["saved"]["version"]),
+        (&json!("regulars"), &json!(1))
+    );
+    let own = json!([["country", { "cohort": { "saved": "regulars" }, "name": "often here" }]]);
+    let two = ask(own).await;
+    assert_eq!(two["definition"]["slices"][0][1]["name"], "often here");
+    let bearer = format!("Bearer {}", service.secret_key);
+    let unknown = json!({ "experiment": "none", "slices": [{ "cohort": "nobody" }] }).to_string();
+    let refused =
+        service.post("/v1/query/experiment", &[("authorization", &bearer)], unknown).await;
+    assert_eq!(refused.problem(), (404, "saved_unknown".into()));
+}

@@ -210,8 +210,7 @@ fn make_up(mut out: impl Write, kind: Kind, trials: u32) -> std::io::Result<()> 
             let is_final = peeks || look == LOOKS;
             let is_planned = method == "group_sequential" && PLANNED.contains(&look);
             let planned = PLANNED.iter().filter(|at| is_planned && **at <= look);
-            let shares: Vec<f64> =
-                planned.map(|at| f64::from(*at) / f64::from(LOOKS)).collect();
+            let shares: Vec<f64> = planned.map(|at| f64::from(*at) / f64::from(LOOKS)).collect();
             writeln!(
                 out,
                 r#"{{"id":0,"fn":"experiment_verdict","input":{{"metric":"proportion","control":{{"n":{},"sum":{}}},"treatments":[{{"n":{},"sum":{}}}],"method":"{method}","is_final":{is_final},"tuning_parameter":{tuning},"shares":{shares:?}}}}}"#,
