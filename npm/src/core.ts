@@ -5,13 +5,13 @@
 
 import { assign } from "./allocation.js";
 import { Courier } from "./courier.js";
-import { Engine } from "./engine.js";
+import { Engine, hashUser } from "./engine.js";
 import { BYTES_MAX, Outbox } from "./outbox.js";
 import * as call from "./page.js";
 import type { Call, Core, Page, Start } from "./page.js";
 import { Peers } from "./peers.js";
 import { watchInstallation } from "./pwa.js";
-import { contextOf, hex, row } from "./row.js";
+import { contextOf, row } from "./row.js";
 import { setUp } from "./settings.js";
 import { openStore } from "./store.js";
 import { memory } from "./store.js";
@@ -154,7 +154,7 @@ function run(page: Page): Core {
   }
 
   function identify(id: string, traits: Properties, at: { wallMs: number; monoMs: number; address: string }, atOnce: boolean): boolean {
-    const hash = engine.ask(({ hashId }) => hex(hashId(options.salt, false, id)));
+    const hash = engine.ask((functions) => hashUser(functions, options.salt, id));
     if (hash === undefined && engine.isPending && !atOnce) return false;
     if (hash === "") {
       page.report("user_id_empty", "identify needs the id of a user");

@@ -6,11 +6,20 @@
  * ids are left out, and events are kept for the next page.
  */
 
-import * as glue from "tallymark-glue/tallymark";
-
+import { hex } from "./row.js";
 import type { Options } from "./types.js";
 
-export type Functions = typeof glue;
+/** What `sdk-wasm/src/boundary.rs` exports. */
+export interface Functions {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  room(): number;
+  hashId(saltBytes: number, idBytes: number, isDevice: boolean): number;
+  judge(status: number, hasReceipt: boolean, isOurs: boolean, retryAfterMs: number): number;
+  backoffMs(failures: number, ratio: number): number;
+}
+
+/** As much as there is room for in the module. */
+const ROOM_BYTES = 128 * 1024;
 
 /** Longest wait for the module before the translation is loaded. */
 const PATIENCE_MS = 3_000;
@@ -66,18 +75,25 @@ export class Engine {
 async function start(given: Options["wasm"]): Promise<Functions> {
   // The name stands here, and the address of this file in it, for bundlers to find and rewrite.
   const wasm = given ?? new URL("tallymark_bg.wasm", import.meta.url);
-  const imports = { "./tallymark_bg.js": glue as unknown as WebAssembly.ModuleImports };
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("it takes too long to load")), PATIENCE_MS);
   });
   const { instance } = await Promise.race([
     typeof wasm === "string" || wasm instanceof URL
-      ? WebAssembly.instantiateStreaming(fetch(wasm), imports)
-      : (WebAssembly.instantiate(wasm, imports) as Promise<WebAssembly.WebAssemblyInstantiatedSource>),
+      ? WebAssembly.instantiateStreaming(fetch(wasm))
+      : (WebAssembly.instantiate(wasm) as Promise<WebAssembly.WebAssemblyInstantiatedSource>),
     late,
   ]);
   clearTimeout(timer);
-  glue.__wbg_set_wasm(instance.exports);
-  return glue;
+  return instance.exports as unknown as Functions;
+}
+
+/** The first stage of hashing an id of a user; empty for an id that is empty or does not fit. */
+export function hashUser({ memory, room, hashId }: Functions, salt: string, id: string): string {
+  const bytes = new Uint8Array(memory.buffer, room(), ROOM_BYTES);
+  const encoder = new TextEncoder();
+  const { written = 0 } = encoder.encodeInto(salt, bytes);
+  const { written: length = 0, read } = encoder.encodeInto(id, bytes.subarray(written));
+  return read === id.length && hashId(written, length, false) ? hex(bytes.subarray(0, 32)) : "";
 }

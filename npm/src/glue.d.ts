@@ -3,18 +3,14 @@
  * JavaScript: the build finds them under these names (see xtask/src/build_sdk/package.rs).
  */
 
-/** From `sdk-wasm/src/boundary.rs`. */
-declare module "tallymark-glue/tallymark" {
-  /** Says which instance the functions call. */
-  export function __wbg_set_wasm(exports: WebAssembly.Exports): void;
-
-  export function hashId(salt: string, isDevice: boolean, id: string): Uint8Array;
-  export function judge(status: number, hasReceipt: boolean, isOurs: boolean, retryAfterMs: number): number;
-  export function backoffMs(failures: number, ratio: number): number;
-}
-
+/** From `sdk-wasm/src/boundary.rs`, as plain JavaScript. */
 declare module "tallymark-asm/tallymark" {
-  export const memory: WebAssembly.Memory;
+  type Functions = import("./engine.js").Functions;
+  export const memory: Functions["memory"];
+  export const room: Functions["room"];
+  export const hashId: Functions["hashId"];
+  export const judge: Functions["judge"];
+  export const backoffMs: Functions["backoffMs"];
 }
 
 /** From `sdk-wasm/src/evaluation.rs`. */

@@ -40,9 +40,12 @@ impl Namespace {
 
 /// First stage: `HMAC-SHA256(salt, "v1|" + namespace + "|" + normalise(id))`.
 ///
-/// `salt` is the text that `tallymark project create` printed, as bytes; it is not decoded.
-pub fn h1(salt: &[u8], namespace: Namespace, id: &str) -> [u8; 32] {
-    hmac(salt, &[b"v1|", namespace.name().as_bytes(), b"|", normalise(id).as_bytes()])
+/// `salt` is the text that `tallymark project create` printed, as bytes; it is not decoded. The id may
+/// be a text or its UTF-8, which is what a page has.
+pub fn h1(salt: &[u8], namespace: Namespace, id: impl AsRef<[u8]>) -> [u8; 32] {
+    // As `normalise` says: bytes and texts have the same white space around them.
+    let id = id.as_ref().trim_ascii();
+    hmac(salt, &[b"v1|", namespace.name().as_bytes(), b"|", id])
 }
 
 /// An id without the ASCII white space around it (space, tab, line feed, form feed, carriage

@@ -94,9 +94,12 @@ impl Sha256 {
     }
 }
 
-fn sha256<'a>(bytes: impl Iterator<Item = &'a u8>) -> [u8; 32] {
+/// The hash of `first` and the parts, one after the other. Not generic: one copy serves all.
+fn sha256(first: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    bytes.for_each(|byte| hash.push(*byte));
+    for part in [first].iter().chain(parts) {
+        part.iter().for_each(|byte| hash.push(*byte));
+    }
     hash.finish()
 }
 
@@ -105,18 +108,15 @@ pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let hashed;
     let mut key = key;
     if key.len() > 64 {
-        hashed = sha256(key.iter());
+        hashed = sha256(key, &[]);
         key = &hashed;
     }
-    let mut pads = [[0x36; 64], [0x5c; 64]];
-    for pad in &mut pads {
-        for (byte, with) in pad.iter_mut().zip(key) {
-            *byte ^= with;
-        }
-    }
-    let [inner, outer] = &pads;
-    let inner = sha256(inner.iter().chain(parts.iter().copied().flatten()));
-    sha256(outer.iter().chain(&inner))
+    let mut pad = [0x36; 64];
+    pad.iter_mut().zip(key).for_each(|(byte, with)| *byte ^= with);
+    let inner = sha256(&pad, parts);
+    // From the inner pad to the outer one: the key stays in it.
+    pad.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
+    sha256(&pad, &[&inner])
 }
 
 #[cfg(test)]

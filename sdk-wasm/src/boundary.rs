@@ -1,27 +1,49 @@
-//! All that JavaScript can see of the core: pure functions of texts and numbers.
+//! All that JavaScript can see of the core: functions of numbers, and some memory to write texts in.
 //!
-//! No state, no JavaScript values, no clock and no network: the page's scripts own all of that, and
-//! can call a second instance, or the same functions as plain JavaScript, when the first one fails.
+//! Nothing is kept between questions, and there are no JavaScript values, no clock and no network: the
+//! page's scripts own all of that, and can call a second instance, or the same functions as plain
+//! JavaScript, when the first one fails. Because only numbers cross, no glue and no allocator are
+//! needed: they would weigh more than what is computed here.
 
 use crate::retry;
-use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use tallymark_protocol::hashing::{self, Namespace};
 use wasm_bindgen::prelude::*;
 
-/// Smaller than the default, and faster.
+/// Longest salt and id together, in bytes. Ids are not that long; whoever has longer ones is told.
+const ROOM_BYTES: usize = 128 * 1024;
+
+/// Where the page writes a salt and an id, and finds their hash. Atomic, because it changes behind our
+/// back; that costs nothing here.
+static ROOM: [AtomicU8; ROOM_BYTES] = [const { AtomicU8::new(0) }; ROOM_BYTES];
+
+/// Linked with the standard collections, so there has to be one; nothing here uses it.
 #[cfg(not(target_feature = "atomics"))]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
-/// The first stage of hashing, 32 bytes; none for an empty id. Digits are the caller's to write: here
-/// they would need texts that grow.
+/// The place of the room in the memory.
+#[wasm_bindgen]
+pub fn room() -> usize {
+    ROOM.as_ptr() as usize
+}
+
+/// The first stage of hashing. In the room: the salt, then the id, of so many bytes. Afterwards its first
+/// 32 bytes are the hash. Says whether there is one: an empty id has none, and neither has what does
+/// not fit.
 #[wasm_bindgen(js_name = hashId)]
-pub fn hash_id(salt: &str, is_device: bool, id: &str) -> Box<[u8]> {
-    if hashing::normalise(id).is_empty() {
-        return Box::new([]);
+pub fn hash_id(salt_bytes: usize, id_bytes: usize, is_device: bool) -> bool {
+    let mut given = [0; ROOM_BYTES];
+    given.iter_mut().zip(&ROOM).for_each(|(byte, at)| *byte = at.load(Relaxed));
+    let Some((salt, rest)) = given.split_at_checked(salt_bytes) else { return false };
+    let Some(id) = rest.get(..id_bytes) else { return false };
+    if id.trim_ascii().is_empty() {
+        return false;
     }
     let namespace = if is_device { Namespace::Device } else { Namespace::User };
-    Box::new(hashing::h1(salt.as_bytes(), namespace, id))
+    let hash = hashing::h1(salt, namespace, id);
+    ROOM.iter().zip(hash).for_each(|(at, byte)| at.store(byte, Relaxed));
+    true
 }
 
 /// What a reply means for the events of its batch: a pause in milliseconds, or one of the negative

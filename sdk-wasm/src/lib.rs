@@ -2,7 +2,7 @@
 // See `tallymark-protocol`: in a page, a panic traps and says nothing.
 #![cfg_attr(all(target_arch = "wasm32", not(feature = "std")), no_std)]
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "experiments"))]
 extern crate alloc;
 
 #[cfg(all(target_arch = "wasm32", feature = "core"))]

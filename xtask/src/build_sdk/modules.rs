@@ -1,9 +1,9 @@
 //! Rust to WebAssembly: one module per row of [`MODULES`], each with the functions of one cargo
 //! feature of `sdk-wasm`, so that a page loads only what it imports.
 //!
-//! Out, per module, in the work folder: `<name>_bg.wasm`; the glue `<name>_bg.js`, which TypeScript
-//! imports as `tallymark-glue/<name>`; and where it is asked for `<name>_asm.js`, the same functions
-//! as plain JavaScript for browsers that refuse WebAssembly.
+//! Out, per module, in the work folder: `<name>_bg.wasm`; where texts cross, the glue `<name>_bg.js`,
+//! which TypeScript imports as `tallymark-glue/<name>`; and where it is asked for `<name>_asm.js`, the
+//! same functions as plain JavaScript for browsers that refuse WebAssembly.
 
 use std::path::Path;
 
@@ -19,6 +19,8 @@ pub struct Module {
     pub name: &'static str,
     /// The feature of `sdk-wasm` that exports its functions.
     pub feature: &'static str,
+    /// Whether texts cross its boundary. Functions of numbers are called as they are exported.
+    pub has_glue: bool,
     /// Whether it is also made as plain JavaScript. Such a module passes texts, bytes and numbers
     /// only: what holds JavaScript values needs tables that plain JavaScript has not.
     pub has_fallback: bool,
@@ -26,8 +28,8 @@ pub struct Module {
 
 /// All of them. A new one is a row here, a feature in `sdk-wasm/Cargo.toml` and a boundary file.
 pub const MODULES: &[Module] = &[
-    Module { name: "tallymark", feature: "core", has_fallback: true },
-    Module { name: "experiments", feature: "experiments", has_fallback: true },
+    Module { name: "tallymark", feature: "core", has_glue: false, has_fallback: true },
+    Module { name: "experiments", feature: "experiments", has_glue: true, has_fallback: true },
 ];
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -44,7 +46,10 @@ const FEATURES: [&str; 5] = [
 impl Module {
     /// The files a build leaves in the work folder.
     pub fn files(&self) -> Vec<String> {
-        let mut files = vec![format!("{}_bg.wasm", self.name), format!("{}_bg.js", self.name)];
+        let mut files = vec![format!("{}_bg.wasm", self.name)];
+        if self.has_glue {
+            files.push(format!("{}_bg.js", self.name));
+        }
         if self.has_fallback {
             files.push(format!("{}_asm.js", self.name));
         }
@@ -71,12 +76,14 @@ impl Module {
             .remove_producers_section(true)
             .generate(&bound)
             .context("wasm-bindgen cannot read the module")?;
-        let glue = format!("{}_bg.js", self.name);
-        let mut text = std::fs::read_to_string(bound.join(&glue))?;
-        if self.has_fallback {
-            text = with_fresh_views(&text)?;
+        if self.has_glue {
+            let glue = format!("{}_bg.js", self.name);
+            let mut text = std::fs::read_to_string(bound.join(&glue))?;
+            if self.has_fallback {
+                text = with_fresh_views(&text)?;
+            }
+            std::fs::write(work.join(&glue), text)?;
         }
-        std::fs::write(work.join(&glue), text)?;
 
         let wasm = format!("{}_bg.wasm", self.name);
         let (from, to) = (bound.join(&wasm), work.join(&wasm));
