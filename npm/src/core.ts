@@ -3,18 +3,17 @@
  * life. What is stored leaves by way of the `courier`.
  */
 
-import { assign } from "./allocation.js";
+import { watchHistory } from "./autopage.js";
 import { Courier } from "./courier.js";
+import { shownOn } from "./display.js";
 import { Engine, hashUser } from "./engine.js";
 import { BYTES_MAX, Outbox } from "./outbox.js";
 import * as call from "./page.js";
 import type { Call, Core, Page, Start } from "./page.js";
 import { Peers } from "./peers.js";
 import { watchInstallation } from "./pwa.js";
-import { contextOf, row } from "./row.js";
 import { setUp } from "./settings.js";
-import { openStore } from "./store.js";
-import { memory } from "./store.js";
+import { memory, openStore } from "./store.js";
 import type { Properties } from "./types.js";
 
 /** Our own work in one task; half of what a frame can spare. */
@@ -43,7 +42,7 @@ export async function start(given: Start): Promise<Core | undefined> {
 }
 
 function run(page: Page): Core {
-  const { identity, calls, options } = page;
+  const { identity, calls, options, make } = page;
   const engine = new Engine(options.wasm, page.report);
   const outbox = new Outbox(page, undefined);
   const peers = new Peers(`tm:${options.key}`, ({ done, left }) => {
@@ -51,7 +50,6 @@ function run(page: Page): Core {
     if (left) deliverLater(0);
   });
   const courier = new Courier(page, outbox, engine, peers, deliverLater);
-  const exposed = new Set<string>();
   let context = { address: "", json: "" };
   let isScheduled = false;
   let hiddenMs = -Infinity;
@@ -69,6 +67,7 @@ function run(page: Page): Core {
   });
   void engine.settled.then(wake);
   listen();
+  if (page.look) watchHistory(page.look);
   watchInstallation((name, props) => page.calls.push([call.TRACK, name, props, Date.now(), performance.now(), location.href]) && wake());
   wake();
 
@@ -111,7 +110,7 @@ function run(page: Page): Core {
         if (isBlocked) break;
       } catch (error) {
         page.lose("sdk_error");
-        page.report("sdk_error", String(error));
+        page.report("sdk_error", error);
       }
       taken++;
     }
@@ -124,7 +123,7 @@ function run(page: Page): Core {
     const at = { wallMs, monoMs, address };
     const isOff = identity.grip() === 0;
     if (kind === call.CONSENT) {
-      identity.say(name as "g" | "c" | "d");
+      identity.say(name as call.Word);
       allowed?.();
       // A page may have said so before this was loaded, while an earlier one left events.
       if (name === "d") void stop();
@@ -132,23 +131,10 @@ function run(page: Page): Core {
       identity.forget();
     } else if (isOff) {
       page.drop("opted_out");
-    } else if (kind === call.TRACK) {
-      event(name, props, at);
     } else if (kind === call.IDENTIFY) {
       return identify(name, props, at, atOnce);
-    } else if (kind === call.EXPOSURE) {
-      const met = (props["variant"] as string | undefined) ?? variant(name);
-      if (met === null) {
-        page.report("not_in_experiment", "this visitor has no variant of that experiment, so there is no exposure");
-        return true;
-      }
-      const { session } = identity.stamp(wallMs);
-      const once = [session, name, met].join("|");
-      if (!exposed.has(once)) event("$exposure", { experiment: name, variant: met }, at);
-      exposed.add(once);
     } else {
-      const met = variant(name);
-      event("$conversion", met === null ? props : { variant: met, ...props }, at);
+      event(name, props, at);
     }
     return true;
   }
@@ -157,13 +143,13 @@ function run(page: Page): Core {
     const hash = engine.ask((functions) => hashUser(functions, options.salt, id));
     if (hash === undefined && engine.isPending && !atOnce) return false;
     if (hash === "") {
-      page.report("user_id_empty", "identify needs the id of a user");
+      page.report("user_id_invalid");
       return true;
     }
-    if (hash === undefined) page.report("id_omitted", "nothing here can hash the id, so events go without it");
+    if (hash === undefined) page.report("id_omitted");
     else identity.signIn(hash);
     if (identity.grip() === 2) event("$identify", traits, at);
-    else page.report("identify_needs_consent", 'without mode "full" or optIn() no lasting id is sent; this one waits for optIn()');
+    else page.report("identify_needs_consent");
     return true;
   }
 
@@ -171,16 +157,16 @@ function run(page: Page): Core {
   function event(name: string, props: Properties, at: { wallMs: number; monoMs: number; address: string }): void {
     if (!name || name.trim() !== name || (name.length > 200 && [...name].length > 200) || /\p{Cc}/u.test(name)) {
       page.drop("name_invalid");
-      page.report("event_name_invalid", "name is 1 to 200 characters without control characters or white space around it");
+      page.report("event_name_invalid");
       return;
     }
-    const [id, json] = row(name, props, at, identity.stamp(at.wallMs), page.writer);
+    const [id, json] = make.row(name, props, at.wallMs, at.monoMs, identity.stamp(at.wallMs), page.writer);
     if (json.length > BYTES_MAX || bytesOf(json) > EVENT_BYTES_MAX) {
       page.lose("event_too_large");
-      page.report("event_too_large", "one event is at most 32 KiB of JSON; send large texts somewhere else");
+      page.report("event_too_large");
       return;
     }
-    if (at.address !== context.address) context = { address: at.address, json: contextOf(at.address) };
+    if (at.address !== context.address) context = { address: at.address, json: make.contextOf(at.address, shownOn()) };
     page.tell?.("captured", json);
     outbox.add(id, json, context.json);
     waiting.events++;
@@ -218,7 +204,7 @@ function run(page: Page): Core {
           return done;
         },
         (error: unknown) => {
-          page.report("sdk_error", String(error));
+          page.report("sdk_error", error);
           deliverLater(FLUSH_MS);
           return false;
         },
@@ -319,19 +305,9 @@ function run(page: Page): Core {
     await outbox.clear();
   }
 
-  function variant(key: string): string | null {
-    const experiment = options.experiments?.find((one) => one.key === key);
-    if (!experiment) return null;
-    const who = identity.stamp(Date.now());
-    const unit = experiment.unit === "user" ? who.user : who.device;
-    if (!unit || identity.grip() === 0) return null;
-    return assign(experiment, unit);
-  }
-
   return {
     wake,
     flush,
-    variant,
     async ready() {
       await engine.settled;
       return engine.isThere;

@@ -10,7 +10,6 @@ import type { Engine, Functions } from "./engine.js";
 import { BYTES_MAX, EVENTS_MAX, type Outbox, TAIL_BYTES } from "./outbox.js";
 import type { Page } from "./page.js";
 import type { Peers } from "./peers.js";
-import { batch, random } from "./row.js";
 import type { Notes, Parcel } from "./store.js";
 
 /** Batches one turn with the lock may send. */
@@ -148,14 +147,14 @@ export class Courier {
     if (verdict === -5) {
       this.isStopped = true;
       this.page.lose("closed", count);
-      this.page.report("closed", "this project takes no more events");
+      this.page.report("closed");
       await this.outbox.clear();
       return false;
     }
     this.failures++;
     const asked = verdict >= 0;
     const wait = asked ? verdict : ((await this.ask((f) => f.backoffMs(this.failures, Math.random()))) ?? TIMEOUT_MS);
-    if (asked) this.page.report(isOurs ? String(body.code) : "paused", "the collector asks to wait; events are kept");
+    if (asked) this.page.report("paused", isOurs ? String(body.code) : undefined);
     await this.outbox.store?.note({ until: Date.now() + wait, asked });
     this.again(wait);
     return false;
@@ -174,7 +173,7 @@ export class Courier {
   async settle(parcels: Parcel[], rejected: NonNullable<Reply["body"]["rejected"]>): Promise<void> {
     for (const { code, detail } of rejected) {
       this.page.lose("refused");
-      this.page.report(code, detail ?? "the collector refused an event");
+      this.page.report(code, detail);
     }
     await this.outbox.remove(parcels.map(({ key }) => key));
     this.peers.tell({ done: parcels.map(({ key: [id] }) => id) });
@@ -186,7 +185,7 @@ export class Courier {
     const keys = parcels.map(({ key }) => key);
     if (count === 1) {
       this.page.lose("unreadable");
-      this.page.report("batch_unreadable", "the collector cannot read a batch of one event; it was dropped");
+      this.page.report("batch_unreadable");
       return this.outbox.remove(keys);
     }
     const [parcel] = parcels;
@@ -202,6 +201,7 @@ export class Courier {
   /** One request, and what came back: status 0 for anything but an answer. */
   private async post(parcels: Parcel[], isLeaving = false): Promise<Reply> {
     const [first] = parcels as [Parcel];
+    const { batch, random } = this.page.make;
     const nonce = random(8);
     const lost = JSON.stringify(this.page.lost);
     const isOwn = first.writer === this.page.writer.id;
@@ -288,6 +288,7 @@ export class Courier {
   /** A batch of these, for the browser to send by itself. */
   body(parcels: Parcel[]): string {
     const [first] = parcels as [Parcel];
+    const { batch, random } = this.page.make;
     const events = parcels.map((parcel) => parcel.events).join();
     return batch(this.page.options.key, this.page.sdk, random(8), first.context, events, false);
   }

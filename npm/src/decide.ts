@@ -110,7 +110,7 @@ export function decide(
 }
 
 /** The point of an id under a seed, as `protocol::allocation` makes it. */
-function point(seed: string, id: string): number {
+export function point(seed: string, id: string): number {
   return (fnv1a(`${fnv1a(seed + id)}`) % 10_000) / 10_000;
 }
 

@@ -6,8 +6,8 @@
  * stands, the visitor's word above all.
  */
 
-import { holds } from "./identity.js";
-import { CONSENT, CONVERSION, type Start, TRACK } from "./page.js";
+import { gripOf, holds } from "./identity.js";
+import { CONSENT, type Start, TRACK } from "./page.js";
 import { batch, contextOf, random, row, uuid7 } from "./row.js";
 import { batchUrl } from "./settings.js";
 
@@ -17,18 +17,16 @@ const BYTES_MAX = 60 * 1024;
 /** Sends what was called and may be sent; the rest stays. */
 export function sendEarly({ options, calls, writer, sdk }: Start): void {
   const entry = `tallymark:${options.key}`;
-  let stored: string[] = [];
+  let stored = "";
   try {
-    stored = localStorage.getItem(entry)?.split("|") ?? [];
+    stored = localStorage.getItem(entry) ?? "";
   } catch {
     // Denied: then nobody said anything.
   }
   const now = Date.now();
-  let [, word, device, , user, id, started, last] = stored;
+  let [, word = "-", device, , user, id, started, last] = stored.split("|");
   const fresh = uuid7(now);
-  const session = id && holds([id, Number(started), Number(last)], now) ? id : fresh;
-  const browser = navigator as { globalPrivacyControl?: boolean; doNotTrack?: string };
-  const asks = browser.globalPrivacyControl || browser.doNotTrack === "1";
+  const session = holds([id ?? "", Number(started), Number(last)], now) ? id : fresh;
   const events: string[] = [];
   let room = BYTES_MAX;
   let sent = 0;
@@ -36,16 +34,20 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
   let address = "";
   for (const [kind, name, props, wallMs, monoMs, href] of calls) {
     if (kind === CONSENT) word = name;
-    if (word === "d" || ((!word || word === "-") && options.mode === "none")) return;
-    if (kind === TRACK || kind === CONVERSION) {
-      const full = !asks && (word === "g" || (word !== "c" && options.mode === "full"));
-      if (full && !device) {
+    const grip = gripOf(word, options.mode);
+    if (!grip) return;
+    if (kind === TRACK) {
+      if (grip > 1 && !device) {
         // The next page finds it: see `identity`.
         device = random(32);
-        remember(entry, `1|${word ?? "-"}|${device}|${now}|`);
+        try {
+          localStorage.setItem(entry, `1|${word}|${device}|${now}|`);
+        } catch {
+          // Denied or full: the next page makes another one.
+        }
       }
-      const who = full ? { device, ...(user && { user }), session } : { session: fresh };
-      const [, json] = row(kind === TRACK ? name : "$conversion", props, { wallMs, monoMs, address: href }, who, writer);
+      const who = grip > 1 ? { device, ...(user && { user }), session } : { session: fresh };
+      const [, json] = row(name, props, wallMs, monoMs, who, writer);
       // No text has more than three bytes per code unit.
       if ((room -= json.length * 3) < 0) {
         writer.n--;
@@ -60,12 +62,4 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
   const body = batch(options.key, sdk, random(8), contextOf(address), events.join(), true);
   if (navigator.sendBeacon(batchUrl(options.endpoint), body)) calls.splice(0, sent);
   else writer.n = first;
-}
-
-function remember(name: string, text: string): void {
-  try {
-    localStorage.setItem(name, text);
-  } catch {
-    // Denied or full: the next page makes another one.
-  }
 }

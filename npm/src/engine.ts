@@ -33,7 +33,7 @@ export class Engine {
 
   constructor(
     wasm: Options["wasm"],
-    private readonly report: (code: string, message: string) => void,
+    private readonly report: (code: string, detail?: unknown) => void,
   ) {
     this.settled = this.settle(() => start(wasm));
   }
@@ -63,9 +63,9 @@ export class Engine {
     } catch (error) {
       try {
         this.functions = (await import("./fallback.js")).functions;
-        this.report("module_replaced", `WebAssembly cannot be used (${String(error)}); JavaScript stands in`);
+        this.report("module_replaced", error);
       } catch {
-        this.report("module_unavailable", `neither module can be loaded: events are kept for the next page: ${String(error)}`);
+        this.report("module_unavailable", error);
       }
     }
     this.isPending = false;

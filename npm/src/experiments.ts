@@ -11,7 +11,8 @@
 import { holds, isPlainCondition } from "./conditions.js";
 import { type Decided, type Decision, decide, isPlain, type Rule } from "./decide.js";
 import type { FlagDocument, Json, Source } from "./evaluator.js";
-import { exposure as record } from "./index.js";
+import { conversion as converted, exposure as record } from "./index.js";
+import type { Conversion } from "./types.js";
 import { type Units, units } from "./unit.js";
 
 export type { FlagDocument, Json, Source } from "./evaluator.js";
@@ -56,8 +57,12 @@ const targeting = {
 let evaluator: typeof import("./evaluator.js") | undefined;
 let attributes: Json = {};
 let isReady = false;
-/** Exposures called for before anything was known. */
-let early: [key: string, met: string | undefined][] = [];
+/** Whether {@link start} came to an end. */
+let isDone = false;
+/** What was called for before anything was known. */
+let early: (() => void)[] = [];
+/** Exposures of this page load, where nothing can be stored. */
+const told = new Set<string>();
 let listeners: (() => void)[] = [];
 
 /**
@@ -82,9 +87,11 @@ export async function start(given: ExperimentOptions): Promise<boolean> {
   } catch {
     isReady = false;
   }
+  isDone = true;
   const calls = early;
   early = [];
-  if (isReady) for (const [key, met] of calls) exposure(key, met);
+  // A conversion counts without its variant too; an exposure without one is none.
+  for (const call of calls) call();
   for (const listener of listeners) listener();
   return isReady;
 }
@@ -176,10 +183,7 @@ export function variant(key: string): string | null {
  *   visitor's is recorded as it is: results count people who met two.
  */
 export function exposure(key: string, met?: string): void {
-  if (!isReady) {
-    early.push([key, met]);
-    return;
-  }
+  if (isEarly(() => exposure(key, met))) return;
   const found = look(key);
   if (!found) return;
   for (const [at, [experiment, variant]] of found.decided.entries()) {
@@ -188,6 +192,26 @@ export function exposure(key: string, met?: string): void {
     const shown = isShown ? (met ?? variant) : variant;
     if (isNews(`${experiment}|${shown}`)) record(experiment, shown);
   }
+}
+
+/**
+ * Record that a goal was reached, with the variant that the visitor has of `properties.experiment`.
+ *
+ * @example
+ * conversion("purchase", { value: 29.99, currency: "EUR", experiment: "buy-button" });
+ */
+export function conversion(name: string, properties?: Conversion): void {
+  const { experiment } = properties ?? {};
+  if (experiment && isEarly(() => conversion(name, properties))) return;
+  const found = experiment ? variant(experiment) : null;
+  converted(name, found === null ? properties : { variant: found, ...properties });
+}
+
+/** Keeps a call until something is known, or cannot be. */
+function isEarly(call: () => void): boolean {
+  if (typeof window === "undefined" || isDone) return false;
+  early.push(call);
+  return true;
 }
 
 /** Records the exposure as soon as half of the element is on screen. Gives the function that ends it. */
@@ -237,7 +261,9 @@ function isNews(exposed: string): boolean {
     if (all.includes(entry)) return false;
     localStorage.setItem(name, JSON.stringify([...all, entry].slice(-EXPOSED_MAX)));
   } catch {
-    // Denied or full: then the core knows it for this visit.
+    // Denied or full.
+    if (told.has(entry)) return false;
+    told.add(entry);
   }
   return true;
 }

@@ -9,7 +9,7 @@
  * `1|<word>|<device>|<made>|<user>|<session>|<started>|<last>`, as all versions before wrote it.
  */
 
-import { random, uuid7 } from "./row.js";
+import type { Make, Word } from "./page.js";
 import type { Mode } from "./types.js";
 
 /** What may be done right now: lasting ids, no id, or nothing at all. */
@@ -33,6 +33,14 @@ export function holds([, startedMs, lastMs]: Session, nowMs: number): boolean {
   return nowMs - lastMs <= GAP_MS && nowMs - startedMs < AGE_MS;
 }
 
+/** What may be done after that word. A browser that asks for privacy never gives more than no id. */
+export function gripOf(word: string, mode: Mode | undefined): Grip {
+  if (word === "d" || (word === "-" && mode === "none")) return 0;
+  const { globalPrivacyControl, doNotTrack } = navigator as Navigator & { globalPrivacyControl?: boolean };
+  const isFull = word === "g" || (word === "-" && mode === "full");
+  return isFull && !globalPrivacyControl && doNotTrack !== "1" ? 2 : 1;
+}
+
 export class Identity {
   /** What the visitor said: nothing yet, yes, no, or yes without an id. */
   word = "-";
@@ -46,17 +54,14 @@ export class Identity {
   constructor(
     private readonly name: string,
     private readonly mode: Mode,
+    private readonly make: Make,
   ) {
     this.read();
   }
 
-  /** What may be done. A browser that asks for privacy never gives more than no id. */
+  /** What may be done. */
   grip(): Grip {
-    const { word, mode } = this;
-    if (word === "d" || (word === "-" && mode === "none")) return 0;
-    if (word === "c" || (word === "-" && mode !== "full")) return 1;
-    const browser = navigator as { globalPrivacyControl?: boolean; doNotTrack?: string };
-    return browser.globalPrivacyControl || browser.doNotTrack === "1" ? 1 : 2;
+    return gripOf(this.word, this.mode);
   }
 
   /** Who an event at this time is from: the members of its row. Begins a visit if need be. */
@@ -65,11 +70,11 @@ export class Identity {
     if (full && nowMs - this.writtenMs > WRITE_EVERY_MS) this.read();
     const ours = this.session;
     const session: Session =
-      ours && holds(ours, nowMs) ? [ours[0], ours[1], Math.max(ours[2], nowMs)] : [uuid7(nowMs), nowMs, nowMs];
+      ours && holds(ours, nowMs) ? [ours[0], ours[1], Math.max(ours[2], nowMs)] : [this.make.uuid7(nowMs), nowMs, nowMs];
     this.session = session;
     if (full && !(this.device && nowMs - this.madeMs < DEVICE_AGE_MS)) {
       // The hash of a random id is as random as itself: so there is no raw id to keep.
-      this.device = random(32);
+      this.device = this.make.random(32);
       this.madeMs = nowMs;
     }
     if (session !== ours && (session[0] !== ours?.[0] || nowMs - this.writtenMs > WRITE_EVERY_MS)) this.write();
@@ -95,7 +100,7 @@ export class Identity {
   }
 
   /** The visitor said something: remembered whatever it was. */
-  say(word: "g" | "c" | "d"): void {
+  say(word: Word): void {
     this.word = word;
     if (word === "d") this.forget();
     else this.write();

@@ -8,15 +8,13 @@
  * @packageDocumentation
  */
 
-import { watchAddress } from "./autopage.js";
-import { CONVERSION, EXPOSURE, IDENTIFY, RESET, TRACK } from "./page.js";
-import { call, load, loaded, quietly, say, whenLoaded } from "./loader.js";
+import { IDENTIFY, RESET, TRACK } from "./page.js";
+import { call, load, quietly, say, whenLoaded } from "./loader.js";
 import type { ContentView, Conversion, Options, Properties } from "./types.js";
 
 export type {
   ContentView,
   Conversion,
-  Experiment,
   Mode,
   Options,
   Properties,
@@ -31,9 +29,7 @@ export type {
  * init({ key: "tm_pk_…", salt: "…", endpoint: "https://stats.example.com" });
  */
 export function init(options: Options): void {
-  quietly(() => {
-    if (load(options) && options.autoPage !== false) watchAddress(() => page());
-  });
+  quietly(() => load(options, page));
 }
 
 /**
@@ -96,37 +92,21 @@ export function funnelStep(funnel: string, step: string, properties?: Properties
 }
 
 /**
- * The variant of an experiment this visitor has.
- *
- * `null` while the module loads (see {@link ready}), for an unknown experiment, and for a visitor
- * who does not take part or has no id. Show the control then. Records nothing: see {@link exposure}.
+ * Record that the visitor really met a variant of an experiment: call it when it is on screen. Each call
+ * records; `@tallymark/web/experiments` knows the variant, and records it once.
  */
-export function variant(experiment: string): string | null {
-  return quietly(() => loaded()?.variant(String(experiment))) ?? null;
-}
-
-/**
- * Record that the visitor really met a variant: call it when it is on screen. Recorded once per
- * session, however often it is called.
- *
- * @param experiment - Key of the experiment.
- * @param met - The variant, when it was not {@link variant} that chose it.
- */
-export function exposure(experiment: string, met?: string): void {
-  call(EXPOSURE, experiment, met === undefined ? undefined : { variant: String(met) });
+export function exposure(experiment: string, variant: string): void {
+  track("$exposure", { experiment, variant });
 }
 
 /**
  * Record that a goal was reached.
  *
  * @example
- * conversion("purchase", { value: 29.99, currency: "EUR", experiment: "buy-button" });
+ * conversion("purchase", { value: 29.99, currency: "EUR" });
  */
-export function conversion(name: string, properties: Conversion = {}): void {
-  quietly(() => {
-    // The variant is added when the event is recorded: before that, it may not be known yet.
-    call(CONVERSION, properties.experiment ?? "", { ...properties, name });
-  });
+export function conversion(name: string, properties?: Conversion): void {
+  track("$conversion", { ...properties, name });
 }
 
 /**
@@ -134,12 +114,12 @@ export function conversion(name: string, properties: Conversion = {}): void {
  * `"denied"` (nothing; what waits is dropped at once). Remembered on the device; may change any time.
  */
 export function consent(answer: "granted" | "cookieless" | "denied"): void {
-  say(answer);
+  say(answer === "granted" ? "g" : answer === "denied" ? "d" : "c");
 }
 
 /** The visitor agreed: remember them across visits. Undone by {@link optOut}. */
 export function optIn(): void {
-  say("granted");
+  say("g");
 }
 
 /**
@@ -147,7 +127,7 @@ export function optIn(): void {
  * on the next pages neither. Undone by {@link optIn}.
  */
 export function optOut(): void {
-  say("denied");
+  say("d");
 }
 
 /**
@@ -156,14 +136,14 @@ export function optOut(): void {
  * @returns Whether all of it was acknowledged by the collector. Never rejects.
  */
 export function flush(): Promise<boolean> {
-  return quietly(() => whenLoaded((there) => there.flush())) ?? Promise.resolve(false);
+  return whenLoaded((there) => there.flush());
 }
 
 /**
- * Wait until the module is loaded: from then on {@link variant} answers.
+ * Wait until everything is loaded.
  *
- * @returns Whether it is; `false` on a server and where the module cannot be loaded. Never rejects.
+ * @returns Whether it is; `false` on a server and where it cannot be loaded. Never rejects.
  */
 export function ready(): Promise<boolean> {
-  return quietly(() => whenLoaded((there) => there.ready())) ?? Promise.resolve(false);
+  return whenLoaded((there) => there.ready());
 }

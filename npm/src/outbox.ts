@@ -150,7 +150,7 @@ export class Outbox {
     this.sinceMeasured = 0;
     if (drop.length > 0) {
       this.page.lose("queue_full", total(drop)[0]);
-      this.page.report("queue_full", "more events wait for the collector than are kept: the oldest are dropped");
+      this.page.report("queue_full");
       await this.remove(drop);
     }
   }

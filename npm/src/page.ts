@@ -3,7 +3,7 @@
  */
 
 import type { Identity } from "./identity.js";
-import type { Writer } from "./row.js";
+import type * as early from "./row.js";
 import type { Options, Properties } from "./types.js";
 
 /** What a call is. */
@@ -11,8 +11,9 @@ export const TRACK = 0;
 export const IDENTIFY = 1;
 export const RESET = 2;
 export const CONSENT = 3;
-export const EXPOSURE = 4;
-export const CONVERSION = 5;
+
+/** What a visitor says: yes, yes without an id, no. */
+export type Word = "g" | "c" | "d";
 
 /** A call as it was made: its kind, a name, copied properties, and when and where it was made. */
 export type Call = readonly [
@@ -24,18 +25,27 @@ export type Call = readonly [
   address: string,
 ];
 
+/** What the first script needs to make events, and hands over: it is not shipped twice. */
+export type Make = Pick<typeof early, "batch" | "contextOf" | "random" | "row" | "uuid7">;
+
 /** What the loader hands over. */
 export interface Start {
   readonly options: Options;
+  readonly make: Make;
   /** Name and version, as sent in batches. */
   readonly sdk: string;
   /** What was called and not yet taken, oldest first. */
   readonly calls: Call[];
-  readonly writer: Writer;
+  readonly writer: early.Writer;
+  /** Looks whether another page is shown, with `autoPage`. */
+  look?: () => void;
   /** Events of this page that were lost, by reason. */
   readonly lost: Record<string, number>;
-  /** Tells the page's developer. */
-  report(code: string, message: string): void;
+  /**
+   * Tells the page's developer. The sentences stand in `debug`, which is loaded when there is something
+   * to say; `detail` is what they are about, or a sentence for a code that has none.
+   */
+  report(code: string, detail?: unknown): void;
 }
 
 /** One page load, as the core knows it. */
@@ -59,5 +69,4 @@ export interface Core {
   optOut(): void;
   flush(): Promise<boolean>;
   ready(): Promise<boolean>;
-  variant(experiment: string): string | null;
 }

@@ -3,7 +3,7 @@
  * launched on its own. Browsers without these events (Safari) tell only the last part.
  */
 
-import { displayMode } from "./row.js";
+import { displayMode } from "./display.js";
 import type { Properties } from "./types.js";
 
 /** Not yet in the DOM library of TypeScript. */

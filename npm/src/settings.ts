@@ -1,4 +1,4 @@
-/** Settings that cannot work are told at once, and nothing is recorded. */
+/** Settings that cannot work are told at once, and nothing is recorded. What to do about them says `debug`. */
 
 import { Identity } from "./identity.js";
 import type { Page, Start } from "./page.js";
@@ -9,13 +9,13 @@ export function setUp(start: Start): Page | undefined {
   const { options, lost, writer } = start;
   const fault = check(options);
   if (fault) {
-    start.report("settings_invalid", `${fault}; nothing will be recorded`);
+    start.report("settings_invalid", fault);
     return undefined;
   }
   return {
     ...start,
     url: batchUrl(options.endpoint),
-    identity: new Identity(`tallymark:${options.key}`, options.mode ?? "cookieless"),
+    identity: new Identity(`tallymark:${options.key}`, options.mode ?? "cookieless", start.make),
     lose(reason, count = 1) {
       if (count > 0) lost[reason] = (lost[reason] ?? 0) + count;
     },
@@ -26,21 +26,17 @@ export function setUp(start: Start): Page | undefined {
   };
 }
 
-/** What is wrong with the settings, if anything. */
+/** Which setting is wrong, if any. */
 function check(given: Options): string | undefined {
   for (const name of ["key", "salt", "endpoint"] as const) {
-    if (typeof given[name] !== "string" || !given[name]) return `${name} is missing`;
+    if (typeof given[name] !== "string" || !given[name]) return name;
   }
-  if (given.key.startsWith("tm_sk_")) {
-    return "key is a secret key, which must not be in a page: use the write key (tm_pk_…) and revoke this one";
-  }
-  if (given.mode !== undefined && !["full", "cookieless", "none"].includes(given.mode)) {
-    return 'mode is "full", "cookieless" or "none"';
-  }
+  if (given.key.startsWith("tm_sk_")) return "secret";
+  if (given.mode !== undefined && !["full", "cookieless", "none"].includes(given.mode)) return "mode";
   try {
     batchUrl(given.endpoint);
   } catch {
-    return "endpoint is the address of the collector, like https://stats.example.com";
+    return "address";
   }
   return undefined;
 }
@@ -48,6 +44,6 @@ function check(given: Options): string | undefined {
 /** Where batches go: relative endpoints are on the page's own host. */
 export function batchUrl(endpoint: string): string {
   const url = new URL(endpoint, location.href);
-  if (!url.pathname.endsWith("/v1/batch")) url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/batch`;
+  url.pathname = url.pathname.replace(/(\/v1\/batch)?\/?$/, "/v1/batch");
   return url.href;
 }

@@ -20,24 +20,6 @@ export type Properties = { readonly [name: string]: PropertyValue };
 /** How much is remembered about a visitor; see {@link Options.mode}. */
 export type Mode = "full" | "cookieless" | "none";
 
-/** A running experiment. Assignment happens in the browser and never changes for a unit. */
-export interface Experiment {
-  /** Its key, as in the dashboard. Also the seed of the assignment. */
-  key: string;
-  /** Names of the variants, the control first. */
-  variants: readonly string[];
-  /** Share of each variant, summing to 1. Equal shares when absent. */
-  weights?: readonly number[];
-  /** Share of the units that take part, 0 to 1. All when absent. */
-  coverage?: number;
-  /** Name, start and end (0 to 1) of its part of a namespace: parts that do not overlap share nobody. */
-  namespace?: readonly [name: string, start: number, end: number];
-  /** Another seed than the key. */
-  seed?: string;
-  /** What gets a variant: this browser (default) or the person signed in. */
-  unit?: "device" | "user";
-}
-
 /** Something went wrong, or not as the page may expect. Never thrown, only told. */
 export interface TallymarkError {
   /** Permanent, snake case: `event_name_invalid`, `queue_full`, … */
@@ -60,7 +42,7 @@ export interface Options {
    * - `"full"`: a random id on the device and the hashed id of who signed in. Choose it when the
    *   visitor has agreed, or need not be asked.
    * - `"cookieless"` (default): no id; on the device only events that wait; the collector tells visitors of
-   *   one day apart. Experiments need an id, so they give no variant here.
+   *   one day apart. Experiments need an id, so nobody takes part in them.
    * - `"none"`: nothing until {@link optIn}.
    *
    * Global Privacy Control and Do Not Track turn `"full"` into `"cookieless"`, always.
@@ -73,9 +55,7 @@ export interface Options {
   queue?: "device" | "memory";
   /** Record a page view now and whenever the address changes. Default `true`. */
   autoPage?: boolean;
-  /** Running experiments. */
-  experiments?: readonly Experiment[];
-  /** Write every call and every report to the console. */
+  /** Explain in the console what is captured, stored, sent, refused and why. */
   debug?: boolean;
   /** Called with everything that went wrong. It may be called often; keep it quick. */
   onError?: (error: TallymarkError) => void;
@@ -101,9 +81,9 @@ export type Conversion = Properties & {
   value?: number;
   /** ISO 4217: `EUR`. */
   currency?: string;
-  /** Key of the experiment; its variant is added when this visitor has one. */
+  /** Key of the experiment it belongs to. */
   experiment?: string;
-  /** The variant, when the page knows better. */
+  /** The variant; `@tallymark/web/experiments` adds the visitor's. */
   variant?: string;
   /** `false` records that it did not happen. */
   converted?: boolean;

@@ -25,6 +25,7 @@ for (const [what, settings, says] of [
     const tally = await another();
     tally.init({ ...settings, onError: (error) => errors.push(error) });
     assert.equal(await tally.ready(), false);
+    while (errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     assert.equal(errors.length, 1);
     assert.equal(errors[0].code, "settings_invalid");
     assert.match(errors[0].message, says);

@@ -8,7 +8,7 @@
 import { gunzipSync } from "node:zlib";
 
 /** Turns this Node process into a page; only once per process. */
-export function setStage({ stored = {}, privacy = false } = {}) {
+export function setStage({ stored = {}, privacy = false, hasNavigation = true } = {}) {
   const listeners = new Map();
   const sent = [];
   const beacons = [];
@@ -22,16 +22,18 @@ export function setStage({ stored = {}, privacy = false } = {}) {
   };
   define("window", globalThis);
   define("location", { get href() { return href; }, get pathname() { return new URL(href).pathname; },
-    get search() { return new URL(href).search; }, get hash() { return new URL(href).hash; },
     origin: "https://shop.example" });
-  define("document", { visibilityState: "visible", referrer: "https://t.example/", addEventListener });
+  define("document", { visibilityState: "visible", referrer: "https://t.example/", addEventListener,
+    get hidden() { return document.visibilityState === "hidden"; } });
   define("navigator", { language: "de-DE", globalPrivacyControl: privacy,
     sendBeacon: (url, body) => beacons.push({ url, batch: JSON.parse(body) }) > 0 });
   define("screen", { width: 1280, height: 800 });
-  define("history", {
-    pushState(_, __, url) { href = new URL(url, href).href; },
-    replaceState(_, __, url) { href = new URL(url, href).href; },
-  });
+  const go = (_, __, url) => {
+    href = new URL(url, href).href;
+    if (hasNavigation) navigation.dispatchEvent(new Event("currententrychange"));
+  };
+  define("history", { pushState: go, replaceState: go });
+  define("navigation", hasNavigation ? new EventTarget() : undefined);
   define("localStorage", {
     getItem: (key) => storage.get(key) ?? null,
     setItem: (key, text) => void storage.set(key, text),

@@ -6,6 +6,7 @@
  */
 
 import * as tally from "@tallymark/web";
+import * as experiments from "@tallymark/web/experiments";
 
 import type { CartLine } from "./cart";
 import type { Product } from "./catalogue";
@@ -13,15 +14,34 @@ import type { ShopConfig } from "./config";
 
 export type Consent = "asked" | "given" | "refused";
 
-/** The experiment on the buy button: half of the visitors meet a green one. */
-const BUY_BUTTON = { key: "buy-button", variants: ["control", "green"] };
+/**
+ * The experiment on the buy button: half of the visitors meet a green one. A collector serves such a
+ * document of what is running; this shop brings its own, so it needs nobody to define the experiment and
+ * works without a network from the first visit on.
+ */
+const BUY_BUTTON = "buy-button";
+const RUNNING = {
+  features: {
+    [BUY_BUTTON]: {
+      defaultValue: "control",
+      rules: [
+        {
+          key: BUY_BUTTON,
+          hashVersion: 2,
+          hashAttribute: "device",
+          variations: ["control", "green"],
+          meta: [{ key: "control" }, { key: "green" }],
+        },
+      ],
+    },
+  },
+};
 const CONSENT_STORED_AS = "deckle-row.consent";
 const CURRENCY = "EUR";
-/** Longest wait for the variant before the first page is drawn, in milliseconds. */
-const PATIENCE_MS = 1_000;
 
 let config: ShopConfig | null = null;
 let counting = false;
+let known: Promise<unknown> | undefined;
 
 /** Take the configuration; start counting if this visitor agreed on an earlier visit. */
 export function prepareAnalytics(found: ShopConfig | null): void {
@@ -30,13 +50,11 @@ export function prepareAnalytics(found: ShopConfig | null): void {
 }
 
 /**
- * Wait until variants are known, but not for long: a page drawn without them shows the control to
- * somebody who is then left out of the experiment.
+ * Wait until variants are known: a page drawn without them shows the control to somebody who is then left
+ * out of the experiment. With the document at hand that is no time.
  */
 export async function variantsKnown(): Promise<void> {
-  if (!counting) return;
-  const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-  await Promise.race([tally.ready(), patience]);
+  await known;
 }
 
 /** What the visitor answered; `asked` while there is no answer, or nothing to ask for. */
@@ -68,10 +86,10 @@ function start(): void {
     endpoint: config.endpoint,
     mode: "full", // the visitor said yes; see mustAsk
     autoPage: false, // the router knows best when a page is complete
-    experiments: [BUY_BUTTON],
     onError: ({ code, message }) => console.warn(`analytics: ${code}: ${message}`),
   });
   tally.optIn();
+  known = experiments.start({ key: config.key, endpoint: config.endpoint, mode: "full", document: RUNNING });
   counting = true;
 }
 
@@ -122,17 +140,17 @@ export function purchased(lines: readonly CartLine[], cents: number): void {
   const value = cents / 100;
   const quantity = lines.reduce((sum, line) => sum + line.count, 0);
   tally.track("purchase", { value, currency: CURRENCY, quantity });
-  tally.conversion("purchase", { value, currency: CURRENCY, experiment: BUY_BUTTON.key });
+  experiments.conversion("purchase", { value, currency: CURRENCY, experiment: BUY_BUTTON });
 }
 
-/** Which buy button this visitor has; `null` when nobody counts or it is not known in time. */
+/** Which buy button this visitor has; `null` when nobody counts. */
 export function buyButtonVariant(): string | null {
-  return counting ? tally.variant(BUY_BUTTON.key) : null;
+  return counting ? experiments.variant(BUY_BUTTON) : null;
 }
 
 /** This buy button is on screen: from now on the visitor belongs to the experiment. */
 export function buyButtonShown(variant: string): void {
-  if (counting) tally.exposure(BUY_BUTTON.key, variant);
+  if (counting) experiments.exposure(BUY_BUTTON, variant);
 }
 
 function describe(product: Product) {

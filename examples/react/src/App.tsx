@@ -1,6 +1,7 @@
 /** Tidewatch, an invented app that tells walkers when the beach is passable: three pages. */
 
-import { conversion, identify, track } from "@tallymark/web";
+import { identify, track } from "@tallymark/web";
+import { conversion } from "@tallymark/web/experiments";
 import { useEffect, useState, type FormEvent, type MouseEvent } from "react";
 
 import { Experiment, usePageViews } from "./analytics";

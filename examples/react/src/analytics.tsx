@@ -2,10 +2,11 @@
  * `@tallymark/web` as React likes it: no provider, because the client is one per page anyway.
  *
  * Effects run twice in development under StrictMode. A page view is guarded by its path; an
- * exposure is recorded once per page load by the package.
+ * exposure is recorded once by the package.
  */
 
-import { exposure, page, ready, variant } from "@tallymark/web";
+import { page } from "@tallymark/web";
+import { exposure, onChange, variant } from "@tallymark/web/experiments";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 
 /** Count a page view whenever `path` changes. */
@@ -22,11 +23,9 @@ export function usePageViews(path: string): void {
 export function useVariant(experiment: string): string | null {
   const [found, setFound] = useState(() => variant(experiment));
   useEffect(() => {
-    let mounted = true;
-    void ready().then(() => mounted && setFound(variant(experiment)));
-    return () => {
-      mounted = false;
-    };
+    const look = () => setFound(variant(experiment));
+    look();
+    return onChange(look);
   }, [experiment]);
   return found;
 }

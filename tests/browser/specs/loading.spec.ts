@@ -85,14 +85,12 @@ test("a policy that forbids wasm never throws into the page, and the page is tol
       tally.track("opened");
       tally.page();
       tally.identify("ada");
-      window.arm = tally.variant("any");
       tally.optOut();
       tally.optIn();`,
     headers: { "content-security-policy": "script-src 'self'" },
   });
   await page.evaluate("Promise.all([tally.ready(), tally.flush()]).then(() => 1, () => 1)");
   await until("a report", () => page.evaluate<boolean>("window.reported.length > 0"));
-  assert.equal(await page.evaluate("window.arm"), null);
   assert.deepEqual(errors.filter((error) => error.startsWith("uncaught")), []);
 });
 
@@ -103,7 +101,6 @@ test("a server can import the package and call it; nothing happens and nothing t
     tally.init({ key: "k", salt: "s", endpoint: "http://127.0.0.1:9" });
     tally.track("rendered");
     tally.page();
-    if (tally.variant("any") !== null) throw new Error("a server has no visitor");
     await tally.flush();
     if (Object.keys(globalThis).sort().join() !== before) throw new Error("globals were changed");
     console.log("fine");`;

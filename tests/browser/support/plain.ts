@@ -20,7 +20,6 @@ export interface Settings {
   queue?: "device" | "memory";
   debug?: boolean;
   wasm?: string;
-  experiments?: { key: string; variants: string[] }[];
 }
 
 /** The package as a bundle at `/bundle/plain.js`, with experiments at `/bundle/flags.js`, with the files it ships beside its code. */
@@ -48,7 +47,7 @@ export async function bundlePackage(folder: string): Promise<Record<string, Made
 
 /**
  * A page at `/<name>.html` whose module script initialises the package and then runs `script`,
- * where `tally` is the package.
+ * where `tally` is the package and `settings` are the settings.
  */
 export function plainPage(
   name: string,
@@ -66,7 +65,8 @@ export function plainPage(
 </html>`;
   const code = `import "/bundle/plain.js";
 const { tally } = window;
-tally.init({ ...${JSON.stringify(settings)}, onError: ({ code }) => window.reported.push(code) });
+const settings = ${JSON.stringify(settings)};
+tally.init({ ...settings, onError: ({ code }) => window.reported.push(code) });
 ${script}
 window.started = true;
 `;

@@ -102,7 +102,7 @@ fn bundle(npm: &Path, work: &Path, entry: &Entry) -> anyhow::Result<()> {
     let common = [
         "--bundle",
         "--external:@openfeature/*",
-        "--target=es2021",
+        "--target=es2022",
         "--minify",
         "--sourcemap",
         "--log-level=warning",
