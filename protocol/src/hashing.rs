@@ -202,7 +202,7 @@ mod tests {
                 "device" => Namespace::Device,
                 other => panic!("namespace {other} in hashing.json"),
             };
-            let got = h1(case.salt.as_bytes(), namespace, &case.id.repeat(case.repeat));
+            let got = h1(case.salt.as_bytes(), namespace, case.id.repeat(case.repeat));
             assert_eq!(to_hex(&got), case.h1, "{}", case.name);
         }
     }
