@@ -25,6 +25,7 @@ pub mod quarantine;
 pub mod query;
 pub mod router;
 pub mod saved;
+pub mod sdk;
 pub mod server;
 mod service;
 pub mod session;

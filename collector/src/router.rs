@@ -31,7 +31,9 @@ use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
 use crate::telemetry::{Answered, Reason};
-use crate::{dashboard, experiments, ingest, openapi, quarantine, query, saved, service, session};
+use crate::{
+    dashboard, experiments, ingest, openapi, quarantine, query, saved, sdk, service, session,
+};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -96,6 +98,8 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         ))
         .routes(routes!(saved::handler::audit_saved))
         .routes(routes!(saved::handler::ask_saved))
+        .routes(routes!(sdk::handler::find_newest))
+        .routes(routes!(sdk::handler::serve_file))
         .routes(routes!(service::show_health))
         .routes(routes!(service::show_readiness))
         .routes(routes!(service::show_metrics))

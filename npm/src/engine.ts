@@ -82,7 +82,7 @@ async function start(given: Options["wasm"]): Promise<Functions> {
   const { instance } = await Promise.race([
     typeof wasm === "string" || wasm instanceof URL
       ? WebAssembly.instantiateStreaming(fetch(wasm))
-      : (WebAssembly.instantiate(wasm) as Promise<WebAssembly.WebAssemblyInstantiatedSource>),
+      : (WebAssembly.instantiate(await wasm) as Promise<WebAssembly.WebAssemblyInstantiatedSource>),
     late,
   ]);
   clearTimeout(timer);

@@ -60,7 +60,7 @@ export interface Options {
   /** Called with everything that went wrong. It may be called often; keep it quick. */
   onError?: (error: TallymarkError) => void;
   /** Where `tallymark_bg.wasm` is, if a bundler did not put it beside the script; or its bytes. */
-  wasm?: string | URL | BufferSource;
+  wasm?: string | URL | BufferSource | Promise<BufferSource>;
 }
 
 /** What was on screen. */

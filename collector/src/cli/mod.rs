@@ -17,6 +17,7 @@ mod people;
 pub mod project;
 mod serve;
 mod settings;
+mod snippet;
 mod stats;
 
 use std::path::PathBuf;
@@ -67,6 +68,8 @@ enum Command {
     /// Make and list projects.
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// Print the script tag that puts the SDK into a page without a bundler.
+    Snippet(snippet::SnippetArgs),
     /// Make secret keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -132,7 +135,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let code = runtime.block_on(async {
         match command {
             Command::Serve => serve::serve(folder, loaded.config, global.json).await,
-            Command::Project(command) => project::run(command, &folder, global.json).await,
+            Command::Project(command) => {
+                project::run(command, &folder, &loaded.config, global.json).await
+            }
+            Command::Snippet(args) => {
+                snippet::run(args, &folder, &loaded.config, global.json).await
+            }
             Command::Key(command) => key::run(command, &folder, global.json).await,
             Command::Experiment(args) => experiment::run(args, &folder, global.json).await,
             Command::Import(args) => {

@@ -8,10 +8,15 @@ use serde_json::json;
 use tallymark_store::Keep;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::folder::{Folder, Pepper};
 use crate::keys::{Key, KeyKind, Scope, Scopes};
 use crate::meta::Meta;
 use crate::meta::projects::{NewProject, Project};
+use crate::sdk;
+use crate::sdk::snippet::Snippet;
+
+use super::snippet::endpoint;
 
 /// What to do with projects.
 #[derive(Debug, Subcommand)]
@@ -79,6 +84,12 @@ pub struct Created {
 }
 
 impl Created {
+    /// The script tag of its pages; `None` where the binary was built without the SDK.
+    fn snippet(&self, config: &Config) -> Option<String> {
+        let write_key = self.write_key.reveal();
+        Snippet { endpoint: &endpoint(config), write_key, salt: &self.project.salt }.html()
+    }
+
     /// What `--json` prints.
     pub fn json(&self) -> serde_json::Value {
         json!({
@@ -113,6 +124,7 @@ pub async fn create(
 pub async fn run(
     command: ProjectCommand,
     folder: &Folder,
+    config: &Config,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     match command {
@@ -122,10 +134,14 @@ pub async fn run(
             let meta = Meta::open(&folder.meta_db()).await?;
             let new = NewProject { name, slug, tz };
             let created = create(&meta, &pepper, &new, Clock::System.now_ms()).await?;
+            sdk::keep(&meta).await?;
+            let snippet = created.snippet(config);
             if as_json {
-                println!("{}", created.json());
+                let mut line = created.json();
+                line["snippet"] = json!(snippet);
+                println!("{line}");
             } else {
-                print_created(&created);
+                print_created(&created, snippet.as_deref());
             }
         }
         ProjectCommand::List => {
@@ -176,10 +192,13 @@ async fn keep(args: KeepArgs, folder: &Folder, as_json: bool) -> anyhow::Result<
     Ok(())
 }
 
-fn print_created(created: &Created) {
+fn print_created(created: &Created, snippet: Option<&str>) {
     let Created { project, write_key, secret_key } = created;
     println!("project     {} ({})", project.name, project.slug);
     println!("write key   {}   goes into pages", write_key.reveal());
     println!("salt        {}   goes beside it", project.salt);
     println!("secret key  {}   for servers; shown only now", secret_key.reveal());
+    if let Some(snippet) = snippet {
+        println!("\nfor pages without a bundler, in <head>:\n{snippet}");
+    }
 }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::control;
 use crate::folder::Folder;
 use crate::front::Front;
+use crate::sdk;
 use crate::server;
 
 /// Run the collector until it is told to stop.
@@ -21,6 +22,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
     let limits = server::Limits::from(&config);
     let listen = config.listen;
     let app = App::open(folder, config, Clock::System).await?;
+    sdk::keep(&app.meta).await?;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!(
             "cannot listen on {listen}; is another server there? --listen names another address"

@@ -35,6 +35,7 @@ use axum::routing::get;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
+use crate::sdk::snippet::Snippet;
 use crate::session::Viewer;
 use page::{FirstRun, Message, Projects, Shell};
 
@@ -91,7 +92,8 @@ fn first_run(app: &App, project: &Project, headers: &HeaderMap) -> Response {
         }
         url => url.to_owned(),
     };
-    page::show(StatusCode::OK, &FirstRun { shell: Shell::new(), project, endpoint })
+    let snippet = Snippet { endpoint: &endpoint, write_key: "tm_pk_…", salt: &project.salt }.html();
+    page::show(StatusCode::OK, &FirstRun { shell: Shell::new(), project, endpoint, snippet })
 }
 
 /// A page for whatever went wrong.

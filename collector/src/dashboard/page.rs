@@ -97,6 +97,8 @@ pub struct FirstRun<'a> {
     pub shell: Shell,
     pub project: &'a Project,
     pub endpoint: String,
+    /// The script tag; `None` where the binary was built without the SDK.
+    pub snippet: Option<String>,
 }
 
 /// The projects there are.

@@ -364,11 +364,12 @@ fn a_question_without_an_answer_says_so_in_its_place_alone() {
 fn a_project_without_events_says_what_to_paste_and_looks_again() {
     let project = project("</title><script>");
     let endpoint = "http://\"><script>".to_owned();
-    let page = FirstRun { shell: Shell::new(), project: &project, endpoint };
+    let snippet = Some("<script async></script>".to_owned());
+    let page = FirstRun { shell: Shell::new(), project: &project, endpoint, snippet };
     let html = page.render().expect("the template renders");
     assert!(html.contains("npm install @tallymark/web") && html.contains(&project.salt));
     assert!(html.contains("http-equiv=\"refresh\" content=\"5\""));
-    assert!(!html.contains("<script"));
+    assert!(html.contains("script async") && !html.contains("<script"));
 }
 
 #[test]

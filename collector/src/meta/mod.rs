@@ -1,5 +1,5 @@
 //! Who may send and who may ask: projects, keys and dashboard sessions; and what is defined in projects:
-//! retention, experiments and flags, saved cohorts and questions. In SQLite.
+//! retention, experiments and flags, saved cohorts and questions, and what pages load. In SQLite.
 //!
 //! In: the database file of a data folder. Out: typed look-ups; one file per table.
 //!
@@ -18,6 +18,7 @@ pub mod definitions;
 pub mod projects;
 pub mod retention;
 pub mod saved;
+pub mod sdk_files;
 pub mod sessions;
 
 use std::path::Path;
@@ -239,6 +240,11 @@ impl Meta {
         saved::SavedTable { meta: self }
     }
 
+    /// The table of files of the browser SDK.
+    pub fn sdk_files(&self) -> sdk_files::SdkFiles<'_> {
+        sdk_files::SdkFiles { meta: self }
+    }
+
     /// The table of keys.
     pub fn access_keys(&self) -> access_keys::AccessKeys<'_> {
         access_keys::AccessKeys { meta: self }
@@ -271,6 +277,7 @@ mod tests {
     use super::*;
     use crate::folder::Pepper;
     use crate::keys::{Key, KeyKind, Scope, Scopes};
+    use crate::sdk::File;
     use projects::NewProject;
 
     fn shop() -> NewProject {
@@ -325,6 +332,22 @@ mod tests {
         rules.remove(project, "paid").await.unwrap();
         assert_eq!(meta.directory().keep(project), Keep { days: Some(400), ..Keep::default() });
         assert_eq!(meta.directory().keep(project + 1), Keep::default());
+    }
+
+    #[tokio::test]
+    async fn a_build_of_the_sdk_stays_as_it_was_first_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
+        let first = File { name: "a.js", bytes: b"first", brotli: None };
+        let second = File { bytes: b"second", ..first };
+        for (build, file) in [("one", first), ("one", second), ("two", second)] {
+            meta.sdk_files().keep(build, &[file]).await.unwrap();
+        }
+        let find = async |build, name| meta.sdk_files().find(build, name).await.unwrap();
+        assert_eq!(find("one", "a.js").await.as_deref(), Some(&b"first"[..]));
+        assert_eq!(find("two", "a.js").await.as_deref(), Some(&b"second"[..]));
+        assert_eq!(find("two", "b.js").await, None);
+        assert_eq!(find("three", "a.js").await, None);
     }
 
     #[tokio::test]

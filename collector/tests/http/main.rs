@@ -6,6 +6,7 @@
 mod activity;
 mod events;
 mod saved;
+mod sdk;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};

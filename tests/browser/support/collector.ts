@@ -83,6 +83,13 @@ export class Collector {
     return JSON.parse(stdout) as Project;
   }
 
+  /** The script tag for pages of a project, as the command line prints it. */
+  async snippet(project: Project): Promise<string> {
+    const args = ["snippet", "--key", project.write_key, "--public-url", this.origin, "--data", this.folder];
+    const { stdout } = await promisify(execFile)(BINARY, args, { timeout: START_MS });
+    return stdout.trim();
+  }
+
   /** Everything a project has stored, oldest first; `filters` go into the address. */
   async events(project: Project, filters: Record<string, string> = {}): Promise<StoredEvent[]> {
     const all: StoredEvent[] = [];

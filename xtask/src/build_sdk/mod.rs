@@ -60,6 +60,7 @@ pub fn build_sdk(root: &Path) -> anyhow::Result<()> {
         package::build(root, &work)?;
         finish(&work.join("package.stamp"), input)?;
     }
+    package::hand_over(root)?;
 
     let mut files = Vec::new();
     for name in &loaded {
