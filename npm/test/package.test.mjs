@@ -20,6 +20,7 @@ const packed = JSON.parse(tar("-xzOf", tarball, "package/package.json"));
 test("the package holds what a page and its author need, and nothing else", () => {
   assert.deepEqual(files.sort(), [
     "EXPERIMENTS.md",
+    "FRAMEWORKS.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
@@ -46,6 +47,12 @@ test("the package holds what a page and its author need, and nothing else", () =
     "dist/openfeature.d.ts",
     "dist/openfeature.js",
     "dist/openfeature.js.map",
+    "dist/react.d.ts",
+    "dist/react.js",
+    "dist/react.js.map",
+    "dist/svelte.d.ts",
+    "dist/svelte.js",
+    "dist/svelte.js.map",
     "dist/tallymark-debug.js",
     "dist/tallymark-debug.js.map",
     "dist/tallymark-fallback.js",
@@ -54,6 +61,9 @@ test("the package holds what a page and its author need, and nothing else", () =
     "dist/tallymark.js.map",
     "dist/tallymark_bg.wasm",
     "dist/types.d.ts",
+    "dist/vue.d.ts",
+    "dist/vue.js",
+    "dist/vue.js.map",
     "package.json",
   ]);
 });

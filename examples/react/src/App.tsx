@@ -1,10 +1,9 @@
 /** Tidewatch, an invented app that tells walkers when the beach is passable: three pages. */
 
-import { identify, track } from "@tallymark/web";
+import { identify } from "@tallymark/web";
 import { conversion } from "@tallymark/web/experiments";
+import { Experiment, usePageView, useTrack } from "@tallymark/web/react";
 import { useEffect, useState, type FormEvent, type MouseEvent } from "react";
-
-import { Experiment, usePageViews } from "./analytics";
 
 const PLANS = [
   { id: "shore", name: "Shore", price: 4, line: "One beach, tides for a week." },
@@ -29,7 +28,8 @@ function usePath(): [string, (path: string) => void] {
 export function App() {
   const [path, go] = usePath();
   const [planId, setPlanId] = useState(PLANS[0]?.id ?? "");
-  usePageViews(path);
+  usePageView(path);
+  const track = useTrack();
 
   const plan = PLANS.find(({ id }) => id === planId);
   const link = (to: string) => ({

@@ -24,6 +24,9 @@ const dist = mkdtempSync(join(tmpdir(), "tallymark-react-"));
 before(async () => {
   [collector, browser] = await Promise.all([Collector.start(), launch()]);
   project = await collector.createProject("react");
+  await collector.run(project, [
+    { kind: "experiment", key: "price-headline", variants: [{ key: "control" }, { key: "per-day" }] },
+  ]);
   const folder = join(ROOT, "examples", "react");
   const vite = join(folder, "node_modules", "vite", "bin", "vite.js");
   await promisify(execFile)(process.execPath, [vite, "build", "--outDir", dist, "--emptyOutDir"], {
@@ -70,7 +73,7 @@ test("a member's way through the app is counted", async () => {
   const [exposure] = await collector.events(project, { event: "$exposure" });
   assert.equal(exposure?.props["variant"], heading?.includes("a day") ? "per-day" : "control");
   const [purchase] = await collector.events(project, { event: "purchase" });
-  assert.deepEqual(purchase?.props, { plan: "coast", value: 9, currency: "EUR" });
+  assert.deepEqual(purchase?.props, { app: "tidewatch", plan: "coast", value: 9, currency: "EUR" });
   assert.ok(!JSON.stringify(await collector.events(project)).includes("ada@example.org"));
   assert.deepEqual(errors, []);
   await context.close();

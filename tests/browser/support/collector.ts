@@ -128,7 +128,7 @@ export class Collector {
   }
 
   /** Define experiments, flags or holdouts, start them, and give the document that pages get. */
-  async run(project: Project, definitions: { key: string }[]): Promise<object> {
+  async run(project: Project, definitions: { key: string; [field: string]: unknown }[]): Promise<object> {
     for (const definition of definitions) {
       const address = new URL("/v1/experiments", this.origin);
       await this.read(project, address, { method: "POST", body: JSON.stringify(definition) });
