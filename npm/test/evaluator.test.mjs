@@ -67,13 +67,18 @@ function result(met, context) {
 
 for (const [kind, start] of [
   ["WebAssembly", (module) => module.start(readFileSync(built("experiments_bg.wasm")))],
+  ["the package for servers", null],
   // Bytes that are no module: then the same Rust as JavaScript stands in.
   ["plain JavaScript", (module) => module.start(new Uint8Array(8))],
 ]) {
   describe(kind, () => {
     before(async () => {
-      evaluator = await import(`${built("evaluator.js")}?${encodeURIComponent(kind)}`);
-      await start(evaluator);
+      if (start) {
+        evaluator = await import(`${built("evaluator.js")}?${encodeURIComponent(kind)}`);
+        await start(evaluator);
+      } else {
+        evaluator = (await import(built("../server/dist/evaluator.js"))).createEvaluator();
+      }
     });
 
     section("evalCondition", 248, ([, condition, attributes, want, savedGroups]) => {

@@ -41,6 +41,7 @@ test("the package holds what a page and its author need, and nothing else", () =
     "dist/experiments_bg.wasm",
     "dist/fallback.js",
     "dist/fallback.js.map",
+    "dist/flag-types.d.ts",
     "dist/index.d.ts",
     "dist/index.js",
     "dist/index.js.map",

@@ -41,8 +41,13 @@ pub fn binary() -> PathBuf {
 /// # Errors
 /// When the folder cannot be read.
 pub fn packages() -> anyhow::Result<Vec<PathBuf>> {
-    let files = std::fs::read_dir(root().join("npm"))?.filter_map(|entry| Some(entry.ok()?.path()));
-    Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == "tgz")).collect())
+    let mut packed = Vec::new();
+    for folder in ["npm", "npm/server"] {
+        let files =
+            std::fs::read_dir(root().join(folder))?.filter_map(|entry| Some(entry.ok()?.path()));
+        packed.extend(files.filter(|file| file.extension().is_some_and(|ending| ending == "tgz")));
+    }
+    Ok(packed)
 }
 
 /// Where cargo puts what it builds.

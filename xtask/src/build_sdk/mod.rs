@@ -1,12 +1,13 @@
 //! The npm package: Rust → wasm → glue → bundle → types → `npm/tallymark-web-<version>.tgz`.
 //!
 //! Stages, each skipped when nothing it reads has changed: every module (`modules`: cargo,
-//! wasm-bindgen, wasm-opt) and the package (`package`: esbuild, tsc, `npm pack`). What was read is
+//! wasm-bindgen, wasm-opt), the package (`package`: esbuild, tsc, `npm pack`) and the one for servers. What was read is
 //! remembered as a hash of names and contents in the target folder, so a fresh checkout or another
 //! branch never gets a stale package.
 
 mod modules;
 mod package;
+mod server;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
@@ -61,6 +62,13 @@ pub fn build_sdk(root: &Path) -> anyhow::Result<()> {
         finish(&work.join("package.stamp"), input)?;
     }
     package::hand_over(root)?;
+
+    let folder = npm.join("server");
+    let input = input ^ hash_of(&folder, &["src", "package.json", "tsconfig.json", "README.md"])?;
+    if !is_done(&work.join("server.stamp"), input, &[server::tarball(&folder)?]) {
+        server::build(root, &work)?;
+        finish(&work.join("server.stamp"), input)?;
+    }
 
     let mut files = Vec::new();
     for name in &loaded {

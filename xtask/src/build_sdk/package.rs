@@ -68,7 +68,7 @@ pub const ENTRIES: &[Entry] = &[
 ];
 
 /// Types that public ones refer to.
-const SHARED_TYPES: [&str; 1] = ["types.d.ts"];
+const SHARED_TYPES: [&str; 2] = ["types.d.ts", "flag-types.d.ts"];
 
 /// In the package as in the project; there only while it is packed.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
@@ -96,17 +96,22 @@ pub fn build(root: &Path, work: &Path) -> anyhow::Result<()> {
         let wasm = format!("{}_bg.wasm", module.name);
         std::fs::copy(work.join(&wasm), dist.join(&wasm))?;
     }
-    for licence in LICENCES {
-        std::fs::copy(root.join(licence), npm.join(licence))?;
-    }
     quiet(&mut command(&npm, "node_modules/.bin/tsc", &["-p", "tsconfig.json"]))?;
     remove_all_but(&dist, &wanted())?;
     for entry in ENTRIES {
         bundle(&npm, work, entry)?;
     }
-    let packed = quiet(&mut command(&npm, "npm", &["pack", "--silent"]));
+    pack(root, &npm)
+}
+
+/// `npm pack`, with the licences.
+pub fn pack(root: &Path, package: &Path) -> anyhow::Result<()> {
     for licence in LICENCES {
-        let _ = std::fs::remove_file(npm.join(licence));
+        std::fs::copy(root.join(licence), package.join(licence))?;
+    }
+    let packed = quiet(&mut command(package, "npm", &["pack", "--silent"]));
+    for licence in LICENCES {
+        let _ = std::fs::remove_file(package.join(licence));
     }
     packed.map(drop)
 }
@@ -127,14 +132,7 @@ fn bundle(npm: &Path, work: &Path, entry: &Entry) -> anyhow::Result<()> {
     });
     arguments.extend(beside.map(|other| format!("--external:./{}.js", other.name)));
     arguments.extend(entry.peers.iter().map(|peer| format!("--external:{peer}")));
-    for module in MODULES {
-        for (kind, file) in [("glue", "bg"), ("asm", "asm")] {
-            let path = work.join(format!("{}_{file}.js", module.name));
-            arguments.push(format!("--alias:tallymark-{kind}/{}={}", module.name, path.display()));
-        }
-    }
-    // What Rust imports, see `sdk-wasm/src/evaluation.rs`.
-    arguments.push(format!("--alias:tallymark-host={}", npm.join("src/host.ts").display()));
+    arguments.extend(aliases(npm, work));
     let common = ["--bundle", "--target=es2022", "--minify", "--sourcemap", "--log-level=warning"];
     arguments.extend(common.map(str::to_owned));
     arguments.push(match entry.form {
@@ -151,6 +149,20 @@ fn bundle(npm: &Path, work: &Path, entry: &Entry) -> anyhow::Result<()> {
     }
     quiet(&mut command(npm, "node_modules/.bin/esbuild", &arguments))?;
     if is_script { load_parts_by_hash(&npm.join("dist"), entry) } else { Ok(()) }
+}
+
+/// Where the sources find what is made of Rust.
+pub fn aliases(npm: &Path, work: &Path) -> Vec<String> {
+    let mut arguments = Vec::new();
+    for module in MODULES {
+        for (kind, file) in [("glue", "bg"), ("asm", "asm")] {
+            let path = work.join(format!("{}_{file}.js", module.name));
+            arguments.push(format!("--alias:tallymark-{kind}/{}={}", module.name, path.display()));
+        }
+    }
+    // What Rust imports, see `sdk-wasm/src/evaluation.rs`.
+    arguments.push(format!("--alias:tallymark-host={}", npm.join("src/host.ts").display()));
+    arguments
 }
 
 /// The hashes of everything that the script loads later, as JSON.
@@ -231,10 +243,15 @@ pub fn tarball(npm: &Path) -> anyhow::Result<PathBuf> {
     Ok(npm.join(format!("tallymark-web-{}.tgz", version(npm)?)))
 }
 
-/// The package's version, from its manifest.
-fn version(npm: &Path) -> anyhow::Result<String> {
+/// A package's version, from its manifest.
+///
+/// # Errors
+/// When the manifest cannot be read.
+pub fn version(npm: &Path) -> anyhow::Result<String> {
     let manifest = std::fs::read_to_string(npm.join("package.json"))?;
     let manifest: serde_json::Value = serde_json::from_str(&manifest)?;
-    let version = manifest["version"].as_str().context("npm/package.json has no version")?;
+    let version = manifest["version"]
+        .as_str()
+        .with_context(|| format!("{} has no version", npm.display()))?;
     Ok(version.to_owned())
 }
