@@ -11,7 +11,7 @@ import { BYTES_MAX, Outbox } from "./outbox.js";
 import * as call from "./page.js";
 import type { Call, Core, Page, Start } from "./page.js";
 import { Peers } from "./peers.js";
-import { watchInstallation } from "./pwa.js";
+import { watchInstallation } from "./installation.js";
 import { setUp } from "./settings.js";
 import { memory, openStore } from "./store.js";
 import type { Properties } from "./types.js";

@@ -8,10 +8,12 @@
  * @packageDocumentation
  */
 
+import type { Client, EventMap } from "./client.js";
 import { IDENTIFY, RESET, TRACK } from "./page.js";
 import { call, load, quietly, say, whenLoaded } from "./loader.js";
 import type { ContentView, Conversion, Options, Properties } from "./types.js";
 
+export type { Client, EventArguments, EventMap, EventName } from "./client.js";
 export type {
   ContentView,
   Conversion,
@@ -21,6 +23,9 @@ export type {
   PropertyValue,
   TallymarkError,
 } from "./types.js";
+
+/** For the other entry points of this package. @internal */
+export { quietly, report, settings } from "./loader.js";
 
 /**
  * Start. Call it once per page, as early as you like; a second call is reported and ignored.
@@ -45,6 +50,18 @@ export function init(options: Options): void {
  */
 export function track(name: string, properties?: Properties): void {
   call(TRACK, name, properties);
+}
+
+/**
+ * {@link track} and {@link conversion} for events that you declare: names and properties are completed
+ * as you type, and what was not declared does not compile. Nothing is checked when it runs.
+ *
+ * @example
+ * interface Events { checkout_started: { plan: "solo" | "team"; seats: number }; signed_out: {} }
+ * export const { track, conversion } = createClient<Events>();
+ */
+export function createClient<Events extends EventMap<Events>>(): Client<Events> {
+  return { track, conversion, page };
 }
 
 /** Record that a page is shown. With {@link Options.autoPage} this happens by itself. */

@@ -88,6 +88,11 @@ export function whenLoaded(question: (core: Core) => Promise<boolean>): Promise<
   return started.then((there) => (there ? question(there) : false)).catch(() => false);
 }
 
+/** What `init` was given. */
+export function settings(): Options | undefined {
+  return page?.options;
+}
+
 /** Nothing of ours may break the page. */
 export function quietly<T>(act: () => T): T | undefined {
   try {
@@ -109,7 +114,7 @@ function drop(reason: string, count: number): void {
 }
 
 /** See `Start.report`. */
-function report(code: string, detail?: unknown): void {
+export function report(code: string, detail?: unknown): void {
   if (!page) return;
   const { options } = page;
   import("./debug.js")

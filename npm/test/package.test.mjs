@@ -17,56 +17,20 @@ const tar = (...options) => execFileSync("tar", options, { encoding: "utf8" });
 const files = tar("-tzf", tarball).trim().split("\n").map((file) => file.replace(/^package\//, ""));
 const packed = JSON.parse(tar("-xzOf", tarball, "package/package.json"));
 
+/** Entry points that pages import, and files that these load. */
+const PUBLIC = [
+  "autocapture", "business", "content", "errors", "evaluator", "experiments", "index", "openfeature", "pwa", "react", "svelte", "vitals", "vue",
+];
+const PRIVATE = [
+  "assign-sync", "core", "debug", "evaluator-plain", "fallback", "scope", "tallymark", "tallymark-debug", "tallymark-fallback",
+];
+
 test("the package holds what a page and its author need, and nothing else", () => {
-  assert.deepEqual(files.sort(), [
-    "EXPERIMENTS.md",
-    "FRAMEWORKS.md",
-    "LICENSE-APACHE",
-    "LICENSE-MIT",
-    "README.md",
-    "dist/assign-sync.js",
-    "dist/assign-sync.js.map",
-    "dist/core.js",
-    "dist/core.js.map",
-    "dist/debug.js",
-    "dist/debug.js.map",
-    "dist/evaluator-plain.js",
-    "dist/evaluator-plain.js.map",
-    "dist/evaluator.d.ts",
-    "dist/evaluator.js",
-    "dist/evaluator.js.map",
-    "dist/experiments.d.ts",
-    "dist/experiments.js",
-    "dist/experiments.js.map",
-    "dist/experiments_bg.wasm",
-    "dist/fallback.js",
-    "dist/fallback.js.map",
-    "dist/flag-types.d.ts",
-    "dist/index.d.ts",
-    "dist/index.js",
-    "dist/index.js.map",
-    "dist/openfeature.d.ts",
-    "dist/openfeature.js",
-    "dist/openfeature.js.map",
-    "dist/react.d.ts",
-    "dist/react.js",
-    "dist/react.js.map",
-    "dist/svelte.d.ts",
-    "dist/svelte.js",
-    "dist/svelte.js.map",
-    "dist/tallymark-debug.js",
-    "dist/tallymark-debug.js.map",
-    "dist/tallymark-fallback.js",
-    "dist/tallymark-fallback.js.map",
-    "dist/tallymark.js",
-    "dist/tallymark.js.map",
-    "dist/tallymark_bg.wasm",
-    "dist/types.d.ts",
-    "dist/vue.d.ts",
-    "dist/vue.js",
-    "dist/vue.js.map",
-    "package.json",
-  ]);
+  const scripts = [...PUBLIC, ...PRIVATE].flatMap((name) => [`dist/${name}.js`, `dist/${name}.js.map`]);
+  const types = [...PUBLIC, "client", "flag-types", "types"].map((name) => `dist/${name}.d.ts`);
+  const modules = ["dist/tallymark_bg.wasm", "dist/experiments_bg.wasm"];
+  const texts = ["EXPERIMENTS.md", "FRAMEWORKS.md", "LICENSE-APACHE", "LICENSE-MIT", "MEASURES.md", "README.md", "package.json"];
+  assert.deepEqual(files.sort(), [...scripts, ...types, ...modules, ...texts].sort());
 });
 
 test("installing it runs nothing and brings nothing else", () => {
@@ -94,9 +58,25 @@ test("its types are found by every way TypeScript has to look for them", () => {
   writeFileSync(join(page, "package.json"), `{"type":"module"}`);
   writeFileSync(join(page, "page.ts"), `
     import { contentView, conversion, flush, init, track, type Options } from "@tallymark/web";
+    import { autocapture } from "@tallymark/web/autocapture";
+    import { measured, startFunnel } from "@tallymark/web/business";
+    import { watchContent } from "@tallymark/web/content";
+    import { captureError } from "@tallymark/web/errors";
+    import { watchPwa } from "@tallymark/web/pwa";
+    import { watchVitals } from "@tallymark/web/vitals";
     import { variant } from "@tallymark/web/experiments";
     const options: Options = { key: "k", salt: "s", endpoint: "e", mode: "full" };
     init(options);
+    watchContent(document.body, { id: 1, type: "page" });
+    captureError(new Error("no"), { business: { funnel: "checkout" } });
+    const checkout = startFunnel("checkout", ["address", "payment"]);
+    checkout.reach("address");
+    // @ts-expect-error: a step that is none
+    checkout.reach("adress");
+    const doubled: (value: number) => Promise<string> = measured("doubled", async (value: number) => String(value * 2));
+    const stops: (() => void)[] = [watchPwa({ deferPrompt: true }), autocapture({ text: true })];
+    watchVitals();
+    console.log(doubled, stops);
     track("checkout_started", { seats: 5, at: new Date(), items: [{ sku: "a" }] });
     contentView({ id: 1, type: "article", engaged_ms: 5 });
     conversion("purchase", { value: 1, experiment: "a" });
@@ -141,6 +121,14 @@ test("a server that imports and calls it sees nothing happen", async () => {
   tally.page();
   tally.identify("ada");
   tally.optIn();
+  const measures = ["autocapture", "business", "content", "errors", "pwa", "vitals"].map((name) => import(built(`${name}.js`)));
+  const [clicks, business, content, errors, pwa, vitals] = await Promise.all(measures);
+  for (const stop of [clicks.autocapture(), content.watchContent({}), content.watchMarkedContent(), errors.watchErrors(), pwa.watchPwa()]) stop();
+  vitals.watchVitals();
+  errors.captureError(new Error("on a server"));
+  business.trackPaymentSuccess({ paymentId: "p", amount: 1, currency: "EUR" });
+  assert.equal(business.measured("rendered", () => 1)(), 1);
+  assert.deepEqual([pwa.installWay(), await pwa.promptInstall()], ["none", "unavailable"]);
   assert.equal(await tally.ready(), false);
   assert.equal(await tally.flush(), false);
   assert.deepEqual(Object.getOwnPropertyNames(globalThis).sort(), before);

@@ -15,18 +15,19 @@ import { built } from "./built.mjs";
 const weight = (bytes) => brotliCompressSync(bytes).length;
 const file = (name) => weight(readFileSync(built(name)));
 
-/** The bytes of the first script of a page that imports these. */
-async function importing(names) {
+/** The bytes of the first script of a page that imports these, by entry point. */
+async function importing(wanted) {
+  const lines = Object.entries(wanted).map(([entry, names]) => {
+    const from = JSON.stringify(fileURLToPath(built(`${entry}.js`)));
+    const own = (name) => `${entry}_${name}`;
+    return `import { ${names.map((name) => `${name} as ${own(name)}`)} } from ${from}; globalThis.${entry} = [${names.map(own)}];`;
+  });
   const { outputFiles } = await build({
-    stdin: {
-      contents: `import { ${names.join(", ")} } from ${JSON.stringify(fileURLToPath(built("index.js")))};
-        globalThis.used = [${names.join(", ")}];`,
-      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
-    },
+    stdin: { contents: lines.join("\n"), resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
     bundle: true,
     minify: true,
     format: "esm",
-    external: ["./core.js", "./debug.js"],
+    external: ["./core.js", "./debug.js", "./evaluator.js"],
     write: false,
   });
   return weight(outputFiles[0].contents);
@@ -42,10 +43,26 @@ for (const [name, bound] of Object.entries(BOUNDS)) {
 
 /** What each export adds to the first script of a page that has the usual ones. */
 const USUAL = ["init", "track", "page", "identify", "reset", "optIn", "optOut"];
-const EXTRAS = { consent: 60, contentView: 90, funnelStep: 70, conversion: 90, exposure: 70, flush: 90, ready: 90 };
+const EXTRAS = { consent: 60, contentView: 90, funnelStep: 70, conversion: 90, exposure: 70, flush: 90, ready: 90, createClient: 90 };
+
+/** What each entry point adds to such a page when all of it is used. */
+const ENTRIES = {
+  content: [1_550, ["watchContent", "watchMarkedContent"]],
+  pwa: [1_000, ["watchPwa", "installWay", "promptInstall", "installHint"]],
+  vitals: [2_150, ["watchVitals"]],
+  errors: [1_480, ["captureError", "watchErrors", "setErrorContext"]],
+  autocapture: [1_500, ["autocapture"]],
+  business: [
+    2_000,
+    ["logEvent", "recordKpi", "recordPerformance", "startSpan", "measured", "trackUserRegistration", "trackPaymentSuccess",
+      "trackPaymentFailure", "trackSubscriptionCreated", "trackContentInteraction", "trackCreatorActivity", "featureUsed",
+      "useFeature", "startFunnel", "detectPlatform"],
+  ],
+  experiments: [2_800, ["start", "value", "variant", "exposure", "conversion", "exposeWhenSeen", "setAttributes", "evaluate", "onChange"]],
+};
 
 test("the usual import: its first script, and everything it loads", async () => {
-  const first = await importing(USUAL);
+  const first = await importing({ index: USUAL });
   const all = first + file("core.js") + file("tallymark_bg.wasm");
   console.log(`first script ${first}, all ${all} bytes`);
   assert.ok(first <= 2_048, `the first script weighs ${first} bytes`);
@@ -53,9 +70,28 @@ test("the usual import: its first script, and everything it loads", async () => 
 });
 
 test("an export that is not imported costs nothing", async () => {
-  const usual = await importing(USUAL);
+  const usual = await importing({ index: USUAL });
   for (const [name, bound] of Object.entries(EXTRAS)) {
-    const added = (await importing([...USUAL, name])) - usual;
+    const added = (await importing({ index: [...USUAL, name] })) - usual;
     assert.ok(added <= bound, `${name} adds ${added} bytes`);
   }
+});
+
+test("each entry point adds no more than its bound, and parts of it less", async () => {
+  const usual = await importing({ index: USUAL });
+  for (const [entry, [bound, names]] of Object.entries(ENTRIES)) {
+    const exported = Object.keys(await import(built(`${entry}.js`)));
+    assert.deepEqual(names.toSorted?.() ?? [...names].sort(), exported.sort(), `exports of ${entry}`);
+    const added = (await importing({ index: USUAL, [entry]: names })) - usual;
+    assert.ok(added <= bound, `${entry} adds ${added} bytes`);
+    console.log(`${entry} adds ${added} bytes`);
+  }
+});
+
+test("everything that pages can import, with everything it loads", async () => {
+  const entries = Object.fromEntries(Object.entries(ENTRIES).map(([entry, [, names]]) => [entry, names]));
+  const first = await importing({ index: [...USUAL, ...Object.keys(EXTRAS)], ...entries });
+  const all = first + file("core.js") + file("tallymark_bg.wasm");
+  console.log(`first script ${first}, all ${all} bytes`);
+  assert.ok(all <= 25_750, `everything weighs ${all} bytes`);
 });

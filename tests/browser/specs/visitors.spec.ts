@@ -11,6 +11,7 @@ import type { Browser } from "playwright-core";
 
 import { launch, watchErrors } from "../support/browser.ts";
 import { Collector, type Project } from "../support/collector.ts";
+import { aroundNow } from "../support/range.ts";
 import { openShop, Visitor } from "../support/shop.ts";
 import type { Site } from "../support/site.ts";
 import { untilEqual } from "../support/until.ts";
@@ -121,13 +122,6 @@ function expectedCounts(): Record<string, number> {
   };
 }
 
-/** A range of whole days around now, wide enough for a run over midnight. */
-function range(): { from: string; to: string } {
-  const day = (offset: number) =>
-    new Date(Date.now() + offset * 86_400_000).toISOString().slice(0, 10);
-  return { from: day(-1), to: day(2) };
-}
-
 test("the plan has no easy numbers in it", () => {
   const numbers = [
     VISITORS,
@@ -165,7 +159,7 @@ interface FunnelStep {
 test("the funnel has the persons of the plan at every step", async () => {
   const steps = ["view_product", "add_to_cart", "checkout_started", "purchase"];
   const answer = await collector.query<{ steps: FunnelStep[] }>(project, "funnel", {
-    ...range(),
+    ...aroundNow(),
     steps: steps.map((event) => ({ event })),
     window: "1d",
   });
@@ -186,7 +180,7 @@ test("the funnel by product adds up to the plan", async () => {
     project,
     "funnel",
     {
-      ...range(),
+      ...aroundNow(),
       steps: [{ event: "view_product" }, { event: "add_to_cart" }],
       window: "1d",
       breakdown: { prop: "product", limit: 10 },
@@ -210,7 +204,7 @@ test("the checkout funnel has the persons of the plan at every step", async () =
     ],
   });
   const answer = await collector.query<{ steps: FunnelStep[] }>(project, "funnel", {
-    ...range(),
+    ...aroundNow(),
     steps: ["address", "delivery", "payment"].map(step),
     window: "1h",
   });
@@ -222,7 +216,7 @@ test("the experiment has the arms that visitors saw, with their purchases", asyn
     metrics: { arms: { variant: string; persons: number; conversions: number; sum: number }[] }[];
     excluded: Record<string, number>;
   }>(project, "experiment", {
-    ...range(),
+    ...aroundNow(),
     experiment: "buy-button",
     metrics: [
       { name: "bought", event: "purchase" },
@@ -252,7 +246,7 @@ test("the experiment has the arms that visitors saw, with their purchases", asyn
 test("contents have the viewers of the plan", async () => {
   const answer = await collector.query<{
     items: { id: string; views: number; viewers: number; engaged_ms: number; reached: number[] }[];
-  }>(project, "content", range());
+  }>(project, "content", aroundNow());
   const got = answer.items.map(({ id, views, viewers }) => [id, views, viewers]);
   const want: [string, number, number][] = PRODUCTS.map(({ id }) => {
     const lookers = count(({ product }) => product?.id === id);
@@ -270,7 +264,7 @@ test("contents have the viewers of the plan", async () => {
 test("installs have the persons of the plan", async () => {
   const answer = await collector.query<{
     stages: { stage: string; count: number; persons: number }[];
-  }>(project, "pwa", range());
+  }>(project, "pwa", aroundNow());
   assert.deepEqual(
     answer.stages.map(({ stage, count, persons }) => [stage, count, persons]),
     [
@@ -287,7 +281,7 @@ test("the trend counts purchases, buyers and money to the cent", async () => {
     project,
     "trend",
     {
-      ...range(),
+      ...aroundNow(),
       bucket: "day",
       series: [
         { event: "purchase", measure: "count" },
@@ -305,7 +299,7 @@ test("page views are counted on the page they happened on", async () => {
     project,
     "trend",
     {
-      ...range(),
+      ...aroundNow(),
       bucket: "day",
       series: [{ event: "$pageview", measure: "count" }],
       breakdown: { prop: "path", limit: 50 },
@@ -338,7 +332,7 @@ test("every visitor is one person with one session", async () => {
 });
 
 test("everybody who agreed was active, and nobody else", async () => {
-  const answer = await collector.query<{ persons: number; mau: number[] }>(project, "active", range());
+  const answer = await collector.query<{ persons: number; mau: number[] }>(project, "active", aroundNow());
   assert.equal(answer.persons, VISITORS);
   assert.equal(answer.mau.at(-1), VISITORS);
 });

@@ -10,7 +10,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 
 import { launch, watchErrors } from "./browser.ts";
 import { Collector, type Project } from "./collector.ts";
-import { bundlePackage, plainPage, type Settings } from "./plain.ts";
+import { bundlePackage, plainPage, type PageOptions, type Settings } from "./plain.ts";
 import { Proxy } from "./proxy.ts";
 import { Site } from "./site.ts";
 
@@ -36,7 +36,7 @@ export interface Visit {
   errors: string[];
 }
 
-export interface VisitOptions {
+export interface VisitOptions extends PageOptions {
   /** Names project and page: small letters, digits and hyphens. */
   name: string;
   /** Runs in the page right after `init`, in the same task; `tally` is the package. */
@@ -98,7 +98,7 @@ export class Bench {
       autoPage: false,
       ...options.changes,
     };
-    const files = plainPage(options.name, settings, options.script ?? "", options.headers);
+    const files = plainPage(options.name, settings, options.script ?? "", options);
     Object.assign(this.site.files, files);
     if (options.before) await context.addInitScript(options.before);
     const page = await context.newPage();

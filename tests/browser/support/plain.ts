@@ -22,10 +22,20 @@ export interface Settings {
   wasm?: string;
 }
 
-/** The package as a bundle at `/bundle/plain.js`, with experiments at `/bundle/flags.js`, with the files it ships beside its code. */
+/** What a page is made of beside its script. */
+export interface PageOptions {
+  /** Of the page's own answer, such as a content security policy. */
+  headers?: Record<string, string>;
+  /** HTML of the page, after its heading. */
+  body?: string;
+  /** The script of `pages/` that it loads. */
+  bundle?: "plain" | "flags" | "measures";
+}
+
+/** The package as a bundle at `/bundle/plain.js`, and with more of it at `/bundle/flags.js` and `/bundle/measures.js`; the files it ships beside its code. */
 export async function bundlePackage(folder: string): Promise<Record<string, MadeFile>> {
   const { outputFiles } = await build({
-    entryPoints: ["plain.ts", "flags.ts"].map((page) => join(folder, "pages", page)),
+    entryPoints: ["plain.ts", "flags.ts", "measures.ts"].map((page) => join(folder, "pages", page)),
     bundle: true,
     splitting: true,
     format: "esm",
@@ -53,7 +63,7 @@ export function plainPage(
   name: string,
   settings: Settings,
   script: string,
-  headers: Record<string, string> = {},
+  { headers = {}, body = "", bundle = "plain" }: PageOptions = {},
 ): Record<string, MadeFile> {
   const html = `<!doctype html>
 <html lang="en">
@@ -61,10 +71,11 @@ export function plainPage(
 <title>${name}</title>
 <link rel="icon" href="data:,">
 <h1>${name}</h1>
+${body}
 <script type="module" src="/${name}.js"></script>
 </html>`;
-  const code = `import "/bundle/plain.js";
-const { tally } = window;
+  const code = `import "/bundle/${bundle}.js";
+const { tally, measures } = window;
 const settings = ${JSON.stringify(settings)};
 tally.init({ ...settings, onError: ({ code }) => window.reported.push(code) });
 ${script}

@@ -52,7 +52,8 @@ pub fn build_sdk(root: &Path) -> anyhow::Result<()> {
         }
     }
 
-    let sources = ["src", "package.json", "package-lock.json", "tsconfig.json", "README.md"];
+    let sources =
+        ["src", "package.json", "package-lock.json", "tsconfig.json", "README.md", "MEASURES.md"];
     let input = rust ^ hash_of(&npm, &sources)?;
     let loaded = package::loaded();
     let tarball = package::tarball(&npm)?;

@@ -58,6 +58,13 @@ pub const ENTRIES: &[Entry] = &[
     part("evaluator-plain"),
     public("experiments"),
     Entry { peers: &["@openfeature/*"], ..public("openfeature") },
+    public("content"),
+    public("pwa"),
+    public("vitals"),
+    public("errors"),
+    part("scope"),
+    public("autocapture"),
+    public("business"),
     Entry { peers: &["react"], ..public("react") },
     Entry { peers: &["vue"], ..public("vue") },
     public("svelte"),
@@ -68,7 +75,7 @@ pub const ENTRIES: &[Entry] = &[
 ];
 
 /// Types that public ones refer to.
-const SHARED_TYPES: [&str; 2] = ["types.d.ts", "flag-types.d.ts"];
+const SHARED_TYPES: [&str; 3] = ["client.d.ts", "types.d.ts", "flag-types.d.ts"];
 
 /// In the package as in the project; there only while it is packed.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
