@@ -3,6 +3,7 @@
  * life. What is stored leaves by way of the `courier`.
  */
 
+import { carry } from "./arrival.js";
 import { watchHistory } from "./autopage.js";
 import { Courier } from "./courier.js";
 import { shownOn } from "./display.js";
@@ -50,7 +51,9 @@ function run(page: Page): Core {
     if (left) deliverLater(0);
   });
   const courier = new Courier(page, outbox, engine, peers, deliverLater);
-  let context = { address: "", json: "" };
+  let context = { address: "", session: "", json: "" };
+  /** Until the first event: the page's later ones were not led to by anybody. */
+  let referrer = document.referrer;
   let isScheduled = false;
   let hiddenMs = -Infinity;
   let isFirst = true;
@@ -160,13 +163,20 @@ function run(page: Page): Core {
       page.report("event_name_invalid");
       return;
     }
-    const [id, json] = make.row(name, props, at.wallMs, at.monoMs, identity.stamp(at.wallMs), page.writer);
+    const who = identity.stamp(at.wallMs);
+    const [id, json] = make.row(name, props, at.wallMs, at.monoMs, who, page.writer);
     if (json.length > BYTES_MAX || bytesOf(json) > EVENT_BYTES_MAX) {
       page.lose("event_too_large");
       page.report("event_too_large");
       return;
     }
-    if (at.address !== context.address) context = { address: at.address, json: make.contextOf(at.address, shownOn()) };
+    const { address } = at;
+    const { session } = who;
+    if (address !== context.address || session !== context.session) {
+      const [url, from] = carry(address, identity.arrive(address, referrer));
+      context = { address, session, json: make.contextOf(url, { ...shownOn(), referrer: from || undefined }) };
+      referrer = "";
+    }
     page.tell?.("captured", json);
     outbox.add(id, json, context.json);
     waiting.events++;

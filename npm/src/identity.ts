@@ -6,9 +6,10 @@
  * visitor's word is in it always. Another tab's entry is read again whenever this page comes back,
  * when it is told, and every few seconds.
  *
- * `1|<word>|<device>|<made>|<user>|<session>|<started>|<last>`, as all versions before wrote it.
+ * `1|<word>|<device>|<made>|<user>|<session>|<started>|<last>|<arrival>`; versions before knew no arrival.
  */
 
+import { arrive } from "./arrival.js";
 import type { Make, Word } from "./page.js";
 import type { Mode } from "./types.js";
 
@@ -25,8 +26,8 @@ const WRITE_EVERY_MS = 5_000;
 const HASH = /^[0-9a-f]{64}$/;
 const UUID = /^[0-9a-f-]{36}$/;
 
-/** A visit: its id, its first and its last event. */
-export type Session = [id: string, startedMs: number, lastMs: number];
+/** A visit: its id, its first and its last event, and where it came from (see `arrival`). */
+export type Session = [id: string, startedMs: number, lastMs: number, arrival?: string];
 
 /** Whether an event at this time still belongs to the visit. A clock set back ends nothing. */
 export function holds([, startedMs, lastMs]: Session, nowMs: number): boolean {
@@ -70,7 +71,9 @@ export class Identity {
     if (full && nowMs - this.writtenMs > WRITE_EVERY_MS) this.read();
     const ours = this.session;
     const session: Session =
-      ours && holds(ours, nowMs) ? [ours[0], ours[1], Math.max(ours[2], nowMs)] : [this.make.uuid7(nowMs), nowMs, nowMs];
+      ours && holds(ours, nowMs)
+        ? [ours[0], ours[1], Math.max(ours[2], nowMs), ours[3] ?? ""]
+        : [this.make.uuid7(nowMs), nowMs, nowMs, ""];
     this.session = session;
     if (full && !(this.device && nowMs - this.madeMs < DEVICE_AGE_MS)) {
       // The hash of a random id is as random as itself: so there is no raw id to keep.
@@ -83,6 +86,15 @@ export class Identity {
       ...(full && this.user && { user: this.user }),
       session: session[0],
     };
+  }
+
+  /** Where the visit of the event just stamped came from, now that it is at this address. */
+  arrive(address: string, referrer: string): string {
+    const session = this.session as Session;
+    const before = session[3];
+    session[3] = arrive(address, referrer, before);
+    if (session[3] !== before) this.write();
+    return session[3];
   }
 
   /** Someone signed in, by the hash of who it is. Somebody else's visit ends. */
@@ -133,7 +145,7 @@ export class Identity {
     } catch {
       // Denied, as above.
     }
-    const [version, word, device, made, user, id, started, last] = text?.split("|") ?? [];
+    const [version, word, device, made, user, id, started, last, arrival] = text?.split("|") ?? [];
     if (version !== "1" || !word || !/^[-gcd]$/.test(word)) return;
     this.written = text as string;
     this.word = word;
@@ -144,7 +156,7 @@ export class Identity {
     }
     this.user = user && HASH.test(user) ? user : "";
     if (id && UUID.test(id)) {
-      const theirs: Session = [id, Number(started) || 0, Number(last) || 0];
+      const theirs: Session = [id, Number(started) || 0, Number(last) || 0, arrival ?? ""];
       const ours = this.session;
       // Tabs agree on the later visit, or on the same with its latest event.
       if (!ours || theirs[0] === ours[0]) theirs[2] = Math.max(theirs[2], ours?.[2] ?? 0);

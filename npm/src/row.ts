@@ -66,16 +66,16 @@ export function shortened(address: string): string {
 }
 
 /**
- * The page at this address, as JSON. What it is shown on says the core; a page that is left before does
- * not say it.
+ * The page at this address, as JSON. What it is shown on, and where its visit came from before it, says the
+ * core; a page that is left before does not say it.
  */
-export function contextOf(address: string, shownOn?: object): string {
+export function contextOf(address: string, more?: object): string {
   const short = (text: string) => text.slice(0, TEXT_MAX) || undefined;
   return stringify({
     url: short(shortened(address)),
     referrer: short(document.referrer),
     language: navigator.language,
-    ...shownOn,
+    ...more,
   });
 }
 
