@@ -250,7 +250,7 @@ export function featureUsed(feature: string, usage: Usage = {}): void {
 }
 
 /** Begin to use a feature; the function that is given records `feature_usage` with the time in between, once. */
-export function useFeature(feature: string): (usage?: Usage) => void {
+export function startFeature(feature: string): (usage?: Usage) => void {
   const sinceMs = performance.now();
   let isOver = false;
   return (usage = {}) => {

@@ -25,6 +25,8 @@ export interface ContentOptions {
 
 /** One watched element. */
 interface Watched {
+  /** It comes to the screen, or is gone from it. */
+  near(is: boolean): void;
   /** Looks again: what is on screen, and who is looking. */
   look(): void;
   /** Records the view, if there was one. What comes after is another one. */
@@ -35,6 +37,8 @@ interface Watched {
 /** Elements that are watched, in the order they came. */
 const all = new Map<Element, Watched>();
 let listening: AbortController | undefined;
+/** Tells which ones are worth looking at: a long list is mostly somewhere else. */
+let nearing: IntersectionObserver | undefined;
 let isLooking = false;
 
 /**
@@ -53,7 +57,7 @@ export function watchContent(element: Element, content: ContentView, options: Co
   listen();
   const watched = watch(element, content, options);
   all.set(element, watched);
-  watched.look();
+  nearing?.observe(element);
   return () => quietly(() => watched.stop());
 }
 
@@ -97,6 +101,7 @@ export function watchMarkedContent(options: ContentOptions = {}): () => void {
 
 function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 1_000 }: ContentOptions): Watched {
   const media = element instanceof HTMLMediaElement ? new Media(element, () => look()) : undefined;
+  let isNear = false;
   let isSeen = false;
   /** Since when it is on screen without a break, and since when somebody is looking as well. */
   let shownMs: number | undefined;
@@ -107,13 +112,14 @@ function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function look(): void {
+    // Sound plays wherever its element is.
+    if (!isNear && shownMs === undefined && !media?.isPlaying) return;
     const now = performance.now();
     // Exactly one second is enough; the timer may be late.
     if (shownMs !== undefined && now - shownMs >= forMs) isSeen = true;
     const isAwake = document.visibilityState === "visible";
     const { top, height, shown } = place(element);
     const isPlaying = !media || media.isPlaying;
-    // Sound is heard wherever its element is; an element without an area is not on screen.
     const isOn = element.isConnected && isPlaying && (element.tagName === "AUDIO" || (isAwake && shown >= visible));
     if (isOn) {
       shownMs ??= now;
@@ -156,6 +162,7 @@ function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 
     finish();
     media?.stop();
     clearTimeout(timer);
+    nearing?.unobserve(element);
     all.delete(element);
     if (all.size === 0) {
       listening?.abort();
@@ -163,7 +170,11 @@ function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 
     }
   }
 
-  const watched: Watched = { look, finish, stop };
+  const near = (is: boolean): void => {
+    isNear = is;
+    look();
+  };
+  const watched: Watched = { near, look, finish, stop };
   return watched;
 }
 
@@ -215,6 +226,9 @@ function listen(): void {
   // Scrolling does not bubble: capturing hears of boxes that scroll inside of the page.
   addEventListener("scroll", soon, { signal, capture: true, passive: true });
   addEventListener("resize", soon, { signal });
+  nearing = new IntersectionObserver((entries) =>
+    quietly(() => entries.forEach(({ target, isIntersecting }) => all.get(target)?.near(isIntersecting))),
+  );
   // What is added or removed moves the rest; what left the page is over.
   const observer = new MutationObserver(() =>
     quietly(() => {
@@ -223,5 +237,8 @@ function listen(): void {
     }),
   );
   observer.observe(document, { subtree: true, childList: true });
-  signal.addEventListener("abort", () => observer.disconnect());
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    nearing?.disconnect();
+  });
 }

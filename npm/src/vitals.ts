@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 
+/*! Contains web-vitals, copyright Google LLC, Apache-2.0. */
 import { type Metric, onCLS, onFCP, onINP, onLCP, onTTFB } from "web-vitals";
 
 import { quietly, track } from "./index.js";

@@ -122,7 +122,7 @@ test("an interaction is an event by its action, and a view is a content view as 
 
 test("the use of a feature has its time, and is recorded once", () => {
   business.featureUsed("tips", { duration_ms: 5, value: 2, currency: "EUR", viewers: 3 });
-  const finish = business.useFeature("editor");
+  const finish = business.startFeature("editor");
   finish({ value: 1 });
   finish();
   const [[, , tips], [, name, { duration_ms, ...editor }], ...rest] = recorded();

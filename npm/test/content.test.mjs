@@ -25,6 +25,17 @@ globalThis.MutationObserver = class {
   observe() {}
   disconnect() {}
 };
+/** Says at once, and once, what is on screen: the rest is told by scrolling. */
+globalThis.IntersectionObserver = class {
+  constructor(act) {
+    this.act = act;
+  }
+  observe(target) {
+    this.act([{ target, isIntersecting: true }]);
+  }
+  unobserve() {}
+  disconnect() {}
+};
 globalThis.requestAnimationFrame = (act) => act();
 globalThis.document = {
   get visibilityState() {
