@@ -71,12 +71,16 @@ if (specs.length === 0) {
   process.exit(1);
 }
 
-/** Specs that visit an example. */
-const VISITS = { pwa: ["offline", "visitors", "examples"], react: ["react", "examples"] };
+/** Projects that specs visit. */
+const VISITED = {
+  "examples/pwa": ["offline", "visitors"],
+  "examples/react": ["react"],
+  "tests/bundlers": ["bundlers"],
+};
 
-for (const example of ["pwa", "react"]) {
-  if (!specs.some((file) => VISITS[example].includes(file.replace(".spec.ts", "")))) continue;
-  const folder = join(root, "examples", example);
+for (const [project, by] of Object.entries(VISITED)) {
+  if (!specs.some((file) => by.includes(file.replace(".spec.ts", "")))) continue;
+  const folder = join(root, project);
   run("npm", ["ci", "--silent"], folder);
   run("npm", ["run", "--silent", "build"], folder);
 }

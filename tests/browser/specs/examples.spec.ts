@@ -11,7 +11,7 @@ interface Lock {
   packages: Record<string, { resolved?: string; integrity?: string; version?: string }>;
 }
 
-for (const project of ["examples/pwa", "examples/react", "tests/browser"]) {
+for (const project of ["examples/pwa", "examples/react", "tests/browser", "tests/bundlers"]) {
   const read = (file: string) => JSON.parse(readFileSync(join(ROOT, project, file), "utf8"));
 
   test(`${project} locks versions and checksums, and no machine they came from`, () => {

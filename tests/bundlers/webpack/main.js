@@ -1,0 +1,3 @@
+import { run } from "../common.js";
+
+run("webpack");
