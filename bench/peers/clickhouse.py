@@ -6,6 +6,7 @@ time), which suits what follows one person. `cargo xtask bench` reports the bett
 
 import json
 
+import every
 import shapes
 from chdb import session
 
@@ -150,6 +151,7 @@ class ClickHouse:
                 )
             ],
             "needle": [(by_day.format("count()", "path = '/p/05000'"), shapes.days)],
+            **every.questions(every.CLICKHOUSE),
         }
 
     def bytes(self):

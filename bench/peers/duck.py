@@ -6,6 +6,7 @@ It has no funnel function: a chain of ASOF joins and passes of window functions 
 import os
 
 import duckdb
+import every
 import shapes
 
 FIRST = "date '2026-09-01'"
@@ -176,6 +177,7 @@ class Duck:
                 )
             ],
             "needle": [(by_day.format("count(*)", "path = '/p/05000'"), shapes.days)],
+            **every.questions(every.DUCKDB),
         }
 
     def bytes(self):

@@ -23,7 +23,10 @@ use crate::{build, root};
 /// Events of the store's part, when none are named: enough for a first look.
 const EVENTS: u64 = 1_000_000;
 
-const PARTS: [&str; 4] = ["ingest", "store", "sdk", "trials"];
+const PARTS: [&str; 5] = ["ingest", "store", "sdk", "trials", "questions"];
+
+/// Events of the part `questions`, when none are named.
+const EVERY_EVENTS: u64 = 20_000_000;
 
 /// What to measure.
 #[derive(Debug, Default, PartialEq)]
@@ -48,9 +51,11 @@ struct Wanted {
 /// When something does not build or run, and when two engines disagree.
 pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
     let Wanted { parts, events, alone, minutes, trials } = Wanted::read(arguments)?;
+    let is_sized = arguments.iter().any(|argument| argument == "--events");
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let binary = if wanted("sdk") { build::build()? } else { build::collector()? };
-    if wanted("ingest") || wanted("store") {
+    let every = parts.iter().any(|name| name == "questions");
+    if wanted("ingest") || wanted("store") || every {
         tools()?;
     }
     let mut lines = Vec::new();
@@ -59,6 +64,10 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
     }
     if wanted("store") {
         lines.extend(store::store(&binary, &folder("store"), &events, &alone)?);
+    }
+    if every {
+        let events = if is_sized { events[0] } else { EVERY_EVENTS };
+        lines.extend(store::every(&binary, &folder("store"), events)?);
     }
     if wanted("sdk") {
         lines.extend(sdk::sdk()?);

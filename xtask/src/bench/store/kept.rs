@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::questions::Question;
 use crate::bench::collector::{bytes_of, create_project, parquet_in};
 use crate::bench::tool;
 use crate::root;
@@ -115,8 +116,11 @@ pub(super) fn ask_peer(
     engine: &str,
     folder: &Path,
     repeats: usize,
+    questions: &[&Question],
 ) -> anyhow::Result<Value> {
-    let printed = quiet(peers(python, engine).arg("ask").arg(folder).arg(repeats.to_string()))?;
+    let mut ask = peers(python, engine);
+    ask.arg("ask").arg(folder).arg(repeats.to_string());
+    let printed = quiet(ask.args(questions.iter().map(|question| question.name)))?;
     serde_json::from_str(&printed).with_context(|| format!("{engine} said {printed}"))
 }
 

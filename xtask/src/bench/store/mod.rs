@@ -12,6 +12,7 @@
 //!
 //! Not here: what the figures were (`bench/RESULTS.md`), ingest over HTTP (`ingest`).
 
+mod every;
 mod kept;
 mod ours;
 mod questions;
@@ -26,7 +27,7 @@ use crate::setup;
 use crate::shell::step;
 use kept::{Events, Loaded, PEERS};
 use ours::Ours;
-use questions::QUESTIONS;
+use questions::{QUESTIONS, Question};
 
 /// The best of these many runs of each question.
 const REPEATS: usize = 3;
@@ -36,6 +37,7 @@ const CHECK_EVENTS: u64 = 1_000_000;
 /// What one size gave.
 struct Measured {
     events: u64,
+    questions: Vec<&'static Question>,
     ours: Ours,
     ours_loaded: Loaded,
     peers: Vec<Peer>,
@@ -48,7 +50,7 @@ struct Peer {
     load: f64,
     /// Bytes of the events on disk.
     bytes: u64,
-    /// Seconds by question, in the order of [`QUESTIONS`].
+    /// Seconds by question, in their order.
     seconds: Vec<f64>,
 }
 
@@ -67,9 +69,24 @@ pub(super) fn store(
     for (events, peers) in sizes.chain(alone.iter().map(|events| (*events, &[][..]))) {
         println!("\n━━ {} events", table::count(events));
         let folder = folder.join(events.to_string());
-        all.push(measure(binary, &folder, events, peers, REPEATS)?);
+        all.push(measure(binary, &folder, events, peers, QUESTIONS.iter().collect(), REPEATS)?);
     }
     Ok(table::tables(&all))
+}
+
+/// Measure every question at one size; the Markdown to print.
+///
+/// # Errors
+/// When something does not run, and when two engines disagree.
+pub(super) fn every(binary: &Path, folder: &Path, events: u64) -> anyhow::Result<Vec<String>> {
+    println!("\n━━ {} events", table::count(events));
+    let folder = folder.join(events.to_string());
+    let measured = measure(binary, &folder, events, &PEERS, all_questions(), REPEATS)?;
+    Ok(table::tables(&[measured]))
+}
+
+fn all_questions() -> Vec<&'static Question> {
+    QUESTIONS.iter().chain(every::EVERY).collect()
 }
 
 /// Every question once, at one size: that all engines run and agree.
@@ -77,7 +94,7 @@ pub(super) fn store(
 /// # Errors
 /// When something does not run, and when two engines disagree.
 pub(super) fn check(binary: &Path, folder: &Path) -> anyhow::Result<()> {
-    let measured = measure(binary, folder, CHECK_EVENTS, &PEERS, 1)?;
+    let measured = measure(binary, folder, CHECK_EVENTS, &PEERS, all_questions(), 1)?;
     table::tables(&[measured]).iter().for_each(|line| println!("{line}"));
     Ok(())
 }
@@ -87,6 +104,7 @@ fn measure(
     folder: &Path,
     events: u64,
     names: &[&'static str],
+    questions: Vec<&'static Question>,
     repeats: usize,
 ) -> anyhow::Result<Measured> {
     let python = setup::python()?;
@@ -97,10 +115,10 @@ fn measure(
     for &name in names {
         let load = kept::load_peer(&python, name, &data, &folder.join(name))?;
         let said = step(&format!("asking {name}"), || {
-            kept::ask_peer(&python, name, &folder.join(name), repeats)
+            kept::ask_peer(&python, name, &folder.join(name), repeats, &questions)
         })?;
         let mut seconds = Vec::new();
-        for question in QUESTIONS {
+        for question in &questions {
             let time = said["answers"][question.name]["seconds"].as_f64();
             seconds.push(time.with_context(|| format!("{name} was asked {}", question.name))?);
         }
@@ -111,7 +129,7 @@ fn measure(
     }
     let agrees = |at: usize, answer: &Value| {
         for (name, said) in &answers {
-            let question = &QUESTIONS[at];
+            let question = questions[at];
             let theirs = &said["answers"][question.name]["answer"];
             ensure!(
                 question.agrees(answer, theirs),
@@ -122,6 +140,7 @@ fn measure(
         }
         Ok(())
     };
-    let ours = step("asking the collector", || Ours::ask(binary, &imported, repeats, agrees))?;
-    Ok(Measured { events, ours, ours_loaded, peers })
+    let ours =
+        step("asking the collector", || Ours::ask(binary, &imported, &questions, repeats, agrees))?;
+    Ok(Measured { events, questions, ours, ours_loaded, peers })
 }

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::kept::Imported;
-use super::questions::QUESTIONS;
+use super::questions::Question;
 use crate::bench::collector::Collector;
 
-/// What was measured; lists are in the order of [`QUESTIONS`].
+/// What was measured; lists are in the order of the questions.
 pub(super) struct Ours {
     /// How long a start read what it reads by itself, seconds.
     pub settling: f64,
@@ -39,6 +39,7 @@ impl Ours {
     pub fn ask(
         binary: &Path,
         imported: &Imported,
+        questions: &[&Question],
         repeats: usize,
         agrees: impl Fn(usize, &Value) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ours> {
@@ -52,7 +53,7 @@ impl Ours {
             resting: 0,
             caches_warm: 0,
         };
-        for question in QUESTIONS {
+        for question in questions {
             let collector = Collector::start(binary, data, &[])?;
             ours.settling = ours.settling.max(collector.settle()?.as_secs_f64());
             ours.resting = ours.resting.max(collector.resident_bytes()?);
@@ -62,7 +63,7 @@ impl Ours {
             ours.reading.push(reading(data, collector.bytes_read()? - before)?);
         }
         let collector = Collector::start(binary, data, &[])?;
-        for (at, question) in QUESTIONS.iter().enumerate() {
+        for (at, question) in questions.iter().enumerate() {
             let body = question.body();
             let (answer, mut best) = collector.ask(key, question.kind, &body)?;
             agrees(at, &answer)?;

@@ -18,9 +18,11 @@ pub(super) struct Question {
     /// Kind in the path.
     pub kind: &'static str,
     /// What is asked beside the range.
-    asked: fn() -> Value,
+    pub asked: fn() -> Value,
     /// The figures of our answer.
-    figures: fn(&Value) -> Value,
+    pub figures: fn(&Value) -> Value,
+    /// Whether it follows what each person does.
+    pub follows_persons: bool,
 }
 
 impl Question {
@@ -57,6 +59,7 @@ pub(super) const QUESTIONS: &[Question] = &[
         kind: "trend",
         asked: || json!({ "bucket": "day", "series": [view("persons")] }),
         figures: |answer| numbers(&answer["series"][0]["data"]),
+        follows_persons: false,
     },
     Question {
         name: "countries",
@@ -71,6 +74,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                 json!([series["value"], numbers(&series["data"])])
             })
         },
+        follows_persons: false,
     },
     Question {
         name: "active",
@@ -78,6 +82,7 @@ pub(super) const QUESTIONS: &[Question] = &[
         kind: "active",
         asked: || json!({}),
         figures: active,
+        follows_persons: true,
     },
     Question {
         name: "stickiness",
@@ -85,6 +90,7 @@ pub(super) const QUESTIONS: &[Question] = &[
         kind: "stickiness",
         asked: || json!({}),
         figures: |answer| numbers(&answer["exactly"]),
+        follows_persons: true,
     },
     Question {
         name: "lifecycle",
@@ -97,6 +103,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                 .into_iter()
                 .collect()
         },
+        follows_persons: true,
     },
     Question {
         name: "retention",
@@ -113,6 +120,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                 })
                 .collect()
         },
+        follows_persons: true,
     },
     Question {
         name: "active_mobile",
@@ -120,6 +128,7 @@ pub(super) const QUESTIONS: &[Question] = &[
         kind: "active",
         asked: || json!({ "where": [{ "prop": "device_type", "value": "mobile" }] }),
         figures: active,
+        follows_persons: true,
     },
     Question {
         name: "funnel_3",
@@ -130,6 +139,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                     "steps": named(&["page_view", "add_to_cart", "purchase"]) })
         },
         figures: |answer| steps(&answer["steps"]),
+        follows_persons: true,
     },
     Question {
         name: "funnel_5",
@@ -145,6 +155,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                 json!([group["value"], steps(&group["steps"])])
             })
         },
+        follows_persons: true,
     },
     Question {
         name: "experiment",
@@ -157,6 +168,7 @@ pub(super) const QUESTIONS: &[Question] = &[
             ] })
         },
         figures: experiment,
+        follows_persons: true,
     },
     Question {
         name: "pages",
@@ -167,6 +179,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                     "breakdown": { "prop": "path", "limit": 2 * RANKED } })
         },
         figures: pages,
+        follows_persons: false,
     },
     Question {
         name: "transitions",
@@ -179,6 +192,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                 .map(|edge| json!([edge["from"], edge["to"], edge["count"]]))
                 .collect()
         },
+        follows_persons: true,
     },
     Question {
         name: "three_filters",
@@ -192,6 +206,7 @@ pub(super) const QUESTIONS: &[Question] = &[
             ] })
         },
         figures: |answer| numbers(&answer["series"][0]["data"]),
+        follows_persons: false,
     },
     Question {
         name: "needle",
@@ -202,6 +217,7 @@ pub(super) const QUESTIONS: &[Question] = &[
                     "where": [{ "prop": "path", "value": "/p/05000" }] })
         },
         figures: |answer| numbers(&answer["series"][0]["data"]),
+        follows_persons: false,
     },
 ];
 
@@ -213,12 +229,12 @@ fn named(events: &[&str]) -> Value {
     events.iter().map(|event| json!({ "event": event })).collect()
 }
 
-fn list(value: &Value) -> Vec<Value> {
+pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
 
 /// Whole numbers; what is no number shows as -1.
-fn numbers(value: &Value) -> Value {
+pub(super) fn numbers(value: &Value) -> Value {
     list(value).iter().map(|number| json!(number.as_f64().unwrap_or(-1.0) as i64)).collect()
 }
 

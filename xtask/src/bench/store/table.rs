@@ -1,6 +1,6 @@
 //! The figures as Markdown, for `bench/RESULTS.md`.
 
-use super::questions::QUESTIONS;
+use super::questions::Question;
 use super::{Measured, Peer};
 
 /// All tables: questions and cost by size, then how time grows with the events.
@@ -25,24 +25,25 @@ pub(super) fn count(events: u64) -> String {
 }
 
 fn of_size(measured: &Measured) -> Vec<String> {
-    let Measured { events, ours, ours_loaded, peers } = measured;
+    let Measured { events, questions, ours, ours_loaded, peers } = measured;
     let mut lines = vec![
         format!("\n### {} events\n", count(*events)),
         "Their time divided by ours: above 1 we are faster, **below 1 they are**. Seconds are the best; \
-         *first* is ours after a restart, *reading* what it takes only to read the bytes that the first one read."
+         *first* is ours after a restart, *reading* what it takes only to read the bytes that the first one read. \
+         Questions in italics follow what each person does."
             .to_owned(),
         String::new(),
         "| question | ClickHouse | DuckDB | ours | first, reading | ClickHouse, order | DuckDB |"
             .to_owned(),
         "|---|---|---|---|---|---|---|".to_owned(),
     ];
-    for (at, question) in QUESTIONS.iter().enumerate() {
+    for (at, question) in questions.iter().enumerate() {
         let (mine, first, reading) = (ours.warm[at], ours.first[at], ours.reading[at]);
         let (clickhouse, order) = clickhouse(peers, |peer| peer.seconds[at]);
         let duckdb = duckdb(peers).map_or(f64::NAN, |peer| peer.seconds[at]);
         lines.push(format!(
             "| {} | {} | {} | {} | {}, {} | {}, {order} | {} |",
-            question.title,
+            title(question),
             times(clickhouse / mine),
             times(duckdb / mine),
             seconds(mine),
@@ -65,15 +66,20 @@ fn of_size(measured: &Measured) -> Vec<String> {
     lines
 }
 
+/// The title, in italics where the question follows what each person does.
+fn title(question: &Question) -> String {
+    if question.follows_persons { format!("*{}*", question.title) } else { question.title.into() }
+}
+
 /// Our times, where nobody else was asked.
 fn alone(measured: &Measured) -> Vec<String> {
-    let Measured { events, ours, .. } = measured;
+    let Measured { events, questions, ours, .. } = measured;
     let mut lines = vec![
         format!("\n### {} events, ours alone\n", count(*events)),
         "| question | seconds | first | reading |".to_owned(),
         "|---|---|---|---|".to_owned(),
     ];
-    for (at, question) in QUESTIONS.iter().enumerate() {
+    for (at, question) in questions.iter().enumerate() {
         let (warm, first) = (seconds(ours.warm[at]), seconds(ours.first[at]));
         let reading = seconds(ours.reading[at]);
         lines.push(format!("| {} | {warm} | {first} | {reading} |", question.title));
@@ -83,14 +89,14 @@ fn alone(measured: &Measured) -> Vec<String> {
 
 /// Disk and memory.
 fn cost(measured: &Measured) -> Vec<String> {
-    let Measured { events, ours, ours_loaded, peers } = measured;
+    let Measured { events, questions, ours, ours_loaded, peers } = measured;
     let each = |bytes: u64| format!("{:.1}", bytes as f64 / *events as f64);
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     let (clickhouse, order) = clickhouse(peers, |peer| peer.bytes as f64);
     let (most, worst) = ours
         .adds
         .iter()
-        .zip(QUESTIONS)
+        .zip(questions)
         .max_by_key(|(adds, _)| **adds)
         .map_or((0, ""), |(adds, question)| (*adds, question.title));
     let mut disk = format!("Bytes an event on disk: ours {}", each(ours_loaded.bytes));
@@ -135,7 +141,7 @@ fn growth(all: &[Measured]) -> Vec<String> {
         format!("| question | {} |", sizes.join(" | ")),
         format!("|---|{}", "---|".repeat(sizes.len())),
     ];
-    for (at, question) in QUESTIONS.iter().enumerate() {
+    for (at, question) in all[0].questions.iter().enumerate() {
         let cells = all.iter().map(|measured| {
             format!("{:.2}", measured.ours.warm[at] * 1e9 / measured.events as f64)
         });
