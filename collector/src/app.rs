@@ -25,6 +25,7 @@ use crate::config::{Config, machine_bytes};
 use crate::error::ApiError;
 use crate::experiments::asked::{self, Defined};
 use crate::folder::{Folder, FolderError, Pepper};
+use crate::ingest::country::{Countries, CountryFileError};
 use crate::ingest::day_salts::DaySalts;
 use crate::ingest::rate::Rates;
 use crate::meta::projects::Project;
@@ -56,6 +57,8 @@ pub struct Parts {
     /// Every metric.
     pub telemetry: Arc<Telemetry>,
     pub(crate) salts: DaySalts,
+    /// Which country a network is in.
+    pub(crate) countries: Countries,
     pub(crate) rates: Rates,
     pub(crate) ingest_slots: Semaphore,
     pub(crate) exports: Arc<Semaphore>,
@@ -75,6 +78,9 @@ pub enum AppError {
     /// The data folder or the pepper.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The file of countries.
+    #[error(transparent)]
+    Countries(#[from] CountryFileError),
     /// The metadata database.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -128,6 +134,7 @@ impl App {
     /// [`AppError`]; [`OpenError::Locked`] inside it when another process has the folder.
     pub async fn open(folder: Folder, config: Config, clock: Clock) -> Result<Self, AppError> {
         folder.create()?;
+        let countries = Countries::open(&config.country_file)?;
         let pepper = folder.pepper()?;
         let meta = Meta::open(&folder.meta_db()).await?;
         let catalog = SqliteCatalog::open(&folder.catalog_db()).await?;
@@ -176,6 +183,7 @@ impl App {
             .map_err(|_| AppError::Interrupted)??;
         let running = config.query_concurrency as usize;
         Ok(Self(Arc::new(Parts {
+            countries,
             salts: DaySalts::new(folder.day_salts(), pepper.clone()),
             rates: Rates::new(config.ingest_rate_per_s, config.ingest_burst),
             ingest_slots: Semaphore::new(config.ingest_concurrency as usize),

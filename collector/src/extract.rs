@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::app::App;
 use crate::config::NetList;
 use crate::error::ApiError;
+use crate::ingest::hints::Hints;
 use crate::keys::{Key, KeyKind, Scope};
 use crate::meta::access_keys::AccessKey;
 use crate::meta::projects::Project;
@@ -35,6 +36,8 @@ pub struct Client {
     pub prefix: IpAddr,
     /// The User-Agent header, at most 512 bytes of it.
     pub user_agent: String,
+    /// What it says of itself beside that.
+    pub hints: Hints,
 }
 
 impl Client {
@@ -42,7 +45,11 @@ impl Client {
     pub fn new(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &NetList) -> Self {
         let address = client_address(peer, headers, trusted_proxies);
         let user_agent = text_header(headers, header::USER_AGENT).unwrap_or_default();
-        Self { prefix: prefix(address), user_agent: clip(user_agent, 512).to_owned() }
+        Self {
+            prefix: prefix(address),
+            user_agent: clip(user_agent, 512).to_owned(),
+            hints: Hints::of(headers),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use tallymark_store::row::flags;
 use tallymark_store::{Appended, Dim, Dims, RefusedRow, Row};
 
 use super::agent::Agent;
+use super::country::Country;
 use super::dims::dims;
 use super::identity::{Claims, Identity, Realm, Trust, identify};
 use super::quarantine::{Known, keep};
@@ -35,6 +36,8 @@ pub struct Sender<'a> {
     pub received_ms: i64,
     /// What the User-Agent says; nothing for servers, whose own agent is of no interest.
     pub agent: Agent,
+    /// Where the sender's network is; likewise nothing for servers.
+    pub country: Option<Country>,
     /// Tells the number of the unnamed visitor behind this request, the same each time.
     pub visitor: &'a dyn Fn() -> u64,
 }
@@ -75,7 +78,7 @@ impl Accepted {
 pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
     let mut accepted = Accepted::default();
     accepted.rows.reserve(batch.events.len());
-    let mut shared = Shared::of(batch, &sender.agent);
+    let mut shared = Shared::of(batch, sender);
     for (place, raw) in batch.events.iter().enumerate() {
         match row(raw, batch, sender, &mut shared) {
             Ok(row) => accepted.rows.push(row),
@@ -198,8 +201,9 @@ impl Shared {
     /// A batch with more names than this has its rows keep their own.
     const NAMES_MAX: usize = 16;
 
-    fn of(batch: &Batch<'_>, agent: &Agent) -> Self {
-        let dims = dims(&batch.context, agent, batch.sdk.as_deref());
+    fn of(batch: &Batch<'_>, sender: &Sender<'_>) -> Self {
+        let Sender { agent, country, .. } = sender;
+        let dims = dims(&batch.context, agent, *country, batch.sdk.as_deref());
         let lost = batch.lost.as_ref().and_then(|lost| {
             let count = |reason: &DropReason| *lost.get(reason.as_str()).unwrap_or(&0);
             report(DropReason::ALL.iter().map(|reason| (*reason, count(reason))))
@@ -267,6 +271,7 @@ mod tests {
             trust,
             received_ms: NOW,
             agent: Agent::default(),
+            country: None,
             visitor: &|| 99,
         };
         accept(&batch, &sender)

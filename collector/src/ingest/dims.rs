@@ -3,7 +3,7 @@
 //! Invariant: of an address only host, path and `utm_*` are kept. The rest of the query string and
 //! the fragment may hold anything, tokens and names included, and are dropped here.
 //!
-//! Deliberately elsewhere: country (needs the address, which is cut before it gets here).
+//! Deliberately elsewhere: what an address or a User-Agent says (`country`, `agent`).
 
 use tallymark_protocol::batch::Context;
 use tallymark_store::{Dim, Dims};
@@ -11,6 +11,7 @@ use url::Url;
 
 use super::agent::Agent;
 use super::channel::{Arrival, channel};
+use super::country::Country;
 use crate::extract::clip;
 
 /// Bytes kept of a path; longer ones are cut.
@@ -19,13 +20,19 @@ const PATH_BYTES_MAX: usize = 1024;
 const VALUE_BYTES_MAX: usize = 200;
 
 /// Fill the dimensions from the context of a batch, which all its events share.
-pub fn dims(context: &Context<'_>, agent: &Agent, sdk: Option<&str>) -> Dims {
+pub fn dims(
+    context: &Context<'_>,
+    agent: &Agent,
+    country: Option<Country>,
+    sdk: Option<&str>,
+) -> Dims {
     let mut dims: Dims = std::array::from_fn(|_| None);
     let mut put = |dim: Dim, text: Option<&str>| {
         let limit = if dim == Dim::Path { PATH_BYTES_MAX } else { VALUE_BYTES_MAX };
         let text = text.map(|text| clip(text.trim(), limit)).filter(|text| !text.is_empty());
         dims[dim as usize] = text.filter(|text| !text.contains(char::is_control)).map(Into::into);
     };
+    put(Dim::Country, country.as_ref().map(Country::as_str));
     put(Dim::DeviceType, agent.device_type);
     put(Dim::Browser, agent.browser);
     put(Dim::Os, agent.os);
@@ -82,7 +89,7 @@ mod tests {
             language: Some("de-DE".into()),
             ..Context::default()
         };
-        dims(&context, &Agent::default(), Some("web/1.0.0"))
+        dims(&context, &Agent::default(), None, Some("web/1.0.0"))
     }
 
     fn get(dims: &Dims, dim: Dim) -> Option<&str> {

@@ -15,8 +15,9 @@ use tallymark_protocol::limits::BATCH_EVENTS_MAX;
 use tallymark_store::{Append, Appended};
 
 use super::accept::{Accepted, Sender, accept};
+use super::agent::Agent;
 use super::identity::{Realm, Trust, daily_visitor};
-use super::{agent, unpack};
+use super::unpack;
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
 use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
@@ -187,13 +188,16 @@ fn check(
     let salt = app.salts.salt(received_ms).map_err(|error| ApiError::Internal(error.into()))?;
     let visitor =
         LazyCell::new(|| daily_visitor(&salt, project.id, client.prefix, &client.user_agent));
-    let agent = match trust {
-        Trust::Page => agent::parse(&client.user_agent),
-        // A server's own User-Agent says nothing about the person.
-        Trust::Server => agent::Agent::default(),
+    let (agent, country) = match trust {
+        Trust::Page => {
+            (Agent::of(&client.user_agent, &client.hints), app.countries.of(client.prefix))
+        }
+        // A server's own User-Agent and address say nothing about the person.
+        Trust::Server => (Agent::default(), None),
     };
     let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
-    Ok(accept(batch, &Sender { realm, trust, received_ms, agent, visitor: &|| *visitor }))
+    let visitor = &|| *visitor;
+    Ok(accept(batch, &Sender { realm, trust, received_ms, agent, country, visitor }))
 }
 
 /// Hand a batch to the store and wait until it is on disk.

@@ -14,9 +14,11 @@
 pub mod accept;
 pub mod agent;
 pub mod channel;
+pub mod country;
 pub mod day_salts;
 pub mod dims;
 pub mod handler;
+pub mod hints;
 pub mod identity;
 pub mod quarantine;
 pub mod rate;

@@ -88,6 +88,7 @@ impl Fix {
                 trust,
                 received_ms,
                 agent: Agent::default(),
+                country: None,
                 visitor: &|| who.map_or(0, |(_, actor, _)| actor),
             },
         );
