@@ -17,6 +17,7 @@ pub mod experiments;
 pub mod extract;
 pub mod folder;
 pub mod front;
+pub mod growth;
 pub mod ingest;
 pub mod keys;
 pub mod meta;

@@ -1,7 +1,7 @@
 //! Whether the service lives, whether it is ready, and its metrics.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -10,7 +10,8 @@ use tallymark_store::WriteState;
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::Params;
+use crate::extract::{Params, Reader};
+use crate::growth::{self, Wanted};
 
 /// The process lives. Says nothing about its data: see `/readiness`.
 #[utoipa::path(get, path = "/healthz", tag = "service",
@@ -45,25 +46,42 @@ pub async fn show_readiness(State(app): State<App>) -> Response {
 #[derive(Debug, Deserialize)]
 pub struct MetricsParams {
     format: Option<String>,
+    #[serde(flatten)]
+    wanted: Wanted,
 }
 
-/// Metrics of the service itself, as OpenMetrics text or JSON. They name no tenant.
+/// Metrics of the service itself, as OpenMetrics text or JSON, which name no tenant. With `format=text` the growth report of
+/// a project instead: active people, retention of the last seven days' newcomers, running totals.
 #[utoipa::path(get, path = "/metrics", tag = "service",
-    params(("format" = Option<String>, Query, description = "`text` (default) or `json`")),
-    responses((status = 200, description = "The metrics", body = String)))]
+    params(
+        ("format" = Option<String>, Query, description = "`prometheus` (default), `json`, or `text`: the growth report, which needs a secret key with `analytics:read` or a dashboard session"),
+        ("active" = Option<String>, Query, description = "Of the report: the event that makes a person active; `expense_logged` by default"),
+        ("totals" = Option<String>, Query, description = "Of the report: the events whose totals are shown, with commas between them"),
+        ("project" = Option<String>, Query, description = "Of the report: the project's slug; with a dashboard session only"),
+    ),
+    responses(
+        (status = 200, description = "The metrics", body = String),
+        (status = 401, description = "The report needs a key or a session", content_type = "application/problem+json", body = crate::openapi::Problem),
+    ))]
 pub async fn show_metrics(
     State(app): State<App>,
     Params(params): Params<MetricsParams>,
+    request: Request,
 ) -> Result<Response, ApiError> {
     app.telemetry.observe_store(&app.store.stats());
     let failed = |error: std::fmt::Error| ApiError::Internal(error.into());
     match params.format.as_deref() {
-        None | Some("text" | "prometheus") => {
+        None | Some("prometheus") => {
             let text = app.telemetry.text().map_err(failed)?;
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response())
         }
         Some("json") => Ok(Json(app.telemetry.json().map_err(failed)?).into_response()),
-        Some(_) => Err(ApiError::parameter("format", "must be text or json")),
+        Some("text") => {
+            let (mut parts, _) = request.into_parts();
+            let Reader(project) = Reader::from_request_parts(&mut parts, &app).await?;
+            Ok(growth::report(&app, &project, &params.wanted).await?.into_response())
+        }
+        Some(_) => Err(ApiError::parameter("format", "must be prometheus, json or text")),
     }
 }

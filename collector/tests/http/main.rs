@@ -5,6 +5,7 @@
 
 mod activity;
 mod events;
+mod growth;
 mod saved;
 mod sdk;
 
