@@ -16,6 +16,8 @@ pub mod filter;
 pub mod funnel;
 pub mod kernel;
 pub mod lifecycle;
+#[cfg(test)]
+mod limits;
 mod pair;
 pub mod paths;
 pub mod persons;

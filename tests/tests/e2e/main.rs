@@ -30,6 +30,7 @@ mod power;
 mod quarantine;
 mod restart;
 mod retention;
+mod rules;
 mod stats;
 mod tenants;
 mod visits;

@@ -134,6 +134,30 @@ fn a_funnel_is_complete_when_window_and_lateness_have_passed(
     assert_eq!(answer.complete, complete);
 }
 
+/// Clocks go forward on 2027-03-28 in Berlin: that day has 23 hours.
+#[rstest]
+#[case::the_windows_last_moment(24 * 3_600_000, 2)]
+#[case::one_more(24 * 3_600_000 + 1, 1)]
+fn a_window_is_a_length_of_time_and_no_calendar_day(#[case] after: i64, #[case] level: u64) {
+    // 2027-03-27T22:30:00Z, half past eleven in the evening there.
+    let start = 1_806_186_600_000;
+    let events = vec![Event::new(1, start, "a"), Event::new(1, start + after, "b")];
+    let question = json!({ "steps": steps(&["a", "b"]), "window": "1d", "tz": "Europe/Berlin",
+        "from": "2027-03-27", "to": "2027-03-28" });
+    assert_eq!(persons(&ask(events, question)).iter().sum::<u64>(), level);
+}
+
+#[test]
+fn a_filter_reads_the_value_at_the_event() {
+    let on = |at: i64, name: &str, plan: &str| Event::new(1, T0 + at, name).with("plan", plan);
+    let events = vec![on(0, "a", "free"), on(1, "b", "team"), on(2, "c", "team")];
+    let of = |plan: &str| {
+        let first = json!({ "event": "a", "where": [{ "prop": "plan", "value": plan }] });
+        persons(&ask(events.clone(), json!({ "steps": [first, { "event": "b" }] })))
+    };
+    assert_eq!((of("free"), of("team")), (vec![1, 1], vec![0, 0]), "not what is known today");
+}
+
 #[test]
 fn a_step_nobody_could_enter_has_no_ratio() {
     let answer = ask(vec![], json!({ "steps": steps(&["a", "b"]) }));
