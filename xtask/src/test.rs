@@ -47,7 +47,11 @@ const PARTS: &[Part] = &[
     Part { name: "people", shows: "one person across the login, aliases, undo", run: e2e },
     Part { name: "erase", shows: "an erased person is in no answer and no file", run: e2e },
     Part { name: "retention", shows: "events go when their time is over", run: e2e },
-    Part { name: "rules", shows: "every rule and vector of the definitions has its test", run: e2e },
+    Part {
+        name: "rules",
+        shows: "every rule and vector of the definitions has its test",
+        run: e2e,
+    },
     Part { name: "client_clocks", shows: "events whose clocks are wrong", run: e2e },
     Part { name: "definitions", shows: "experiments live, and pages get what runs", run: e2e },
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
