@@ -14,6 +14,8 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 use tallymark_analysis::answer::{AnswerBody, Facts};
+use tallymark_analysis::experiment::loss;
+use tallymark_analysis::question::Compiled;
 use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
 use tallymark_store::{OpenError, Retention, Store, StoreOptions, Zones};
@@ -24,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::{Config, machine_bytes};
 use crate::error::ApiError;
 use crate::experiments::asked::{self, Defined};
+use crate::experiments::losses;
 use crate::folder::{Folder, FolderError, Pepper};
 use crate::ingest::country::{Countries, CountryFileError};
 use crate::ingest::day_salts::DaySalts;
@@ -237,11 +240,20 @@ impl App {
             let mut rows_scanned = 0;
             let snapshot = store.snapshot();
             let restated = restated(&store, project_id, &question.definition)?;
-            let answer = question.ask(&facts, |analysis| {
-                let asked = snapshot.ask(project_id, analysis)?;
-                rows_scanned += asked.rows_scanned;
-                Ok::<_, ApiError>(asked.partial)
-            })?;
+            let mut ask = |question: &Compiled| {
+                question.ask(&facts, |analysis| {
+                    let asked = snapshot.ask(project_id, analysis)?;
+                    rows_scanned += asked.rows_scanned;
+                    Ok::<_, ApiError>(asked.partial)
+                })
+            };
+            let mut answer = ask(&question)?;
+            if let AnswerBody::Experiment(result) = &mut answer.body
+                && question.definition["loss"] == true
+                && let Some(losses) = losses::of_arms(result, &question.definition, &context, ask)?
+            {
+                loss::judge(result, losses);
+            }
             Ok::<_, ApiError>((answer, restated, rows_scanned, question.definition))
         })
         .await??;

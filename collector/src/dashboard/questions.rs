@@ -163,7 +163,8 @@ pub fn experiment_keys(period: &Period) -> Question {
 
 /// An experiment that is defined: its definition says the rest.
 pub fn defined_experiment(period: &Period, key: &str) -> Question {
-    let body = json!({ "experiment": key, "tz": period.tz_name });
+    // The page asks for several at once; what each has lost takes a look at all events.
+    let body = json!({ "experiment": key, "tz": period.tz_name, "loss": false });
     Question { kind: "experiment", body }
 }
 

@@ -389,7 +389,10 @@ fn an_experiment_that_is_defined_is_asked_by_its_key_alone() {
         plan.experiment_questions(&first).into_iter().map(|asked| asked.body).collect::<Vec<_>>()
     };
     let defined = questions(vec!["shop".into()], schema("shop"));
-    assert_eq!(defined, [serde_json::json!({ "experiment": "shop", "tz": "Europe/Berlin" })]);
+    assert_eq!(
+        defined,
+        [serde_json::json!({ "experiment": "shop", "tz": "Europe/Berlin", "loss": false })]
+    );
     let elsewhere = questions(Vec::new(), schema("shop"));
     assert!(elsewhere[0]["metrics"].is_array() && elsewhere[0]["from"].is_string());
 }

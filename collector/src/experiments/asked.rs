@@ -76,6 +76,8 @@ pub fn complete(body: Value, stored: &Stored, now_ms: i64) -> (Value, Option<Def
 /// What the definition says, dates included.
 fn written(experiment: &Experiment, stored: &Stored, now_ms: i64) -> Map<String, Value> {
     let mut question = experiment.question();
+    // Whoever asks for a defined experiment wants a decision.
+    question.entry("loss").or_insert(true.into());
     let until_ms = stored.concluded_ms.unwrap_or(now_ms);
     let of = |at: Option<Timestamp>| at.map(|at| at.as_millisecond());
     // It may be running before it starts: then nobody has met it yet.
@@ -169,7 +171,7 @@ mod tests {
         let stored = stored(button(json!({})), Some(1), None);
         let (question, defined) = asked(json!({ "experiment": "button" }), &stored, 10);
         let want = json!({
-            "experiment": "button", "window": "7d", "control": "old",
+            "experiment": "button", "window": "7d", "control": "old", "loss": true,
             "variants": [{ "key": "old", "weight": 0.25 }, { "key": "green", "weight": 0.75 }],
             "metrics": [
                 { "event": "bought" }, { "event": "seen", "kind": "count" },
@@ -178,7 +180,10 @@ mod tests {
             "from": "2026-11-02T00:00:00Z",
         });
         assert_eq!(question, want);
-        assert_eq!(defined.taken, ["control", "from", "metrics", "plan", "variants", "window"]);
+        assert_eq!(
+            defined.taken,
+            ["control", "from", "loss", "metrics", "plan", "variants", "window"]
+        );
         assert_eq!((defined.version, defined.state), (3, State::Running));
         assert!(defined.replaced.is_empty());
     }
@@ -195,7 +200,7 @@ mod tests {
             json!({ "ends": "2026-11-29T00:00:00Z", "lift": 0.05, "power": 0.8, "alpha": 0.01 });
         assert_eq!(question["plan"], plan);
         assert_eq!(defined.replaced, ["from", "plan.alpha", "plan.power", "window"]);
-        assert_eq!(defined.taken, ["control", "metrics", "variants"]);
+        assert_eq!(defined.taken, ["control", "loss", "metrics", "variants"]);
     }
 
     #[rstest]

@@ -16,6 +16,7 @@ pub mod desk;
 pub mod document;
 pub mod handler;
 pub mod life;
+pub mod losses;
 pub mod served;
 pub mod targeting;
 

@@ -22,6 +22,8 @@ const FIELLER_FROM: f64 = 0.02;
 #[derive(Clone, Copy)]
 pub(super) struct Comparing<'a> {
     pub(super) plan: &'a Plan,
+    /// What the verdict goes by: the same plan, with the share of the error that the first goal has.
+    pub(super) deciding: &'a Plan,
     /// Adjust by what people did before.
     pub(super) has_past: bool,
 }
@@ -190,9 +192,12 @@ impl Comparing<'_> {
 
     fn deciding(&self, absolute: &two_sample::Effect) -> Option<Deciding> {
         Some(Deciding {
-            level: self.plan.level()?,
-            p_value: self.plan.p_value(absolute),
-            absolute_interval: self.plan.interval(absolute, Alternative::TwoSided).and_then(bounds),
+            level: self.deciding.level()?,
+            p_value: self.deciding.p_value(absolute),
+            absolute_interval: self
+                .deciding
+                .interval(absolute, Alternative::TwoSided)
+                .and_then(bounds),
         })
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn answer(
     let before = checks::before(table, shape, &arms);
     let checks = Checks { multiple_exposure: several, before, loss: None };
     let plan = plan(shape, arms.len(), facts, is_complete);
-    let comparing = Comparing { plan: &plan, has_past: table.has_past() };
+    let deciding = Plan { alpha: shape.deciding_alpha(), ..plan };
+    let comparing = Comparing { plan: &plan, deciding: &deciding, has_past: table.has_past() };
     let whole = all_figures(table, shape, &arms, &Part::ALL);
     let strata: Vec<AllFigures> = if shape.has_strata {
         let parts = table.parts_of(Scope::Stratum);
@@ -59,12 +60,11 @@ pub(super) fn answer(
     } else {
         ExperimentStatus::NotEnoughData
     };
-    let deciding = Plan { alpha: shape.deciding_alpha(), ..plan };
     let situation = Situation {
         shape,
         arms: &arms,
         people: everybody,
-        comparing: Comparing { plan: &deciding, ..comparing },
+        comparing,
         srm: srm.status,
         checks: &checks,
         several: excluded.multi_variant,

@@ -49,7 +49,7 @@ impl Situation<'_> {
         let baseline = self.baseline(0);
         let outlooks = contenders.iter().zip(self.arms.iter().skip(1)).map(|(contender, arm)| {
             let one = (arm.variant.as_str(), contender);
-            outlook::outlook(self.shape, one, self.comparing.plan, baseline, (total, per_day))
+            outlook::outlook(self.shape, one, self.comparing.deciding, baseline, (total, per_day))
         });
         (verdict, outlooks.collect())
     }
@@ -85,7 +85,7 @@ impl Situation<'_> {
         if self.checks.before.iter().any(|check| is_failed(check.status)) {
             return invalid(Reason::BiasBefore);
         }
-        decide(contenders, self.shape.metrics[0].preferred, self.comparing.plan)
+        decide(contenders, self.shape.metrics[0].preferred, self.comparing.deciding)
     }
 
     /// What control has of a metric on average.

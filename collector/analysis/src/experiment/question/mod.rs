@@ -48,6 +48,10 @@ pub(super) struct Question {
     /// A property, or two, whose values are compared each for itself and then weighed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) strata: Option<Slice>,
+    /// Whether the answer says how complete the page loads of each arm are. The collector adds it, and
+    /// lets it block the verdict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    loss: bool,
     #[serde(default)]
     pub(super) method: Method,
     #[serde(default)]

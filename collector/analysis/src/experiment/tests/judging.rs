@@ -99,6 +99,10 @@ fn a_preferred_goal_is_decided_with_its_own_share_of_the_error() {
         .p_value;
     let plan = json!({ "alpha": 1.5 * p });
     assert!(level(json!({ "metrics": metrics, "plan": plan })));
+    let preferred =
+        json!({ "metrics": metrics, "plan": plan, "adjust": "preferential_bonferroni" });
+    let deciding = ask(events.clone(), preferred).metrics[0].effects[0].deciding.clone().unwrap();
+    assert!((deciding.level - 0.75 * p).abs() < 1e-15 && deciding.p_value >= deciding.level);
     assert!(!level(
         json!({ "metrics": metrics, "plan": plan, "adjust": "preferential_bonferroni" })
     ));

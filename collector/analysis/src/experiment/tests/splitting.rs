@@ -177,7 +177,8 @@ fn a_mismatch_is_found_in_the_slice_that_it_comes_from() {
         let variant = ["control", "test"][(person % 2) as usize];
         let browser = ["Firefox", "Chrome", "Safari", "rare"][(person / 2 % 4) as usize];
         let is_rare = browser == "rare" && person > 150;
-        if !is_rare && !(browser == "Safari" && variant == "test" && person % 3 > 0) {
+        let is_lost = browser == "Safari" && variant == "test" && person % 3 > 0;
+        if !is_rare && !is_lost {
             events.push(exposed(person, 0, variant).with("browser", browser));
         }
     }
