@@ -56,6 +56,8 @@ export class Courier {
     const { locks } = navigator as { locks?: LockManager };
     if (!this.mayStart()) return false;
     const work = () => this.work(urgent);
+    // Nobody shares what is in memory; and a frame without an origin may have no lock.
+    if (!this.outbox.store?.isDurable) return work();
     if (!locks) return this.underLease(work);
     return locks.request(`tm:${this.page.options.key}`, urgent ? {} : { ifAvailable: true }, (lock) => {
       // Another tab sends, ours as well; should it have looked before we stored, we come back.

@@ -189,15 +189,19 @@ const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "browser",
-        number: "43 to 48, 50, 53, 54",
-        shows: "closed tabs, killed browsers, no network, shared queues, bad networks, no module",
-        tests: Tests::Browser(&["durable", "modules", "cost"]),
+        number: "43 to 56",
+        shows: "closed tabs, killed browsers, no network, shared queues, bad networks, bodies, storage, clocks, losses, hostile pages",
+        tests: Tests::Browser(&[
+            "durable", "modules", "cost", "bodies", "storage", "clocks", "meter", "hostile",
+        ]),
         full: &[
             ("TALLYMARK_TEST_TABS_CLOSED", "100"),
             ("TALLYMARK_TEST_BROWSERS_KILLED", "50"),
             ("TALLYMARK_TEST_OFFLINE", "20"),
             ("TALLYMARK_TEST_TAB_EVENTS", "3000"),
             ("TALLYMARK_TEST_CHAOS", "10000"),
+            ("TALLYMARK_TEST_WAYS_BACK", "50"),
+            ("TALLYMARK_TEST_METERED", "50"),
         ],
         minutes: 90,
         needs: || {

@@ -10,5 +10,4 @@ declare global {
   }
 }
 
-window.tally = tally;
-window.reported = [];
+Object.assign(globalThis, { tally, reported: [] });
