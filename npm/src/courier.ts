@@ -8,7 +8,7 @@
 
 import type { Engine, Functions } from "./engine.js";
 import { BYTES_MAX, EVENTS_MAX, type Outbox, TAIL_BYTES } from "./outbox.js";
-import type { Page } from "./page.js";
+import type { Sender } from "./page.js";
 import type { Peers } from "./peers.js";
 import type { Notes, Parcel } from "./store.js";
 
@@ -38,9 +38,9 @@ export class Courier {
   private stopping = new AbortController();
 
   constructor(
-    private readonly page: Page,
+    private readonly page: Sender,
     private readonly outbox: Outbox,
-    private readonly engine: Engine,
+    private readonly engine: Pick<Engine, "settled" | "ask">,
     private readonly peers: Peers,
     /** Something became free, or is due later. */
     private readonly again: (afterMs: number) => void,

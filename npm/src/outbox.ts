@@ -5,7 +5,7 @@
  * as well, as much as may be in flight when a page is left: then there is no time to read.
  */
 
-import type { Page } from "./page.js";
+import type { Sender } from "./page.js";
 import { type Key, limits, memory, type Parcel, type Store } from "./store.js";
 
 /** Events and bytes of one parcel: with its envelope it stays under the 64 KiB of keepalive. */
@@ -36,7 +36,7 @@ export class Outbox {
   private sinceMeasured = Infinity;
 
   constructor(
-    private readonly page: Page,
+    private readonly page: Sender,
     public store: Store | undefined,
   ) {}
 

@@ -48,17 +48,24 @@ export interface Start {
   report(code: string, detail?: unknown): void;
 }
 
-/** One page load, as the core knows it. */
-export interface Page extends Start {
+/** Whoever sends what is stored: a page, or a worker that stands in for pages that are gone. */
+export interface Sender extends Pick<Start, "sdk" | "writer" | "lost" | "report"> {
+  readonly options: Pick<Options, "key">;
   /** Where batches go. */
   readonly url: string;
-  readonly identity: Identity;
+  readonly identity: Pick<Identity, "grip">;
   /** Counts events that are lost and have a number already. */
   lose(reason: string, count?: number): void;
-  /** Counts calls that become no event; they take numbers as well, so that the collector misses them. */
-  drop(reason: string, count?: number): void;
   /** With `debug`: tells what happens to events. */
   tell?: (what: string, detail?: unknown) => void;
+}
+
+/** One page load, as the core knows it. */
+export interface Page extends Start, Sender {
+  readonly options: Options;
+  readonly identity: Identity;
+  /** Counts calls that become no event; they take numbers as well, so that the collector misses them. */
+  drop(reason: string, count?: number): void;
 }
 
 /** What the loader asks of the core. */

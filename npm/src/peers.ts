@@ -39,6 +39,8 @@ export class Peers {
   }
 
   tell(message: Message): void {
+    // Whoever listens for what waits hears of the next event at once.
+    if (message.done) this.askedMs = -Infinity;
     this.channel?.postMessage(message);
   }
 
@@ -57,7 +59,7 @@ export class Peers {
       // Who leaves is not there any more, and who asks may be hidden.
       if (data.done || data.here) this.heardMs = performance.now();
       // Nobody relies on a page that may be frozen in a moment.
-      if (data.ask && document.visibilityState === "visible") this.tell({ here: true });
+      if (data.ask && globalThis.document?.visibilityState === "visible") this.tell({ here: true });
       this.on(data);
     };
   }

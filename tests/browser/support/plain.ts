@@ -32,10 +32,10 @@ export interface PageOptions {
   bundle?: "plain" | "flags" | "measures";
 }
 
-/** The package as a bundle at `/bundle/plain.js`, and with more of it at `/bundle/flags.js` and `/bundle/measures.js`; the files it ships beside its code. */
+/** The package as a bundle at `/bundle/plain.js`, and with more of it at `/bundle/flags.js`, `/bundle/measures.js` and, with a service worker, `/bundle/sw.js`; the files it ships beside its code. */
 export async function bundlePackage(folder: string): Promise<Record<string, MadeFile>> {
   const { outputFiles } = await build({
-    entryPoints: ["plain.ts", "flags.ts", "measures.ts"].map((page) => join(folder, "pages", page)),
+    entryPoints: ["plain.ts", "flags.ts", "measures.ts", "background.ts", "sw.ts"].map((page) => join(folder, "pages", page)),
     bundle: true,
     splitting: true,
     format: "esm",

@@ -68,6 +68,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { peers: &["react"], ..public("react") },
     Entry { peers: &["vue"], ..public("vue") },
     public("svelte"),
+    public("worker"),
     script("assign-sync", "assign-sync", Form::Head),
     script("tallymark-fallback", "fallback", Form::ScriptPart),
     script("tallymark-debug", "debug", Form::ScriptPart),
