@@ -51,6 +51,7 @@ export interface Start {
 /** Whoever sends what is stored: a page, or a worker that stands in for pages that are gone. */
 export interface Sender extends Pick<Start, "sdk" | "writer" | "lost" | "report"> {
   readonly options: Pick<Options, "key">;
+  readonly make: Pick<Make, "batch" | "random">;
   /** Where batches go. */
   readonly url: string;
   readonly identity: Pick<Identity, "grip">;
@@ -63,6 +64,7 @@ export interface Sender extends Pick<Start, "sdk" | "writer" | "lost" | "report"
 /** One page load, as the core knows it. */
 export interface Page extends Start, Sender {
   readonly options: Options;
+  readonly make: Make;
   readonly identity: Identity;
   /** Counts calls that become no event; they take numbers as well, so that the collector misses them. */
   drop(reason: string, count?: number): void;

@@ -14,7 +14,7 @@ import { functions } from "./fallback.js";
 import { Outbox } from "./outbox.js";
 import type { Sender } from "./page.js";
 import { Peers } from "./peers.js";
-import { random } from "./row.js";
+import { batch, random } from "./row.js";
 import { batchUrl } from "./settings.js";
 import { openStore } from "./store.js";
 
@@ -54,6 +54,7 @@ async function deliver({ key, endpoint, onError }: BackgroundOptions): Promise<v
   const lost: Record<string, number> = {};
   const sender: Sender = {
     options: { key },
+    make: { batch, random },
     url: batchUrl(endpoint),
     sdk: `web/${TALLYMARK_VERSION}`,
     // Of no page: so nothing is taken for its own, by whose clock the events would be measured.
