@@ -14,6 +14,14 @@ interface Process {
 
 /** Sends what waits when nothing else is left to do, or when the process is told to stop. */
 export function flushOnExit(queue: Queue): void {
+  try {
+    listen(queue);
+  } catch {
+    // Some platforms have a process in name only, and refuse to be asked.
+  }
+}
+
+function listen(queue: Queue): void {
   const { process } = globalThis as unknown as { process?: Process };
   if (typeof process?.once !== "function" || typeof process.kill !== "function") return;
   process.once("beforeExit", () => {

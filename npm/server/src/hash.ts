@@ -20,8 +20,16 @@ const CHARS_SHORT = 32 * 1024;
 /** White space around an id, as `protocol/src/hashing.rs` says it. */
 const AROUND = /^[\t\n\f\r ]+|[\t\n\f\r ]+$/g;
 
-// Not imported: other platforms have no such module.
-const native = (globalThis as Platform).process?.getBuiltinModule?.("node:crypto");
+const native = look();
+
+/** Not imported: other platforms have no such module, and some refuse even the question. */
+function look(): { createHmac(name: string, key: string): Hmac } | undefined {
+  try {
+    return (globalThis as Platform).process?.getBuiltinModule?.("node:crypto");
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * The hash of an id, as pages make it and the collector expects it: `HMAC-SHA256(salt, "v1|user|" + id)` in

@@ -119,7 +119,8 @@ test("at the edge fetch, crypto and timers are enough", async () => {
     bundle: true, format: "iife", globalName: "edge", platform: "neutral", write: false,
   });
   const { fetch, batches } = paper();
-  // No randomness before the first request, as on some platforms; no `process`, no `performance`, no `Buffer`.
+  // No randomness before the first request and a process that refuses to be asked, as on some platforms; no `performance`, no `Buffer`.
+  const process = new Proxy({}, { get(_, name) { throw new Error(`${String(name)} is not supported`); } });
   let isAllowed = false;
   const crypto = {
     getRandomValues(bytes) {
@@ -127,9 +128,9 @@ test("at the edge fetch, crypto and timers are enough", async () => {
       return globalThis.crypto.getRandomValues(bytes);
     },
   };
-  const context = createContext({ fetch, crypto, URL, TextEncoder, TextDecoder, AbortController, setTimeout, clearTimeout, console, Response, Blob, CompressionStream });
+  const context = createContext({ process, fetch, crypto, URL, TextEncoder, TextDecoder, AbortController, setTimeout, clearTimeout, console, Response, Blob, CompressionStream });
   runInContext(outputFiles[0].text, context);
-  runInContext(`tally = edge.createClient(${JSON.stringify({ ...SETTINGS, document: DOCUMENT })})`, context);
+  runInContext(`tally = edge.createClient(${JSON.stringify({ ...SETTINGS, flushOnExit: true, document: DOCUMENT })})`, context);
   isAllowed = true;
   const device = "ab".repeat(32);
   assert.equal(
