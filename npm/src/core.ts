@@ -13,6 +13,7 @@ import * as call from "./page.js";
 import type { Call, Core, Page, Start } from "./page.js";
 import { Peers } from "./peers.js";
 import { watchInstallation } from "./installation.js";
+import { mended } from "./row.js";
 import { setUp } from "./settings.js";
 import { memory, openStore } from "./store.js";
 import type { Properties } from "./types.js";
@@ -164,7 +165,8 @@ function run(page: Page): Core {
       return;
     }
     const who = identity.stamp(at.wallMs);
-    const [id, json] = make.row(name, props, at.wallMs, at.monoMs, who, page.writer);
+    const [id, written] = make.row(name, props, at.wallMs, at.monoMs, who, page.writer);
+    const json = mended(written);
     if (json.length > BYTES_MAX || bytesOf(json) > EVENT_BYTES_MAX) {
       page.lose("event_too_large");
       page.report("event_too_large");

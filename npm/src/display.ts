@@ -10,6 +10,7 @@ export function shownOn(): object {
     }
   };
   return {
+    language: navigator.language,
     tz: of(() => Intl.DateTimeFormat().resolvedOptions().timeZone),
     screen: of(() => [screen.width, screen.height]),
     display_mode: of(displayMode),

@@ -26,7 +26,7 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
   const now = Date.now();
   let [, word = "-", device, , user, id, started, last] = stored.split("|");
   const fresh = uuid7(now);
-  const session = holds([id ?? "", Number(started), Number(last)], now) ? id : fresh;
+  const session = holds([id as string, +(started as string), +(last as string)], now) ? id : fresh;
   const events: string[] = [];
   let room = BYTES_MAX;
   let sent = 0;
@@ -48,18 +48,16 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
       }
       const who = grip > 1 ? { device, ...(user && { user }), session } : { session: fresh };
       const [, json] = row(name, props, wallMs, monoMs, who, writer);
-      // No text has more than three bytes per code unit.
-      if ((room -= json.length * 3) < 0) {
-        writer.n--;
-        break;
-      }
+      // No text has more than three bytes per code unit. What has to be mended waits for the core.
+      if ((room -= json.length * 3) < 0 || json.includes("\\ud")) break;
       events.push(json);
       address ||= href;
     }
     sent++;
   }
-  if (!events[0]) return;
   const body = batch(options.key, sdk, random(8), contextOf(address), events.join(), true);
-  if (navigator.sendBeacon(batchUrl(options.endpoint), body)) calls.splice(0, sent);
-  else writer.n = first;
+  const isSent = events[0] && navigator.sendBeacon(batchUrl(options.endpoint), body);
+  if (isSent) calls.splice(0, sent);
+  // Numbers of what did not leave are given again.
+  writer.n = first + (isSent ? events.length : 0);
 }

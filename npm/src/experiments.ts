@@ -11,7 +11,7 @@
 import { holds, isPlainCondition } from "./conditions.js";
 import { type Decided, type Decision, decide, isPlain, type Rule } from "./decide.js";
 import type { FlagDocument, Json, Source } from "./evaluator.js";
-import { conversion as converted, exposure as record } from "./index.js";
+import { conversion as converted, exposure as record, quietly } from "./index.js";
 import type { Conversion } from "./types.js";
 import { type Units, units } from "./unit.js";
 
@@ -73,9 +73,10 @@ let listeners: (() => void)[] = [];
  */
 export async function start(given: ExperimentOptions): Promise<boolean> {
   if (typeof window === "undefined") return false;
-  options = given;
-  attributes = given.attributes ?? {};
+  isReady = false;
   try {
+    options = given;
+    attributes = given.attributes ?? {};
     const document = given.document ?? (await load(given));
     features = (document.features ?? {}) as typeof features;
     if (!Object.values(features).every((feature) => isPlain(feature, targeting))) {
@@ -85,21 +86,21 @@ export async function start(given: ExperimentOptions): Promise<boolean> {
     }
     isReady = true;
   } catch {
-    isReady = false;
+    // Nothing is known, and everybody gets what is shown without experiments.
   }
   isDone = true;
   const calls = early;
   early = [];
   // A conversion counts without its variant too; an exposure without one is none.
-  for (const call of calls) call();
-  for (const listener of listeners) listener();
+  calls.forEach(quietly);
+  listeners.forEach(quietly);
   return isReady;
 }
 
 /** What conditions look at from now on. */
 export function setAttributes(given: Json): void {
   attributes = given;
-  for (const listener of listeners) listener();
+  listeners.forEach(quietly);
 }
 
 /** Calls back whenever values may have changed. Gives the function that ends it. */
@@ -184,14 +185,15 @@ export function variant(key: string): string | null {
  */
 export function exposure(key: string, met?: string): void {
   if (isEarly(() => exposure(key, met))) return;
-  const found = look(key);
-  if (!found) return;
-  for (const [at, [experiment, variant]] of found.decided.entries()) {
-    // The last one gave the value, if any did; before it come prerequisites and holdouts.
-    const isShown = at === found.decided.length - 1 && found.variant !== undefined;
-    const shown = isShown ? (met ?? variant) : variant;
-    if (isNews(`${experiment}|${shown}`)) record(experiment, shown);
-  }
+  quietly(() => {
+    const { decided, variant: given } = look(key) ?? { decided: [] };
+    for (const [at, [experiment, variant]] of decided.entries()) {
+      // The last one gave the value, if any did; before it come prerequisites and holdouts.
+      const isShown = at === decided.length - 1 && given !== undefined;
+      const shown = isShown ? (met ?? variant) : variant;
+      if (isNews(`${experiment}|${shown}`)) record(experiment, shown);
+    }
+  });
 }
 
 /**
@@ -201,10 +203,12 @@ export function exposure(key: string, met?: string): void {
  * conversion("purchase", { value: 29.99, currency: "EUR", experiment: "buy-button" });
  */
 export function conversion(name: string, properties?: Conversion): void {
-  const { experiment } = properties ?? {};
-  if (experiment && isEarly(() => conversion(name, properties))) return;
-  const found = experiment ? variant(experiment) : null;
-  converted(name, found === null ? properties : { variant: found, ...properties });
+  quietly(() => {
+    const { experiment } = properties ?? {};
+    if (experiment && isEarly(() => conversion(name, properties))) return;
+    const found = experiment ? variant(experiment) : null;
+    converted(name, found === null ? properties : { variant: found, ...properties });
+  });
 }
 
 /** Keeps a call until something is known, or cannot be. */

@@ -105,7 +105,7 @@ export function contentView(content: ContentView): void {
  * funnelStep("checkout", "address", { step_number: 2 });
  */
 export function funnelStep(funnel: string, step: string, properties?: Properties): void {
-  track("$funnel_step", { ...properties, funnel, step });
+  quietly(() => track("$funnel_step", { ...properties, funnel, step }));
 }
 
 /**
@@ -123,7 +123,7 @@ export function exposure(experiment: string, variant: string): void {
  * conversion("purchase", { value: 29.99, currency: "EUR" });
  */
 export function conversion(name: string, properties?: Conversion): void {
-  track("$conversion", { ...properties, name });
+  quietly(() => track("$conversion", { ...properties, name }));
 }
 
 /**

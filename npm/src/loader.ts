@@ -7,7 +7,7 @@ import { watchAddress } from "./autopage.js";
 import { copy } from "./copy.js";
 import { sendEarly } from "./early.js";
 import { type Call, CONSENT, type Core, type Start, TRACK, type Word } from "./page.js";
-import { batch, contextOf, random, row, uuid7 } from "./row.js";
+import { batch, contextOf, random, row, uuid7, type Writer } from "./row.js";
 import type { Options } from "./types.js";
 
 /** Name and version in batches; the build puts the version here. */
@@ -20,6 +20,7 @@ const CALLS_MAX = 10_000;
 const isPage = typeof window !== "undefined";
 const calls: Call[] = [];
 const lost: Record<string, number> = {};
+const writer: Writer = { id: "", n: 0 };
 let page: Start | undefined;
 let core: Core | undefined;
 /** Resolves when the core is loaded, or cannot be; there once it is asked for, or begins to load. */
@@ -27,28 +28,30 @@ let started: Promise<Core | undefined> | undefined;
 let begin: ((starting: Promise<Core | undefined>) => void) | undefined;
 
 /** Takes the settings and begins to load; `shown` is called whenever a page is shown. */
-export function load(options: Options, shown: () => void): void {
+export function load(given: Options, shown: () => void): void {
   if (!isPage) return;
   if (page) return report("init_twice");
-  const given: Start = {
+  // Nothing at all is settings too: then the core says what is missing.
+  const options = { ...given };
+  const start: Start = {
     options,
     sdk: `web/${TALLYMARK_VERSION}`,
     calls,
     lost,
     make: { batch, contextOf, random, row, uuid7 },
-    writer: { id: random(16), n: 0 },
+    writer,
     report,
   };
-  page = given;
+  page = start;
+  writer.id = random(16);
   // The page is hidden: what waits for the core may have no other chance.
   const leave = ({ type }: Event): void => {
-    if (!core && (type === "pagehide" || document.hidden)) quietly(() => sendEarly(given));
+    if (!core && (type === "pagehide" || document.hidden)) quietly(() => sendEarly(start));
   };
-  addEventListener("pagehide", leave);
-  document.addEventListener("visibilitychange", leave);
-  if (options.autoPage !== false) given.look = watchAddress(shown);
+  for (const moment of ["pagehide", "visibilitychange"]) addEventListener(moment, leave);
+  if (options.autoPage !== false) start.look = watchAddress(shown);
   const starting = import("./core.js")
-    .then(({ start }) => start(given))
+    .then((core) => core.start(start))
     .then(
       (there) => (core = there),
       (error) => report("core_unavailable", error) as undefined,
@@ -109,11 +112,11 @@ function lose(reason: string): void {
 
 /** Counts calls that are lost. They take numbers, so that the collector misses them. */
 function drop(reason: string, count: number): void {
-  if (count > 0) lost[reason] = (lost[reason] ?? 0) + count;
-  if (page) page.writer.n += count;
+  if (count) lost[reason] = (lost[reason] ?? 0) + count;
+  writer.n += count;
 }
 
-/** See `Start.report`. */
+/** Tells the page's developer, see `Start.report`. */
 export function report(code: string, detail?: unknown): void {
   if (!page) return;
   const { options } = page;

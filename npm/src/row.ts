@@ -35,7 +35,7 @@ export interface Writer {
   n: number;
 }
 
-/** The id and the JSON of an event; it takes the page's next number. */
+/** The id and the JSON of an event, which may have to be {@link mended}; it takes the page's next number. */
 export function row(
   name: string,
   props: Properties,
@@ -45,7 +45,7 @@ export function row(
   writer: Writer,
 ): [id: string, json: string] {
   const id = uuid7(wallMs);
-  let json = stringify({
+  const json = stringify({
     id,
     name,
     at: wallMs,
@@ -55,9 +55,16 @@ export function row(
     ...who,
     props,
   });
-  // JSON writes half surrogates as escapes, and the collector reads none. A backslash of the text itself is two.
-  if (json.includes("\\ud")) json = json.replace(/\\\\|\\ud[89a-f]../g, (found) => (found[1] === "u" ? "\ufffd" : found));
   return [id, json];
+}
+
+/**
+ * The text without halves of surrogate pairs: JSON writes them as escapes, and the collector reads none. A
+ * backslash of the text itself is written as two.
+ */
+export function mended(json: string): string {
+  if (!json.includes("\\ud")) return json;
+  return json.replace(/\\\\|\\ud[89a-f]../g, (found) => (found[1] === "u" ? "\ufffd" : found));
 }
 
 /** An address without its fragment, unless that is a route: sign-ins put tokens there. */
@@ -74,7 +81,6 @@ export function contextOf(address: string, more?: object): string {
   return stringify({
     url: short(shortened(address)),
     referrer: short(document.referrer),
-    language: navigator.language,
     ...more,
   });
 }

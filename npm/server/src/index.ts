@@ -13,7 +13,7 @@
 
 import { copy } from "../../src/copy.js";
 import type { FlagDocument, Outcome } from "../../src/flag-types.js";
-import { row, random, type Writer } from "../../src/row.js";
+import { mended, row, random, type Writer } from "../../src/row.js";
 import type { Properties } from "../../src/types.js";
 import { flushOnExit } from "./exit.js";
 import { Flags } from "./flags.js";
@@ -171,7 +171,8 @@ export function createClient(options: ServerOptions): Client {
       const wallMs = at === undefined ? nowMs : Number(at);
       // The clock that never jumps runs with the one that may: only their difference counts.
       const monoMs = monotonicMs() - (nowMs - wallMs);
-      queue.add(...row(String(name), props, wallMs, monoMs, hashed(who), queue.writer));
+      const [id, json] = row(String(name), props, wallMs, monoMs, hashed(who), queue.writer);
+      queue.add(id, mended(json));
     } catch (error) {
       lose("sdk_error");
       report("sdk_error", String(error));
