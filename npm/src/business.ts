@@ -170,8 +170,10 @@ export function trackPaymentFailure(payment: Payment & { failureCode?: string })
 export function trackSubscriptionCreated(
   subscription: Payment & { interval?: "day" | "week" | "month" | "year"; owner?: string | number },
 ): void {
-  const { interval = "month", owner } = subscription;
-  quietly(() => pay("subscription.created", subscription, { interval, owner: owner === undefined ? undefined : String(owner) }));
+  quietly(() => {
+    const { interval = "month", owner } = subscription;
+    pay("subscription.created", subscription, { interval, owner: owner === undefined ? undefined : String(owner) });
+  });
 }
 
 function pay(name: string, payment: Payment, more: Properties): void {
@@ -227,8 +229,9 @@ export interface CreatorActivity {
 }
 
 /** Record `creator_activity`. The creator is who is signed in. */
-export function trackCreatorActivity({ activity, contentType, fileBytes, duration_ms, creatorTier }: CreatorActivity): void {
+export function trackCreatorActivity(done: CreatorActivity): void {
   quietly(() => {
+    const { activity, contentType, fileBytes, duration_ms, creatorTier } = done;
     if (!isAmount("fileBytes", fileBytes) || !isAmount("duration_ms", duration_ms)) return;
     record("creator_activity", { activity, content_type: contentType, file_bytes: fileBytes, duration_ms, creator_tier: creatorTier });
   });
@@ -277,19 +280,23 @@ export interface Funnel<Step extends string> {
 export function startFunnel<const Step extends string>(funnel: string, steps: readonly Step[]): Funnel<Step> {
   let at: { step: Step; sinceMs: number } | undefined;
   const tell = (step: Step, properties: Properties): void => {
-    quietly(() => enter(`${funnel}: ${step}`));
+    enter(`${funnel}: ${step}`);
     funnelStep(funnel, step, { ...properties, step_number: steps.indexOf(step) + 1 });
   };
   return {
-    reach(step, properties = {}) {
-      if (!steps.includes(step)) return refuse(`the funnel ${funnel} has no step ${String(step)}`);
-      at = { step, sinceMs: performance.now() };
-      tell(step, { ...properties, completed: false });
+    reach(step, properties) {
+      quietly(() => {
+        if (!steps.includes(step)) return refuse(`the funnel ${funnel} has no step ${String(step)}`);
+        at = { step, sinceMs: performance.now() };
+        tell(step, { ...properties, completed: false });
+      });
     },
-    complete(properties = {}) {
-      if (!at) return refuse(`no step of the funnel ${funnel} was reached`);
-      tell(at.step, { ...properties, completed: true, time_spent_ms: Math.round(performance.now() - at.sinceMs) });
-      at = undefined;
+    complete(properties) {
+      quietly(() => {
+        if (!at) return refuse(`no step of the funnel ${funnel} was reached`);
+        tell(at.step, { ...properties, completed: true, time_spent_ms: Math.round(performance.now() - at.sinceMs) });
+        at = undefined;
+      });
     },
   };
 }

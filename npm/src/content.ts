@@ -53,12 +53,15 @@ let isLooking = false;
  */
 export function watchContent(element: Element, content: ContentView, options: ContentOptions = {}): () => void {
   if (typeof window === "undefined") return () => {};
-  all.get(element)?.stop();
-  listen();
-  const watched = watch(element, content, options);
-  all.set(element, watched);
-  nearing?.observe(element);
-  return () => quietly(() => watched.stop());
+  const stop = quietly(() => {
+    all.get(element)?.stop();
+    listen();
+    const watched = watch(element, content, options);
+    all.set(element, watched);
+    nearing?.observe(element);
+    return () => quietly(() => watched.stop());
+  });
+  return stop ?? (() => {});
 }
 
 /**
@@ -101,6 +104,7 @@ export function watchMarkedContent(options: ContentOptions = {}): () => void {
 
 function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 1_000 }: ContentOptions): Watched {
   const media = element instanceof HTMLMediaElement ? new Media(element, () => look()) : undefined;
+  const isSound = element.tagName === "AUDIO";
   let isNear = false;
   let isSeen = false;
   /** Since when it is on screen without a break, and since when somebody is looking as well. */
@@ -120,7 +124,7 @@ function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 
     const isAwake = document.visibilityState === "visible";
     const { top, height, shown } = place(element);
     const isPlaying = !media || media.isPlaying;
-    const isOn = element.isConnected && isPlaying && (element.tagName === "AUDIO" || (isAwake && shown >= visible));
+    const isOn = element.isConnected && isPlaying && (isSound || (isAwake && shown >= visible));
     if (isOn) {
       shownMs ??= now;
       if (!isSeen) timer ??= setTimeout(again, shownMs + forMs - now);
@@ -162,8 +166,8 @@ function watch(element: Element, content: ContentView, { visible = 0.5, forMs = 
     finish();
     media?.stop();
     clearTimeout(timer);
-    nearing?.unobserve(element);
     all.delete(element);
+    nearing?.unobserve(element);
     if (all.size === 0) {
       listening?.abort();
       listening = undefined;

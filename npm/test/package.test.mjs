@@ -128,6 +128,9 @@ test("a server that imports and calls it sees nothing happen", async () => {
   errors.captureError(new Error("on a server"));
   business.trackPaymentSuccess({ paymentId: "p", amount: 1, currency: "EUR" });
   assert.equal(business.measured("rendered", () => 1)(), 1);
+  // What is given nothing throws nothing.
+  for (const [name, act] of Object.entries(business)) if (name !== "detectPlatform") assert.doesNotThrow(() => act(), name);
+  assert.doesNotThrow(() => business.startFunnel("checkout").reach("address"));
   assert.deepEqual([pwa.installWay(), await pwa.promptInstall()], ["none", "unavailable"]);
   assert.equal(await tally.ready(), false);
   assert.equal(await tally.flush(), false);
