@@ -1,4 +1,4 @@
-/** Where a visit came from stays with its events: over pages, routes and tabs, and no longer than allowed. */
+/** Page views follow every kind of routing, and where a visit came from stays with its events, no longer than allowed. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -76,4 +76,26 @@ test("without an id it stays for one page load, and nothing is on the device", a
     [["landed", "news"], ["moved", "news"], ["next_page", undefined]],
     async () => (await arrivals(project)).map((known) => known.slice(0, 2)),
   );
+});
+
+test("a page view follows the Navigation API, history and routes in fragments, and nothing else", async () => {
+  const { collector } = fixture.bench;
+  const { page, project } = await fixture.bench.visit({ name: "routes", changes: { autoPage: true } });
+  await page.evaluate(`(async () => {
+    navigation.addEventListener("navigate", (event) => event.canIntercept && event.intercept({ handler: async () => {} }));
+    await navigation.navigate("/by-navigation").finished;
+    history.pushState(null, "", "/by-history");
+    history.replaceState(null, "", "/by-history");
+    location.hash = "part";
+    history.pushState(null, "", "/by-history?page=2");
+    location.hash = "/route";
+    await navigation.traverseTo(navigation.entries()[0].key).finished;
+  })()`);
+  await flush(page);
+  // Within a millisecond, the list of events has no order.
+  const paths = ["/routes.html", "/by-navigation", "/by-history", "/by-history", "/by-history", "/routes.html"];
+  await untilEqual(paths.sort(), async () => {
+    const views = await collector.events(project, { event: "$pageview" });
+    return views.map(({ context }) => context["path"]).sort();
+  });
 });
