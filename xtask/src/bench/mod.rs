@@ -2,7 +2,7 @@
 //!
 //! Three parts, each with the other side in its best form: ingest against a bare server that drops
 //! the same bodies, the store against ClickHouse's engine and DuckDB on the same events with equal
-//! answers, and the SDK against nothing: bytes and microseconds. A fourth, `trials`, counts how often
+//! answers, and the SDK against those of other products. A fourth, `trials`, counts how often
 //! verdicts of experiments err. Absolute times of one machine say little; `bench/RESULTS.md` keeps
 //! ratios with their machine.
 

@@ -1,4 +1,4 @@
-//! The SDK: bytes of what a page loads, and the cost of one `track()` in Chromium.
+//! The SDK beside others: bytes of what a page loads, the cost of a call and of an event, what arrives.
 
 use crate::shell::{command, quiet, step};
 use crate::{build, root, setup};
@@ -9,8 +9,10 @@ use crate::{build, root, setup};
 /// When Chromium or a package is missing, or the page fails.
 pub(super) fn sdk() -> anyhow::Result<Vec<String>> {
     setup::npm("tests/browser", &build::packages()?)?;
+    setup::npm("bench/sdk", &[])?;
     let chromium = setup::chromium()?;
-    let mut script = command(&root(), "node", &["bench/sdk.mjs"]);
-    let printed = step("the SDK in Chromium", || quiet(script.env("CHROMIUM", chromium)))?;
+    let mut script = command(&root(), "node", &["bench/sdk/sdk.mjs"]);
+    let printed =
+        step("SDKs in Chromium, one after the other", || quiet(script.env("CHROMIUM", chromium)))?;
     Ok(printed.lines().map(str::to_owned).collect())
 }
