@@ -275,3 +275,61 @@ fn a_defined_experiment_is_asked_by_its_key_through_its_whole_life() {
     let printed: Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(printed["defined"]["state"], "concluded", "{printed:#}");
 }
+
+/// A page load of somebody who met a variant: three events, numbered; perhaps the middle one is lost.
+fn page_load(
+    person: u32,
+    variant: &str,
+    is_whole: bool,
+    random: &mut impl rand::Rng,
+) -> Vec<Event> {
+    let event = |name: &str, n: u32, random: &mut _| {
+        let writer = format!("{person:032x}");
+        let event = Event::new(name, random).with("device", format!("{person:064x}"));
+        event.with("writer", writer).with("n", n)
+    };
+    let props = json!({ "experiment": "button", "variant": variant });
+    let mut load = vec![event("$exposure", 0, random).with("props", props)];
+    if is_whole {
+        load.push(event("seen", 1, random));
+    }
+    load.push(event("seen", 2, random));
+    load
+}
+
+#[test]
+fn arms_that_lose_differently_are_shown_and_not_believed() {
+    let (_, mut random) = seeded("experiments");
+    let collector = TestCollector::start();
+    let project = collector.project("losses");
+    let events: Vec<Event> = (1..=400)
+        .flat_map(|person| {
+            let variant = ["control", "green"][person as usize % 2];
+            // Of green every fourth page load lacks an event, of control every twentieth.
+            let is_whole = person / 2 % if variant == "green" { 4 } else { 20 } > 0;
+            page_load(person, variant, is_whole, &mut random)
+        })
+        .collect();
+    for batch in events.chunks(500) {
+        let receipt = collector.send(&project, batch).json();
+        assert_eq!(receipt["ok"].as_u64(), Some(batch.len() as u64), "{receipt}");
+    }
+    let ask = |loss: bool| {
+        let question =
+            json!({ "experiment": "button", "loss": loss, "metrics": [{ "event": "seen" }] });
+        collector.query(&project, "experiment", &question)
+    };
+    assert_eq!(ask(false)["checks"]["loss"], Value::Null);
+    let answer = ask(true);
+    let loss = &answer["checks"]["loss"];
+    let figures = |arm: &Value| (arm["page_loads"].as_u64(), arm["page_loads_with_gaps"].as_u64());
+    assert_eq!(loss["arms"][0]["variant"], "control", "{loss:#}");
+    assert_eq!(figures(&loss["arms"][0]), (Some(200), Some(10)), "{loss:#}");
+    assert_eq!(figures(&loss["arms"][1]), (Some(200), Some(50)), "{loss:#}");
+    assert_eq!(loss["arms"][1]["completeness_ratio"], 550.0 / 600.0);
+    assert_eq!(loss["status"], "failed");
+    assert_eq!(
+        (&answer["verdict"]["code"], &answer["verdict"]["reason"]),
+        (&json!("invalid"), &json!("loss_differs"))
+    );
+}
