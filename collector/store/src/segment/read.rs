@@ -191,10 +191,15 @@ impl Segment {
                         && !self.info.rest_may_hold(name)
                         && !table.iter().any(|number| number.is_nan())
                 });
-                if is_sparse && let Some((rows, values)) = pages.present_by_code(&table)? {
-                    return Ok(Numbers::Sparse { rows, values });
-                }
-                match self.pages(group, &column, &DataType::Float64)?.by_code(&table, f64::NAN)? {
+                let dense = if is_sparse {
+                    if let Some((rows, values)) = pages.present_by_code(&table)? {
+                        return Ok(Numbers::Sparse { rows, values });
+                    }
+                    None
+                } else {
+                    pages.by_code(&table, f64::NAN)?
+                };
+                match dense {
                     Some(numbers) => numbers,
                     None => {
                         let column = self.column(group, &column)?;
