@@ -274,12 +274,12 @@ impl Counter {
             let mut events = alike.of(at);
             if let Some((column, measure)) = tally.number {
                 let numbers = &block.numbers[column];
-                for (row, mask) in (first..).zip(masks) {
+                let is_in = |(_, mask): &(usize, &M)| mask.bits() >> at & 1 == 1;
+                for (row, _) in (first..).zip(masks).filter(is_in) {
                     let value = numbers.get(row);
-                    let is_in = mask.bits() >> at & 1;
-                    if is_in == 1 && value.is_nan() {
+                    if value.is_nan() {
                         events -= 1;
-                    } else if is_in == 1 {
+                    } else {
                         cells.value(cell, value, measure);
                     }
                 }

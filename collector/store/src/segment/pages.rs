@@ -37,6 +37,9 @@ pub(super) struct Pages<'a> {
     dictionary: (Bytes, usize),
 }
 
+/// Row groups between what is decoded and what the disk is asked for.
+const READ_AHEAD: usize = 4;
+
 /// Rows that are not null, and what each has.
 pub(super) type Present<T> = (Vec<u32>, Vec<T>);
 
@@ -68,8 +71,9 @@ impl Segment {
         }
         let chunk = self.arrow.metadata().row_group(group as usize).column(index);
         let rows = self.group_rows(group);
-        // Whoever reads a column mostly goes on with the next row group.
-        if let Some(next) = self.arrow.metadata().row_groups().get(group as usize + 1) {
+        // Whoever reads a column mostly goes on with the next row groups.
+        let ahead = group as usize + READ_AHEAD;
+        if let Some(next) = self.arrow.metadata().row_groups().get(ahead) {
             self.file.will_read(next.column(index).byte_range());
         }
         let open = || {
