@@ -22,9 +22,14 @@ let room: number;
 /** A copy that JSON can carry; nothing for an event that is too large. */
 export function copy(given: unknown, report: Report): Properties | undefined {
   room = ROOM;
-  const isObject = typeof given === "object";
-  if (!isObject && given !== undefined) report("props_invalid");
-  const all = members(isObject ? given : null, DEPTH_MAX, report);
+  let all: unknown = {};
+  try {
+    // A list has no names; and a proxy may throw at the first look.
+    if (given !== undefined && (typeof given !== "object" || Array.isArray(given))) throw given;
+    all = members(given ?? null, DEPTH_MAX, report);
+  } catch {
+    report("props_invalid");
+  }
   return room < 0 ? undefined : (all as Properties);
 }
 

@@ -28,6 +28,7 @@ export class Outbox {
   /** Of this page, not acknowledged; oldest first. */
   tail: Parcel[] = [];
   private fresh: Open[] = [];
+  private newest = "";
   private saving: Promise<void> | undefined;
   /** Events added and not stored. */
   private unsaved = 0;
@@ -45,7 +46,9 @@ export class Outbox {
     const bytes = json.length;
     let open = this.fresh[this.fresh.length - 1];
     if (!open || open.context !== context || open.rows.length >= EVENTS_MAX || open.bytes + bytes > BYTES_MAX) {
-      open = { context, rows: [], id, bytes: 0 };
+      // Ids of one millisecond have no order of their own, and parcels leave in the order of theirs.
+      this.newest = id > this.newest ? id : `${this.newest}0`;
+      open = { context, rows: [], id: this.newest, bytes: 0 };
       this.fresh.push(open);
     }
     this.unsaved++;
