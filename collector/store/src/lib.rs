@@ -32,6 +32,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod testing;
+mod values;
 mod verify;
 mod wal;
 mod warm;

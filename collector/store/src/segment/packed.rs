@@ -131,8 +131,8 @@ impl Packed {
             return None;
         }
         let (pairs, last) = codes.as_chunks();
-        let halves = pairs.iter().map(|[low, high]| low | high << 4);
-        let mut halves: Vec<u8> = halves.collect();
+        let mut halves = Vec::with_capacity(codes.len().div_ceil(2));
+        halves.extend(pairs.iter().map(|[low, high]| low | high << 4));
         halves.extend(last);
         let (rows, values) = (codes.len(), Arc::clone(values));
         Some(Self::Halves { halves, rows, values })

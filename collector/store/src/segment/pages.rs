@@ -166,6 +166,9 @@ impl Pages<'_> {
             first += page.rows;
             Some(())
         });
+        // They are kept as they are.
+        rows.shrink_to_fit();
+        values.shrink_to_fit();
         Ok(read?.map(|()| (rows, values)))
     }
 
