@@ -45,7 +45,7 @@ export async function observedSources(name) {
   const calls = [];
   const place = `observed${observed++}`;
   globalThis[place] = calls;
-  const functions = ["track", "contentView", "funnelStep", "identify", "report"];
+  const functions = ["track", "consent", "contentView", "funnelStep", "identify", "report"];
   const contents = [
     ...functions.map((one) => `export const ${one} = (...given) => void globalThis.${place}.push(["${one}", ...given]);`),
     "export const quietly = (act) => act();",

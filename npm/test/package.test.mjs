@@ -19,7 +19,7 @@ const packed = JSON.parse(tar("-xzOf", tarball, "package/package.json"));
 
 /** Entry points that pages import, and files that these load. */
 const PUBLIC = [
-  "autocapture", "business", "content", "errors", "evaluator", "experiments", "index", "openfeature", "pwa", "react", "svelte", "vitals", "vue", "worker",
+  "autocapture", "business", "consent-mode", "content", "errors", "evaluator", "experiments", "index", "openfeature", "pwa", "react", "svelte", "vitals", "vue", "worker",
 ];
 const PRIVATE = [
   "assign-sync", "core", "debug", "evaluator-plain", "fallback", "scope", "tallymark", "tallymark-debug", "tallymark-fallback",

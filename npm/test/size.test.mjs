@@ -19,8 +19,9 @@ const file = (name) => weight(readFileSync(built(name)));
 async function importing(wanted) {
   const lines = Object.entries(wanted).map(([entry, names]) => {
     const from = JSON.stringify(fileURLToPath(built(`${entry}.js`)));
-    const own = (name) => `${entry}_${name}`;
-    return `import { ${names.map((name) => `${name} as ${own(name)}`)} } from ${from}; globalThis.${entry} = [${names.map(own)}];`;
+    const place = entry.replaceAll("-", "_");
+    const own = (name) => `${place}_${name}`;
+    return `import { ${names.map((name) => `${name} as ${own(name)}`)} } from ${from}; globalThis.${place} = [${names.map(own)}];`;
   });
   const { outputFiles } = await build({
     stdin: { contents: lines.join("\n"), resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
@@ -52,6 +53,7 @@ const ENTRIES = {
   vitals: [2_150, ["watchVitals"]],
   errors: [1_480, ["captureError", "watchErrors", "setErrorContext"]],
   autocapture: [1_500, ["autocapture"]],
+  "consent-mode": [310, ["followConsentMode"]],
   business: [
     2_050,
     ["logEvent", "recordKpi", "recordPerformance", "startSpan", "measured", "trackUserRegistration", "trackPaymentSuccess",

@@ -69,6 +69,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { peers: &["vue"], ..public("vue") },
     public("svelte"),
     public("worker"),
+    public("consent-mode"),
     script("assign-sync", "assign-sync", Form::Head),
     script("tallymark-fallback", "fallback", Form::ScriptPart),
     script("tallymark-debug", "debug", Form::ScriptPart),
