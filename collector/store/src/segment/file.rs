@@ -65,8 +65,13 @@ impl SharedFile {
     /// # Errors
     /// When a block cannot be read.
     pub(crate) fn damaged_blocks(&self) -> io::Result<Vec<u64>> {
+        /// What the disk reads at once, while the bytes before are checked.
+        const AHEAD: u64 = 4 << 20;
         let mut damaged = Vec::new();
         for start in (0..self.len).step_by(BLOCK as usize) {
+            if start.is_multiple_of(AHEAD) {
+                self.will_read((start, 2 * AHEAD));
+            }
             match self.read(start, BLOCK.min(self.len - start)) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => damaged.push(start),

@@ -117,17 +117,18 @@ impl GroupBuilder {
             )* }
         }
         let before = self.rows();
+        // Numbers that most rows do not have: without any there is no column.
+        macro_rules! copy_if_any {
+            ($($column:ident),*) => { $(
+                let from: Vec<&[u64]> = sources.iter().map(|source| &source.$column[..]).collect();
+                if !self.columns.$column.is_empty() || from.iter().any(|some| !some.is_empty()) {
+                    self.columns.$column.resize(before, 0);
+                    copy(order, from, &mut self.columns.$column, 0, |number| *number != 0);
+                }
+            )* }
+        }
         copy!(project, person, actor, ts, seq, event_id, received, claimed, flags, session);
-        let origins: Vec<&[u64]> = sources.iter().map(|source| &source.origin[..]).collect();
-        if !self.columns.origin.is_empty() || origins.iter().any(|origins| !origins.is_empty()) {
-            self.columns.origin.resize(before, 0);
-            copy(order, origins, &mut self.columns.origin, 0, |origin| *origin != 0);
-        }
-        let writers: Vec<&[u64]> = sources.iter().map(|source| &source.writer[..]).collect();
-        if !self.columns.writer.is_empty() || writers.iter().any(|writers| !writers.is_empty()) {
-            self.columns.writer.resize(before, 0);
-            copy(order, writers, &mut self.columns.writer, 0, |writer| *writer != 0);
-        }
+        copy_if_any!(origin, writer);
         let events: Vec<&Coded> = sources.iter().map(|source| &source.event).collect();
         self.event.gather(order, &events);
         let none = Coded::default();
