@@ -31,10 +31,12 @@ use crate::folder::{Folder, FolderError, Pepper};
 use crate::ingest::country::{Countries, CountryFileError};
 use crate::ingest::day_salts::DaySalts;
 use crate::ingest::rate::Rates;
+use crate::meta::audit::{Deed, Whose};
 use crate::meta::projects::Project;
 use crate::meta::{Meta, MetaError};
 use crate::saved::resolve::resolve;
-use crate::session::SignInTokens;
+use crate::signin::links::SignInTokens;
+use crate::signin::throttle::Throttle;
 use crate::telemetry::Telemetry;
 
 /// Everything, shared.
@@ -68,6 +70,7 @@ pub struct Parts {
     /// Bodies beyond 64 KiB that may be in memory at one time.
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) sign_in: SignInTokens,
+    pub(crate) throttle: Throttle,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
     /// Questions being answered.
@@ -193,6 +196,7 @@ impl App {
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             sign_in: SignInTokens::default(),
+            throttle: Throttle::default(),
             questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),
             questions_running: Arc::new(Semaphore::new(running)),
             hashers: Mutex::default(),
@@ -293,6 +297,22 @@ impl App {
     /// When the system has no randomness.
     pub fn sign_in_token(&self) -> Result<String, getrandom::Error> {
         self.sign_in.issue()
+    }
+
+    /// Write down in the audit trail what somebody did with a project's data: what changes no definition and
+    /// no setting. `subject` names no person.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn note(
+        &self,
+        project: u32,
+        who: &str,
+        (action, subject): (&str, &str),
+        what: Value,
+    ) -> Result<(), ApiError> {
+        let deed = Deed { actor: who, action, note: "", at_ms: self.clock.now_ms() };
+        Ok(self.meta.note(Whose::Project(project), subject, deed, what).await?)
     }
 
     /// Run something that reads files on a thread that may block.

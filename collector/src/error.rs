@@ -18,9 +18,11 @@ use tallymark_protocol::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX};
 use tallymark_protocol::problem::{MEDIA_TYPE, Problem};
 use tallymark_store::{AppendError, MergeRefused, ScanError};
 
+use crate::access::Role;
+use crate::admin;
 use crate::experiments::desk::Refused;
 use crate::keys::Scope;
-use crate::meta::MetaError;
+use crate::meta::{MetaError, organisations, projects};
 use crate::saved;
 
 /// Why a request got no answer.
@@ -54,8 +56,26 @@ pub enum ApiError {
     #[error("this key may not do that: it needs the scope {}", .0.as_str())]
     ScopeMissing(Scope),
     /// Nobody is signed in.
-    #[error("sign in with the link that `tallymark serve` prints, or send a secret key")]
+    #[error("sign in at /signin, or send a secret key")]
     SignInNeeded,
+    /// Somebody whose role is too small.
+    #[error("this needs the role {} in the organisation", .0.as_str())]
+    RoleMissing(Role),
+    /// Something that only whoever runs the machine may do.
+    #[error("only whoever runs the machine can do that: by the link that `tallymark serve` prints")]
+    OperatorNeeded,
+    /// A change that a browser sent from elsewhere.
+    #[error(
+        "this request came from a page of another site, or from a program with a browser's cookie: \
+         programs send a secret key"
+    )]
+    CrossSite,
+    /// No such organisation.
+    #[error("there is no such organisation")]
+    OrganisationUnknown,
+    /// A page of an origin that the project does not list.
+    #[error("pages of this origin may not send to the project; its settings list those that may")]
+    OriginRefused,
     /// No such project.
     #[error("there is no such project; `tallymark project list` shows those there are")]
     ProjectUnknown,
@@ -142,6 +162,18 @@ pub enum ApiError {
     /// A cohort, question or annotation that is not saved or found.
     #[error(transparent)]
     Saved(saved::Refused),
+    /// A project that is not made or changed.
+    #[error(transparent)]
+    Project(projects::Refused),
+    /// An organisation that is not made or changed.
+    #[error(transparent)]
+    Organisation(organisations::Refused),
+    /// A key that is not made or changed.
+    #[error(transparent)]
+    Key(admin::keys::Refused),
+    /// A member or an invitation that is not made or changed.
+    #[error(transparent)]
+    People(admin::people::Refused),
     /// Our fault.
     #[error("something went wrong on our side")]
     Internal(#[source] anyhow::Error),
@@ -166,6 +198,11 @@ impl ApiError {
             Self::SecretKeyInBrowser => (403, "secret_key_in_browser"),
             Self::ScopeMissing(_) => (403, "scope_missing"),
             Self::SignInNeeded => (401, "sign_in_needed"),
+            Self::RoleMissing(_) => (403, "role_missing"),
+            Self::OperatorNeeded => (403, "operator_needed"),
+            Self::CrossSite => (403, "cross_site"),
+            Self::OrganisationUnknown => (404, "organisation_unknown"),
+            Self::OriginRefused => (403, "origin_refused"),
             Self::ProjectUnknown => (404, "project_unknown"),
             Self::BodyTooLarge { .. } => (413, "body_too_large"),
             Self::TooManyEvents { .. } => (413, "too_many_events"),
@@ -191,6 +228,10 @@ impl ApiError {
             Self::ErasureUnknown => (404, "erasure_unknown"),
             Self::Definition(refused) => refused.status_and_code(),
             Self::Saved(refused) => refused.status_and_code(),
+            Self::Project(refused) => refused.status_and_code(),
+            Self::Organisation(refused) => refused.status_and_code(),
+            Self::Key(refused) => refused.status_and_code(),
+            Self::People(refused) => refused.status_and_code(),
             Self::Internal(_) => (500, "internal"),
         }
     }

@@ -1,9 +1,9 @@
 //! What handlers take from a request: who sent it, its body, its credential.
 //!
-//! Invariants: the tenant comes from the credential only; a client's address leaves this file only
+//! Invariants: a client's address leaves this file only
 //! cut to its network ([`Client::prefix`]); a body is never larger in memory than its limit.
 //!
-//! Deliberately elsewhere: what keys are (`keys`), how slowly a body may come (`server::paced`).
+//! Deliberately elsewhere: who may do what (`access`), what keys are (`keys`), how slowly a body may come (`server::paced`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::{Pin, pin};
@@ -23,11 +23,10 @@ use crate::app::App;
 use crate::config::NetList;
 use crate::error::ApiError;
 use crate::ingest::hints::Hints;
-use crate::keys::{Key, KeyKind, Scope};
+use crate::keys::{Key, KeyKind};
 use crate::meta::access_keys::AccessKey;
 use crate::meta::projects::Project;
 use crate::server::TooSlow;
-use crate::session::Viewer;
 
 /// The other end of a request, as far as we look at it.
 #[derive(Debug, Clone)]
@@ -224,7 +223,7 @@ pub struct Access {
 /// [`ApiError::KeyMalformed`] or [`ApiError::KeyUnknown`].
 pub async fn find_access(app: &App, text: &str) -> Result<Access, ApiError> {
     let key = Key::parse(text).ok_or(ApiError::KeyMalformed)?;
-    let found = app.meta.find_key(&key.mac(&app.pepper)).await?;
+    let found = app.meta.find_key(&key.mac(&app.pepper), app.clock.now_ms()).await?;
     let (project, key) = found.ok_or(ApiError::KeyUnknown)?;
     Ok(Access { project, key })
 }
@@ -249,116 +248,6 @@ pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Option<Access>, Ap
         return Err(ApiError::SecretKeyInBrowser);
     }
     Ok(Some(access))
-}
-
-/// A project someone may read: by a secret key with `analytics:read`, or by a dashboard session
-/// and `?project=<slug>`.
-#[derive(Debug, Clone)]
-pub struct Reader(pub Arc<Project>);
-
-/// A project someone may take raw events out of: by a secret key with `analytics:export`, or by a
-/// dashboard session and `?project=<slug>`.
-#[derive(Debug, Clone)]
-pub struct Exporter(pub Arc<Project>);
-
-impl FromRequestParts<App> for Reader {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        readable_project(parts, app, Scope::AnalyticsRead).await.map(Self)
-    }
-}
-
-impl FromRequestParts<App> for Exporter {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        readable_project(parts, app, Scope::AnalyticsExport).await.map(Self)
-    }
-}
-
-/// A project in which someone may say who is who: by a secret key with `data:merge`.
-#[derive(Debug, Clone)]
-pub struct Merger(pub Arc<Project>);
-
-/// A project in which someone may erase persons: by a secret key with `data:erase`.
-#[derive(Debug, Clone)]
-pub struct Eraser(pub Arc<Project>);
-
-impl FromRequestParts<App> for Merger {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        keyed_project(parts, app, Scope::DataMerge).await.map(Self)
-    }
-}
-
-impl FromRequestParts<App> for Eraser {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        keyed_project(parts, app, Scope::DataErase).await.map(Self)
-    }
-}
-
-/// Someone who may define experiments: a secret key with `experiments:write`. Its key is part of it,
-/// because changes say whose they are.
-#[derive(Debug, Clone)]
-pub struct Experimenter(pub Access);
-
-impl FromRequestParts<App> for Experimenter {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        keyed_access(parts, app, Scope::ExperimentsWrite).await.map(Self)
-    }
-}
-
-/// Someone who may save cohorts, questions and annotations: a secret key with `analytics:write`.
-#[derive(Debug, Clone)]
-pub struct Saver(pub Access);
-
-impl FromRequestParts<App> for Saver {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        keyed_access(parts, app, Scope::AnalyticsWrite).await.map(Self)
-    }
-}
-
-/// The project of a secret key. A session is not enough for what changes data for good.
-async fn keyed_project(
-    parts: &mut Parts,
-    app: &App,
-    scope: Scope,
-) -> Result<Arc<Project>, ApiError> {
-    keyed_access(parts, app, scope).await.map(|access| access.project)
-}
-
-async fn keyed_access(parts: &mut Parts, app: &App, scope: Scope) -> Result<Access, ApiError> {
-    let access = bearer(app, &parts.headers).await?.ok_or(ApiError::KeyMissing)?;
-    if !access.key.scopes.allows(scope) {
-        return Err(ApiError::ScopeMissing(scope));
-    }
-    Ok(access)
-}
-
-#[derive(serde::Deserialize)]
-struct ProjectParam {
-    project: Option<String>,
-}
-
-async fn readable_project(
-    parts: &mut Parts,
-    app: &App,
-    scope: Scope,
-) -> Result<Arc<Project>, ApiError> {
-    if let Some(access) = bearer(app, &parts.headers).await? {
-        if !access.key.scopes.allows(scope) {
-            return Err(ApiError::ScopeMissing(scope));
-        }
-        return Ok(access.project);
-    }
-    Viewer::from_request_parts(parts, app).await.map_err(|_| ApiError::SignInNeeded)?;
-    let Params(ProjectParam { project }) = Params::from_request_parts(parts, app).await?;
-    let slug = project.ok_or_else(|| {
-        ApiError::parameter("project", "with a dashboard session, say which project: ?project=slug")
-    })?;
-    app.meta.find_project(&slug).await?.ok_or(ApiError::ProjectUnknown)
 }
 
 #[cfg(test)]

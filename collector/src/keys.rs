@@ -8,7 +8,7 @@
 //! Invariant: a key is kept only as `HMAC-SHA256(pepper, key)`. A slow hash would add nothing:
 //! nobody guesses 131 bits, and it would be a lever for flooding us.
 //!
-//! Deliberately elsewhere: the table of keys (`meta::access_keys`), requests (`auth`).
+//! Deliberately elsewhere: the table of keys (`meta::access_keys`), requests (`access`).
 
 use std::fmt;
 
@@ -140,11 +140,16 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
+impl Scopes {
+    /// The names of those in the set.
+    pub fn names(self) -> Vec<&'static str> {
+        Scope::ALL.iter().filter(|scope| self.allows(**scope)).map(|s| s.as_str()).collect()
+    }
+}
+
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> =
-            Scope::ALL.iter().filter(|s| self.allows(**s)).map(|s| s.as_str()).collect();
-        f.write_str(&names.join(","))
+        f.write_str(&self.names().join(","))
     }
 }
 

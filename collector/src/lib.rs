@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
+pub mod admin;
 pub mod app;
 pub mod backup;
 pub mod bulk;
@@ -29,6 +31,6 @@ pub mod saved;
 pub mod sdk;
 pub mod server;
 mod service;
-pub mod session;
+pub mod signin;
 pub mod task;
 pub mod telemetry;

@@ -37,6 +37,7 @@ pub struct Problem {
         (name = "experiments", description = "Define experiments and flags, and serve them to pages"),
         (name = "saved", description = "Cohorts, questions and annotations under a name"),
         (name = "people", description = "Say who is who, and erase persons"),
+        (name = "admin", description = "Organisations, members, projects, keys and the audit trail"),
         (name = "service", description = "Health and metrics"),
     ),
     components(schemas(Problem)),

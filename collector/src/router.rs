@@ -26,14 +26,15 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access;
+use crate::admin::{keys, organisations, people, projects};
 use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
+use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
-use crate::{
-    dashboard, experiments, ingest, openapi, quarantine, query, saved, sdk, service, session,
-};
+use crate::{dashboard, experiments, ingest, openapi, quarantine, query, saved, sdk, service};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -42,11 +43,13 @@ pub fn router(app: App) -> Router {
         .merge(documented)
         .route("/openapi.json", get(show_openapi))
         .route(BATCH_PATH, axum::routing::options(preflight))
-        .route("/signin", get(session::sign_in))
-        .route("/signout", post(session::sign_out))
+        .route("/signin", get(signin::show_sign_in).post(signin::sign_in))
+        .route("/signout", post(signin::sign_out))
+        .route("/invitation", get(signin::show_invitation).post(signin::accept_invitation))
         .merge(dashboard::router())
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(from_fn_with_state(app.clone(), access::guard))
         .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(CompressionLayer::new().gzip(true).compress_when(worth_packing()))
         .layer(from_fn_with_state(app.clone(), dress))
@@ -98,6 +101,19 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         ))
         .routes(routes!(saved::handler::audit_saved))
         .routes(routes!(saved::handler::ask_saved))
+        .routes(routes!(projects::show_project, projects::update_project))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::revoke_key))
+        .routes(routes!(keys::rotate_key))
+        .routes(routes!(keys::report_leak))
+        .routes(routes!(organisations::list_organisations, organisations::create_organisation))
+        .routes(routes!(organisations::show_organisation, organisations::update_organisation))
+        .routes(routes!(organisations::list_audit))
+        .routes(routes!(projects::list_projects, projects::create_project))
+        .routes(routes!(people::list_members))
+        .routes(routes!(people::update_member, people::remove_member))
+        .routes(routes!(people::list_invitations, people::invite))
+        .routes(routes!(people::withdraw_invitation))
         .routes(routes!(sdk::handler::find_newest))
         .routes(routes!(sdk::handler::serve_file))
         .routes(routes!(service::show_health))

@@ -8,10 +8,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tallymark_store::WriteState;
 
+use crate::access::rules::Needs;
+use crate::access::{self, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{Params, Reader};
+use crate::extract::Params;
 use crate::growth::{self, Wanted};
+use crate::keys::Scope;
 
 /// The process lives. Says nothing about its data: see `/readiness`.
 #[utoipa::path(get, path = "/healthz", tag = "service",
@@ -50,6 +53,9 @@ pub struct MetricsParams {
     wanted: Wanted,
 }
 
+/// What the growth report needs: as much as a question.
+const REPORT: Needs = Needs::Project(Scope::AnalyticsRead, Role::Viewer);
+
 /// Metrics of the service itself, as OpenMetrics text or JSON, which name no tenant. With `format=text` the growth report of
 /// a project instead: active people, retention of the last seven days' newcomers, running totals.
 #[utoipa::path(get, path = "/metrics", tag = "service",
@@ -79,7 +85,8 @@ pub async fn show_metrics(
         Some("json") => Ok(Json(app.telemetry.json().map_err(failed)?).into_response()),
         Some("text") => {
             let (mut parts, _) = request.into_parts();
-            let Reader(project) = Reader::from_request_parts(&mut parts, &app).await?;
+            access::admit(&mut parts, &app, REPORT).await?;
+            let Tenant(project) = Tenant::from_request_parts(&mut parts, &app).await?;
             Ok(growth::report(&app, &project, &params.wanted).await?.into_response())
         }
         Some(_) => Err(ApiError::parameter("format", "must be prometheus, json or text")),

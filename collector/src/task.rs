@@ -11,16 +11,21 @@ use std::sync::Arc;
 use tallymark_store::{Ends, PeopleCommand};
 use tokio::runtime::Handle;
 
+use crate::admin::keys::Ring;
+use crate::admin::projects::{self, Created};
 use crate::app::App;
 use crate::backup::make::{BackupTask, backup};
 use crate::backup::verify::{VerifyTask, verify};
 use crate::bulk::demo::{DemoTask, fill};
 use crate::bulk::export::{ConsoleOut, ExportTask, export};
 use crate::bulk::import::{self, ImportTask, import};
-use crate::cli::project::Created;
 use crate::console::Console;
-use crate::keys::{Key, KeyKind, Scope, Scopes};
+use crate::keys::{KeyKind, Scope, Scopes};
+use crate::meta::access_keys::NewKey;
+use crate::meta::audit::{COMMAND_LINE, Deed};
+use crate::meta::organisations::MAIN;
 use crate::meta::projects::{NewProject, Project};
+use crate::query::export::note_export;
 use crate::query::people::{self, Who};
 use crate::query::questions::parse_question;
 use crate::query::range::parse_range;
@@ -94,12 +99,18 @@ impl Task {
             Self::Import(task) => {
                 let project = find(app, handle, &task.project)?;
                 let summary = import(app, &project, task, console)?;
+                let what = serde_json::to_value(&summary)?;
+                let act = ("import", "events");
+                handle.block_on(app.note(project.id, COMMAND_LINE, act, what))?;
                 import::print(&summary, task.json, console)
             }
             Self::Export(task) => {
                 let project = find(app, handle, &task.project)?;
                 let range = parse_range(task.from.as_deref(), task.to.as_deref(), &project.tz)?;
-                let count = export(app, &project, range, task.form, &mut ConsoleOut(console))?;
+                let out = &mut ConsoleOut(console);
+                let count = export(app, &project, range.clone(), task.form, out)?;
+                let noted = note_export(app, COMMAND_LINE, &project, range, Some(&count));
+                handle.block_on(noted)?;
                 Ok(console.note(&format!("{count} events"))?)
             }
             Self::Query(task) => {
@@ -120,13 +131,23 @@ impl Task {
                 let (project, at_ms) = (project.id, app.clock.now_ms());
                 let ends = Ends { source, target };
                 let command = PeopleCommand::Alias { project, ends, at_ms };
-                let done = people::run(&app.store, command, task.dry_run)?;
+                let done =
+                    people::merge(app, COMMAND_LINE, project, "alias", command, task.dry_run);
+                let done = handle.block_on(done)?;
                 Ok(console.out(format!("{done}\n").as_bytes())?)
             }
             Self::Erase(task) => {
                 let project = find(app, handle, &task.project)?;
                 let id = task.who.id(app, &project, "--user")?;
-                let receipt = people::erase(app, &project, id, task.now, task.dry_run)?;
+                let receipt = people::erase_and_note(
+                    app,
+                    COMMAND_LINE,
+                    project.id,
+                    id,
+                    task.now,
+                    task.dry_run,
+                );
+                let receipt = handle.block_on(receipt)?;
                 Ok(console.out(format!("{receipt}\n").as_bytes())?)
             }
         }
@@ -170,17 +191,18 @@ fn demo(
 
 /// The demo's project with keys that can be shown: new ones, when it was there already.
 async fn demo_project(app: &App, slug: &str) -> anyhow::Result<Created> {
-    let now_ms = app.clock.now_ms();
+    let deed =
+        Deed { actor: COMMAND_LINE, action: "create", note: "demo", at_ms: app.clock.now_ms() };
     let Some(project) = app.meta.find_project(slug).await? else {
-        let new = NewProject { name: "Demo shop".into(), slug: slug.to_owned(), tz: "UTC".into() };
-        return crate::cli::project::create(&app.meta, &app.pepper, &new, now_ms).await;
+        let (name, slug, tz) = ("Demo shop".into(), slug.to_owned(), "UTC".into());
+        let new = NewProject { organisation: MAIN, name, slug, tz };
+        return Ok(projects::create(&app.meta, &app.pepper, &new, deed).await?);
     };
     let project = Project::clone(&project);
-    let write_key = Key::generate(KeyKind::Public)?;
-    let secret_key = Key::generate(KeyKind::Secret)?;
-    let keys = app.meta.access_keys();
+    let ring = Ring { meta: &app.meta, pepper: &app.pepper, project: &project };
+    let new = |scopes| NewKey { name: "demo", scopes, expires_ms: None };
     let may_send: Scopes = [Scope::Ingest].into_iter().collect();
-    keys.create(&project, &write_key, &app.pepper, may_send, now_ms).await?;
-    keys.create(&project, &secret_key, &app.pepper, Scopes::all(), now_ms).await?;
+    let write_key = ring.make(KeyKind::Public, new(may_send), deed).await?.key;
+    let secret_key = ring.make(KeyKind::Secret, new(Scopes::all()), deed).await?.key;
     Ok(Created { project, write_key, secret_key })
 }

@@ -12,6 +12,7 @@ use crate::experiments::desk::Desk;
 use crate::experiments::life::State;
 use crate::folder::Folder;
 use crate::meta::Meta;
+use crate::meta::audit::COMMAND_LINE;
 
 /// What to do with definitions.
 #[derive(Debug, Args)]
@@ -78,7 +79,7 @@ pub async fn run(args: ExperimentArgs, folder: &Folder, as_json: bool) -> anyhow
     let project = meta.find_project(&slug).await?;
     let project = project.with_context(|| format!("there is no project {slug:?}"))?.id;
     let now_ms = Clock::System.now_ms();
-    let desk = Desk { meta: &meta, project, actor: "command line", now_ms };
+    let desk = Desk { meta: &meta, project, actor: COMMAND_LINE, now_ms };
     let go = async |moved: Moved, to| desk.transition(&moved.key, to, &moved.note).await;
     let stored = match command {
         ExperimentCommand::List => {

@@ -7,12 +7,14 @@
 //!
 //! Deliberately elsewhere: what commands do. One file per command parses arguments and prints.
 
+mod audit;
 mod backup;
 mod config;
 mod doctor;
 mod events;
 mod experiment;
 mod key;
+mod organisation;
 mod people;
 pub mod project;
 mod serve;
@@ -25,8 +27,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::config::{Loaded, Sources, load};
 use crate::folder::Folder;
+use crate::meta::audit::{COMMAND_LINE, Deed};
 use settings::SettingFlags;
 
 /// Product analytics that a team runs itself.
@@ -70,9 +74,18 @@ enum Command {
     Project(project::ProjectCommand),
     /// Print the script tag that puts the SDK into a page without a bundler.
     Snippet(snippet::SnippetArgs),
-    /// Make secret keys.
+    /// Make, list, replace and take back keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make and list organisations.
+    #[command(subcommand)]
+    Organisation(organisation::OrganisationCommand),
+    /// Invite people, and say what they are.
+    #[command(subcommand)]
+    Member(organisation::MemberCommand),
+    /// Who did what, and whether the trail is as it was written.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Define experiments, flags and holdouts, start and stop them.
     Experiment(experiment::ExperimentArgs),
     /// Load files of events into a project. Safe to repeat.
@@ -114,6 +127,11 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// What somebody does who has the files of the data folder.
+fn deed(action: &str) -> Deed<'_> {
+    Deed { actor: COMMAND_LINE, action, note: "", at_ms: Clock::System.now_ms() }
+}
+
 /// `tallymark export | head`: whoever reads our output has left. Other broken pipes have a context.
 fn reader_has_enough(error: &anyhow::Error) -> bool {
     let outermost = error.chain().next().and_then(|cause| cause.downcast_ref::<std::io::Error>());
@@ -142,6 +160,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 snippet::run(args, &folder, &loaded.config, global.json).await
             }
             Command::Key(command) => key::run(command, &folder, global.json).await,
+            Command::Organisation(command) => {
+                organisation::run(command, &folder, global.json).await
+            }
+            Command::Member(command) => {
+                organisation::run_member(command, &folder, &loaded.config, global.json).await
+            }
+            Command::Audit(command) => audit::run(command, &folder, global.json).await,
             Command::Experiment(args) => experiment::run(args, &folder, global.json).await,
             Command::Import(args) => {
                 events::run(args.task(global.json)?, folder, loaded.config).await

@@ -2,20 +2,19 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tallymark_store::Keep;
 
-use crate::clock::Clock;
+use crate::admin::projects::{self, Created};
 use crate::config::Config;
-use crate::folder::{Folder, Pepper};
-use crate::keys::{Key, KeyKind, Scope, Scopes};
+use crate::folder::Folder;
 use crate::meta::Meta;
-use crate::meta::projects::{NewProject, Project};
+use crate::meta::projects::NewProject;
 use crate::sdk;
 use crate::sdk::snippet::Snippet;
 
+use super::deed;
 use super::snippet::endpoint;
 
 /// What to do with projects.
@@ -31,6 +30,9 @@ pub enum ProjectCommand {
         /// The time zone whose calendar its days follow.
         #[arg(long, default_value = "UTC")]
         tz: String,
+        /// In which organisation: its slug.
+        #[arg(long, default_value = "main")]
+        organisation: String,
     },
     /// List the projects.
     List,
@@ -72,52 +74,10 @@ fn parse_event(text: &str) -> Result<(String, Option<Days>), String> {
     Ok((name.to_owned(), days))
 }
 
-/// A new project with its keys in clear: the only time they are.
-#[derive(Debug)]
-pub struct Created {
-    /// The project.
-    pub project: Project,
-    /// For pages.
-    pub write_key: Key,
-    /// For servers and commands; every scope.
-    pub secret_key: Key,
-}
-
-impl Created {
-    /// The script tag of its pages; `None` where the binary was built without the SDK.
-    fn snippet(&self, config: &Config) -> Option<String> {
-        let write_key = self.write_key.reveal();
-        Snippet { endpoint: &endpoint(config), write_key, salt: &self.project.salt }.html()
-    }
-
-    /// What `--json` prints.
-    pub fn json(&self) -> serde_json::Value {
-        json!({
-            "project": self.project.name,
-            "slug": self.project.slug,
-            "tz": self.project.tz,
-            "write_key": self.write_key.reveal(),
-            "secret_key": self.secret_key.reveal(),
-            "salt": self.project.salt,
-        })
-    }
-}
-
-/// Make a project with a write key and a secret key.
-pub async fn create(
-    meta: &Meta,
-    pepper: &Pepper,
-    new: &NewProject,
-    now_ms: i64,
-) -> anyhow::Result<Created> {
-    let write_key = Key::generate(KeyKind::Public)?;
-    let secret_key = Key::generate(KeyKind::Secret)?;
-    let project = meta.projects().create(new, now_ms).await?;
-    let keys = meta.access_keys();
-    let may_send: Scopes = [Scope::Ingest].into_iter().collect();
-    keys.create(&project, &write_key, pepper, may_send, now_ms).await?;
-    keys.create(&project, &secret_key, pepper, Scopes::all(), now_ms).await?;
-    Ok(Created { project, write_key, secret_key })
+/// The script tag of a new project's pages; `None` where the binary was built without the SDK.
+fn snippet(created: &Created, config: &Config) -> Option<String> {
+    let write_key = created.write_key.reveal();
+    Snippet { endpoint: &endpoint(config), write_key, salt: &created.project.salt }.html()
 }
 
 /// Run the command.
@@ -128,14 +88,15 @@ pub async fn run(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        ProjectCommand::Create { name, slug, tz } => {
+        ProjectCommand::Create { name, slug, tz, organisation } => {
             folder.create()?;
             let pepper = folder.pepper()?;
             let meta = Meta::open(&folder.meta_db()).await?;
-            let new = NewProject { name, slug, tz };
-            let created = create(&meta, &pepper, &new, Clock::System.now_ms()).await?;
+            let organisation = super::organisation::named(&meta, &organisation)?.id;
+            let new = NewProject { organisation, name, slug, tz };
+            let created = projects::create(&meta, &pepper, &new, deed("create")).await?;
             sdk::keep(&meta).await?;
-            let snippet = created.snippet(config);
+            let snippet = snippet(&created, config);
             if as_json {
                 let mut line = created.json();
                 line["snippet"] = json!(snippet);
@@ -167,8 +128,7 @@ async fn keep(args: KeepArgs, folder: &Folder, as_json: bool) -> anyhow::Result<
     let KeepArgs { slug, days, event } = args;
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
-    let project = meta.find_project(&slug).await?;
-    let project = project.with_context(|| format!("there is no project {slug:?}"))?.id;
+    let project = projects::named(&meta, &slug).await?.id;
     let rules = meta.retention();
     if let Some(days) = days {
         rules.set(project, None, days).await?;

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::keys::{Key, KeyKind};
@@ -31,8 +32,9 @@ pub async fn run(
     folder.must_exist()?;
     let key = Key::parse(&args.key).context("--key is no key: it begins with tm_pk_")?;
     let meta = Meta::open(&folder.meta_db()).await?;
-    let found = meta.find_key(&key.mac(&folder.pepper()?)).await?;
-    let (project, access) = found.context("this key is unknown here, or was revoked")?;
+    let now_ms = Clock::System.now_ms();
+    let found = meta.find_key(&key.mac(&folder.pepper()?), now_ms).await?;
+    let (project, access) = found.context("this key is unknown here, was revoked or is over")?;
     anyhow::ensure!(
         access.kind == KeyKind::Public,
         "this is a secret key, which must not be in a page: take the write key, tm_pk_…"

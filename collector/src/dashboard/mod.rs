@@ -7,7 +7,7 @@
 //! Invariant: everything that came from events, addresses or headers is escaped where it is
 //! printed: by askama in templates, by [`markup`] in drawings, by [`address`] in links.
 //!
-//! Deliberately elsewhere: signing in and out (`session`), what figures mean (`analysis`).
+//! Deliberately elsewhere: signing in and out (`signin`), who sees what (`access`), what figures mean (`analysis`).
 
 mod address;
 mod ask;
@@ -27,19 +27,19 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
+use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
 use crate::sdk::snippet::Snippet;
-use crate::session::Viewer;
-use page::{FirstRun, Message, Projects, Shell};
+use page::{FirstRun, Message, Projects};
 
-pub use page::sign_in as sign_in_page;
+pub use page::{Shell, show};
 
 /// The dashboard's routes.
 pub fn router() -> Router<App> {
@@ -50,38 +50,36 @@ pub fn router() -> Router<App> {
 }
 
 /// `GET /`: the projects; with one, its results.
-async fn show_home(State(app): State<App>, _viewer: Viewer) -> Response {
-    let projects = app.meta.directory().projects();
+async fn show_home(State(app): State<App>, caller: Caller) -> Response {
+    let projects = projects_of(&app, &caller);
     if let [only] = &projects[..] {
         return Redirect::to(&format!("/p/{}", only.slug)).into_response();
     }
     page::show(StatusCode::OK, &Projects { shell: Shell::new(), projects: &projects })
 }
 
+/// The projects somebody has a part in, by slug.
+fn projects_of(app: &App, caller: &Caller) -> Vec<Arc<Project>> {
+    let directory = app.meta.directory();
+    let mut all = directory.projects();
+    all.retain(|project| directory.role(&caller.principal, project.organisation).is_some());
+    all
+}
+
 /// `GET /p/{slug}`: the results of a project, or how to send its first event.
 async fn show_project(
     State(app): State<App>,
-    _viewer: Viewer,
-    Path(slug): Path<String>,
+    caller: Caller,
+    Tenant(project): Tenant,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    match find(&app, &slug).await {
-        Ok(Some(project)) => {
-            let page = results::results(&app, &project, query.as_deref().unwrap_or("")).await;
-            match page {
-                Ok(Some(response)) => response,
-                Ok(None) => first_run(&app, &project, &headers),
-                Err(error) => failure(&error),
-            }
-        }
-        Ok(None) => failure(&ApiError::ProjectUnknown),
+    let others = projects_of(&app, &caller);
+    match results::results(&app, &project, &others, query.as_deref().unwrap_or("")).await {
+        Ok(Some(response)) => response,
+        Ok(None) => first_run(&app, &project, &headers),
         Err(error) => failure(&error),
     }
-}
-
-async fn find(app: &App, slug: &str) -> Result<Option<Arc<Project>>, ApiError> {
-    Ok(app.meta.find_project(slug).await?)
 }
 
 fn first_run(app: &App, project: &Project, headers: &HeaderMap) -> Response {

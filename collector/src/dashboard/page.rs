@@ -152,15 +152,3 @@ pub fn show(status: StatusCode, page: &impl Template) -> Response {
     ];
     (status, headers, body).into_response()
 }
-
-/// The page for those who have no session. `hint` says what was wrong with a link, or nothing.
-pub fn sign_in(status: StatusCode, hint: &str) -> Response {
-    let text = format!(
-        "{hint}{}Open the one-time link that the server prints when it starts. Each link works once; \
-         a restart prints a new one:",
-        if hint.is_empty() { "" } else { " " }
-    );
-    let shell = Shell::new();
-    let code = Some("tallymark serve");
-    show(status, &Message { shell, title: "Sign in", text: &text, code, way_out: None })
-}

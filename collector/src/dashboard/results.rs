@@ -13,13 +13,14 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
 
-/// The page, or nothing when the project has seen no events yet.
+/// The page, which leads to `others` too, or nothing when the project has seen no events yet.
 ///
 /// # Errors
 /// When the project's schema cannot be read: then there is nothing to ask about.
 pub async fn results(
     app: &App,
     project: &Arc<Project>,
+    others: &[Arc<Project>],
     query: &str,
 ) -> Result<Option<Response>, ApiError> {
     let began = Instant::now();
@@ -35,9 +36,8 @@ pub async fn results(
     let first = ask_all(app, project, plan.questions()).await;
     let second = ask_all(app, project, plan.experiment_questions(&first.replies)).await;
     let asked = first.replies.len() + second.replies.len();
-    let projects = app.meta.directory().projects();
     let timing = timing(asked, first.rows_scanned + second.rows_scanned, began);
-    let page = plan.page(&projects, &first.replies, &second.replies, timing);
+    let page = plan.page(others, &first.replies, &second.replies, timing);
     Ok(Some(page::show(StatusCode::OK, &page)))
 }
 

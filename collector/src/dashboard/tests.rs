@@ -11,7 +11,7 @@ use tallymark_store::{EventSchema, PropertySchema, Schema, TypeCounts};
 use super::page::{FirstRun, Shell};
 use super::plan::Plan;
 use super::view::{Completeness, Reply};
-use crate::meta::projects::Project;
+use crate::meta::projects::{Project, Settings};
 
 /// 2026-11-22 12:00 UTC.
 const NOW_MS: i64 = 1_795_348_800_000;
@@ -19,11 +19,13 @@ const NOW_MS: i64 = 1_795_348_800_000;
 fn project(name: &str) -> Project {
     Project {
         id: 1,
+        organisation: 1,
         name: name.into(),
         slug: "shop".into(),
         tz: "Europe/Berlin".into(),
         salt: "5a".repeat(32),
         created_ms: 0,
+        settings: Settings::default(),
     }
 }
 

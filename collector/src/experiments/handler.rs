@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::desk::{CHANGES_PAGE, Desk, Refused};
 use super::life::State;
 use super::served::{has_it, tag};
+use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
-use crate::extract::{Experimenter, Params, Reader, find_access, read_body};
+use crate::extract::{Params, find_access, read_body};
 use crate::keys::KeyKind;
 use crate::meta::projects::Project;
 
@@ -28,19 +29,11 @@ impl From<Refused> for ApiError {
 
 /// For looking only: nobody is named in the audit trail.
 fn reading<'a>(app: &'a App, project: &Project) -> Desk<'a> {
-    Desk { meta: &app.meta, project: project.id, actor: "", now_ms: app.clock.now_ms() }
+    desk(app, project, "")
 }
 
-impl Experimenter {
-    /// As the audit trail names it.
-    fn name(&self) -> String {
-        format!("key {}", self.0.key.id)
-    }
-
-    fn desk<'a>(&self, app: &'a App, name: &'a str) -> Desk<'a> {
-        let project = self.0.project.id;
-        Desk { meta: &app.meta, project, actor: name, now_ms: app.clock.now_ms() }
-    }
+fn desk<'a>(app: &'a App, project: &Project, name: &'a str) -> Desk<'a> {
+    Desk { meta: &app.meta, project: project.id, actor: name, now_ms: app.clock.now_ms() }
 }
 
 /// What to list.
@@ -62,7 +55,7 @@ pub struct Wanted {
 )]
 pub async fn list_experiments(
     AppState(app): AppState<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Params(Wanted { state, kind }): Params<Wanted>,
 ) -> Result<Json<Value>, ApiError> {
     let all = reading(&app, &project).list().await?;
@@ -86,11 +79,12 @@ pub async fn list_experiments(
 )]
 pub async fn create_experiment(
     AppState(app): AppState<App>,
-    who: Experimenter,
+    caller: Caller,
+    Tenant(project): Tenant,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let name = who.name();
-    let made = who.desk(&app, &name).create(read_json(&app, body).await?).await?;
+    let name = caller.name();
+    let made = desk(&app, &project, &name).create(read_json(&app, body).await?).await?;
     Ok((StatusCode::CREATED, Json(made.json())))
 }
 
@@ -108,7 +102,7 @@ pub async fn create_experiment(
 )]
 pub async fn show_experiment(
     AppState(app): AppState<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path(key): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     Ok(Json(reading(&app, &project).load(&key).await?.json()))
@@ -138,13 +132,14 @@ struct UpdateBody {
 )]
 pub async fn update_experiment(
     AppState(app): AppState<App>,
-    who: Experimenter,
+    caller: Caller,
+    Tenant(project): Tenant,
     Path(key): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let UpdateBody { version, definition, note } = read_json(&app, body).await?;
-    let name = who.name();
-    let stored = who.desk(&app, &name).update(&key, version, definition, &note).await?;
+    let name = caller.name();
+    let stored = desk(&app, &project, &name).update(&key, version, definition, &note).await?;
     Ok(Json(stored.json()))
 }
 
@@ -169,13 +164,14 @@ struct TransitionBody {
 )]
 pub async fn transition_experiment(
     AppState(app): AppState<App>,
-    who: Experimenter,
+    caller: Caller,
+    Tenant(project): Tenant,
     Path(key): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let TransitionBody { to, note } = read_json(&app, body).await?;
-    let name = who.name();
-    Ok(Json(who.desk(&app, &name).transition(&key, to, &note).await?.json()))
+    let name = caller.name();
+    Ok(Json(desk(&app, &project, &name).transition(&key, to, &note).await?.json()))
 }
 
 /// A page of the audit trail.
@@ -199,7 +195,7 @@ pub struct AuditPage {
 )]
 pub async fn audit_experiment(
     AppState(app): AppState<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path(key): Path<String>,
     Params(AuditPage { before }): Params<AuditPage>,
 ) -> Result<Json<Value>, ApiError> {

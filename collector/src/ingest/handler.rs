@@ -121,6 +121,11 @@ async fn accept_body(
     let batch = Batch::parse(bytes)
         .map_err(|error| ApiError::EnvelopeUnreadable { detail: error.to_string() })?;
     let (access, trust) = authorize(app, headers, &batch).await?;
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !access.project.takes_from(origin.to_str().unwrap_or_default())
+    {
+        return Err(ApiError::OriginRefused);
+    }
     if batch.events.len() > BATCH_EVENTS_MAX {
         return Err(ApiError::TooManyEvents { got: batch.events.len() });
     }

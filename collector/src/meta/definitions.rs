@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 pub use super::audit::Deed;
+use super::audit::Whose;
 use super::{Meta, MetaError, audit};
 use crate::experiments::definition::Definition;
 use crate::experiments::life::State;
@@ -85,7 +86,7 @@ impl Definitions<'_> {
         new: &Stored,
         deed: Deed<'_>,
     ) -> Result<bool, MetaError> {
-        let mut transaction = self.meta.pool.begin().await?;
+        let mut transaction = self.meta.change().await?;
         let done = sqlx::query(
             "INSERT INTO definition (project, key, state, version, body, created_ms, changed_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (project, key) DO NOTHING",
@@ -103,8 +104,7 @@ impl Definitions<'_> {
             return Ok(false);
         }
         note(&mut transaction, project, None, new, deed).await?;
-        transaction.commit().await?;
-        self.meta.refresh().await?;
+        self.meta.commit(transaction).await?;
         Ok(true)
     }
 
@@ -119,7 +119,7 @@ impl Definitions<'_> {
         after: &Stored,
         deed: Deed<'_>,
     ) -> Result<bool, MetaError> {
-        let mut transaction = self.meta.pool.begin().await?;
+        let mut transaction = self.meta.change().await?;
         let done = sqlx::query(
             "UPDATE definition SET state = $4, version = $5, body = $6, changed_ms = $7, \
              started_ms = $8, concluded_ms = $9 WHERE project = $1 AND key = $2 AND version = $3",
@@ -139,8 +139,7 @@ impl Definitions<'_> {
             return Ok(false);
         }
         note(&mut transaction, project, Some(before), after, deed).await?;
-        transaction.commit().await?;
-        self.meta.refresh().await?;
+        self.meta.commit(transaction).await?;
         Ok(true)
     }
 
@@ -173,7 +172,8 @@ async fn note(
 ) -> Result<(), MetaError> {
     let subject = subject(after.definition.key());
     let before = before.map(Stored::json);
-    audit::note(connection, project, &subject, deed, before, after.json()).await
+    let whose = Whose::Project(project);
+    audit::note(connection, whose, &subject, deed, before, Some(after.json())).await
 }
 
 /// What is running, by project.

@@ -1,5 +1,6 @@
-//! Who may send and who may ask: projects, keys and dashboard sessions; and what is defined in projects:
-//! retention, experiments and flags, saved cohorts and questions, and what pages load. In SQLite.
+//! Who may send and who may ask: organisations, people and their roles, projects, keys and dashboard
+//! sessions; what is defined in projects: retention, experiments and flags, saved cohorts and questions,
+//! and what pages load; and who did what. In SQLite.
 //!
 //! In: the database file of a data folder. Out: typed look-ups; one file per table.
 //!
@@ -13,8 +14,11 @@
 //! Deliberately elsewhere: what segments there are (`catalog`).
 
 pub mod access_keys;
+pub mod accounts;
 pub mod audit;
 pub mod definitions;
+pub mod invitations;
+pub mod organisations;
 pub mod projects;
 pub mod retention;
 pub mod saved;
@@ -23,18 +27,26 @@ pub mod sessions;
 
 use std::path::Path;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use serde_json::{Map, Value};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use subtle::ConstantTimeEq;
 use tallymark_store::Keep;
 
+use crate::access::{Principal, Role};
 use crate::database::{self, MigrateFailed};
 use crate::experiments::served::Served;
 use access_keys::AccessKey;
+use accounts::Account;
+use audit::{Deed, Whose};
+use organisations::Organisation;
 use projects::Project;
+
+/// When keys were used is written down this often, and when a server stops.
+const USES_EVERY: Duration = Duration::from_secs(30);
 
 /// Why the metadata database failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +60,23 @@ pub enum MetaError {
     /// A row that this version cannot have written.
     #[error("the metadata database has a row that cannot be: {0}")]
     Corrupt(String),
+    /// The audit trail was altered.
+    #[error(
+        "the audit trail is not as it was written, from its row {row} on: somebody changed the \
+         database by hand; a backup has it as it was"
+    )]
+    AuditBroken {
+        /// The first row that is not.
+        row: i64,
+    },
 }
 
-/// All projects and keys, as of one version of the database.
+/// Everybody and everything that requests name, as of one version of the database.
 #[derive(Debug, Default)]
 pub struct Directory {
+    organisations: HashMap<u32, Arc<Organisation>>,
+    accounts: HashMap<u32, Arc<Account>>,
+    roles: HashMap<(u32, u32), Role>,
     projects: HashMap<u32, Arc<Project>>,
     slugs: HashMap<String, u32>,
     keys: HashMap<[u8; 32], AccessKey>,
@@ -93,11 +117,38 @@ impl Directory {
         self.keys.values().any(|key| key.project == project)
     }
 
-    fn key(&self, mac: &[u8; 32]) -> Option<(Arc<Project>, AccessKey)> {
+    /// The organisation of this slug.
+    pub fn organisation(&self, slug: &str) -> Option<Arc<Organisation>> {
+        self.organisations.values().find(|organisation| organisation.slug == slug).cloned()
+    }
+
+    /// All organisations, by slug.
+    pub fn organisations(&self) -> Vec<Arc<Organisation>> {
+        let mut all: Vec<_> = self.organisations.values().cloned().collect();
+        all.sort_by(|a, b| a.slug.cmp(&b.slug));
+        all
+    }
+
+    /// The account of this number.
+    pub fn account(&self, id: u32) -> Option<Arc<Account>> {
+        self.accounts.get(&id).cloned()
+    }
+
+    /// What somebody is in an organisation; `None` when they have no part in it.
+    pub fn role(&self, who: &Principal, organisation: u32) -> Option<Role> {
+        match who {
+            Principal::Operator => Some(Role::Owner),
+            Principal::Person(account) => self.roles.get(&(organisation, account.id)).copied(),
+            Principal::Key(_) => None,
+        }
+    }
+
+    fn key(&self, mac: &[u8; 32], now_ms: i64) -> Option<(Arc<Project>, AccessKey)> {
         let key = self.keys.get(mac)?;
-        if !bool::from(key.mac.ct_eq(mac)) {
+        if !bool::from(key.mac.ct_eq(mac)) || !key.works_at(now_ms) {
             return None;
         }
+        key.used.note(now_ms);
         Some((self.projects.get(&key.project)?.clone(), key.clone()))
     }
 }
@@ -143,6 +194,7 @@ impl Meta {
         let observer = tokio::sync::Mutex::new(Observer { connection, seen_version: None });
         let shared = Shared { observer, directory: RwLock::default() };
         let meta = Self { pool, shared: Arc::new(shared) };
+        audit::take_in(&meta.pool).await?;
         meta.refresh().await?;
         Ok(meta)
     }
@@ -152,19 +204,20 @@ impl Meta {
         self.shared.directory.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// The key with this keyed hash and its project, if it is known and not revoked.
+    /// The key with this keyed hash and its project, if it is known, not revoked and not over.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn find_key(
         &self,
         mac: &[u8; 32],
+        now_ms: i64,
     ) -> Result<Option<(Arc<Project>, AccessKey)>, MetaError> {
-        if let Some(found) = self.directory().key(mac) {
+        if let Some(found) = self.directory().key(mac, now_ms) {
             return Ok(Some(found));
         }
         self.refresh().await?;
-        Ok(self.directory().key(mac))
+        Ok(self.directory().key(mac, now_ms))
     }
 
     /// The project of this slug.
@@ -179,16 +232,50 @@ impl Meta {
         Ok(self.directory().project(slug))
     }
 
-    /// Notice what other processes changed. Runs until it is dropped.
+    /// Notice what other processes changed, and write down when keys were used. Runs until it is
+    /// dropped.
     pub async fn watch(self) {
         let mut tick = tokio::time::interval(Duration::from_millis(500));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut written = Instant::now();
         loop {
             tick.tick().await;
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, "the metadata database cannot be read; keys are as they were");
             }
+            if written.elapsed() < USES_EVERY {
+                continue;
+            }
+            written = Instant::now();
+            if let Err(error) = self.write_uses().await {
+                tracing::warn!(%error, "when keys were used cannot be written down");
+            }
         }
+    }
+
+    /// Write down when keys were used last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn write_uses(&self) -> Result<(), MetaError> {
+        let directory = self.directory();
+        let used = |key: &AccessKey| Some((key.id, key.used.take()?));
+        let uses: Vec<_> = directory.keys.values().filter_map(used).collect();
+        if uses.is_empty() { Ok(()) } else { self.access_keys().write_uses(&uses).await }
+    }
+
+    /// Begin a change that nobody else's comes between.
+    async fn change(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, MetaError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Finish a change, and see it.
+    async fn commit(
+        &self,
+        change: sqlx::Transaction<'static, sqlx::Sqlite>,
+    ) -> Result<(), MetaError> {
+        change.commit().await?;
+        self.refresh().await
     }
 
     /// Read everything again if the database changed since it was last read.
@@ -203,11 +290,22 @@ impl Meta {
             return Ok(());
         }
         let mut directory = Directory::default();
+        for organisation in organisations::list(&mut observer.connection).await? {
+            directory.organisations.insert(organisation.id, Arc::new(organisation));
+        }
+        for account in accounts::list(&mut observer.connection).await? {
+            directory.accounts.insert(account.id, Arc::new(account));
+        }
+        directory.roles = accounts::list_roles(&mut observer.connection).await?;
         for project in projects::list(&mut observer.connection).await? {
             directory.slugs.insert(project.slug.clone(), project.id);
             directory.projects.insert(project.id, Arc::new(project));
         }
-        for key in access_keys::list_live(&mut observer.connection).await? {
+        let before = self.directory();
+        for mut key in access_keys::list_live(&mut observer.connection).await? {
+            if let Some(known) = before.keys.get(&key.mac) {
+                key.used = Arc::clone(&known.used);
+            }
             directory.keys.insert(key.mac, key);
         }
         directory.keeps = retention::list(&mut observer.connection).await?;
@@ -218,6 +316,59 @@ impl Meta {
             Arc::new(directory);
         observer.seen_version = Some(version);
         Ok(())
+    }
+
+    /// Where the chains of the audit trail end, after following them from their beginnings.
+    ///
+    /// # Errors
+    /// [`MetaError::AuditBroken`] when a row is not as it was written.
+    pub async fn check_audit(&self) -> Result<Vec<audit::Head>, MetaError> {
+        audit::check(&self.pool).await
+    }
+
+    /// What was done in an organisation, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audit(
+        &self,
+        organisation: u32,
+        project: Option<u32>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Map<String, Value>>, MetaError> {
+        audit::list_all(&self.pool, organisation, project, before, limit).await
+    }
+
+    /// Write down what was done without a change of this database: an export, an erasure, a sign-in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note(
+        &self,
+        whose: Whose,
+        subject: &str,
+        deed: Deed<'_>,
+        what: Value,
+    ) -> Result<(), MetaError> {
+        let mut change = self.change().await?;
+        audit::note(&mut change, whose, subject, deed, None, Some(what)).await?;
+        Ok(change.commit().await?)
+    }
+
+    /// The table of organisations.
+    pub fn organisations(&self) -> organisations::Organisations<'_> {
+        organisations::Organisations { meta: self }
+    }
+
+    /// The tables of accounts and members.
+    pub fn accounts(&self) -> accounts::Accounts<'_> {
+        accounts::Accounts { meta: self }
+    }
+
+    /// The table of invitations.
+    pub fn invitations(&self) -> invitations::Invitations<'_> {
+        invitations::Invitations { meta: self }
     }
 
     /// The table of projects.
@@ -278,11 +429,15 @@ mod tests {
     use crate::folder::Pepper;
     use crate::keys::{Key, KeyKind, Scope, Scopes};
     use crate::sdk::File;
+    use access_keys::NewKey;
     use projects::NewProject;
 
     fn shop() -> NewProject {
-        NewProject { name: "Shop".into(), slug: "shop".into(), tz: "Europe/Berlin".into() }
+        let (name, slug, tz) = ("Shop".into(), "shop".into(), "Europe/Berlin".into());
+        NewProject { organisation: organisations::MAIN, name, slug, tz }
     }
+
+    const DEED: Deed<'static> = Deed { actor: "test", action: "create", note: "", at_ms: 5 };
 
     #[tokio::test]
     async fn a_key_made_by_another_process_works_at_once() {
@@ -291,26 +446,27 @@ mod tests {
         let server = Meta::open(&path).await.unwrap();
         let command = Meta::open(&path).await.unwrap();
 
-        let project = command.projects().create(&shop(), 5).await.unwrap();
+        let project = command.projects().create(&shop(), DEED).await.unwrap();
         let key = Key::generate(KeyKind::Secret).unwrap();
         let pepper = Pepper::from_bytes([1; 32]);
         let scopes: Scopes = [Scope::Ingest].into_iter().collect();
-        let made = command.access_keys().create(&project, &key, &pepper, scopes, 5).await.unwrap();
+        let new = NewKey { name: "servers", scopes, expires_ms: None };
+        let made = command.access_keys().create(&project, &key, &pepper, new, DEED).await.unwrap();
 
-        let (found, found_key) = server.find_key(&key.mac(&pepper)).await.unwrap().unwrap();
+        let (found, found_key) = server.find_key(&key.mac(&pepper), 6).await.unwrap().unwrap();
         assert_eq!((found.slug.as_str(), found_key.scopes), ("shop", scopes));
-        assert!(server.find_key(&[9; 32]).await.unwrap().is_none());
+        assert!(server.find_key(&[9; 32], 6).await.unwrap().is_none());
 
-        command.access_keys().revoke(made, 9).await.unwrap();
+        command.access_keys().end(project.id, made.id, 5, DEED).await.unwrap().unwrap();
         server.refresh().await.unwrap();
-        assert!(server.find_key(&key.mac(&pepper)).await.unwrap().is_none());
+        assert!(server.find_key(&key.mac(&pepper), 6).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn what_this_process_writes_is_seen_by_itself() {
         let dir = tempfile::tempdir().unwrap();
         let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
-        meta.projects().create(&shop(), 5).await.unwrap();
+        meta.projects().create(&shop(), DEED).await.unwrap();
         assert!(meta.find_project("shop").await.unwrap().is_some());
         assert!(meta.check().await.unwrap().is_empty());
     }
@@ -319,7 +475,7 @@ mod tests {
     async fn rules_of_retention_are_set_replaced_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
-        let project = meta.projects().create(&shop(), 5).await.unwrap().id;
+        let project = meta.projects().create(&shop(), DEED).await.unwrap().id;
         let rules = meta.retention();
         assert_eq!(meta.directory().keep(project), Keep::default());
         rules.set(project, None, Some(400)).await.unwrap();
@@ -354,8 +510,8 @@ mod tests {
     async fn a_slug_is_taken_once() {
         let dir = tempfile::tempdir().unwrap();
         let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
-        meta.projects().create(&shop(), 5).await.unwrap();
-        let again = meta.projects().create(&shop(), 6).await.unwrap_err();
-        assert!(matches!(again, projects::CreateError::SlugTaken(slug) if slug == "shop"));
+        meta.projects().create(&shop(), DEED).await.unwrap();
+        let again = meta.projects().create(&shop(), DEED).await.unwrap_err();
+        assert!(matches!(again, projects::Refused::SlugTaken(slug) if slug == "shop"));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::audit::{self, Deed};
+use super::audit::{self, Deed, Whose};
 use super::{Meta, MetaError};
 use crate::saved::Kind;
 
@@ -124,7 +124,7 @@ impl SavedTable<'_> {
         after: &Saved,
         deed: Deed<'_>,
     ) -> Result<bool, MetaError> {
-        let mut transaction = self.meta.pool.begin().await?;
+        let mut transaction = self.meta.change().await?;
         let done = sqlx::query(
             "INSERT INTO saved (project, kind, key, version, body, created_ms, changed_ms, removed_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (project, kind, key) DO UPDATE SET \
@@ -147,8 +147,9 @@ impl SavedTable<'_> {
             return Ok(false);
         }
         let (subject, was) = (after.subject(), before.map(Saved::json));
-        audit::note(&mut transaction, project, &subject, deed, was, after.json()).await?;
-        transaction.commit().await?;
+        let whose = Whose::Project(project);
+        audit::note(&mut transaction, whose, &subject, deed, was, Some(after.json())).await?;
+        self.meta.commit(transaction).await?;
         Ok(true)
     }
 

@@ -11,13 +11,14 @@ pub struct Sessions<'a> {
 }
 
 impl Sessions<'_> {
-    /// Keep a session; forget those that ended.
+    /// Keep a session of somebody, or of whoever runs the machine; forget those that ended.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn create(
         &self,
         mac: &[u8; 32],
+        account: Option<u32>,
         now_ms: i64,
         expires_ms: i64,
     ) -> Result<(), MetaError> {
@@ -26,9 +27,11 @@ impl Sessions<'_> {
             .execute(self.pool)
             .await?;
         sqlx::query(
-            "INSERT INTO dashboard_session (mac, created_ms, expires_ms) VALUES ($1, $2, $3)",
+            "INSERT INTO dashboard_session (mac, account, created_ms, expires_ms) \
+             VALUES ($1, $2, $3, $4)",
         )
         .bind(mac.as_slice())
+        .bind(account)
         .bind(now_ms)
         .bind(expires_ms)
         .execute(self.pool)
@@ -36,19 +39,22 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Whether the session is known and has not ended.
+    /// Whose session it is, if it is known and has not ended: `Some(None)` of whoever runs the machine.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn is_live(&self, mac: &[u8; 32], now_ms: i64) -> Result<bool, MetaError> {
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT expires_ms FROM dashboard_session WHERE mac = $1 AND expires_ms > $2",
+    pub async fn find(
+        &self,
+        mac: &[u8; 32],
+        now_ms: i64,
+    ) -> Result<Option<Option<u32>>, MetaError> {
+        Ok(sqlx::query_scalar(
+            "SELECT account FROM dashboard_session WHERE mac = $1 AND expires_ms > $2",
         )
         .bind(mac.as_slice())
         .bind(now_ms)
         .fetch_optional(self.pool)
-        .await?;
-        Ok(found.is_some())
+        .await?)
     }
 
     /// End a session.

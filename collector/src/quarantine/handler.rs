@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tallymark_protocol::codes::EventCode;
@@ -11,12 +10,12 @@ use tallymark_store::Append;
 
 use super::fix::Fix;
 use super::repo::{self, Which};
+use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{Params, Reader, bearer, read_body};
+use crate::extract::{Params, read_body};
 use crate::ingest::handler::store;
 use crate::ingest::identity::Realm;
-use crate::keys::Scope;
 
 /// Refused events of a page, or of one call to send again.
 const PAGE_MAX: usize = 500;
@@ -49,7 +48,7 @@ pub struct Filter {
 )]
 pub async fn list_refused(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Params(filter): Params<Filter>,
 ) -> Result<Json<Value>, ApiError> {
     let limit = limit(filter.limit, 100)?;
@@ -112,13 +111,9 @@ pub struct Resubmission {
 )]
 pub async fn resubmit_refused(
     State(app): State<App>,
-    headers: HeaderMap,
+    Tenant(project): Tenant,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let access = bearer(&app, &headers).await?.ok_or(ApiError::KeyMissing)?;
-    if !access.key.scopes.allows(Scope::Ingest) {
-        return Err(ApiError::ScopeMissing(Scope::Ingest));
-    }
     let received = read_body(body, FIX_BYTES_MAX, &app.large_bodies).await?;
     let asked: Resubmission = serde_json::from_slice(&received.bytes)
         .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })?;
@@ -131,7 +126,6 @@ pub async fn resubmit_refused(
         return Err(ApiError::parameter("numbers", format!("at most {PAGE_MAX}")));
     }
     flush(&app).await?;
-    let project = &access.project;
     let which = Which { numbers: numbers.as_deref(), code: code.as_deref(), after };
     let page = repo::list(&app.catalog, project.id, &which, limit).await.map_err(internal)?;
     let next = page.last().filter(|_| page.len() == limit).map(|refused| refused.number);

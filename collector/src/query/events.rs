@@ -23,9 +23,10 @@ use tallymark_store::{Dim, Row, RowRange};
 
 use super::people::parse_person;
 use super::range::parse_range;
+use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{Params, Reader};
+use crate::extract::Params;
 
 /// Events of a page when the caller does not say.
 const PAGE: usize = 100;
@@ -147,7 +148,7 @@ type Place = (i64, u128);
 )]
 pub async fn list_events(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Params(filter): Params<Filter>,
 ) -> Result<Json<Page>, ApiError> {
     let range = parse_range(filter.from.as_deref(), filter.to.as_deref(), &project.tz)?;

@@ -1,6 +1,7 @@
 //! `GET /v1/export`: raw events as a stream.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,14 +11,18 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use hyper::body::{Bytes, Frame};
 use serde::Deserialize;
+use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::range::parse_range;
+use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::bulk::export::export;
 use crate::bulk::form::Form;
 use crate::error::ApiError;
-use crate::extract::{Exporter, Params};
+use crate::extract::Params;
+use crate::meta::projects::Project;
 
 /// Chunks that may wait for a slow reader.
 const CHUNKS: usize = 4;
@@ -47,17 +52,23 @@ pub struct ExportParams {
 )]
 pub async fn export_events(
     State(app): State<App>,
-    Exporter(project): Exporter,
+    caller: Caller,
+    Tenant(project): Tenant,
     Params(params): Params<ExportParams>,
 ) -> Result<Response, ApiError> {
     let form = params.format.unwrap_or(Form::Jsonl);
     let range = parse_range(params.from.as_deref(), params.to.as_deref(), &project.tz)?;
     let place = app.exports.clone().try_acquire_owned().map_err(|_| ApiError::Busy)?;
     let (sender, chunks) = mpsc::channel(CHUNKS);
+    let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _place = place;
         let mut out = Channel { sender, gone: false };
-        if let Err(error) = export(&app, &project, range, form, &mut out)
+        let done = export(&app, &project, range.clone(), form, &mut out);
+        // Before the reader sees the end: what has left is in the trail.
+        let noted =
+            handle.block_on(note_export(&app, &caller.name(), &project, range, done.as_ref().ok()));
+        if let Err(error) = done.and_then(|_| noted.map_err(anyhow::Error::from))
             && !out.gone
         {
             tracing::error!(error = format!("{error:#}"), "an export broke off");
@@ -75,6 +86,21 @@ pub async fn export_events(
     };
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment));
     Ok(response)
+}
+
+/// Write down that raw events left: of which times, and how many; `None` when it broke off.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn note_export(
+    app: &App,
+    who: &str,
+    project: &Project,
+    range: Range<i64>,
+    events: Option<&u64>,
+) -> Result<(), ApiError> {
+    let what = json!({ "from": range.start, "to": range.end, "events": events });
+    app.note(project.id, who, ("export", "events"), what).await
 }
 
 struct Channel {

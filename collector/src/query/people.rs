@@ -17,9 +17,10 @@ use tallymark_store::{
     Ends, Erasure, Link, MergeRefused, PeopleCommand, PeopleDone, PeopleError, Store, Tried,
 };
 
+use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::{ApiError, SMALL_BODY_LIMIT};
-use crate::extract::{Eraser, Merger, Params, Reader, read_body};
+use crate::extract::{Params, read_body};
 use crate::meta::projects::Project;
 
 /// Merges of a page.
@@ -99,7 +100,8 @@ struct AliasBody {
 )]
 pub async fn alias_person(
     State(app): State<App>,
-    Merger(project): Merger,
+    caller: Caller,
+    Tenant(project): Tenant,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let AliasBody { from, to, dry_run } = read_json(&app, body).await?;
@@ -108,14 +110,34 @@ pub async fn alias_person(
     let at_ms = app.clock.now_ms();
     let ends = Ends { source, target };
     let command = PeopleCommand::Alias { project: project.id, ends, at_ms };
-    app.blocking(move |app| Ok(Json(run(&app.store, command, dry_run)?))).await
+    merge(&app, &caller.name(), project.id, "alias", command, dry_run).await.map(Json)
+}
+
+/// Carry out a merge or an undo and write it down, or say what it would do.
+///
+/// # Errors
+/// When it makes no sense or cannot be stored.
+pub async fn merge(
+    app: &App,
+    who: &str,
+    project: u32,
+    action: &str,
+    command: PeopleCommand,
+    dry_run: bool,
+) -> Result<Value, ApiError> {
+    let answer = app.blocking(move |app| run(&app.store, command, dry_run)).await?;
+    if let Some(number) = answer.get("merge") {
+        let what = json!({ "merge": number, "ids": answer["ids"], "events": answer["events"] });
+        app.note(project, who, (action, &format!("merge/{number}")), what).await?;
+    }
+    Ok(answer)
 }
 
 /// Carry out a merge or an undo, or say what it would do.
 ///
 /// # Errors
 /// When it makes no sense or cannot be stored.
-pub fn run(store: &Store, command: PeopleCommand, dry_run: bool) -> Result<Value, ApiError> {
+fn run(store: &Store, command: PeopleCommand, dry_run: bool) -> Result<Value, ApiError> {
     let Tried { from, to, ids, events, refused } = store.try_people(&command)?;
     if let Some(refused) = refused {
         return Err(refused.into());
@@ -149,7 +171,7 @@ pub struct MergesPage {
 )]
 pub async fn list_merges(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Params(MergesPage { before }): Params<MergesPage>,
 ) -> Result<Json<Value>, ApiError> {
     app.blocking(move |app| {
@@ -195,14 +217,15 @@ struct UndoBody {
 )]
 pub async fn undo_merge(
     State(app): State<App>,
-    Merger(project): Merger,
+    caller: Caller,
+    Tenant(project): Tenant,
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let link = id.parse().map_err(|_| ApiError::MergeRefused(MergeRefused::Unknown))?;
     let UndoBody { dry_run } = read_json_or_nothing(&app, body).await?.unwrap_or_default();
     let command = PeopleCommand::Undo { project: project.id, link, at_ms: app.clock.now_ms() };
-    app.blocking(move |app| Ok(Json(run(&app.store, command, dry_run)?))).await
+    merge(&app, &caller.name(), project.id, "undo", command, dry_run).await.map(Json)
 }
 
 #[derive(Debug, Deserialize)]
@@ -231,27 +254,38 @@ struct EraseBody {
 )]
 pub async fn erase_person(
     State(app): State<App>,
-    Eraser(project): Eraser,
+    caller: Caller,
+    Tenant(project): Tenant,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let EraseBody { user_id, device_id, person, now, dry_run } = read_json(&app, body).await?;
     let who = Who { user_id, device_id, person };
     let id = who.id(&app, &project, "body")?;
-    app.blocking(move |app| erase(app, &project, id, now, dry_run).map(Json)).await
+    erase_and_note(&app, &caller.name(), project.id, id, now, dry_run).await.map(Json)
 }
 
-/// Erase the person of an id.
+/// Erase the person of an id and write it down, or say what would go.
 ///
 /// # Errors
 /// When it cannot be stored, or files cannot be written again now; then they are later.
-pub fn erase(
+pub async fn erase_and_note(
     app: &App,
-    project: &Project,
+    who: &str,
+    project: u32,
     id: u64,
     now: bool,
     dry_run: bool,
 ) -> Result<Value, ApiError> {
-    let (project, at_ms) = (project.id, app.clock.now_ms());
+    let receipt = app.blocking(move |app| erase(app, project, id, now, dry_run)).await?;
+    if let Some(number) = receipt["id"].as_str() {
+        let subject = format!("erasure/{number}");
+        app.note(project, who, ("erase", &subject), receipt.clone()).await?;
+    }
+    Ok(receipt)
+}
+
+fn erase(app: &App, project: u32, id: u64, now: bool, dry_run: bool) -> Result<Value, ApiError> {
+    let at_ms = app.clock.now_ms();
     let command = PeopleCommand::Erase { project, id, at_ms };
     if dry_run {
         let tried = app.store.try_people(&command)?;
@@ -295,7 +329,7 @@ fn receipt(erasure: &Erasure) -> Value {
 )]
 pub async fn show_erasure(
     State(app): State<App>,
-    Eraser(project): Eraser,
+    Tenant(project): Tenant,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let found = id.parse().ok().and_then(|id| app.store.erasure(project.id, id));

@@ -10,9 +10,10 @@ use serde_json::Value;
 use tallymark_analysis::AnswerBody;
 use tallymark_analysis::experiment::report::{self, About};
 
+use crate::access::Tenant;
 use crate::app::{Answered, App};
 use crate::error::ApiError;
-use crate::extract::{Params, Reader, read_body};
+use crate::extract::{Params, read_body};
 
 /// A question with 20 steps of ten filters each is about 30 KiB.
 const QUESTION_BYTES_MAX: usize = 256 * 1024;
@@ -60,7 +61,7 @@ enum Format {
 )]
 pub async fn ask_question(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path(kind): Path<String>,
     Params(params): Params<QuestionParams>,
     body: Body,

@@ -7,9 +7,9 @@ use axum::extract::State;
 use serde::Serialize;
 use tallymark_store::{Dim, EventSchema, Schema};
 
+use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::Reader;
 
 /// What there is to ask about.
 #[derive(Debug, Serialize)]
@@ -71,7 +71,7 @@ fn event_view((name, event): (String, EventSchema)) -> EventView {
 )]
 pub async fn show_schema(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
 ) -> Result<Json<SchemaView>, ApiError> {
     app.blocking(move |app| Ok(Json(app.store.schema(project.id)?.into()))).await
 }

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::desk::{CHANGES_PAGE, Desk};
 use super::{Kind, Refused};
+use crate::access::{Caller, Tenant};
 use crate::app::{Answered, App};
 use crate::error::ApiError;
-use crate::extract::{Params, Reader, Saver, read_body};
+use crate::extract::{Params, read_body};
 use crate::meta::projects::Project;
 use crate::query::questions::parse_question;
 use crate::query::range::parse_range;
@@ -53,7 +54,7 @@ pub struct Times {
 )]
 pub async fn list_saved(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path(kind): Path<String>,
     Params(Times { from, to }): Params<Times>,
 ) -> Result<Json<Value>, ApiError> {
@@ -84,7 +85,7 @@ pub async fn list_saved(
 )]
 pub async fn show_saved(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path((kind, key)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     Ok(Json(desk(&app, &project, &kind)?.load(&key).await?.json()))
@@ -107,11 +108,12 @@ pub async fn show_saved(
 )]
 pub async fn put_saved(
     State(app): State<App>,
-    who: Saver,
+    caller: Caller,
+    Tenant(project): Tenant,
     Path((kind, key)): Path<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let desk = desk(&app, &who.0.project, &kind)?;
+    let desk = desk(&app, &project, &kind)?;
     let body = read_body(body, SAVED_BYTES_MAX, &app.large_bodies).await?;
     let mut body: Map<String, Value> = serde_json::from_slice(&body.bytes)
         .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })?;
@@ -128,7 +130,7 @@ pub async fn put_saved(
         Some(Value::String(note)) => note,
         Some(_) => return Err(Refused::Wrong("note", "a text".into()).into()),
     };
-    let actor = format!("key {}", who.0.key.id);
+    let actor = caller.name();
     let saved = desk.save(&key, version, body, (&actor, &note)).await?;
     let status = if version.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(saved.json())))
@@ -156,12 +158,13 @@ pub struct Seen {
 )]
 pub async fn remove_saved(
     State(app): State<App>,
-    who: Saver,
+    caller: Caller,
+    Tenant(project): Tenant,
     Path((kind, key)): Path<(String, String)>,
     Params(Seen { version }): Params<Seen>,
 ) -> Result<Json<Value>, ApiError> {
-    let desk = desk(&app, &who.0.project, &kind)?;
-    let actor = format!("key {}", who.0.key.id);
+    let desk = desk(&app, &project, &kind)?;
+    let actor = caller.name();
     Ok(Json(desk.remove(&key, version, &actor).await?.json()))
 }
 
@@ -187,7 +190,7 @@ pub struct AuditPage {
 )]
 pub async fn audit_saved(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path((kind, key)): Path<(String, String)>,
     Params(AuditPage { before }): Params<AuditPage>,
 ) -> Result<Json<Value>, ApiError> {
@@ -213,7 +216,7 @@ pub async fn audit_saved(
 )]
 pub async fn ask_saved(
     State(app): State<App>,
-    Reader(project): Reader,
+    Tenant(project): Tenant,
     Path(key): Path<String>,
     body: Body,
 ) -> Result<Json<Answered>, ApiError> {

@@ -3,11 +3,13 @@
 //!
 //! Connections, time-outs, kills and restarts are tested against the binary (`tests/`).
 
+mod access;
 mod activity;
 mod events;
 mod growth;
 mod saved;
 mod sdk;
+mod signin;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -20,6 +22,9 @@ use tallymark::config::Config;
 use tallymark::folder::Folder;
 use tallymark::front::Front;
 use tallymark::keys::{Key, KeyKind, Scope, Scopes};
+use tallymark::meta::access_keys::NewKey;
+use tallymark::meta::audit::Deed;
+use tallymark::meta::organisations::MAIN;
 use tallymark::meta::projects::{NewProject, Project};
 use tallymark_store::RefusedRow;
 
@@ -39,6 +44,12 @@ struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.bytes))
+    }
 }
 
 impl Reply {
@@ -65,17 +76,26 @@ async fn service_with(config: Config) -> Service {
     let folder = tempfile::tempdir().unwrap();
     let app = App::open(Folder::at(folder.path().join("data")), config, Clock::manual(NOW));
     let app = app.await.unwrap();
-    let new = NewProject { name: "Shop".into(), slug: "shop".into(), tz: "UTC".into() };
-    let project = app.meta.projects().create(&new, NOW).await.unwrap();
+    let project = project(&app, "shop").await;
     let write_key =
         key(&app, &project, KeyKind::Public, [Scope::Ingest].into_iter().collect()).await;
     let secret_key = key(&app, &project, KeyKind::Secret, Scopes::all()).await;
     Service { front: Front::new(app.clone()), app, project, write_key, secret_key, _folder: folder }
 }
 
+/// What tests do.
+const DEED: Deed<'static> = Deed { actor: "test", action: "create", note: "", at_ms: NOW };
+
+async fn project(app: &App, slug: &str) -> Project {
+    let (name, slug, tz) = (slug.to_owned(), slug.to_owned(), "UTC".to_owned());
+    let new = NewProject { organisation: MAIN, name, slug, tz };
+    app.meta.projects().create(&new, DEED).await.unwrap()
+}
+
 async fn key(app: &App, project: &Project, kind: KeyKind, scopes: Scopes) -> String {
     let key = Key::generate(kind).unwrap();
-    app.meta.access_keys().create(project, &key, &app.pepper, scopes, NOW).await.unwrap();
+    let new = NewKey { name: "", scopes, expires_ms: None };
+    app.meta.access_keys().create(project, &key, &app.pepper, new, DEED).await.unwrap();
     key.reveal().to_owned()
 }
 
@@ -267,12 +287,13 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
 async fn a_revoked_key_stops_working() {
     let service = service().await;
     let key = Key::generate(KeyKind::Public).unwrap();
-    let scopes = [Scope::Ingest].into_iter().collect();
+    let new = NewKey { name: "", scopes: [Scope::Ingest].into_iter().collect(), expires_ms: None };
     let keys = service.app.meta.access_keys();
-    let id = keys.create(&service.project, &key, &service.app.pepper, scopes, NOW).await.unwrap();
+    let (project, pepper) = (&service.project, &service.app.pepper);
+    let id = keys.create(project, &key, pepper, new, DEED).await.unwrap().id;
     let body = json!({ "key": key.reveal(), "events": [] }).to_string();
     assert_eq!(service.post("/v1/batch", &[], body.clone()).await.status, 200);
-    keys.revoke(id, NOW).await.unwrap();
+    keys.end(project.id, id, NOW, DEED).await.unwrap().unwrap();
     assert_eq!(service.post("/v1/batch", &[], body).await.problem().1, "key_unknown");
 }
 

@@ -8,7 +8,7 @@ impl Service {
         self.saved_as(&self.secret_key, method, path, body).await
     }
 
-    async fn saved_as(&self, key: &str, method: Method, path: &str, body: Value) -> Reply {
+    pub async fn saved_as(&self, key: &str, method: Method, path: &str, body: Value) -> Reply {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let request = Request::builder().method(method).uri(format!("/v1/saved/{path}"));
         let request = request.header("authorization", format!("Bearer {key}"));
@@ -186,8 +186,7 @@ async fn annotations_are_listed_by_time() {
 async fn saving_needs_its_scope_and_stays_in_its_project() {
     let service = service().await;
     let app = &service.app;
-    let new = NewProject { name: "Other".into(), slug: "other".into(), tz: "UTC".into() };
-    let other = app.meta.projects().create(&new, NOW).await.unwrap();
+    let other = project(app, "other").await;
     let scopes = |scope| [scope].into_iter().collect();
     let reader = key(app, &service.project, KeyKind::Secret, scopes(Scope::AnalyticsRead)).await;
     let stranger = key(app, &other, KeyKind::Secret, Scopes::all()).await;

@@ -1,0 +1,16 @@
+//! How people sign in to the dashboard: with a password, or by the one-time link that the server prints
+//! for whoever runs the machine; and how they come to have a password: by an invitation.
+//!
+//! In: forms. Out: a session cookie, whose keyed hash is stored with whose it is.
+//!
+//! Invariants: neither a password nor a token can be found in the database, and a thief of it cannot try
+//! passwords without the pepper; who signs in wrongly is not told which part was wrong.
+//!
+//! Deliberately elsewhere: what a session may do (`access`), what is stored (`meta`).
+
+pub mod handler;
+pub mod links;
+mod pages;
+pub mod password;
+pub mod session;
+pub mod throttle;

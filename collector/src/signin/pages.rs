@@ -1,0 +1,68 @@
+//! The pages of signing in.
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use crate::dashboard::{Shell, show};
+use crate::meta::invitations::Invitation;
+
+/// Address and password.
+#[derive(Template)]
+#[template(path = "signin.html")]
+struct SignIn<'a> {
+    shell: Shell,
+    email: &'a str,
+    complaint: &'a str,
+}
+
+/// The sign-in page. `complaint` says what was wrong with an attempt, or nothing.
+pub fn sign_in(status: StatusCode, email: &str, complaint: &str) -> Response {
+    show(status, &SignIn { shell: Shell::new(), email, complaint })
+}
+
+/// The sign-in page for somebody who tried too often.
+pub fn too_often(email: &str, wait_s: u64) -> Response {
+    let complaint = format!("Too many attempts from your network: try again in {wait_s} seconds.");
+    let mut response = sign_in(StatusCode::TOO_MANY_REQUESTS, email, &complaint);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
+    response
+}
+
+/// Name and password of somebody who was invited.
+#[derive(Template)]
+#[template(path = "invitation.html")]
+struct Accept<'a> {
+    shell: Shell,
+    organisation: &'a str,
+    invitation: &'a Invitation,
+    token: &'a str,
+    /// They have a password already.
+    known: bool,
+    name: &'a str,
+    complaint: &'a str,
+    chars_min: usize,
+}
+
+/// What somebody who accepts an invitation sees.
+pub struct Accepting<'a> {
+    /// Into which organisation.
+    pub organisation: &'a str,
+    /// Which.
+    pub invitation: &'a Invitation,
+    /// Its token.
+    pub token: &'a str,
+    /// Whether they have a password already.
+    pub known: bool,
+    /// What they said their name is.
+    pub name: &'a str,
+}
+
+/// The page of an invitation.
+pub fn accept(status: StatusCode, who: &Accepting<'_>, complaint: &str) -> Response {
+    let Accepting { organisation, invitation, token, known, name } = *who;
+    let chars_min = super::password::CHARS_MIN;
+    let shell = Shell::new();
+    let page = Accept { shell, organisation, invitation, token, known, name, complaint, chars_min };
+    show(status, &page)
+}
