@@ -322,10 +322,10 @@ fn check(question: &Question) -> Result<Options, QuestionError> {
         return refused("steps.optional", "the first and the last step cannot be left out");
     }
     let has_optional = question.steps.iter().any(|step| step.optional);
-    if options.order == Order::Any && has_optional {
+    if options.order.is_any() && has_optional {
         return refused("steps.optional", "in any order every step counts; leave `optional` out");
     }
-    if options.order == Order::Any && !question.exclude.is_empty() {
+    if options.order.is_any() && !question.exclude.is_empty() {
         return refused("exclude", "nothing is between steps of any order; leave `exclude` out");
     }
     if options.rule.is_clickhouse() && !question.exclude.is_empty() {

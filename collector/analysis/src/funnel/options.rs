@@ -14,6 +14,20 @@ pub(super) enum Order {
     Strict,
     /// In any.
     Any,
+    /// The first one first, the others in any.
+    AnyAfterFirst,
+}
+
+impl Order {
+    /// Whether events are matched with steps instead of taken in a row.
+    pub(super) fn is_any(self) -> bool {
+        matches!(self, Self::Any | Self::AnyAfterFirst)
+    }
+
+    /// The steps that the first event of a chain may stand for.
+    pub(super) fn opening(self) -> u64 {
+        if self == Self::Any { u64::MAX } else { 1 }
+    }
 }
 
 /// What is counted.
@@ -55,7 +69,12 @@ impl Options {
         let order = one_of(
             "order",
             order,
-            &[("ordered", Order::Ordered), ("strict", Order::Strict), ("any", Order::Any)],
+            &[
+                ("ordered", Order::Ordered),
+                ("strict", Order::Strict),
+                ("any", Order::Any),
+                ("any_after_first", Order::AnyAfterFirst),
+            ],
         )?;
         let count = one_of(
             "count",

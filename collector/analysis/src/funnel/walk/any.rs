@@ -2,7 +2,8 @@
 //!
 //! In: the events of a unit. Out: the largest number of steps done within some window; the first to get
 //! there, from the latest start from which it can be had. Its events are those with which the number grew,
-//! and the step each stands for is that which it was matched with.
+//! and the step each stands for is that which it was matched with. Where the first step comes first, only an
+//! event of it may start, and stands for it.
 //!
 //! Which events serve which steps is a matching of events with steps: one that grows by a path along which
 //! the events before change places (Berge, "Two theorems in graph theory", 1957).
@@ -70,16 +71,22 @@ pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape)
     let mut alike: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     let matching = events.iter().enumerate().filter(|(_, event)| event.steps != 0);
     matching.for_each(|(at, event)| alike.entry(event.steps).or_default().push(at));
-    // By event: the steps that it and those after it match.
+    // By event: the steps that those of its moment and after it match.
     let mut matched = vec![0u64; events.len()];
     let mut all = 0;
     for (at, event) in events.iter().enumerate().rev() {
         all |= event.steps;
         matched[at] = all;
     }
+    for at in 1..events.len() {
+        if events[at].at_ms == events[at - 1].at_ms {
+            matched[at] = matched[at - 1];
+        }
+    }
     let mut best: Option<Chain> = None;
+    let opening = shape.options.order.opening();
     for (first, event) in events.iter().enumerate() {
-        if event.steps == 0 || !starts.contains(&event.at_ms) {
+        if event.steps & opening == 0 || !starts.contains(&event.at_ms) {
             continue;
         }
         if let Some(best) = &best
@@ -89,7 +96,12 @@ pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape)
             break; // Nothing from here on comes further, or as far before.
         }
         let last_ms = event.at_ms.saturating_add(shape.window_ms);
-        let chain = greedily(events, &next(&alike, first), last_ms, shape.steps);
+        let mut matching = Matching::new(shape.steps);
+        matching.take(first, event.steps & opening);
+        let after = next(&alike, events, first);
+        let mut chain = greedily(matching, events, &after, last_ms);
+        // It may share its moment with events of other devices, which have no order.
+        chain.sort_by_key(|did| did.event != first);
         let is_better = best.as_ref().is_none_or(|best| {
             let ended = |chain: &Chain| chain.last().map_or(0, |did| did.event);
             let ends = ended(&chain).cmp(&ended(best)).is_le();
@@ -102,22 +114,23 @@ pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape)
     best
 }
 
-/// The events from one on that can bring a step more: of those that match the same steps, no more than
-/// they match.
-fn next(alike: &BTreeMap<u64, Vec<usize>>, first: usize) -> Vec<usize> {
+/// The events after one that can bring a step more: of those that match the same steps, no more than they
+/// match. Those of other devices in the same moment are after it, too.
+fn next(alike: &BTreeMap<u64, Vec<usize>>, all: &[At], first: usize) -> Vec<usize> {
+    let is_after = |event: &&usize| **event > first || all[**event].actor != all[first].actor;
     let mut next: Vec<usize> = Vec::new();
     for (steps, events) in alike {
-        let from = events.partition_point(|event| *event < first);
-        next.extend(events[from..].iter().take(steps.count_ones() as usize));
+        let from = events.partition_point(|event| all[*event].at_ms < all[first].at_ms);
+        let after = events[from..].iter().filter(is_after);
+        next.extend(after.take(steps.count_ones() as usize));
     }
     next.sort_unstable();
     next
 }
 
 /// Take each event that brings a step more, up to a time.
-fn greedily(events: &[At], from: &[usize], last_ms: i64, steps: usize) -> Chain {
-    let mut matching = Matching::new(steps);
-    for &event in from {
+fn greedily(mut matching: Matching, events: &[At], after: &[usize], last_ms: i64) -> Chain {
+    for &event in after {
         if events[event].at_ms > last_ms || matching.is_whole() {
             break;
         }

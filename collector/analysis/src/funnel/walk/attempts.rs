@@ -21,12 +21,12 @@ struct Open {
 
 impl Open {
     fn chain(self, order: Order) -> Chain {
-        if order == Order::Any { self.matching.chain() } else { self.chain }
+        if order.is_any() { self.matching.chain() } else { self.chain }
     }
 
     /// Go on with an event if it is the next step; whether it was.
     fn take(&mut self, event: usize, at: &At, shape: &Shape) -> bool {
-        if shape.options.order == Order::Any {
+        if shape.options.order.is_any() {
             return self.matching.take(event, at.steps);
         }
         let reached = self.chain.last().map_or(0, |did| did.step);
@@ -44,7 +44,7 @@ impl Open {
 
     fn is_whole(&self, shape: &Shape) -> bool {
         match shape.options.order {
-            Order::Any => self.matching.is_whole(),
+            order if order.is_any() => self.matching.is_whole(),
             _ => self.chain.last().is_some_and(|did| did.step + 1 == shape.steps),
         }
     }
@@ -71,10 +71,10 @@ pub(in crate::funnel) fn all(events: &[At], starts: &Range<i64>, shape: &Shape) 
             }
             over.extend(open.take().map(|attempt| attempt.chain(order)));
         }
-        let is_start = at.steps & 1 == 1 || order == Order::Any && at.steps != 0;
-        if is_start && starts.contains(&at.at_ms) {
+        let opening = at.steps & order.opening();
+        if opening != 0 && starts.contains(&at.at_ms) {
             let mut matching = Matching::new(shape.steps);
-            matching.take(event, at.steps);
+            matching.take(event, opening);
             let begun = Open { start_ms: at.at_ms, chain: vec![Did { step: 0, event }], matching };
             match begun.is_whole(shape) {
                 true => over.push(begun.chain(order)),

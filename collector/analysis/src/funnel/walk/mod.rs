@@ -211,7 +211,9 @@ impl Walker {
             _ if options.rule.has(Difference::OneAttempt) => {
                 best_of(attempts::all(events, starts, shape), events)
             }
-            (_, Order::Any) => any::best(events, starts, shape).into_iter().collect(),
+            (_, Order::Any | Order::AnyAfterFirst) => {
+                any::best(events, starts, shape).into_iter().collect()
+            }
             (_, Order::Ordered | Order::Strict) => {
                 ordered::best(events, starts, shape).into_iter().collect()
             }
@@ -254,7 +256,7 @@ impl Walker {
         let value =
             shape.breakdown.zip(by).map(|(column, did)| column.of(run)[events[did.event].row]);
         let reached = match shape.options.order {
-            Order::Any => chain.len(),
+            Order::Any | Order::AnyAfterFirst => chain.len(),
             Order::Ordered | Order::Strict => chain.last().map_or(0, |did| did.step + 1),
         };
         let counts = self.groups.entry(value.unwrap_or(ABSENT)).or_insert_with(|| Counts {
@@ -272,7 +274,7 @@ impl Walker {
             counts.did[did.step] += shape.optional >> did.step & 1;
             let Some(before) = place.checked_sub(1).map(|before| chain[before]) else { continue };
             // Where any order will do, the steps are counted as they came.
-            let step = if shape.options.order == Order::Any { place } else { did.step };
+            let step = if shape.options.order.is_any() { place } else { did.step };
             let took = events[did.event].at_ms - events[before.event].at_ms;
             counts.times_ms[step].push(took as f64);
             self.bytes += size_of::<f64>();
@@ -327,8 +329,7 @@ impl RunKernel for Walker {
         let Some(buckets) = &shape.buckets else { return };
         // One chain per bucket in which the person started.
         let starts = units.iter().flatten().filter(|at| {
-            let is_start = shape.options.order == Order::Any || at.steps & 1 == 1;
-            at.steps != 0 && is_start && shape.starts.contains(&at.at_ms)
+            at.steps & shape.options.order.opening() != 0 && shape.starts.contains(&at.at_ms)
         });
         let mut of: Vec<usize> = starts.map(|at| buckets.index(at.at_ms)).collect();
         of.sort_unstable();

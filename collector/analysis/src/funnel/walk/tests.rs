@@ -81,6 +81,19 @@ fn steps_of_any_order_count_within_one_window(#[case] played: &[(&str, i64)], #[
     assert_eq!(level(events(played), ABC, json!({ "order": "any" })), want);
 }
 
+#[rstest]
+#[case::nothing_before_it_counts(&[("B", 0), ("A", S), ("C", 2 * S)], 2)]
+#[case::the_others_in_any_order(&[("A", 0), ("C", S), ("B", 2 * S)], 3)]
+#[case::without_it_there_is_nothing(&[("B", 0), ("C", S)], 0)]
+#[case::a_later_one_starts_anew(&[("A", 0), ("B", 9 * MIN), ("A", 11 * MIN), ("C", 12 * MIN), ("B", 13 * MIN)], 3)]
+#[case::one_event_serves_one_step(&[("A", 0), ("A", S)], 1)]
+fn steps_of_any_order_may_have_the_first_one_first(
+    #[case] played: &[(&str, i64)],
+    #[case] want: u64,
+) {
+    assert_eq!(level(events(played), ABC, json!({ "order": "any_after_first" })), want);
+}
+
 #[test]
 fn an_optional_step_can_be_left_out_and_is_counted_where_it_was_done() {
     let mut all = Vec::new();
@@ -205,8 +218,9 @@ fn times_are_told_by_how_many_took_how_long() {
     assert_eq!(bars.iter().map(|bar| bar.persons).sum::<u64>(), 4);
 }
 
-/// The largest number of steps that distinct events within the window can serve.
-fn model_any(events: &[Played], window: i64) -> usize {
+/// The largest number of steps that distinct events within the window can serve. If the first step comes first,
+/// its event is before the others, or shares its moment with another device.
+fn model_any(events: &[Played], window: i64, is_first_first: bool) -> usize {
     fn serve(events: &[Played], used: &mut BTreeSet<usize>, step: usize) -> usize {
         if step == 3 {
             return 0;
@@ -220,9 +234,21 @@ fn model_any(events: &[Played], window: i64) -> usize {
         }
         best
     }
+    let is_after = |first: usize, other: usize| {
+        let (a, b) = (events[first], events[other]);
+        (other > first || is_first_first && a.0 == b.0 && a.1 != b.1) && b.0 - a.0 <= window
+    };
     let from = |at: usize| {
-        let within = events[at..].iter().filter(|event| event.0 - events[at].0 <= window);
-        serve(&within.copied().collect::<Vec<_>>(), &mut BTreeSet::new(), 0)
+        let others = (0..events.len()).filter(|other| is_after(at, *other));
+        let mut within: Vec<Played> = others.map(|other| events[other]).collect();
+        match is_first_first {
+            true if events[at].2 & 1 == 0 => 0,
+            true => 1 + serve(&within, &mut BTreeSet::new(), 1),
+            false => {
+                within.push(events[at]);
+                serve(&within, &mut BTreeSet::new(), 0)
+            }
+        }
     };
     (0..events.len()).map(from).max().unwrap_or(0)
 }
@@ -295,8 +321,13 @@ proptest! {
     }
 
     #[test]
-    fn any_order_is_what_trying_everything_finds(played in played(1), window in 1i64..8) {
-        prop_assert_eq!(reached(&played, window, json!({ "order": "any" })), model_any(&played, window));
+    fn any_order_is_what_trying_everything_finds(played in played(2), window in 1i64..8) {
+        for (order, is_first_first) in [("any", false), ("any_after_first", true)] {
+            prop_assert_eq!(
+                reached(&played, window, json!({ "order": order })),
+                model_any(&played, window, is_first_first)
+            );
+        }
     }
 
     #[test]
@@ -321,6 +352,8 @@ proptest! {
             json!({ "count": "sessions" }), json!({ "hold": ["s1"] }), json!({ "bucket": "day" }),
             json!({ "compat": "posthog" }), json!({ "compat": "amplitude" }),
             json!({ "compat": "mixpanel" }), json!({ "order": "any", "count": "totals" }),
+            json!({ "order": "any_after_first" }),
+            json!({ "order": "any_after_first", "count": "totals" }),
         ]),
     ) {
         let events: Vec<Event> = people.iter().enumerate()
