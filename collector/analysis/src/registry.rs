@@ -3,8 +3,9 @@
 //! In: what the caller asked, the project's time zone and the clock. Out: a [`Compiled`] question.
 //! A new analysis is its folder and one line here.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::cohort;
 use crate::question::{Common, Compiled, Context, QuestionError};
 
 type Compile = fn(Map<String, Value>, &Context) -> Result<Compiled, QuestionError>;
@@ -53,13 +54,60 @@ pub fn compile(kind: &str, body: Value, context: &Context) -> Result<Compiled, Q
             return Err(QuestionError::Malformed { detail });
         }
     };
-    let cohort = body.remove("cohort").filter(|cohort| !cohort.is_null());
-    let Some(given) = cohort else { return compile(body, context) };
-    // Its rules end where the range does.
+    let given = body.remove("cohort").filter(|cohort| !cohort.is_null());
+    let as_of = body.remove("as_of").filter(|as_of| !as_of.is_null());
     let range = ["tz", "from", "to"].map(|field| (field.to_owned(), body.get(field).cloned()));
     let mut range = range.into_iter().filter_map(|(field, value)| Some((field, value?))).collect();
-    let cohort = crate::cohort::compile(&given, &Common::take(&mut range, context)?)?;
-    Ok(compile(body, context)?.of(cohort, given))
+    let mut among = Vec::new();
+    if let Some(given) = &given {
+        let common = Common::take(&mut range, context)?;
+        // Rules end where the range does; those of an experiment where it begins, because who did something
+        // in it may have done so for a variant.
+        let end_ms = if kind == "experiment" { common.from_ms } else { common.to_ms };
+        among.push(cohort::compile_until(end_ms, given, &common)?);
+    }
+    let known_now = match &as_of {
+        Some(as_of) => known_now(kind, as_of, &mut body, context)?,
+        None => None,
+    };
+    let mut compiled = compile(body, context)?;
+    if let Some((filter, cohort)) = known_now {
+        compiled = compiled.of(cohort).of_now().defined("where", filter);
+    }
+    for (field, value) in [("cohort", given), ("as_of", as_of)] {
+        if let Some(value) = value {
+            compiled = compiled.defined(field, value);
+        }
+    }
+    Ok(among.into_iter().fold(compiled, Compiled::of))
+}
+
+/// With `"as_of": "now"`, what `where` says is asked of the last values of each person, whenever they had them,
+/// and no more of events.
+fn known_now(
+    kind: &str,
+    as_of: &Value,
+    body: &mut Map<String, Value>,
+    context: &Context,
+) -> Result<Option<(Value, cohort::Cohort)>, QuestionError> {
+    let refused =
+        |detail: &str| Err(QuestionError::Field { field: "as_of", detail: detail.into() });
+    match as_of.as_str() {
+        Some("event") => return Ok(None),
+        Some("now") => {}
+        _ => return refused("write `event` (the values at the event, the default) or `now`"),
+    }
+    if kind == "experiment" {
+        return refused("what is known now may be what a variant did; leave it out");
+    }
+    let Some(filter) = body.remove("where").filter(|filter| !filter.is_null()) else {
+        return Ok(None);
+    };
+    let mut always = Map::from_iter([("from".to_owned(), json!("1970-01-01"))]);
+    let mut until_now = Common::take(&mut always, context)?;
+    until_now.to_ms = context.now_ms.saturating_add(1);
+    let cohort = cohort::compile(&json!({ "has": filter }), &until_now)?;
+    Ok(Some((filter, cohort)))
 }
 
 #[cfg(test)]

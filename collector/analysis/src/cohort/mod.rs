@@ -13,25 +13,29 @@
 //! Who has done nothing before the end of the range is in no cohort, also not in one of those who did not do
 //! something.
 //!
-//! Deliberately elsewhere: names of saved cohorts (the collector).
+//! Deliberately elsewhere: asking a question of those who were found (`among`), names of saved cohorts (the collector).
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::{Answer, Facts};
-use crate::columns::{Block, Span};
 use crate::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, Properties, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::question::{Common, QuestionError};
 use crate::time_bucket::instant;
 
+mod among;
+mod given;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use among::Among;
+pub use among::Members;
+use given::{Did, Given};
 
 /// Rules in one cohort.
 const RULES_MAX: usize = 64;
@@ -39,58 +43,6 @@ const RULES_MAX: usize = 64;
 const DEPTH_MAX: usize = 6;
 /// People in a list.
 const PERSONS_MAX: usize = 10_000;
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Given {
-    Did(Did),
-    Has(Value),
-    Persons(Vec<String>),
-    All(Vec<Given>),
-    Any(Vec<Given>),
-    Not(Box<Given>),
-    Saved(Saved),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    #[serde(rename = "key")]
-    _key: String,
-    #[serde(rename = "version")]
-    _version: u32,
-    rules: Value,
-}
-
-impl Given {
-    fn parse(given: &Value) -> Result<Self, QuestionError> {
-        match given {
-            Value::Array(_) => serde_json::from_value(given.clone()).map(Self::All),
-            _ => serde_json::from_value(given.clone()),
-        }
-        .map_err(|error| {
-            let known = "a rule is {\"did\":…}, {\"has\":…}, {\"persons\":[…]}, {\"all\":[…]}, {\"any\":[…]}, {\"not\":…} or {\"saved\":…}";
-            wrong(format!("{known}: {error}"))
-        })
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Did {
-    event: Option<String>,
-    #[serde(default, rename = "where")]
-    filter: Value,
-    #[serde(default = "one")]
-    at_least: u64,
-    at_most: Option<u64>,
-    from: Option<String>,
-    to: Option<String>,
-}
-
-fn one() -> u64 {
-    1
-}
 
 /// A rule, bound to columns.
 #[derive(Debug)]
@@ -115,6 +67,8 @@ struct Shape {
     patterns: Matcher,
     /// By pattern: when it counts.
     times: Vec<std::ops::Range<i64>>,
+    /// What happens from then on says nothing of anybody.
+    end_ms: i64,
     /// The properties of `has`, by their columns.
     texts: Vec<(String, TextColumn)>,
     numbers: Vec<(String, usize)>,
@@ -123,6 +77,7 @@ struct Shape {
 /// What compiling collects.
 struct Binder<'a> {
     common: &'a Common,
+    end_ms: i64,
     rules: usize,
     patterns: Vec<(Option<String>, Condition)>,
     times: Vec<std::ops::Range<i64>>,
@@ -139,9 +94,22 @@ fn wrong(detail: impl Into<String>) -> QuestionError {
 /// # Errors
 /// [`QuestionError`] says which rule is wrong.
 pub(crate) fn compile(given: &Value, common: &Common) -> Result<Cohort, QuestionError> {
+    compile_until(common.to_ms, given, common)
+}
+
+/// The same, of people who did something before the end of the range, by what was known of them at some time
+/// before.
+///
+/// # Errors
+/// [`QuestionError`] says which rule is wrong.
+pub(crate) fn compile_until(
+    end_ms: i64,
+    given: &Value,
+    common: &Common,
+) -> Result<Cohort, QuestionError> {
     let given = Given::parse(given)?;
     let (patterns, times, has) = (Vec::new(), Vec::new(), Vec::new());
-    let mut binder = Binder { common, rules: 0, patterns, times, has, needs_all: false };
+    let mut binder = Binder { common, end_ms, rules: 0, patterns, times, has, needs_all: false };
     let rule = binder.rule(given, DEPTH_MAX)?;
     let Binder { patterns, times, has, needs_all, .. } = binder;
     let mut columns = Columns::default();
@@ -160,7 +128,7 @@ pub(crate) fn compile(given: &Value, common: &Common) -> Result<Cohort, Question
         patterns.into_iter().map(|(event, condition)| (event, condition.bind(&mut columns)));
     let patterns = Matcher::new(patterns.collect());
     let plan = ScanPlan::with(columns, i64::MIN, common.to_ms, events);
-    Ok(Cohort { plan, shape: Arc::new(Shape { rule, patterns, times, texts, numbers }) })
+    Ok(Cohort { plan, shape: Arc::new(Shape { rule, patterns, times, end_ms, texts, numbers }) })
 }
 
 impl Binder<'_> {
@@ -213,12 +181,12 @@ impl Binder<'_> {
             text.map(|text| instant(field, text, &self.common.tz)).transpose()
         };
         let from_ms = at("cohort.from", did.from.as_ref())?.unwrap_or(i64::MIN);
-        let to_ms = at("cohort.to", did.to.as_ref())?.unwrap_or(self.common.to_ms);
+        let to_ms = at("cohort.to", did.to.as_ref())?.unwrap_or(self.end_ms);
         if from_ms >= to_ms {
             return Err(wrong("a rule's `from` lies before its `to`"));
         }
         self.patterns.push((did.event, Condition::parse(&did.filter)?));
-        self.times.push(from_ms..to_ms.min(self.common.to_ms));
+        self.times.push(from_ms..to_ms.min(self.end_ms));
         Ok(Rule::Did(self.patterns.len() - 1, times))
     }
 }
@@ -283,6 +251,8 @@ struct Counter {
 struct Last<'a> {
     shape: &'a Shape,
     run: &'a Run<'a>,
+    /// How many of their rows count.
+    rows: usize,
     dictionaries: &'a Dictionaries,
 }
 
@@ -292,14 +262,15 @@ impl Properties for Last<'_> {
             "event" => TextColumn::Event,
             _ => self.shape.texts.iter().find(|(name, _)| name == prop)?.1,
         };
-        let code = column.of(self.run).iter().rev().find(|code| **code != ABSENT)?;
+        let code = column.of(self.run)[..self.rows].iter().rev().find(|code| **code != ABSENT)?;
         column.dictionary(self.dictionaries).text(*code).map(Cow::Borrowed)
     }
 
     fn number(&self, prop: &str) -> f64 {
         let column = self.shape.numbers.iter().find(|(name, _)| name == prop);
         let numbers = column.map(|(_, column)| self.run.numbers[*column]);
-        let last = numbers.and_then(|numbers| numbers.iter().rev().find(|number| !number.is_nan()));
+        let last = numbers
+            .and_then(|numbers| numbers[..self.rows].iter().rev().find(|number| !number.is_nan()));
         last.copied().unwrap_or(f64::NAN)
     }
 }
@@ -319,7 +290,8 @@ impl RunKernel for Counter {
                 }
             }
         }
-        let last = Last { shape, run, dictionaries };
+        let rows = run.ts.partition_point(|at| *at < shape.end_ms);
+        let last = Last { shape, run, rows, dictionaries };
         if shape.rule.holds(&self.counts, &last) {
             self.members.push(f64::from_bits(run.person));
         }
@@ -346,63 +318,5 @@ impl Rule {
             Self::Any(rules) => rules.iter().any(|rule| rule.holds(counts, last)),
             Self::Not(rule) => !rule.holds(counts, last),
         }
-    }
-}
-
-/// The people of a cohort.
-#[derive(Debug, Clone)]
-pub struct Members(Arc<HashSet<u64>>);
-
-impl Members {
-    /// Whether somebody is one of them.
-    pub(crate) fn contain(&self, person: u64) -> bool {
-        self.0.contains(&person)
-    }
-}
-
-/// A question, asked of the people of a cohort alone.
-pub(crate) struct Among<'a> {
-    pub inner: &'a dyn Analysis,
-    pub members: Members,
-}
-
-impl Analysis for Among<'_> {
-    fn scan(&self) -> &ScanPlan {
-        self.inner.scan()
-    }
-
-    fn kernel(&self) -> Box<dyn Kernel> {
-        let (kernel, members) = (self.inner.kernel(), self.members.clone());
-        Box::new(AmongKernel { kernel, members })
-    }
-
-    fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
-        self.inner.answer(partial, facts)
-    }
-}
-
-/// Does not take blocks as a whole: there may be others in them.
-struct AmongKernel {
-    kernel: Box<dyn Kernel>,
-    members: Members,
-}
-
-impl Kernel for AmongKernel {
-    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
-        self.kernel.block(slot, block, dictionaries);
-    }
-
-    fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {
-        if self.members.contain(person) {
-            self.kernel.person(person, spans, dictionaries);
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.kernel.bytes()
-    }
-
-    fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
-        self.kernel.finish(dictionaries)
     }
 }

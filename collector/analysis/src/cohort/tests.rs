@@ -86,6 +86,50 @@ fn rules_that_make_no_sense_are_refused(#[case] cohort: Value, #[case] code: &st
     assert_eq!(error.code(), code);
 }
 
+/// People who saw something: by the value it had then, or by their last one.
+fn viewers(extra: Value) -> u64 {
+    let mut question = json!({ "series": [{ "event": "view", "measure": "persons" }],
+        "where": [{ "prop": "plan", "value": "team" }] });
+    question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    let answer = ask("trend", people(), question);
+    assert_eq!(answer.complete, extra["as_of"] != "now", "what is known now may change");
+    match answer.body {
+        AnswerBody::Trend(trend) => trend.series[0].total.0.unwrap() as u64,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_filter_as_of_now_reads_the_last_value_and_not_that_of_the_event() {
+    // 1 and 3 have the plan by now, 2 has it no more, and no view of theirs had it.
+    assert_eq!(viewers(json!({ "as_of": "now" })), 2);
+    assert_eq!(viewers(json!({ "as_of": "event" })), 0);
+    assert_eq!(viewers(json!({})), 0);
+    // Of those in a cohort, whose rules end with the range: 3 buys after it.
+    let buyers = json!({ "did": { "event": "buy" } });
+    assert_eq!(viewers(json!({ "as_of": "now", "cohort": buyers })), 1);
+}
+
+#[rstest]
+#[case::of_another_time("trend", json!("yesterday"))]
+#[case::of_no_text("trend", json!(true))]
+#[case::of_an_experiment("experiment", json!("now"))]
+fn a_filter_as_of_something_else_is_refused(#[case] kind: &str, #[case] as_of: Value) {
+    let question = json!({ "as_of": as_of, "experiment": "x" });
+    let error = crate::compile(kind, question, &context()).unwrap_err();
+    assert!(error.to_string().contains("as_of"), "{error}");
+}
+
+#[test]
+fn a_definition_as_of_now_says_so_and_is_understood_again() {
+    let question = json!({ "as_of": "now", "where": [{ "prop": "plan", "value": "team" }] });
+    let compiled = crate::compile("trend", question.clone(), &context()).unwrap();
+    assert_eq!(compiled.definition["as_of"], "now");
+    assert_eq!(compiled.definition["where"], question["where"]);
+    let again = crate::compile("trend", compiled.definition.clone(), &context()).unwrap();
+    assert_eq!(again.definition, compiled.definition);
+}
+
 #[test]
 fn the_definition_says_the_cohort() {
     let cohort = json!({ "did": { "event": "buy" } });

@@ -38,20 +38,34 @@ pub struct Compiled {
     pub analysis: Box<dyn Analysis>,
     /// The question in full: every default filled in, times as RFC 3339.
     pub definition: Value,
-    /// Of whom it is asked, if not of everybody.
-    cohort: Option<Cohort>,
+    /// Of whom it is asked: of those who are in all of these.
+    among: Vec<Cohort>,
+    /// Whether it goes by what is known now: then tomorrow's answer may be another one.
+    is_of_now: bool,
 }
 
 impl Compiled {
     /// A question asked of everybody.
     pub(crate) fn new(definition: Value, analysis: impl Analysis + 'static) -> Self {
-        Self { analysis: Box::new(analysis), definition, cohort: None }
+        let (among, is_of_now) = (Vec::new(), false);
+        Self { analysis: Box::new(analysis), definition, among, is_of_now }
     }
 
-    /// The same, asked of a cohort, which was given like this.
-    pub(crate) fn of(mut self, cohort: Cohort, given: Value) -> Self {
-        self.definition["cohort"] = given;
-        Self { cohort: Some(cohort), ..self }
+    /// The same, asked of those who are in a cohort, too.
+    pub(crate) fn of(mut self, cohort: Cohort) -> Self {
+        self.among.push(cohort);
+        self
+    }
+
+    /// The same, said to go by what is known now.
+    pub(crate) fn of_now(self) -> Self {
+        Self { is_of_now: true, ..self }
+    }
+
+    /// A field of the definition that the question's kind does not know.
+    pub(crate) fn defined(mut self, field: &str, given: Value) -> Self {
+        self.definition[field] = given;
+        self
     }
 
     /// Ask a store, first who is in the cohorts, then again as often as the question needs it, and read
@@ -67,10 +81,14 @@ impl Compiled {
         facts: &Facts,
         mut scan: impl FnMut(&dyn Analysis) -> Result<Partial, E>,
     ) -> Result<Answer, E> {
-        let members = match &self.cohort {
-            Some(cohort) => Some(Cohort::members(&scan(cohort)?)),
-            None => None,
-        };
+        let mut members = None;
+        for cohort in &self.among {
+            let found = Cohort::members(&scan(cohort)?);
+            members = Some(match members {
+                Some(before) => found.of(&before),
+                None => found,
+            });
+        }
         let mut scan = |inner: &dyn Analysis| match &members {
             Some(members) => scan(&Among { inner, members: members.clone() }),
             None => scan(inner),
@@ -90,7 +108,10 @@ impl Compiled {
             partial.merge(scan(analysis)?);
             match analysis.refine(&partial) {
                 Some(next) => asked = Some(next),
-                None => return Ok(analysis.answer(&partial, facts)),
+                None => {
+                    let answer = analysis.answer(&partial, facts);
+                    return Ok(Answer { complete: answer.complete && !self.is_of_now, ..answer });
+                }
             }
         }
     }
