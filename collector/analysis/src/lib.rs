@@ -15,6 +15,8 @@ pub mod explain;
 pub mod filter;
 pub mod funnel;
 pub mod kernel;
+#[cfg(test)]
+mod laws;
 pub mod lifecycle;
 #[cfg(test)]
 mod limits;
