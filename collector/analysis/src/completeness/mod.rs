@@ -21,15 +21,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tallymark_protocol::drop_reason::DropReason;
 
-use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS, ratio};
+use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
 use crate::events::{ABSENT, Dictionaries, EventSet, Run, ScanPlan};
 use crate::filter::{Columns, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, DAY_MS, Unit, date_of, start_of};
 
+mod answer;
 #[cfg(test)]
 mod tests;
+
+use answer::listed;
+pub use answer::{Completeness, CompletenessAnswer, CompletenessBrowser, CompletenessDay};
 
 /// Days that are answered; older writers are forgotten.
 pub const KNOWN_DAYS: i64 = 30;
@@ -41,82 +45,6 @@ const OPEN_BYTES: usize = 320;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {}
-
-/// How much of what pages made is here.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CompletenessAnswer {
-    /// The first instant that is answered for: writers of page loads before it are forgotten.
-    pub known_from: String,
-    /// All days and browsers.
-    pub total: Completeness,
-    /// By day, as far as they are known.
-    pub days: Vec<CompletenessDay>,
-    /// By browser, by falling number of page loads.
-    pub browsers: Vec<CompletenessBrowser>,
-}
-
-/// Page loads and their events.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Completeness {
-    /// Page loads of which at least one event is here.
-    pub page_loads: u64,
-    /// Page loads of which an event is missing.
-    pub page_loads_with_gaps: u64,
-    /// Numbers that were given to events, up to the last one that is here.
-    pub issued: u64,
-    /// Events that are here.
-    pub received: u64,
-    /// `issued` less `received`.
-    pub missing: u64,
-    /// `received` as a share of `issued`; `null` without page loads.
-    pub completeness_ratio: Option<f64>,
-    /// What pages said that they lost, by reason.
-    pub lost: BTreeMap<String, u64>,
-    /// Missing events that no page gave a reason for.
-    pub unexplained: u64,
-}
-
-/// One day.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CompletenessDay {
-    /// The local date.
-    pub day: String,
-    /// All browsers.
-    #[serde(flatten)]
-    pub all: Completeness,
-    /// By browser, by falling number of page loads.
-    pub browsers: Vec<CompletenessBrowser>,
-}
-
-/// One browser.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CompletenessBrowser {
-    /// Its name; `null` where nothing says.
-    pub browser: Option<String>,
-    /// Its page loads.
-    #[serde(flatten)]
-    pub all: Completeness,
-}
-
-impl Completeness {
-    fn add(&mut self, other: &Self) {
-        self.page_loads += other.page_loads;
-        self.page_loads_with_gaps += other.page_loads_with_gaps;
-        self.issued += other.issued;
-        self.received += other.received;
-        for (reason, count) in &other.lost {
-            *self.lost.entry(reason.clone()).or_default() += count;
-        }
-    }
-
-    /// The figures that follow from the others.
-    fn finish(mut self) -> Self {
-        self.missing = self.issued - self.received;
-        self.completeness_ratio = ratio(self.received, self.issued);
-        self.unexplained = self.missing.saturating_sub(self.lost.values().sum());
-        self
-    }
-}
 
 /// The question for the page loads of people who met a variant, to be compared with those of another: a
 /// variant that breaks pages loses events, and with them conversions.
@@ -257,15 +185,6 @@ impl Analysis for Asked {
             body: AnswerBody::Completeness(body),
         }
     }
-}
-
-fn listed(browsers: BTreeMap<&Option<String>, Completeness>) -> Vec<CompletenessBrowser> {
-    let mut list: Vec<_> = browsers
-        .into_iter()
-        .map(|(browser, all)| CompletenessBrowser { browser: browser.clone(), all: all.finish() })
-        .collect();
-    list.sort_by_key(|browser| std::cmp::Reverse(browser.all.page_loads));
-    list
 }
 
 /// Day and browser.

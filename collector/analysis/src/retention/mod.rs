@@ -20,109 +20,31 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::active;
 use crate::answer::{Answer, AnswerBody, Facts};
 use crate::events::{EventSet, ScanPlan};
-use crate::filter::{Columns, Condition, Matcher};
+use crate::filter::{Columns, Matcher};
 use crate::kernel::{Analysis, ByRun, Kernel, Partial};
-use crate::presence::{
-    Bucketer, DayKernel, PASSIVE, Presence, PresencePlan, RowDays, RowSets, active_events,
-};
+use crate::presence::{Bucketer, DayKernel, Presence, PresencePlan, RowDays, RowSets};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
-use crate::time_bucket::{Buckets, DAY_MS, Unit};
+use crate::time_bucket::{Buckets, Unit};
 use cells::Cells;
+use question::{Asked, Clock, CohortBy, Mode, Pattern, Patterns, Question, brackets, periods};
 use rule::{Difference, Rule};
 
 mod answer;
 mod calendar;
 mod cells;
 pub(crate) mod explain;
+mod question;
 mod rolling;
 mod rule;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{RetentionAnswer, RetentionCohort, RetentionGroup};
-
-/// Periods after the start: a year of days.
-const MAX_PERIODS: usize = 366;
-/// Brackets of one question.
-const MAX_BRACKETS: usize = 50;
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Question {
-    #[serde(default)]
-    start: Pattern,
-    #[serde(default, rename = "return")]
-    back: Pattern,
-    #[serde(default = "day")]
-    bucket: Unit,
-    periods: Option<usize>,
-    mode: Option<Asked>,
-    clock: Option<Clock>,
-    cohort_by: Option<CohortBy>,
-    /// First and last period of each, both included.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    brackets: Option<Vec<[usize; 2]>>,
-    /// Returns that it takes in a period.
-    #[serde(default = "one")]
-    minimum: usize,
-    /// A property to add up over returns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sum: Option<String>,
-    compat: Option<String>,
-}
-
-fn one() -> usize {
-    1
-}
-
-fn day() -> Unit {
-    Unit::Day
-}
-
-/// An event and what it must look like; any active event by default.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pattern {
-    event: Option<String>,
-    #[serde(default, rename = "where", skip_serializing_if = "Value::is_null")]
-    filter: Value,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Asked {
-    On,
-    OnOrAfter,
-    OnOrBefore,
-}
-
-/// The plain ways to read a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    On,
-    OnOrAfter,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Clock {
-    Calendar,
-    #[serde(rename = "rolling24h")]
-    Rolling24h,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CohortBy {
-    FirstEver,
-    Recurring,
-}
 
 /// What the kernels and the answer share.
 struct Shape {
@@ -262,101 +184,6 @@ pub(crate) fn compile(
 
 /// The hour that Amplitude's clock begins with.
 const HOUR_MS: i64 = 3_600_000;
-
-/// Start and return, bound to columns.
-struct Patterns {
-    /// Pattern 0 starts, pattern 1 returns.
-    matcher: Matcher,
-    events: EventSet,
-    /// Whether every row of the events counts.
-    is_plain: bool,
-}
-
-impl Pattern {
-    fn bind(
-        both: [&Self; 2],
-        common: &Common,
-        columns: &mut Columns,
-    ) -> Result<Patterns, QuestionError> {
-        let named = || both.iter().filter_map(|pattern| pattern.event.as_ref());
-        let any_passive = named().any(|name| PASSIVE.contains(&name.as_str()));
-        let mut is_plain = true;
-        let mut pattern = |pattern: &Self| -> Result<_, QuestionError> {
-            let mut condition = Condition::parse(&pattern.filter)?.and(common.filter.clone());
-            is_plain &= condition.bind(&mut Columns::default()).is_always();
-            // An event that is named counts, whatever it is; "any" means any active one, also where
-            // the other pattern brings a passive event into the scan.
-            if any_passive && pattern.event.is_none() {
-                let is_active = json!({ "prop": "event", "op": "not_in", "value": PASSIVE });
-                condition = condition.and(Condition::parse(&is_active)?);
-            }
-            Ok((pattern.event.clone(), condition.bind(columns)))
-        };
-        let matcher = Matcher::new(vec![pattern(both[0])?, pattern(both[1])?]);
-        let events = match named().count() {
-            2 => EventSet::Only(named().cloned().collect()),
-            _ => active_events(named().map(String::as_str)),
-        };
-        Ok(Patterns { matcher, events, is_plain })
-    }
-}
-
-/// How many periods there are after the start, and the length of one for the rolling clock.
-fn periods(
-    question: &mut Question,
-    brackets: &[[usize; 2]],
-) -> Result<(usize, i64), QuestionError> {
-    let (default_periods, period_ms) = match question.bucket {
-        Unit::Hour => {
-            return Err(QuestionError::Field {
-                field: "bucket",
-                detail: "retention counts days, weeks or months".into(),
-            });
-        }
-        Unit::Day => (14, DAY_MS),
-        Unit::Week => (8, 7 * DAY_MS),
-        Unit::Month => (6, 30 * DAY_MS),
-    };
-    let last = brackets.iter().flatten().max().copied();
-    let periods = *question.periods.get_or_insert(last.unwrap_or(default_periods));
-    if !(1..=MAX_PERIODS).contains(&periods) {
-        return Err(QuestionError::Count {
-            what: "periods of retention",
-            got: periods,
-            min: 1,
-            max: MAX_PERIODS,
-        });
-    }
-    Ok((periods, period_ms))
-}
-
-/// The brackets, if they make sense.
-fn brackets(question: &Question) -> Result<Vec<[usize; 2]>, QuestionError> {
-    let brackets = question.brackets.clone().unwrap_or_default();
-    let refused = |field, detail: String| Err(QuestionError::Field { field, detail });
-    if question.brackets.is_some() && !(1..=MAX_BRACKETS).contains(&brackets.len()) {
-        return Err(QuestionError::Count {
-            what: "brackets of retention",
-            got: brackets.len(),
-            min: 1,
-            max: MAX_BRACKETS,
-        });
-    }
-    if let Some([from, to]) = brackets.iter().find(|[from, to]| *from == 0 || from > to) {
-        let detail = format!("[{from}, {to}] are not two periods from 1 on, the earlier first");
-        return refused("brackets", detail);
-    }
-    if question.brackets.is_some() && question.periods.is_some() {
-        return refused("periods", "the last bracket says how many there are; leave it out".into());
-    }
-    if question.brackets.is_some() && question.mode.is_some_and(|mode| mode != Asked::On) {
-        return refused("mode", "brackets say themselves which periods count; leave it out".into());
-    }
-    if question.minimum == 0 {
-        return refused("minimum", "it takes at least one return; write 1 or more".into());
-    }
-    Ok(brackets)
-}
 
 impl Shape {
     /// From when the rolling clock counts.

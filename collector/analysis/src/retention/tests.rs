@@ -3,6 +3,7 @@
 use super::*;
 use crate::answer::{Group, GroupValue, LATENESS_MS};
 use crate::testing::{Event, Memory, Scan};
+use crate::time_bucket::DAY_MS;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
