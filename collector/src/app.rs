@@ -288,7 +288,13 @@ impl App {
         let Some(stored) = self.meta.definitions().find(project, key).await? else {
             return Ok((body, None));
         };
-        Ok(asked::complete(body, &stored, now_ms))
+        let neighbours = match body.get("interactions") {
+            None => {
+                asked::neighbours(&stored, &self.meta.definitions().list(project).await?, now_ms)
+            }
+            Some(_) => Vec::new(),
+        };
+        Ok(asked::complete(body, &stored, &neighbours, now_ms))
     }
 
     /// The token of a new one-time link: `/signin?token=…`.

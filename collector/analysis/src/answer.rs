@@ -21,8 +21,9 @@ pub use crate::completeness::{
 pub use crate::content::{ContentAnswer, ContentBucket, ContentItem};
 pub use crate::experiment::answer::{
     AlwaysValid, Arm, ArmLoss, ArmMetric, BiasCheck, Bounds, CheckStatus, Checks, Code, Cuped,
-    DayResult, Deciding, Effect, Excluded, ExperimentAnswer, ExperimentStatus, GuardrailResult,
-    LossCheck, MetricResult, MultipleExposureCheck, OpenBounds, Outlook, Reason as VerdictReason,
+    DayResult, Deciding, Effect, Excluded, ExclusionBias, ExperimentAnswer, ExperimentStatus,
+    GuardrailResult, Interaction, InteractionEffect, LossCheck, MetricResult,
+    MultipleExposureCheck, OpenBounds, Outlook, Reason as VerdictReason, SliceDay, SliceEffect,
     SliceResult, Srm, SrmStatus, Stratified, Verdict,
 };
 pub use crate::explain::answer::{

@@ -3,7 +3,9 @@
 //! The story has four stages: the browser offered to install (`$pwa_prompt`, outcome `shown`), the
 //! person accepted, the app was installed (`$pwa_install`), and it was opened on its own
 //! (`$pwa_launch` outside a browser tab). Stages are counted each for itself, because some
-//! browsers install without a prompt; `persons_after_previous` is the way from stage to stage.
+//! browsers install without a prompt; `persons_after_previous` is the way from stage to stage. By display mode
+//! the answer says who came back 24 hours or more after their first event in it, and of everybody who used the
+//! app without a network (`pwa_used_offline`).
 //!
 //! Invariant: `persons_after_previous ≤ persons ≤ count` in every stage.
 //!
@@ -18,9 +20,13 @@ use crate::events::{Dictionaries, EventSet, Run, ScanPlan};
 use crate::filter::{Columns, Condition, Filter, Matcher, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
+use crate::time_bucket::DAY_MS;
 
 /// Name, event, and the property by which it is told apart.
 type Stage = (&'static str, &'static str, Option<(&'static str, &'static str)>);
+
+/// The event of use without a network; its bit comes after those of the stages.
+const OFFLINE: &str = "pwa_used_offline";
 
 /// The stages in order.
 const STAGES: [Stage; 4] = [
@@ -41,6 +47,12 @@ pub struct PwaAnswer {
     pub stages: Vec<PwaStage>,
     /// All events by display mode, by falling number of people.
     pub display_modes: Vec<PwaMode>,
+    /// People of the range.
+    pub persons: u64,
+    /// Those of them who used the app without a network.
+    pub offline_persons: u64,
+    /// `offline_persons / persons`; `null` when that was nobody.
+    pub offline_ratio: Option<f64>,
 }
 
 /// One stage.
@@ -68,6 +80,10 @@ pub struct PwaMode {
     pub events: u64,
     /// People.
     pub persons: u64,
+    /// Those of them with an event in it 24 hours or more after their first one.
+    pub returned: u64,
+    /// `returned / persons`.
+    pub returned_ratio: Option<f64>,
 }
 
 struct Pwa {
@@ -99,6 +115,7 @@ pub(crate) fn compile(
             }
             (Some((*event).to_owned()), condition.bind(&mut columns))
         })
+        .chain([(Some(OFFLINE.to_owned()), Condition::always().bind(&mut Columns::default()))])
         .collect();
     let filter = common.filter.bind(&mut columns);
     let mode = columns.text("display_mode");
@@ -124,6 +141,8 @@ impl Analysis for Pwa {
             mode: self.mode,
             stages: [[0; 3]; STAGES.len()],
             modes: Vec::new(),
+            offline: 0,
+            persons: 0,
             person: 0,
         };
         Box::new(ByRun::new(&self.plan, counter))
@@ -147,29 +166,58 @@ impl Analysis for Pwa {
                 display_mode: key[0].text().map(str::to_owned),
                 events: row[0] as u64,
                 persons: row[1] as u64,
+                returned: row[2] as u64,
+                returned_ratio: ratio(row[2] as u64, row[1] as u64),
             })
             .collect();
         display_modes.sort_by(|a, b| {
             b.persons.cmp(&a.persons).then_with(|| a.display_mode.cmp(&b.display_mode))
         });
-        Answer {
-            complete: facts.now_ms >= self.to_ms + LATENESS_MS,
-            body: AnswerBody::Pwa(PwaAnswer { stages, display_modes }),
-        }
+        let [persons, offline_persons] = [0, 1].map(|column| partial.count(&[Key::Int(2)], column));
+        let offline_ratio = ratio(offline_persons, persons);
+        let body = PwaAnswer { stages, display_modes, persons, offline_persons, offline_ratio };
+        Answer { complete: facts.now_ms >= self.to_ms + LATENESS_MS, body: AnswerBody::Pwa(body) }
     }
 }
 
 /// Table: `(0, stage)` → events, people, people after the stage before; `(1, mode)` → events,
-/// people.
+/// people, people who came back; `(2)` → people, people without a network.
 struct Counter {
     filter: Filter,
     matcher: Matcher,
     mode: TextColumn,
     stages: [[u64; 3]; STAGES.len()],
-    /// By code of the display mode: events, people, the last of them.
-    modes: Vec<(u64, u64, u64)>,
+    /// By code of the display mode.
+    modes: Vec<Mode>,
+    /// People who used it without a network, and all.
+    offline: u64,
+    persons: u64,
     /// Number of the person, from 1.
     person: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mode {
+    events: u64,
+    persons: u64,
+    returned: u64,
+    /// The last person, their first event, and whether they came back.
+    last: u64,
+    first_ms: i64,
+    is_back: bool,
+}
+
+impl Mode {
+    fn add(&mut self, person: u64, at_ms: i64) {
+        self.events += 1;
+        if self.last != person {
+            self.persons += 1;
+            (self.last, self.first_ms, self.is_back) = (person, at_ms, false);
+        } else if !self.is_back && at_ms - self.first_ms >= DAY_MS {
+            self.returned += 1;
+            self.is_back = true;
+        }
+    }
 }
 
 impl RunKernel for Counter {
@@ -179,18 +227,16 @@ impl RunKernel for Counter {
         self.person += 1;
         let known_modes = self.mode.dictionary(dictionaries).len();
         if self.modes.len() < known_modes {
-            self.modes.resize(known_modes, (0, 0, 0));
+            self.modes.resize(known_modes, Mode::default());
         }
         let modes = self.mode.of(run);
-        let (mut seen, mut after) = (0u64, 0u64);
+        let (mut seen, mut after, mut is_here) = (0u64, 0u64, false);
         for (row, mode) in modes.iter().enumerate() {
             if !self.filter.passes(run, row) {
                 continue;
             }
-            let (events, persons, last) = &mut self.modes[*mode as usize];
-            *events += 1;
-            *persons += u64::from(*last != self.person);
-            *last = self.person;
+            is_here = true;
+            self.modes[*mode as usize].add(self.person, run.ts[row]);
             let stages = self.matcher.mask(run, row);
             after |= stages & (seen << 1);
             seen |= stages;
@@ -198,6 +244,8 @@ impl RunKernel for Counter {
                 counts[0] += stages >> stage & 1;
             }
         }
+        self.persons += u64::from(is_here);
+        self.offline += seen >> STAGES.len() & 1;
         for (stage, counts) in self.stages.iter_mut().enumerate() {
             counts[1] += seen >> stage & 1;
             counts[2] += after >> stage & 1;
@@ -212,12 +260,13 @@ impl RunKernel for Counter {
                 partial.add(vec![Key::Int(0), stage.into()], &row);
             }
         }
-        for (code, (events, persons, _)) in self.modes.iter().enumerate() {
-            if *events > 0 {
-                let mode = self.mode.dictionary(dictionaries).text(code as u32);
-                let row = [*events as f64, *persons as f64];
-                partial.add(vec![Key::Int(1), Key::from_text(mode)], &row);
-            }
+        for (code, own) in self.modes.iter().enumerate().filter(|(_, mode)| mode.events > 0) {
+            let mode = self.mode.dictionary(dictionaries).text(code as u32);
+            let row = [own.events, own.persons, own.returned].map(|count| count as f64);
+            partial.add(vec![Key::Int(1), Key::from_text(mode)], &row);
+        }
+        if self.persons > 0 {
+            partial.add(vec![Key::Int(2)], &[self.persons as f64, self.offline as f64]);
         }
         partial
     }
@@ -282,6 +331,34 @@ mod tests {
                 (3, 2, 1, Some(1.0 / 3.0)),
             ]
         );
+    }
+
+    #[test]
+    fn who_comes_back_to_the_app_is_told_from_who_comes_back_to_a_tab() {
+        let seen = |person, at, mode: &str| {
+            Event::new(person, T0 + at, "$pageview").with("display_mode", mode)
+        };
+        let events = vec![
+            seen(1, 0, "standalone"),
+            seen(1, DAY_MS - 1, "browser"),
+            seen(1, DAY_MS, "standalone"),
+            seen(1, DAY_MS + 1, "standalone"),
+            seen(2, 0, "standalone"),
+            seen(2, DAY_MS - 1, "standalone"),
+            seen(3, 5, "browser"),
+            Event::new(3, T0 + 6, "pwa_used_offline").with("display_mode", "browser"),
+        ];
+        let question = json!({ "from": "2026-09-01", "to": "2026-09-04" });
+        let context = Context { tz: "UTC".into(), now_ms: T0 + 9 * DAY_MS };
+        let answer = Memory::new(events).answer("pwa", question, &context).unwrap();
+        let AnswerBody::Pwa(answer) = answer.body else { panic!("{answer:?}") };
+        let modes = answer.display_modes.iter().map(|mode| {
+            (mode.display_mode.as_deref(), mode.persons, mode.returned, mode.returned_ratio)
+        });
+        let want = [(Some("browser"), 2, 0, Some(0.0)), (Some("standalone"), 2, 1, Some(0.5))];
+        assert_eq!(modes.collect::<Vec<_>>(), want);
+        assert_eq!((answer.persons, answer.offline_persons), (3, 1));
+        assert_eq!(answer.offline_ratio, Some(1.0 / 3.0));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::view::experiments::{Experiment, experiment};
 use super::view::{
     Completeness, Reply, Section, content, funnel, install, overview, retention, tables, trend_of,
 };
+use crate::experiments::life::State;
 use crate::meta::projects::Project;
 
 /// Offered where a time zone is asked for; any other IANA name can be typed.
@@ -85,8 +86,8 @@ pub struct Plan<'a> {
     steps: Vec<String>,
     goal: Option<String>,
     window: String,
-    /// Keys of experiments that are defined here.
-    defined: Vec<String>,
+    /// Experiments that are defined here.
+    defined: Vec<(String, State)>,
 }
 
 /// Places of the replies to [`Plan::questions`].
@@ -105,7 +106,7 @@ impl<'a> Plan<'a> {
     pub fn new(
         project: &'a Project,
         schema: Schema,
-        defined: Vec<String>,
+        defined: Vec<(String, State)>,
         query: &str,
         now_ms: i64,
     ) -> Self {
@@ -143,11 +144,11 @@ impl<'a> Plan<'a> {
         all
     }
 
-    /// One question per experiment that people were exposed to.
+    /// One question per experiment of the page.
     pub fn experiment_questions(&self, first: &[Reply]) -> Vec<Question> {
         let keys = self.comparable(&first[EXPOSED]);
         let question = |key: String| match &self.goal {
-            Some(goal) if !self.defined.contains(&key) => {
+            Some(goal) if self.state(&key).is_none() => {
                 questions::experiment(&self.period, &key, goal)
             }
             _ => questions::defined_experiment(&self.period, &key),
@@ -155,10 +156,50 @@ impl<'a> Plan<'a> {
         keys.into_iter().map(question).collect()
     }
 
-    /// The experiments of which it is known what counts as success.
+    /// Where an experiment is in its life, if it is defined here.
+    fn state(&self, key: &str) -> Option<State> {
+        self.defined.iter().find(|(own, _)| own == key).map(|(_, state)| *state)
+    }
+
+    /// The experiments of which it is known what counts as success: those that people met, and after them those
+    /// that are defined and not over, whom nobody has met in this time.
     fn comparable(&self, exposed: &Reply) -> Vec<String> {
-        let is_known = |key: &String| self.goal.is_some() || self.defined.contains(key);
-        experiment_keys(exposed).into_iter().filter(is_known).collect()
+        let mut keys = experiment_keys(exposed);
+        let waiting = self.defined.iter().filter(|(_, state)| *state != State::Concluded);
+        let waiting = waiting.map(|(key, _)| key).filter(|key| !keys.contains(key)).cloned();
+        let waiting: Vec<String> = waiting.take(questions::EXPERIMENTS).collect();
+        keys.retain(|key| self.goal.is_some() || self.state(key).is_some());
+        keys.extend(waiting);
+        keys
+    }
+
+    fn experiments(
+        &self,
+        exposed: &Reply,
+        replies: &[Reply],
+    ) -> Section<Vec<(String, Section<Experiment>)>> {
+        if let Err(why) = exposed {
+            return Section::failed(why);
+        }
+        let keys = self.comparable(exposed);
+        if keys.is_empty() && experiment_keys(exposed).is_empty() {
+            return Section::empty(
+                "No experiment ran in this time",
+                "Define one (`tallymark experiment`, or POST /v1/experiments), or record who met which \
+                 variant with exposure(experiment, variant): whoever meets a variant is counted here.",
+            );
+        }
+        if keys.is_empty() {
+            return Section::empty(
+                "What should count as success?",
+                "People were exposed to experiments, but there is no other event yet to compare them by.",
+            );
+        }
+        let each = keys.into_iter().zip(replies).map(|(key, reply)| {
+            let shown = experiment(&key, self.state(&key), reply);
+            (key, shown)
+        });
+        Section::Ready(each.collect())
     }
 
     /// The page. `first` and `second` are the replies to the questions above.
@@ -225,7 +266,7 @@ impl<'a> Plan<'a> {
             retention: retention::retention(&first[RETENTION]),
             goal: self.goal.clone(),
             experiments_since: format::full_day(period.experiments_from()),
-            experiments: experiments(&first[EXPOSED], self.comparable(&first[EXPOSED]), second),
+            experiments: self.experiments(&first[EXPOSED], second),
             content: content::content(&first[CONTENT]),
             install: install::install(&first[PWA]),
             timing,
@@ -248,34 +289,6 @@ fn experiment_keys(reply: &Reply) -> Vec<String> {
         .filter_map(|series| series.value.as_ref()?.text().map(str::to_owned))
         .take(questions::EXPERIMENTS)
         .collect()
-}
-
-fn experiments(
-    exposed: &Reply,
-    keys: Vec<String>,
-    replies: &[Reply],
-) -> Section<Vec<(String, Section<Experiment>)>> {
-    if let Err(why) = exposed {
-        return Section::failed(why);
-    }
-    if experiment_keys(exposed).is_empty() {
-        return Section::empty(
-            "No experiment ran in this time",
-            "Name your experiments in init({ experiments: [{ key, variants }] }) and ask for \
-             variant(key): whoever meets a variant is counted here.",
-        );
-    }
-    if keys.is_empty() {
-        return Section::empty(
-            "What should count as success?",
-            "People were exposed to experiments, but there is no other event yet to compare them by.",
-        );
-    }
-    let each = keys.into_iter().zip(replies).map(|(key, reply)| {
-        let shown = experiment(&key, reply);
-        (key, shown)
-    });
-    Section::Ready(each.collect())
 }
 
 /// One select per step and some more to add to, up to [`STEP_FIELDS`].

@@ -163,8 +163,10 @@ pub fn experiment_keys(period: &Period) -> Question {
 
 /// An experiment that is defined: its definition says the rest.
 pub fn defined_experiment(period: &Period, key: &str) -> Question {
-    // The page asks for several at once; what each has lost takes a look at all events.
-    let body = json!({ "experiment": key, "tz": period.tz_name, "loss": false });
+    // The page asks for several at once; what each has lost takes a look at all events, and others that people
+    // met at the same time take the slower kernel.
+    let body =
+        json!({ "experiment": key, "tz": period.tz_name, "loss": false, "interactions": [] });
     Question { kind: "experiment", body }
 }
 

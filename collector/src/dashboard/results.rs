@@ -31,7 +31,8 @@ pub async fn results(
     }
     let defined = app.meta.definitions().list(id).await?;
     let defined = defined.iter().filter(|stored| stored.definition.kind() == "experiment");
-    let defined = defined.map(|stored| stored.definition.key().to_owned()).collect();
+    let defined =
+        defined.map(|stored| (stored.definition.key().to_owned(), stored.state)).collect();
     let plan = Plan::new(project, schema, defined, query, app.clock.now_ms());
     let first = ask_all(app, project, plan.questions()).await;
     let second = ask_all(app, project, plan.experiment_questions(&first.replies)).await;

@@ -11,6 +11,7 @@ use tallymark_store::{EventSchema, PropertySchema, Schema, TypeCounts};
 use super::page::{FirstRun, Shell};
 use super::plan::Plan;
 use super::view::{Completeness, Reply};
+use crate::experiments::life::State;
 use crate::meta::projects::{Project, Settings};
 
 /// 2026-11-22 12:00 UTC.
@@ -134,7 +135,9 @@ fn experiment(name: &str) -> Reply {
                 ratio: Some(0.0015),
                 joined: None,
                 is_biased: false,
+                bias: Vec::new(),
             },
+            interactions: Vec::new(),
             before: Vec::new(),
             loss: Some(LossCheck {
                 status: CheckStatus::Ok,
@@ -243,7 +246,16 @@ fn replies(name: &str) -> (Vec<Reply>, Vec<Reply>) {
         })),
         known(AnswerBody::Pwa(PwaAnswer {
             stages: vec![stage("prompt_shown", 8, 8, None), stage(name, 5, 2, Some(0.25))],
-            display_modes: vec![PwaMode { display_mode: Some(name.into()), events: 4, persons: 3 }],
+            display_modes: vec![PwaMode {
+                display_mode: Some(name.into()),
+                events: 4,
+                persons: 3,
+                returned: 1,
+                returned_ratio: Some(1.0 / 3.0),
+            }],
+            persons: 3,
+            offline_persons: 0,
+            offline_ratio: Some(0.0),
         })),
         trend(vec![series(0, Group::Value, Some(name), "$exposure")]),
     ];
@@ -386,17 +398,38 @@ fn a_page_asks_for_nothing_outside_and_carries_no_style_of_its_own() {
 fn an_experiment_that_is_defined_is_asked_by_its_key_alone() {
     let project = project("shop");
     let (first, _) = replies("shop");
-    let questions = |defined: Vec<String>, schema: Schema| {
+    let questions = |defined: Vec<(String, State)>, schema: Schema| {
         let plan = Plan::new(&project, schema, defined, "", NOW_MS);
         plan.experiment_questions(&first).into_iter().map(|asked| asked.body).collect::<Vec<_>>()
     };
-    let defined = questions(vec!["shop".into()], schema("shop"));
-    assert_eq!(
-        defined,
-        [serde_json::json!({ "experiment": "shop", "tz": "Europe/Berlin", "loss": false })]
-    );
+    let by_key = |key: &str| serde_json::json!({ "experiment": key, "tz": "Europe/Berlin", "loss": false, "interactions": [] });
+    let defined = questions(vec![("shop".into(), State::Running)], schema("shop"));
+    assert_eq!(defined, [by_key("shop")]);
+    // Those that nobody has met come after it, unless they are over.
+    let life = [("draft", State::Draft), ("over", State::Concluded), ("shop", State::Running)];
+    let life = life.map(|(key, state)| (key.to_owned(), state));
+    assert_eq!(questions(life.into(), schema("shop")), [by_key("shop"), by_key("draft")]);
     let elsewhere = questions(Vec::new(), schema("shop"));
     assert!(elsewhere[0]["metrics"].is_array() && elsewhere[0]["from"].is_string());
+}
+
+#[rstest]
+#[case::a_draft(State::Draft, "“waiting” is a draft: nobody meets it before it runs.")]
+#[case::running(State::Running, "“waiting” is running, and nobody has met it yet.")]
+#[case::paused(State::Paused, "“waiting” is paused, and nobody met it before.")]
+fn an_experiment_that_nobody_has_met_is_on_the_page(#[case] state: State, #[case] words: &str) {
+    let (first, mut second) = replies("shop");
+    let mut unmet = second[0].clone();
+    if let Ok((AnswerBody::Experiment(answer), _)) = &mut unmet {
+        answer.arms.iter_mut().for_each(|arm| arm.persons = 0);
+        answer.excluded = Excluded::default();
+    }
+    second.push(unmet);
+    let project = [Arc::new(project("shop"))];
+    let defined = vec![("waiting".to_owned(), state)];
+    let plan = Plan::new(&project[0], schema("shop"), defined, "", NOW_MS);
+    let html = plan.page(&project, &first, &second, "now".into()).render().expect("it renders");
+    assert!(html.contains(words), "{html}");
 }
 
 #[rstest]

@@ -16,6 +16,9 @@ use super::definition::{Definition, Experiment, Unit};
 use super::life::State;
 use crate::meta::definitions::Stored;
 
+/// Other experiments that are looked at.
+const NEIGHBOURS_MAX: usize = 20;
+
 /// What an answer says of the definition behind it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Defined {
@@ -33,13 +36,44 @@ pub struct Defined {
     pub replaced: Vec<String>,
 }
 
+/// The keys of experiments that people could meet while they met this one: those of other parts of its namespace
+/// share nobody with it.
+pub fn neighbours(own: &Stored, all: &[Stored], now_ms: i64) -> Vec<String> {
+    let Definition::Experiment(experiment) = &own.definition else { return Vec::new() };
+    let time = |stored: &Stored| Some((stored.started_ms?, stored.concluded_ms.unwrap_or(now_ms)));
+    let Some((from_ms, to_ms)) = time(own) else { return Vec::new() };
+    let is_apart = |other: &Experiment| match (&experiment.namespace, &other.namespace) {
+        (Some(own), Some(other)) if own.name == other.name => {
+            own.to <= other.from || other.to <= own.from
+        }
+        _ => false,
+    };
+    let meets = |stored: &&Stored| match (&stored.definition, time(stored)) {
+        (Definition::Experiment(other), Some((starts_ms, ends_ms))) => {
+            let at_once = starts_ms < to_ms && from_ms < ends_ms;
+            other.key != experiment.key && at_once && !is_apart(other)
+        }
+        _ => false,
+    };
+    let found = all.iter().filter(meets).take(NEIGHBOURS_MAX);
+    found.map(|stored| stored.definition.key().to_owned()).collect()
+}
+
 /// Fill a question in. Flags and holdouts say nothing of questions.
-pub fn complete(body: Value, stored: &Stored, now_ms: i64) -> (Value, Option<Defined>) {
+pub fn complete(
+    body: Value,
+    stored: &Stored,
+    neighbours: &[String],
+    now_ms: i64,
+) -> (Value, Option<Defined>) {
     let (experiment, body) = match (&stored.definition, body) {
         (Definition::Experiment(experiment), Value::Object(body)) => (experiment, body),
         (_, body) => return (body, None),
     };
     let mut question = written(experiment, stored, now_ms);
+    if !neighbours.is_empty() {
+        question.entry("interactions").or_insert(neighbours.into());
+    }
     let (mut taken, mut replaced) = (Vec::new(), Vec::new());
     for field in question.keys().filter(|field| *field != "experiment") {
         match (field.as_str(), body.get(field)) {
@@ -160,7 +194,7 @@ mod tests {
     }
 
     fn asked(body: Value, stored: &Stored, now_days: i64) -> (Value, Defined) {
-        let (question, defined) = complete(body, stored, T0 + now_days * DAY);
+        let (question, defined) = complete(body, stored, &[], T0 + now_days * DAY);
         let context = Context { tz: "UTC".into(), now_ms: T0 + now_days * DAY };
         compile("experiment", question.clone(), &context).expect("a question");
         (question, defined.expect("a definition"))
@@ -272,10 +306,42 @@ mod tests {
         assert_eq!(question["plan"]["looks"], json!([looks[1]]));
     }
 
+    /// An experiment of another key, in a part of a namespace, for these days.
+    fn other(key: &str, part: Option<(f64, f64)>, days: [Option<i64>; 2]) -> Stored {
+        let mut more = json!({ "key": key });
+        if let Some((from, to)) = part {
+            more["namespace"] = json!({ "name": "checkout", "from": from, "to": to });
+        }
+        stored(button(more), days[0], days[1])
+    }
+
+    #[test]
+    fn experiments_that_people_meet_at_the_same_time_are_looked_at() {
+        let half = Some((0.0, 0.5));
+        let all = [
+            other("a_draft", None, [None, None]),
+            other("button", half, [Some(2), None]),
+            other("concluded_before", None, [Some(0), Some(2)]),
+            other("in_another_part", Some((0.5, 1.0)), [Some(3), None]),
+            other("in_the_same_part", Some((0.4, 1.0)), [Some(3), None]),
+            other("still_running", None, [Some(0), None]),
+            other("until_after_the_start", None, [Some(0), Some(3)]),
+        ];
+        let found = neighbours(&all[1], &all, T0 + 9 * DAY);
+        assert_eq!(found, ["in_the_same_part", "still_running", "until_after_the_start"]);
+        let body = json!({ "experiment": "button" });
+        let (question, _) = complete(body.clone(), &all[1], &found, T0 + 9 * DAY);
+        assert_eq!(question["interactions"], json!(found));
+        let mut none = body;
+        none["interactions"] = json!([]);
+        let (question, _) = complete(none, &all[1], &found, T0 + 9 * DAY);
+        assert_eq!(question["interactions"], json!([]));
+    }
+
     #[test]
     fn a_flag_says_nothing_of_questions() {
         let flag = json!({ "kind": "flag", "key": "button", "value": 1 });
         let body = json!({ "experiment": "button" });
-        assert_eq!(complete(body.clone(), &stored(flag, Some(0), None), T0), (body, None));
+        assert_eq!(complete(body.clone(), &stored(flag, Some(0), None), &[], T0), (body, None));
     }
 }

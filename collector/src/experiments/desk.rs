@@ -8,6 +8,7 @@ use super::definition::{Definition, Wrong};
 use super::life::{State, frozen_field};
 use crate::meta::definitions::{Deed, Stored};
 use crate::meta::{Meta, MetaError};
+use crate::saved::{self, resolve::resolve};
 
 /// Definitions of one project.
 const DEFINITIONS_MAX: usize = 1_000;
@@ -132,6 +133,7 @@ impl Desk<'_> {
     pub async fn create(&self, json: Value) -> Result<Stored, Refused> {
         let definition = Definition::parse(json)?;
         self.check_holdout(&definition).await?;
+        self.check_cohorts(&definition).await?;
         if self.list().await?.len() >= DEFINITIONS_MAX {
             return Err(Refused::Full);
         }
@@ -163,6 +165,7 @@ impl Desk<'_> {
         let before = self.load(key).await?;
         let definition = Definition::parse(json)?;
         self.check_holdout(&definition).await?;
+        self.check_cohorts(&definition).await?;
         let frozen = frozen_field(before.state, &before.definition.json(), &definition.json());
         if let Some(field) = frozen {
             return Err(Refused::Frozen { key: key.to_owned(), field, state: before.state });
@@ -240,6 +243,17 @@ impl Desk<'_> {
                     .into())
             }
         }
+    }
+
+    /// Cohorts that are named exist.
+    async fn check_cohorts(&self, definition: &Definition) -> Result<(), Refused> {
+        let Definition::Experiment(experiment) = definition else { return Ok(()) };
+        let mut question = experiment.question().into();
+        let found = resolve(self.meta, self.project, &mut question, Vec::new()).await;
+        found.map_err(|refused| match refused {
+            saved::Refused::Meta(error) => error.into(),
+            refused => Wrong::new("analysis", refused.to_string()).into(),
+        })
     }
 
     fn deed<'d>(&'d self, action: &'d str, note: &'d str) -> Deed<'d> {

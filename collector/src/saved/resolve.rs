@@ -41,6 +41,47 @@ pub async fn resolve(
     Ok(())
 }
 
+/// The same question, with rules that everybody meets in the place of names: to see whether the rest of it makes
+/// sense where nobody can be asked what the names mean.
+pub fn without_names(question: &mut Value) {
+    let named = |cohort: &mut Value| {
+        if let Value::String(key) = cohort {
+            *cohort = json!({ "saved": key });
+        }
+        unnamed(cohort);
+    };
+    if let Some(cohort) = question.get_mut("cohort") {
+        named(cohort);
+    }
+    let mut cuts: Vec<&mut Value> = Vec::new();
+    if let Value::Object(fields) = question {
+        let of =
+            fields.iter_mut().filter(|(field, _)| ["slices", "strata"].contains(&field.as_str()));
+        cuts.extend(of.map(|(_, cuts)| cuts));
+    }
+    while let Some(cut) = cuts.pop() {
+        match cut {
+            Value::Array(several) => cuts.extend(several),
+            Value::Object(cut) => {
+                if let (Some(Value::String(key)), None) = (cut.get("cohort"), cut.get("name")) {
+                    cut.insert("name".into(), key.clone().into());
+                }
+                cut.get_mut("cohort").into_iter().for_each(named);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn unnamed(rule: &mut Value) {
+    match rule {
+        Value::Array(rules) => rules.iter_mut().for_each(unnamed),
+        Value::Object(fields) if fields.contains_key("saved") => *rule = json!({ "all": [] }),
+        Value::Object(fields) => fields.values_mut().for_each(unnamed),
+        _ => {}
+    }
+}
+
 impl Look<'_> {
     /// A cohort where its name alone may stand.
     async fn named(&self, cohort: &mut Value, inside: &mut Vec<String>) -> Result<(), Refused> {

@@ -229,3 +229,34 @@ async fn an_experiment_is_split_by_saved_cohorts() {
         service.post("/v1/query/experiment", &[("authorization", &bearer)], unknown).await;
     assert_eq!(refused.problem(), (404, "saved_unknown".into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_is_read_with_saved_cohorts_and_refuses_those_that_nobody_saved() {
+    let service = service().await;
+    service.put("cohorts/regulars", often(2)).await;
+    let define = async |key: &str, analysis: Value| {
+        let definition = json!({ "kind": "experiment", "key": key, "analysis": analysis,
+            "variants": [{ "key": "control" }, { "key": "green" }] });
+        let bearer = format!("Bearer {}", service.secret_key);
+        let headers = [("authorization", bearer.as_str())];
+        service.post("/v1/experiments", &headers, definition.to_string()).await
+    };
+    let named = json!({ "cohort": "regulars", "slices": [{ "cohort": "regulars" }, "country"] });
+    let made = define("button", named.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    assert_eq!(
+        made.json()["definition"]["analysis"],
+        named,
+        "a name stays a name until it is asked"
+    );
+    let asked = service.ask("experiment", json!({ "experiment": "button" })).await;
+    assert_eq!(asked["definition"]["cohort"]["saved"]["rules"], often(2)["cohort"]);
+    assert_eq!(asked["definition"]["slices"][0]["name"], "regulars");
+    for unknown in [json!({ "cohort": "nobody" }), json!({ "slices": [{ "cohort": "nobody" }] })] {
+        let refused = define("other", unknown).await;
+        assert_eq!(refused.problem(), (422, "definition_invalid".into()));
+        assert!(refused.json()["detail"].as_str().unwrap().contains("nobody"));
+    }
+    let nonsense = define("other", json!({ "cohort": { "did": 1 } })).await;
+    assert_eq!(nonsense.problem(), (422, "definition_invalid".into()));
+}

@@ -1,10 +1,15 @@
 //! What must hold before an effect may be believed.
 
 use super::answer::{
-    Arm, BiasCheck, CheckStatus, Excluded, MultipleExposureCheck, SliceResult, Srm, SrmStatus,
+    Arm, BiasCheck, CheckStatus, Excluded, ExclusionBias, MultipleExposureCheck, SliceResult, Srm,
+    SrmStatus,
 };
+use super::detail::Scope;
+use super::effects::{AllFigures, Comparing};
 use super::figures::{Part, Table};
+use super::parts::with;
 use super::question::{Kind, Role};
+use super::read::{all_figures, part_of};
 use super::{BoundMetric, Shape};
 use crate::stats::many_tests::{Method, adjust};
 use crate::stats::two_sample::{Difference, Test, compare};
@@ -93,6 +98,35 @@ pub(super) fn several(
         ratio,
         joined: None,
         is_biased: is_uneven && !keeps_first && excluded.multi_variant > 0,
+        bias: Vec::new(),
+    }
+}
+
+impl Comparing<'_> {
+    /// What leaving people out who met several variants does to the deciding metric: its effects without them,
+    /// against those with everybody where they were first.
+    pub(super) fn bias(
+        &self,
+        table: &Table<'_>,
+        shape: &Shape,
+        arms: &[Arm],
+        whole: &AllFigures,
+    ) -> Vec<ExclusionBias> {
+        let aside = all_figures(table, shape, arms, &Part::of(Scope::Aside));
+        let everybody = with(whole, &aside);
+        let effect = |figures: &AllFigures, arm: usize| {
+            let pair = part_of(figures, figures).pair(0, arm);
+            self.find(&pair, &shape.metrics[0]).absolute.ok().map(|effect| effect.estimate)
+        };
+        let of = |arm: usize| {
+            let (here, first_seen) = (effect(whole, arm), effect(&everybody, arm));
+            ExclusionBias {
+                variant: arms[arm].variant.clone(),
+                absolute_first_seen: first_seen,
+                bias: here.zip(first_seen).map(|(here, first_seen)| here - first_seen),
+            }
+        };
+        (1..arms.len()).map(of).collect()
     }
 }
 

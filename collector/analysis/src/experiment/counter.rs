@@ -2,7 +2,8 @@
 //!
 //! Table: `(0, variant)` → people; `(1, variant, metric)` → people converted, then the digits of
 //! `Σx` and `Σx²` over people; `(2)` → people of several variants, of unknown ones, conversions
-//! that named another variant.
+//! that named another variant; `(3, …)` and `(4, …)` as 0 and 1, of those who met several variants, by
+//! their first. Bag: `(5)` → the first exposures.
 
 use std::sync::Arc;
 
@@ -23,13 +24,19 @@ pub(super) struct Counter {
     /// By code of the variant: whether the question knows it.
     known: Vec<bool>,
     /// By code of the variant.
-    arms: Vec<Option<Box<Arm>>>,
+    arms: Arms,
+    /// The same of people who met several variants, by their first.
+    aside: Arms,
+    /// Unix milliseconds.
+    first_ms: i64,
     multi_variant: u64,
     unknown_variant: u64,
     variant_mismatch: u64,
     /// The person's figures by metric: events counted, and their sum.
     figures: Vec<(u64, f64)>,
 }
+
+type Arms = Vec<Option<Box<Arm>>>;
 
 #[derive(Clone, Default)]
 struct Arm {
@@ -49,10 +56,11 @@ enum Exposed {
     Never,
     /// Only variants that the question does not know.
     Unknown,
-    Several,
     To {
         variant: u32,
         row: usize,
+        /// Whether they met another one too.
+        several: bool,
     },
 }
 
@@ -74,6 +82,8 @@ impl Counter {
             looked_at: [0; 2],
             known: Vec::new(),
             arms: Vec::new(),
+            aside: Vec::new(),
+            first_ms: i64::MAX,
             multi_variant: 0,
             unknown_variant: 0,
             variant_mismatch: 0,
@@ -122,10 +132,12 @@ impl Counter {
                     }
                 }
                 Exposed::Never | Exposed::Unknown => {
-                    found = Exposed::To { variant: variants[row], row };
+                    found = Exposed::To { variant: variants[row], row, several: false };
                 }
                 Exposed::To { variant, .. } if variant == variants[row] => {}
-                Exposed::To { .. } | Exposed::Several => return Exposed::Several,
+                Exposed::To { variant, row, .. } => {
+                    return Exposed::To { variant, row, several: true };
+                }
             }
         }
         found
@@ -179,15 +191,23 @@ impl RunKernel for Counter {
         match self.exposed(run, experiment) {
             Exposed::Never => {}
             Exposed::Unknown => self.unknown_variant += 1,
-            Exposed::Several => self.multi_variant += 1,
-            Exposed::To { variant, row } => {
+            Exposed::To { variant, row, several } => {
+                let mismatches = self.variant_mismatch;
                 self.measure(run, Exposure { experiment, variant, row });
+                let arms = if several {
+                    self.multi_variant += 1;
+                    self.variant_mismatch = mismatches;
+                    &mut self.aside
+                } else {
+                    self.first_ms = self.first_ms.min(run.ts[row]);
+                    &mut self.arms
+                };
                 let code = variant as usize;
-                if self.arms.len() <= code {
-                    self.arms.resize(code + 1, None);
+                if arms.len() <= code {
+                    arms.resize(code + 1, None);
                 }
                 let metrics = self.shape.metrics.len();
-                let arm = self.arms[code].get_or_insert_with(|| {
+                let arm = arms[code].get_or_insert_with(|| {
                     Box::new(Arm { persons: 0, metrics: vec![Sums::default(); metrics] })
                 });
                 arm.persons += 1;
@@ -205,16 +225,21 @@ impl RunKernel for Counter {
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
         let mut partial = Partial::default();
         let variants = self.shape.variant_column.dictionary(dictionaries);
-        for (code, arm) in self.arms.into_iter().enumerate() {
-            let Some(arm) = arm else { continue };
-            let variant = Key::from_text(variants.text(code as u32));
-            partial.add(vec![Key::Int(0), variant.clone()], &[arm.persons as f64]);
-            for (index, sums) in arm.metrics.iter().enumerate() {
-                let mut row = vec![sums.converted as f64];
-                row.extend(sums.sum.columns());
-                row.extend(sums.squares.columns());
-                partial.add(vec![Key::Int(1), variant.clone(), index.into()], &row);
+        for (arms, table) in [(self.arms, 0), (self.aside, 3)] {
+            for (code, arm) in arms.into_iter().enumerate() {
+                let Some(arm) = arm else { continue };
+                let variant = Key::from_text(variants.text(code as u32));
+                partial.add(vec![Key::Int(table), variant.clone()], &[arm.persons as f64]);
+                for (index, sums) in arm.metrics.iter().enumerate() {
+                    let mut row = vec![sums.converted as f64];
+                    row.extend(sums.sum.columns());
+                    row.extend(sums.squares.columns());
+                    partial.add(vec![Key::Int(table + 1), variant.clone(), index.into()], &row);
+                }
             }
+        }
+        if self.first_ms < i64::MAX {
+            partial.put(vec![Key::Int(5)], vec![self.first_ms as f64]);
         }
         let excluded = [self.multi_variant, self.unknown_variant, self.variant_mismatch];
         if excluded != [0; 3] {

@@ -176,7 +176,7 @@ impl Comparing<'_> {
         }
     }
 
-    fn always_valid(
+    pub(super) fn always_valid(
         &self,
         absolute: &two_sample::Effect,
         lift: Option<&two_sample::Effect>,
@@ -284,6 +284,6 @@ fn guardrail(
     Some(GuardrailResult { margin, p_value: found.p_value, is_non_inferior: found.is_non_inferior })
 }
 
-fn bounds(interval: Interval) -> Option<Bounds> {
+pub(super) fn bounds(interval: Interval) -> Option<Bounds> {
     Some(Bounds { low: interval.low?, high: interval.high? })
 }

@@ -31,12 +31,17 @@ pub(super) enum Table<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Part {
     pub(super) scope: Scope,
-    pub(super) values: [Key; 2],
+    pub(super) values: [Key; 3],
 }
 
 impl Part {
     /// Everybody.
-    pub(super) const ALL: Self = Self { scope: Scope::All, values: [Key::None, Key::None] };
+    pub(super) const ALL: Self = Self::of(Scope::All);
+
+    /// All of a scope.
+    pub(super) const fn of(scope: Scope) -> Self {
+        Self { scope, values: [Key::None, Key::None, Key::None] }
+    }
 }
 
 /// One arm's figures of one metric, before rounding.
@@ -88,19 +93,30 @@ impl Table<'_> {
     pub(super) fn met(&self) -> Vec<String> {
         let start = match self {
             Self::Plain { .. } => vec![Key::Int(0)],
-            Self::Detail { .. } => vec![Key::Int(10), Key::Int(0), Key::None, Key::None],
+            Self::Detail { .. } => vec![Key::Int(10), Key::Int(0), Key::None, Key::None, Key::None],
         };
         let rows = self.partial().starting_with(&start);
         rows.filter_map(|(key, _)| key.first()?.text().map(str::to_owned)).collect()
     }
 
+    /// When somebody in an arm was exposed first.
+    pub(super) fn first_ms(&self) -> Option<i64> {
+        let key = match self {
+            Self::Plain { .. } => Key::Int(5),
+            Self::Detail { .. } => Key::Int(15),
+        };
+        let first = self.partial().bags.get(&[key][..])?.iter().copied().reduce(f64::min);
+        first.map(|at| at as i64)
+    }
+
     fn key(&self, tables: [i64; 2], part: &Part, variant: &str) -> Vec<Key> {
         let variant = Key::Text(variant.into());
-        match self {
-            Self::Plain { .. } => vec![Key::Int(tables[0]), variant],
-            Self::Detail { .. } => {
-                let [first, second] = part.values.clone();
-                vec![Key::Int(tables[1]), part.scope.key(), first, second, variant]
+        match (self, part.scope) {
+            (Self::Plain { .. }, Scope::Aside) => vec![Key::Int(tables[0] + 3), variant],
+            (Self::Plain { .. }, _) => vec![Key::Int(tables[0]), variant],
+            (Self::Detail { .. }, scope) => {
+                let [first, second, day] = part.values.clone();
+                vec![Key::Int(tables[1]), scope.key(), first, second, day, variant]
             }
         }
     }
@@ -163,7 +179,7 @@ impl Table<'_> {
         let start = [Key::Int(10), scope.key()];
         let mut persons: Vec<(u64, Part)> = Vec::new();
         for (key, row) in self.partial().starting_with(&start) {
-            let values = [key[0].clone(), key[1].clone()];
+            let values = [key[0].clone(), key[1].clone(), Key::None];
             let count = row.first().copied().unwrap_or(0.0) as u64;
             match persons.last_mut() {
                 // Keys are in order: the arms of one value stand together.
@@ -175,14 +191,20 @@ impl Table<'_> {
         persons.into_iter().map(|(_, part)| part).collect()
     }
 
-    /// The days that somebody was exposed on, with their dates.
-    pub(super) fn days(&self) -> Vec<(String, Part)> {
+    /// The days that somebody of a part was exposed on, with their dates.
+    pub(super) fn days(&self, of: &Part) -> Vec<(String, Part)> {
         let Self::Detail { days: Some(days), partial, .. } = self else { return Vec::new() };
-        let start = [Key::Int(10), Scope::Day.key()];
+        let scope = match of.scope {
+            Scope::Slice(index) => Scope::SliceDay(index),
+            _ => Scope::Day,
+        };
+        let [first, second, _] = of.values.clone();
+        let start = [Key::Int(10), scope.key(), first.clone(), second.clone()];
         let mut found: Vec<i64> =
             partial.starting_with(&start).filter_map(|(key, _)| key[0].int()).collect();
         found.dedup();
-        let part = |day: i64| Part { scope: Scope::Day, values: [Key::Int(day), Key::None] };
+        let part =
+            |day: i64| Part { scope, values: [first.clone(), second.clone(), Key::Int(day)] };
         found.into_iter().map(|day| (days.labels[day as usize].clone(), part(day))).collect()
     }
 

@@ -25,7 +25,8 @@
 //! Where things are: `question` what may be asked; `counter` the fast kernel for conversions and means,
 //! `detail` the one for everything else; `joined` a second look where many met several variants; `figures`
 //! from either table to an arm's figures; `effects` two
-//! arms compared; `checks`; `verdict` the sentences; `read` all of it together.
+//! arms compared; `parts` slices and days; `interactions` with other experiments; `checks`; `verdict` the
+//! sentences; `read` all of it together.
 //!
 //! Deliberately elsewhere: the formulas (`stats`), who gets which variant (the SDK and
 //! `protocol::allocation`).
@@ -50,9 +51,11 @@ mod detail;
 mod effects;
 mod family;
 mod figures;
+mod interactions;
 mod joined;
 pub mod loss;
 mod outlook;
+mod parts;
 mod question;
 mod read;
 pub mod report;
@@ -91,6 +94,8 @@ struct Shape {
     keeps_first: bool,
     /// What each slice is called.
     slices: Vec<Vec<String>>,
+    /// Keys of experiments that people may meet at the same time.
+    others: Vec<String>,
     has_strata: bool,
 }
 
@@ -160,6 +165,7 @@ pub(crate) fn compile(
         adjust: question.adjust,
         keeps_first: question.multiple_exposure == MultipleExposure::FirstSeen,
         slices: question.slices.iter().map(names).collect(),
+        others: question.interactions.clone(),
         has_strata: question.strata.is_some(),
     };
     let definition = definition(&common, &question);

@@ -1,8 +1,8 @@
 //! From the merged table of an experiment to its answer.
 
 use super::answer::{
-    Arm, ArmMetric, Bounds, CheckStatus, Checks, DayResult, ExperimentAnswer, ExperimentStatus,
-    MetricResult, OpenBounds, SliceResult, SrmStatus,
+    Arm, ArmMetric, Bounds, CheckStatus, Checks, ExperimentAnswer, ExperimentStatus, MetricResult,
+    OpenBounds, SrmStatus,
 };
 use super::detail::Scope;
 use super::effects::{AllFigures, Comparing, People};
@@ -13,7 +13,6 @@ use super::verdict::Situation;
 use super::{BoundMetric, Shape, checks};
 use crate::Facts;
 use crate::answer::ratio;
-use crate::kernel::Key;
 use crate::stats::decision::Plan;
 use crate::stats::non_inferiority::Preferred;
 use crate::stats::{normal, proportion, thompson, two_sample};
@@ -23,7 +22,7 @@ const TUNING: f64 = 5000.0;
 /// What Thompson sampling leaves every arm at least.
 const LEAST_SHARE: f64 = 0.01;
 /// Values of a slice that are listed, those with the most people.
-const MAX_PARTS: usize = 50;
+pub(super) const MAX_PARTS: usize = 50;
 
 /// The answer.
 pub(super) fn answer(
@@ -34,15 +33,19 @@ pub(super) fn answer(
 ) -> ExperimentAnswer {
     let mut arms = arms(table, shape);
     let excluded = table.excluded();
-    let mut several = checks::several(&arms, &excluded, shape.keeps_first);
-    several.joined = table.joined();
     let srm = checks::sizes(&arms, &arrivals(table, &arms));
     let before = checks::before(table, shape, &arms);
-    let checks = Checks { multiple_exposure: several, before, loss: None };
     let plan = plan(shape, arms.len(), facts, is_complete);
     let deciding = Plan { alpha: shape.deciding_alpha(), ..plan };
     let comparing = Comparing { plan: &plan, deciding: &deciding, has_past: table.has_past() };
     let whole = all_figures(table, shape, &arms, &Part::ALL);
+    let mut several = checks::several(&arms, &excluded, shape.keeps_first);
+    several.joined = table.joined();
+    if several.is_biased {
+        several.bias = comparing.bias(table, shape, &arms, &whole);
+    }
+    let interactions = comparing.interactions(table, shape, &arms, &whole);
+    let checks = Checks { multiple_exposure: several, before, loss: None, interactions };
     let strata: Vec<AllFigures> = if shape.has_strata {
         let parts = table.parts_of(Scope::Stratum);
         parts.iter().map(|part| all_figures(table, shape, &arms, part)).collect()
@@ -68,6 +71,7 @@ pub(super) fn answer(
         srm: srm.status,
         checks: &checks,
         several: excluded.multi_variant,
+        began_ms: table.first_ms().unwrap_or(shape.from_ms).max(shape.from_ms),
         now_ms: facts.now_ms,
     };
     let (verdict, outlook) = situation.judge();
@@ -109,7 +113,7 @@ fn plan(shape: &Shape, arms: usize, facts: &Facts, is_complete: bool) -> Plan {
 fn arrivals(table: &Table<'_>, arms: &[Arm]) -> Vec<Vec<f64>> {
     let of =
         |part: &Part| arms.iter().map(|arm| table.persons(part, &arm.variant) as f64).collect();
-    table.days().iter().map(|(_, part)| of(part)).collect()
+    table.days(&Part::ALL).iter().map(|(_, part)| of(part)).collect()
 }
 
 /// How those who come next could be split.
@@ -170,7 +174,13 @@ pub(super) fn arms(table: &Table<'_>, shape: &Shape) -> Vec<Arm> {
     arms
 }
 
-fn all_figures(table: &Table<'_>, shape: &Shape, arms: &[Arm], part: &Part) -> AllFigures {
+/// By metric and arm.
+pub(super) fn all_figures(
+    table: &Table<'_>,
+    shape: &Shape,
+    arms: &[Arm],
+    part: &Part,
+) -> AllFigures {
     let of_metric =
         |metric: usize| arms.iter().map(|arm| table.figures(part, &arm.variant, metric)).collect();
     (0..shape.metrics.len()).map(of_metric).collect()
@@ -178,7 +188,7 @@ fn all_figures(table: &Table<'_>, shape: &Shape, arms: &[Arm], part: &Part) -> A
 
 impl Comparing<'_> {
     /// All metrics of these people.
-    fn metrics(
+    pub(super) fn metrics(
         &self,
         shape: &Shape,
         arms: &[Arm],
@@ -233,73 +243,10 @@ impl Comparing<'_> {
             events: (metric.kind == Kind::Quantile).then_some(figures.values.len() as u64),
         }
     }
-
-    fn slices(
-        &self,
-        table: &Table<'_>,
-        shape: &Shape,
-        arms: &[Arm],
-        whole: &AllFigures,
-    ) -> Vec<SliceResult> {
-        let mut results = Vec::new();
-        for slice in 0..shape.slices.len() {
-            let parts = table.parts_of(Scope::Slice(slice));
-            let start = results.len();
-            for part in parts.iter().take(MAX_PARTS) {
-                let own = all_figures(table, shape, arms, part);
-                let count = shape.slices[slice].len();
-                results.push(SliceResult {
-                    slice: shape.slices[slice].clone(),
-                    value: part.values[..count]
-                        .iter()
-                        .map(|key| key.text().map(Into::into))
-                        .collect(),
-                    persons: arms.iter().map(|arm| table.persons(part, &arm.variant)).collect(),
-                    srm_p_value: None,
-                    metrics: self.metrics(shape, arms, part_of(&own, whole), table),
-                    values_not_listed: parts.len().saturating_sub(MAX_PARTS),
-                });
-            }
-            checks::sizes_of_slice(&mut results[start..], arms);
-            // The values of one slice are a family of tests.
-            let family = results[start..].iter_mut().flat_map(|result| &mut result.metrics);
-            share_error(family.collect(), shape);
-        }
-        results
-    }
-
-    /// By day of exposure, and everybody up to that day.
-    fn days(
-        &self,
-        table: &Table<'_>,
-        shape: &Shape,
-        arms: &[Arm],
-        whole: &AllFigures,
-    ) -> Vec<DayResult> {
-        let mut so_far: Option<AllFigures> = None;
-        let merged = |before: &AllFigures, day: &AllFigures| -> AllFigures {
-            let arms = |(a, b): (&Vec<Figures>, &Vec<Figures>)| {
-                a.iter().zip(b).map(|(a, b)| a.merged(b)).collect()
-            };
-            before.iter().zip(day).map(arms).collect()
-        };
-        let mut results = Vec::new();
-        for (day, part) in table.days() {
-            debug_assert!(matches!(part.values[0], Key::Int(_)));
-            let own = all_figures(table, shape, arms, &part);
-            let all = so_far.as_ref().map_or_else(|| own.clone(), |before| merged(before, &own));
-            results.push(DayResult {
-                day,
-                metrics: self.metrics(shape, arms, part_of(&own, whole), table),
-                cumulative: self.metrics(shape, arms, part_of(&all, whole), table),
-            });
-            so_far = Some(all);
-        }
-        results
-    }
 }
 
-fn part_of<'a>(own: &'a AllFigures, whole: &'a AllFigures) -> People<'a> {
+/// Some of the people.
+pub(super) fn part_of<'a>(own: &'a AllFigures, whole: &'a AllFigures) -> People<'a> {
     People { own, whole, strata: &[] }
 }
 

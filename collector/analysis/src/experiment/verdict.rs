@@ -6,9 +6,14 @@ use super::question::Role;
 use super::read::is_failed;
 use super::{Shape, loss, outlook};
 use crate::answer::LATENESS_MS;
-use crate::stats::decision::{Code, Contender, Decision, Guardrail, Method, Reason, decide};
+use crate::stats::decision::{Code, Contender, Decision, Guardrail, Method, Reason, Stage, decide};
 
 const DAY_MS: f64 = 86_400_000.0;
+
+/// A time that is left, in days begun; `None` when it has passed.
+fn whole_days(left_ms: i64) -> Option<u64> {
+    (left_ms > 0).then(|| (left_ms as f64 / DAY_MS).ceil() as u64)
+}
 
 /// Everything the verdict depends on.
 pub(super) struct Situation<'a> {
@@ -20,6 +25,8 @@ pub(super) struct Situation<'a> {
     pub(super) checks: &'a Checks,
     /// People who met several variants.
     pub(super) several: u64,
+    /// When the first person met it.
+    pub(super) began_ms: i64,
     pub(super) now_ms: i64,
 }
 
@@ -36,6 +43,7 @@ impl Situation<'_> {
             decision.growth.map(|growth| ((growth - 1.0) * total as f64).ceil() as u64);
         let days_more = match decision.reason {
             Reason::EventsMayStillCome => self.days_to_settle(),
+            Reason::MinimumRun => whole_days(self.minimum_left_ms()),
             _ => outlook::days(persons_more, per_day),
         };
         let verdict = Verdict {
@@ -57,7 +65,13 @@ impl Situation<'_> {
     /// Days until late events may no longer change anything.
     fn days_to_settle(&self) -> Option<u64> {
         let left_ms = self.shape.ends_ms.saturating_add(LATENESS_MS).saturating_sub(self.now_ms);
-        (left_ms > 0).then(|| (left_ms as f64 / DAY_MS).ceil() as u64)
+        whole_days(left_ms)
+    }
+
+    /// Until the shortest run is over: before it, days that differ have not all been seen.
+    fn minimum_left_ms(&self) -> i64 {
+        let least_ms = i64::from(self.shape.plan.min_days) * DAY_MS as i64;
+        least_ms - self.now_ms.min(self.shape.to_ms).saturating_sub(self.began_ms)
     }
 
     fn decide(&self, contenders: &[Contender]) -> Decision {
@@ -85,7 +99,13 @@ impl Situation<'_> {
         if self.checks.before.iter().any(|check| is_failed(check.status)) {
             return invalid(Reason::BiasBefore);
         }
-        decide(contenders, self.shape.metrics[0].preferred, self.comparing.deciding)
+        let decision = decide(contenders, self.shape.metrics[0].preferred, self.comparing.deciding);
+        // What harms may be stopped at once.
+        let is_early = self.comparing.deciding.stage == Stage::Early;
+        if decision.code == Code::Ship && is_early && self.minimum_left_ms() > 0 {
+            return Decision { code: Code::KeepRunning, reason: Reason::MinimumRun, ..decision };
+        }
+        decision
     }
 
     /// What control has of a metric on average.
@@ -169,6 +189,13 @@ impl Situation<'_> {
                 "Keep running: {arm} is better in {goal}, but {guardrail} may still suffer by more \
                  than agreed."
             ),
+            Reason::MinimumRun => {
+                let least = self.shape.plan.min_days;
+                format!(
+                    "Keep running: {arm} is clearly better in {goal} so far, but nothing ships before {least} \
+                     days, because people come and act differently from day to day."
+                )
+            }
             Reason::NotClearYet => {
                 format!("Keep running: no difference in {goal} is clear yet.{more}")
             }

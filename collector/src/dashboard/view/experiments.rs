@@ -1,14 +1,15 @@
 //! Experiments: arms, differences with their uncertainty, and what to make of them.
 
 use tallymark_analysis::answer::{
-    ArmMetric, Bounds, CheckStatus, Code, Effect, ExperimentAnswer, ExperimentStatus, MetricResult,
-    SrmStatus, VerdictReason,
+    ArmMetric, Bounds, CheckStatus, Code, Effect, Excluded, ExperimentAnswer, ExperimentStatus,
+    MetricResult, SrmStatus, VerdictReason,
 };
 
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::interval::{self, Estimate, Scale};
 use super::{Reply, Section, experiment_of};
+use crate::experiments::life::State;
 
 /// One experiment.
 #[derive(Debug, Clone)]
@@ -70,8 +71,8 @@ pub struct Check {
     pub title: String,
 }
 
-/// One experiment's section.
-pub fn experiment(key: &str, reply: &Reply) -> Section<Experiment> {
+/// One experiment's section; `state` is where it is in its life, if it is defined here.
+pub fn experiment(key: &str, state: Option<State>, reply: &Reply) -> Section<Experiment> {
     let answer = match experiment_of(reply) {
         Ok(answer) => answer,
         Err(why) => return Section::failed(&why),
@@ -82,7 +83,14 @@ pub fn experiment(key: &str, reply: &Reply) -> Section<Experiment> {
         }
         _ => Section::empty(
             "Nobody is in its arms yet",
-            format!("“{key}” has exposures, but no one who saw exactly one variant."),
+            match state.filter(|_| answer.excluded == Excluded::default()) {
+                Some(State::Draft) => {
+                    format!("“{key}” is a draft: nobody meets it before it runs.")
+                }
+                Some(State::Paused) => format!("“{key}” is paused, and nobody met it before."),
+                Some(_) => format!("“{key}” is running, and nobody has met it yet."),
+                None => format!("“{key}” has exposures, but no one who saw exactly one variant."),
+            },
         ),
     }
 }

@@ -6,10 +6,11 @@ use tallymark_analysis::question::{Context, QuestionError};
 use tallymark_analysis::registry::compile;
 
 use super::{Experiment, Guardrail, Variant, Wrong};
+use crate::saved::resolve::without_names;
 
 /// Fields of the question that other fields of a definition say.
-const SAID_ELSEWHERE: [&str; 9] =
-    ["experiment", "metrics", "variants", "control", "from", "to", "tz", "cohort", "breakdown"];
+const SAID_ELSEWHERE: [&str; 8] =
+    ["experiment", "metrics", "variants", "control", "from", "to", "tz", "breakdown"];
 /// The same of its plan.
 const SAID_ELSEWHERE_OF_PLAN: [&str; 3] = ["ends", "lift", "concluded"];
 
@@ -53,7 +54,10 @@ impl Experiment {
         // A range that ends where it begins in 1970 would be none.
         let now_ms = self.ends_at.map_or(0, |end| end.as_millisecond());
         let context = Context { tz: "UTC".into(), now_ms };
-        compile("experiment", question.into(), &context).map(drop).map_err(|error| {
+        // Whether there are cohorts of these names is another question.
+        let mut question = Value::Object(question);
+        without_names(&mut question);
+        compile("experiment", question, &context).map(drop).map_err(|error| {
             let field = if is_of_analysis(&error) { "analysis" } else { "metrics" };
             Wrong::new(field, error.to_string())
         })

@@ -10,8 +10,8 @@ use crate::exact_sum::ExactSum;
 use crate::filter::Matcher;
 use crate::kernel::{Key, Partial, RunKernel};
 
-/// Where a person counts: a scope, up to two values of it (codes, or a day), a variant.
-type Place = (Scope, [u32; 2], u32);
+/// Where a person counts: a scope, up to two values of it (codes) and a day (from 1), a variant.
+type Place = (Scope, [u32; 3], u32);
 
 /// What a cohort tells people apart by, not in it first.
 const MEMBER: [&str; 2] = ["no", "yes"];
@@ -28,6 +28,10 @@ pub(super) struct Counter {
     /// By metric: the values of everybody in an arm, for a cap.
     to_cap: Vec<Vec<f64>>,
     excluded: [u64; 4],
+    /// Unix milliseconds.
+    first_ms: i64,
+    /// The codes of the other experiments.
+    others: Vec<Option<u32>>,
     /// One person's rows.
     masks: Vec<u64>,
     /// Values held.
@@ -69,6 +73,8 @@ impl Counter {
         Self {
             matcher: setting.matcher.clone(),
             to_cap: vec![Vec::new(); setting.sources.len()],
+            others: vec![None; setting.shape.others.len()],
+            first_ms: i64::MAX,
             setting,
             phase,
             experiment: None,
@@ -89,6 +95,9 @@ impl Counter {
         };
         self.experiment = find(self.experiment, shape.experiment_column, &shape.experiment);
         self.not_converted = find(self.not_converted, shape.converted_column, "false");
+        for (code, key) in self.others.iter_mut().zip(&shape.others) {
+            *code = find(*code, shape.experiment_column, key);
+        }
         let variants = shape.variant_column.dictionary(dictionaries);
         for code in self.known.len()..variants.len() {
             let is_known = variants.text(code as u32).is_some_and(|text| {
@@ -99,10 +108,12 @@ impl Counter {
     }
 
     /// Where a person of this arm counts.
-    fn places(&self, run: &Run<'_>, exposure: usize, variant: u32) -> Vec<Place> {
-        let mut places = vec![(Scope::All, [ABSENT; 2], variant)];
+    fn places(&self, person: &Person<'_>, exposure: usize, variant: u32) -> Vec<Place> {
+        let run = person.run;
+        let day = self.setting.days.as_ref().map(|days| days.index(run.ts[exposure]) as u32 + 1);
+        let mut places = vec![(Scope::All, [ABSENT; 3], variant)];
         for (scope, splits) in &self.setting.splits {
-            let mut codes = [ABSENT; 2];
+            let mut codes = [ABSENT; 3];
             for (code, split) in codes.iter_mut().zip(splits) {
                 *code = match *split {
                     Split::Text(column) => column.of(run)[exposure],
@@ -110,9 +121,17 @@ impl Counter {
                 };
             }
             places.push((*scope, codes, variant));
+            if let (Scope::Slice(index), Some(day)) = (*scope, day) {
+                places.push((Scope::SliceDay(index), [codes[0], codes[1], day], variant));
+            }
         }
-        if let Some(days) = &self.setting.days {
-            places.push((Scope::Day, [days.index(run.ts[exposure]) as u32, 0], variant));
+        if let Some(day) = day {
+            places.push((Scope::Day, [ABSENT, ABSENT, day], variant));
+        }
+        for (index, other) in self.others.iter().enumerate() {
+            if let Some(met) = other.and_then(|other| person.only_variant_of(other)) {
+                places.push((Scope::Other(index), [met, ABSENT, ABSENT], variant));
+            }
         }
         places
     }
@@ -141,7 +160,7 @@ impl RunKernel for Counter {
             experiment,
             not_converted: self.not_converted,
         };
-        let (variant, exposure) = match person.exposed(&self.known) {
+        let (variant, exposure, is_aside) = match person.exposed(&self.known) {
             Exposed::Never => return,
             Exposed::Unknown => {
                 self.excluded[1] += 1;
@@ -149,18 +168,21 @@ impl RunKernel for Counter {
             }
             Exposed::To { variant, row, several } => {
                 self.excluded[0] += u64::from(several);
-                if several && !setting.shape.keeps_first {
-                    return;
-                }
-                (variant, row)
+                (variant, row, several && !setting.shape.keeps_first)
             }
         };
         let (after, closes_ms) = person.after(exposure);
         if setting.done_by_ms.is_some_and(|now| person.done_ms(exposure, closes_ms) > now) {
-            self.excluded[3] += 1;
+            self.excluded[3] += u64::from(!is_aside);
             return;
         }
-        self.excluded[2] += person.mismatches(after, variant);
+        let places = if is_aside {
+            vec![(Scope::Aside, [ABSENT; 3], variant)]
+        } else {
+            self.excluded[2] += person.mismatches(after, variant);
+            self.first_ms = self.first_ms.min(run.ts[exposure]);
+            self.places(&person, exposure, variant)
+        };
         let variant_name = setting.shape.variant_column.dictionary(dictionaries).text(variant);
         let mut more = Vec::with_capacity(setting.sources.len());
         for (index, source) in setting.sources.iter().enumerate() {
@@ -168,12 +190,11 @@ impl RunKernel for Counter {
                 Phase::Survey if source.kind == Kind::Quantile => {
                     let mut values = Vec::new();
                     person.each_value(after, source, |value| values.push(value));
-                    let places = 1 + setting.splits.len() + usize::from(setting.days.is_some());
-                    self.held += values.len() * places;
+                    self.held += values.len() * places.len();
                     More::Listed(values)
                 }
                 Phase::Survey => {
-                    if source.needs_survey() {
+                    if source.needs_survey() && !is_aside {
                         let values = person.values(exposure, after, source);
                         self.to_cap[index].push(values.state[0]);
                         self.held += 1;
@@ -201,7 +222,7 @@ impl RunKernel for Counter {
             });
         }
         let is_counted = matches!(self.phase, Phase::Count(_));
-        for place in self.places(run, exposure, variant) {
+        for place in places {
             let cell = self.cells.entry(place).or_default();
             cell.persons += u64::from(is_counted);
             cell.tallies.resize(setting.sources.len(), Tally::default());
@@ -225,18 +246,23 @@ impl RunKernel for Counter {
         let shape = &self.setting.shape;
         let variants = shape.variant_column.dictionary(dictionaries);
         for ((scope, codes, variant), cell) in self.cells {
-            let splits = self.setting.splits.iter().find(|(own, _)| *own == scope);
+            let of = scope.without_days();
+            let splits = self.setting.splits.iter().find(|(own, _)| *own == of);
             let value = |at: usize| match (scope, splits.and_then(|(_, all)| all.get(at))) {
-                (Scope::Day, _) if at == 0 => Key::Int(i64::from(codes[0])),
+                (Scope::Other(_), _) if at == 0 => Key::from_text(variants.text(codes[0])),
                 (_, None) => Key::None,
                 (_, Some(Split::Member(_))) => Key::Text(MEMBER[codes[at] as usize].into()),
                 (_, Some(Split::Text(column))) => {
                     Key::from_text(column.dictionary(dictionaries).text(codes[at]))
                 }
             };
+            let day = match codes[2] {
+                ABSENT => Key::None,
+                day => Key::Int(i64::from(day) - 1),
+            };
             let variant = Key::from_text(variants.text(variant));
             let key = |table: i64| {
-                vec![Key::Int(table), scope.key(), value(0), value(1), variant.clone()]
+                vec![Key::Int(table), scope.key(), value(0), value(1), day.clone(), variant.clone()]
             };
             if cell.persons > 0 {
                 partial.add(key(10), &[cell.persons as f64]);
@@ -261,6 +287,9 @@ impl RunKernel for Counter {
         // Who is left out is the same at both looks.
         if matches!(self.phase, Phase::Count(_)) && self.excluded != [0; 4] {
             partial.add(vec![Key::Int(12)], &self.excluded.map(|count| count as f64));
+        }
+        if self.first_ms < i64::MAX {
+            partial.put(vec![Key::Int(15)], vec![self.first_ms as f64]);
         }
         partial
     }

@@ -4,10 +4,10 @@
 //! Caps by percentile and quantiles need all values before anything can be counted by them. Such a
 //! question looks twice: first every value, then the sums ([`Analysis::refine`]).
 //!
-//! Table: `(10, scope, value, value, variant)` → people; `(11, scope, value, value, variant, metric)` →
-//! people with something, then the digits of the [`STATE`] sums; `(12)` → people of several variants, of
-//! unknown ones, conversions that named another variant, people in progress. Bags: `(13, …)` as 11 →
-//! values of a quantile; `(14, metric)` → values of all arms, for a cap.
+//! Table: `(10, scope, value, value, day, variant)` → people; `(11, scope, value, value, day, variant,
+//! metric)` → people with something, then the digits of the [`STATE`] sums; `(12)` → people of several
+//! variants, of unknown ones, conversions that named another variant, people in progress. Bags: `(13, …)` as
+//! 11 → values of a quantile; `(14, metric)` → values of all arms, for a cap; `(15)` → the first exposures.
 //!
 //! Deliberately elsewhere: what one person has (`person`), reading the table (`figures`).
 
@@ -54,6 +54,12 @@ pub(super) enum Scope {
     Stratum,
     /// Those exposed on one day.
     Day,
+    /// Those of one value of a slice, exposed on one day.
+    SliceDay(usize),
+    /// Those who met one variant of another experiment.
+    Other(usize),
+    /// Who met several variants and is in no arm, by their first.
+    Aside,
 }
 
 impl Scope {
@@ -62,7 +68,18 @@ impl Scope {
             Self::All => Key::Int(0),
             Self::Day => Key::Int(-1),
             Self::Stratum => Key::Int(-2),
+            Self::Aside => Key::Int(-3),
             Self::Slice(index) => (index + 1).into(),
+            Self::SliceDay(index) => (index + 101).into(),
+            Self::Other(index) => (index + 201).into(),
+        }
+    }
+
+    /// What it splits by beside days.
+    fn without_days(self) -> Self {
+        match self {
+            Self::SliceDay(index) => Self::Slice(index),
+            other => other,
         }
     }
 }
@@ -266,7 +283,7 @@ impl Found {
             }
         }
         for (key, values) in &partial.bags {
-            if let [Key::Int(13), Key::Int(0), _, _, Key::Text(variant), Key::Int(metric)] =
+            if let [Key::Int(13), Key::Int(0), _, _, _, Key::Text(variant), Key::Int(metric)] =
                 &key[..]
                 && let Some(nu) = setting.shape.metrics[*metric as usize].quantile
                 && n_star(values.len() as f64) > 0.0

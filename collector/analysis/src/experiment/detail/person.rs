@@ -73,6 +73,21 @@ impl Person<'_> {
         found
     }
 
+    /// The variant of another experiment, if they met exactly one in the range.
+    pub(super) fn only_variant_of(&self, experiment: u32) -> Option<u32> {
+        let shape = &self.setting.shape;
+        let (experiments, variants) =
+            (shape.experiment_column.of(self.run), shape.variant_column.of(self.run));
+        let is_exposure = |row: &usize| {
+            experiments[*row] == experiment
+                && variants[*row] != ABSENT
+                && self.masks[*row] & bits::EXPOSURE != 0
+        };
+        let mut met = self.rows(0, shape.from_ms, shape.to_ms - 1).each().filter(is_exposure);
+        let first = variants[met.next()?];
+        met.all(|row| variants[row] == first).then_some(first)
+    }
+
     /// Rows from a place on, of a stretch of time whose ends are included.
     fn rows(&self, first: usize, from_ms: i64, to_ms: i64) -> Within {
         let times = &self.run.ts[first..];

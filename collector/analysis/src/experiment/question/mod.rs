@@ -19,6 +19,8 @@ const MAX_METRICS: usize = 20;
 const MAX_VARIANTS: usize = 50;
 /// Splits of one question.
 const MAX_SLICES: usize = 10;
+/// Other experiments of one question.
+const MAX_INTERACTIONS: usize = 50;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,9 @@ pub(super) struct Question {
     /// Each a property, or two at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) slices: Vec<Slice>,
+    /// Keys of other experiments: whether they change what this one does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) interactions: Vec<String>,
     /// Whether effects by day of exposure are wanted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) daily: bool,
@@ -182,6 +187,7 @@ impl Question {
             && self.multiple_exposure == MultipleExposure::Exclude
             && self.in_progress == InProgress::Include
             && self.slices.is_empty()
+            && self.interactions.is_empty()
             && !self.daily
             && self.metrics.iter().all(plain)
     }
@@ -227,6 +233,12 @@ impl Question {
                 "slices",
                 "a slice is a property or a cohort with a name, or two of them",
             );
+        }
+        count("interactions of an experiment", self.interactions.len(), 0, MAX_INTERACTIONS)?;
+        let others: std::collections::BTreeSet<&String> = self.interactions.iter().collect();
+        let is_other = |key: &&String| !key.is_empty() && **key != self.experiment;
+        if others.len() < self.interactions.len() || !others.iter().all(is_other) {
+            return wrong("interactions", "give the keys of other experiments, each once");
         }
         if self.strata.is_some() && self.covariate.is_some() {
             return wrong("strata", "adjust by `strata` or by a `covariate`, not by both");

@@ -31,6 +31,8 @@ pub(in super::super) struct PlanAsked {
     pub(in super::super) lift: Option<f64>,
     pub(in super::super) power: f64,
     pub(in super::super) alpha: f64,
+    /// Days before which nothing ships, unless the plan ends sooner.
+    pub(in super::super) min_days: u32,
 }
 
 impl Default for PlanAsked {
@@ -43,6 +45,7 @@ impl Default for PlanAsked {
             lift: None,
             power: 0.8,
             alpha: 0.05,
+            min_days: 3,
         }
     }
 }

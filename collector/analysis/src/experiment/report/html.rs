@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::super::answer::{
-    Bounds, CheckStatus, DayResult, ExperimentAnswer, MetricResult, SrmStatus,
+    Bounds, CheckStatus, DayResult, ExperimentAnswer, MetricResult, SliceResult, SrmStatus,
 };
 use super::{called, loss};
 
@@ -51,6 +51,7 @@ pub fn html(answer: &ExperimentAnswer, about: &About<'_>) -> String {
     for slice in &answer.slices {
         let _ = write!(page, "<h2>{}</h2>", escaped(&called(slice)));
         slice.metrics.iter().for_each(|metric| effects(&mut page, metric));
+        slice_days(&mut page, slice);
     }
     days(&mut page, &answer.days);
     page += "<p>Intervals of differences hold at every look; those in brackets are what the verdict goes \
@@ -100,6 +101,20 @@ fn checks(answer: &ExperimentAnswer) -> Vec<String> {
     }
     if answer.checks.multiple_exposure.is_biased {
         lines.push("Leaving them out is biased, because the split is uneven".into());
+    }
+    for own in &answer.checks.multiple_exposure.bias {
+        let (moved, kept) = (shown(own.bias), shown(own.absolute_first_seen));
+        lines.push(format!("It moves the difference of {} by {moved}, from {kept}", own.variant));
+    }
+    for other in &answer.checks.interactions {
+        let words = match other.status {
+            CheckStatus::Warning | CheckStatus::Failed => {
+                "changes the difference: read both together"
+            }
+            CheckStatus::Ok => "was met at the same time, and changes nothing that can be seen",
+            CheckStatus::NotEnoughData => "was met at the same time by too few",
+        };
+        lines.push(with_p(&format!("{} {words}", other.experiment), other.adjusted_p_value));
     }
     for check in &answer.checks.before {
         let words = match check.status {
@@ -188,6 +203,30 @@ fn effects(page: &mut String, metric: &MetricResult) {
         );
     }
     *page += "</table>";
+}
+
+/// The deciding metric of some people over time: one table for each variant.
+fn slice_days(page: &mut String, slice: &SliceResult) {
+    let Some(first) = slice.days.first() else { return };
+    for (at, effect) in first.effects.iter().enumerate() {
+        let _ = write!(
+            page,
+            "<table><caption>{} up to each day</caption><tr><th>day<th>people until then\
+             <th>difference<th>at every look</tr>",
+            escaped(&effect.variant)
+        );
+        for day in &slice.days {
+            let _ = write!(
+                page,
+                "<tr><td>{}<td>{}<td>{}<td>{}</tr>",
+                escaped(&day.day),
+                day.persons.iter().sum::<u64>(),
+                shown(day.effects[at].absolute),
+                range(day.effects[at].always_valid_interval)
+            );
+        }
+        *page += "</table>";
+    }
 }
 
 /// The effect over time: one table for each metric and variant.

@@ -21,7 +21,7 @@ fn answer(variant: &str) -> ExperimentAnswer {
         events.push(Event::new(person, T0 + 1, "bought").with("value", (person % 9) as f64));
     }
     let question = json!({ "experiment": "a", "from": "2026-09-01", "to": "2026-09-15",
-        "daily": true, "slices": ["plan"],
+        "daily": true, "slices": ["plan"], "interactions": ["<b>"],
         "metrics": [{ "event": "bought" }, { "event": "bought", "kind": "mean" }] });
     let context = Context { tz: "UTC".into(), now_ms: T0 + 86_400_000 };
     match Memory::new(events).answer("experiment", question, &context).unwrap().body {
@@ -59,4 +59,6 @@ fn a_page_runs_nothing_that_somebody_called_a_variant() {
     assert!(!page.contains("<script"), "{page}");
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
     assert!(page.contains("There is not enough data yet"));
+    assert!(page.contains("&lt;b&gt; was met at the same time by too few"), "{page}");
+    assert!(page.contains("up to each day"), "{page}");
 }

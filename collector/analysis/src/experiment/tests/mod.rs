@@ -8,6 +8,7 @@ use super::answer::{Code, ExperimentAnswer, ExperimentStatus, Reason, SrmStatus}
 use crate::testing::{Event, Memory, Scan};
 use crate::{AnswerBody, Context};
 
+mod beside;
 mod judging;
 mod splitting;
 
@@ -270,6 +271,9 @@ fn not_enough_data_is_an_answer_of_its_own(#[case] arms: &[(&str, u64, u64)]) {
 #[case(json!({ "plan": { "ends": "2035-01-01", "looks": ["2034-01-01"] } }), "field_invalid")]
 #[case(json!({ "variants": [{ "key": "a" }, { "key": "b" }], "control": "c" }), "field_invalid")]
 #[case(json!({ "metrics": [{ "event": "x", "kind": "ratio" }] }), "field_invalid")]
+#[case(json!({ "interactions": ["button"] }), "field_invalid")]
+#[case(json!({ "interactions": ["other", "other"] }), "field_invalid")]
+#[case(json!({ "interactions": vec!["x"; 51] }), "count_invalid")]
 fn what_cannot_be_honoured_is_refused(#[case] extra: Value, #[case] code: &str) {
     let mut question = json!({ "experiment": "button" });
     question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());

@@ -73,6 +73,18 @@ fn who_came_into_a_cohort_after_the_start_is_not_in_it() {
 }
 
 #[test]
+fn the_rules_of_a_cohort_that_is_asked_of_end_where_the_experiment_begins() {
+    let ask_of = |rule: Value| {
+        let question = json!({ "metrics": [{ "event": "bought" }], "cohort": rule });
+        ask(people(), question).arms.iter().map(|arm| arm.persons).sum::<u64>()
+    };
+    let bought = json!({ "did": { "event": "bought" } });
+    assert_eq!(ask_of(bought.clone()), 150, "those who bought before, not in it");
+    assert_eq!(ask_of(json!({ "not": bought })), 450, "also who did nothing before");
+    assert_eq!(ask_of(json!({ "has": { "prop": "value", "value": 1 } })), 150);
+}
+
+#[test]
 fn a_cohort_and_a_property_split_together() {
     let answer = ask(
         people(),

@@ -73,6 +73,8 @@ pub enum Reason {
     StoppedEarly,
     /// It has ended, but events may still count.
     EventsMayStillCome,
+    /// A treatment is better, but the shortest run is not over.
+    MinimumRun,
     /// A guardrail is worse by more than its margin.
     GuardrailHurt,
     /// A treatment is better, but a guardrail may still suffer by more than its margin.

@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
+mod checks;
+
 pub use crate::stats::decision::{Code, Reason};
+pub use checks::{
+    ArmLoss, BiasCheck, CheckStatus, Checks, ExclusionBias, Interaction, InteractionEffect,
+    LossCheck, MultipleExposureCheck, Srm, SrmStatus,
+};
 
 /// The result of an experiment so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,6 +77,31 @@ pub struct SliceResult {
     pub metrics: Vec<MetricResult>,
     /// Values of the slice that are not listed: those with the fewest people.
     pub values_not_listed: usize,
+    /// The deciding metric up to each day, if the question asks for days.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<SliceDay>,
+}
+
+/// One value of a slice, up to one day.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SliceDay {
+    /// The day of the first exposure, in the question's time zone.
+    pub day: String,
+    /// People of each arm first exposed on it or before, in the order of the arms.
+    pub persons: Vec<u64>,
+    /// One per arm that is compared with control.
+    pub effects: Vec<SliceEffect>,
+}
+
+/// The deciding metric's effect among some people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SliceEffect {
+    /// The arm.
+    pub variant: String,
+    /// Arm minus control.
+    pub absolute: Option<f64>,
+    /// Where the difference lies, however often somebody looks.
+    pub always_valid_interval: Option<Bounds>,
 }
 
 /// One day.
@@ -82,83 +113,6 @@ pub struct DayResult {
     pub metrics: Vec<MetricResult>,
     /// People first exposed on it or before, with everything they did since.
     pub cumulative: Vec<MetricResult>,
-}
-
-/// Beside the sizes of the arms.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Checks {
-    /// People who met several variants.
-    pub multiple_exposure: MultipleExposureCheck,
-    /// Differences before the exposure: one per goal and arm if the question has a `covariate`.
-    pub before: Vec<BiasCheck>,
-    /// Whether the arms lost different shares of their events on the way; `null` where that is not known.
-    pub loss: Option<LossCheck>,
-}
-
-/// What a check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckStatus {
-    /// Too few people to check.
-    NotEnoughData,
-    /// As it should be.
-    Ok,
-    /// Worth a look.
-    Warning,
-    /// It blocks the verdict.
-    Failed,
-}
-
-/// Whether many people met several variants.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MultipleExposureCheck {
-    /// A warning from 1 % on; from 10 % on, and a hundred people, it blocks the verdict.
-    pub status: CheckStatus,
-    /// Their share of the people exposed.
-    pub ratio: Option<f64>,
-    /// Those of them who met the variants under different kinds of identity, before and after signing in:
-    /// identities that were joined. Looked at from 1 % on.
-    pub joined: Option<u64>,
-    /// They are left out of arms that should have different sizes: that moves the figures. Keep them
-    /// where they were first instead.
-    pub is_biased: bool,
-}
-
-/// How much of what the page loads of an arm recorded has arrived.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ArmLoss {
-    /// The arm.
-    pub variant: String,
-    /// Page loads of its people of which something has arrived.
-    pub page_loads: u64,
-    /// Those of which something is missing.
-    pub page_loads_with_gaps: u64,
-    /// The share of their events that has arrived.
-    pub completeness_ratio: Option<f64>,
-}
-
-/// Whether arms lost different shares of their events.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LossCheck {
-    /// Failed below 0.001: then it blocks the verdict.
-    pub status: CheckStatus,
-    /// Chance that the shares of page loads with gaps differ so much if nothing is behind it.
-    pub p_value: Option<f64>,
-    /// In the order of the arms.
-    pub arms: Vec<ArmLoss>,
-}
-
-/// Whether an arm differed before the exposure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BiasCheck {
-    /// The metric.
-    pub metric: String,
-    /// The arm, against control.
-    pub variant: String,
-    /// Failed below 0.001.
-    pub status: CheckStatus,
-    /// Two-sided, by Welch's test.
-    pub p_value: Option<f64>,
 }
 
 /// Whether the figures may be read as a result.
@@ -199,35 +153,6 @@ pub struct Excluded {
     pub variant_mismatch: u64,
     /// People whose window has not ended, if the question leaves them out.
     pub in_progress: u64,
-}
-
-/// The test of the arms' sizes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Srm {
-    /// What it found.
-    pub status: SrmStatus,
-    /// Pearson's chi squared.
-    pub statistic: Option<f64>,
-    /// Arms with a weight, less one.
-    pub degrees_of_freedom: Option<u64>,
-    /// Chance of sizes at least this uneven if the split were right.
-    pub p_value: Option<f64>,
-    /// The same by a test that may be watched; over days, if the question asks for them.
-    pub sequential_p_value: Option<f64>,
-    /// Whether that one is below 0.001: worth waking somebody.
-    pub alarm: bool,
-}
-
-/// What the test of the arms' sizes found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SrmStatus {
-    /// Fewer than 100 people or two arms.
-    NotEnoughData,
-    /// p ≥ 0.001.
-    Ok,
-    /// p < 0.001: something removes or adds people in one arm. It blocks the verdict.
-    Mismatch,
 }
 
 /// One metric.
