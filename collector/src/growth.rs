@@ -7,7 +7,7 @@
 //! - *Today*, *7-day*: `active` of the event, of the current UTC day: `dau`, and `wau` over the seven days up to it.
 //! - *Retention*: `retention` with that event as start and return, by UTC day, of people's first day ever; the seven
 //!   latest days, the newest first. A share is `-` until the day it is about has ended, and for a day on which
-//!   nobody started.
+//!   nobody started; as 0.0 % where `unknown` is `zero`, for readers of older reports.
 //! - *Totals*: `trend`, counts of all time.
 //!
 //! Deliberately elsewhere: the metrics of the service itself (`telemetry`).
@@ -39,6 +39,18 @@ pub struct Wanted {
     active: Option<String>,
     /// The events whose totals are shown, with commas between them.
     totals: Option<String>,
+    /// What stands for a share that is not known.
+    #[serde(default)]
+    unknown: Unknown,
+}
+
+/// What stands for a share that is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Unknown {
+    #[default]
+    Dash,
+    Zero,
 }
 
 impl Wanted {
@@ -93,7 +105,7 @@ pub async fn report(app: &App, project: &Project, wanted: &Wanted) -> Result<Str
             "series": [{ "event": event }] });
         counts.push((title.as_str(), total(app, project, question).await?));
     }
-    Ok(text(now, today, people, &cohorts, &counts))
+    Ok(text(now, today, people, &cohorts, &counts, wanted.unknown))
 }
 
 async fn total(app: &App, project: &Project, question: Value) -> Result<u64, ApiError> {
@@ -109,6 +121,7 @@ fn text(
     people: [Option<u64>; 2],
     cohorts: &[RetentionCohort],
     totals: &[(&str, u64)],
+    unknown: Unknown,
 ) -> String {
     let users =
         |count: Option<u64>| count.map_or("- users".into(), |count| format!("{count} users"));
@@ -127,7 +140,7 @@ fn text(
         "D3"
     );
     for cohort in cohorts.iter().rev() {
-        let [d1, d3] = DAYS.map(|day| share(cohort, day, today));
+        let [d1, d3] = DAYS.map(|day| share(cohort, day, today, unknown));
         let _ = writeln!(text, "{:<12} {:>8} {d1:>7} {d3:>7}", cohort.from, cohort.size);
     }
     text.push_str("\nRunning Totals\n");
@@ -138,7 +151,7 @@ fn text(
 }
 
 /// The share of a cohort that came back on a day after its start, once that day has ended.
-fn share(cohort: &RetentionCohort, day: usize, today: Date) -> String {
+fn share(cohort: &RetentionCohort, day: usize, today: Date, unknown: Unknown) -> String {
     let about = cohort.from.parse::<Date>().ok();
     let about = about.and_then(|from| from.checked_add(Span::new().days(day as i64)).ok());
     match about {
@@ -146,6 +159,7 @@ fn share(cohort: &RetentionCohort, day: usize, today: Date) -> String {
             let percent = cohort.returned[day] as f64 * 100.0 / cohort.size as f64;
             format!("{percent:.1}%")
         }
+        _ if unknown == Unknown::Zero => "0.0%".into(),
         _ => "-".into(),
     }
 }

@@ -63,6 +63,7 @@ const REPORT: Needs = Needs::Project(Scope::AnalyticsRead, Role::Viewer);
         ("format" = Option<String>, Query, description = "`prometheus` (default), `json`, or `text`: the growth report, which needs a secret key with `analytics:read` or a dashboard session"),
         ("active" = Option<String>, Query, description = "Of the report: the event that makes a person active; `expense_logged` by default"),
         ("totals" = Option<String>, Query, description = "Of the report: the events whose totals are shown, with commas between them"),
+        ("unknown" = Option<String>, Query, description = "Of the report: what stands for a share that is not known: `dash` (default) or `zero`"),
         ("project" = Option<String>, Query, description = "Of the report: the project's slug; with a dashboard session only"),
     ),
     responses(

@@ -5,6 +5,7 @@
 
 mod access;
 mod activity;
+mod checklist;
 mod events;
 mod growth;
 mod saved;

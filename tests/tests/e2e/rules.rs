@@ -1,4 +1,5 @@
-//! Every vector and every numbered rule of the definitions has a test of its own: which one, and that it is there.
+//! Every vector and every numbered rule of the definitions, every law of the answers, and every row of the product's
+//! checklist that is about figures has a test of its own: which one, and that it is there.
 //!
 //! The sources are read as text. A row names the rule, the file or folder and the test; a test that is renamed or removed fails
 //! here until the table says where the rule is shown now.
@@ -13,7 +14,7 @@ use tallymark_tests::peer::root;
 const FUNNEL: &str = "collector/analysis/src/funnel/tests.rs";
 const WALK: &str = "collector/analysis/src/funnel/walk/tests.rs";
 const RETENTION: &str = "collector/analysis/src/retention/tests.rs";
-const ACTIVE: &str = "collector/analysis/src/active.rs";
+const ACTIVE: &str = "collector/analysis/src/active/tests.rs";
 const STICKINESS: &str = "collector/analysis/src/stickiness/tests.rs";
 const LIFECYCLE: &str = "collector/analysis/src/lifecycle/tests.rs";
 const SESSIONS: &str = "collector/analysis/src/sessions/tests.rs";
@@ -24,6 +25,11 @@ const EXPERIMENT: &str = "collector/analysis/src/experiment";
 const TIME: &str = "collector/src/ingest/time.rs";
 const EXPLAIN: &str = "collector/analysis/src/explain/tests.rs";
 const ONCE: &str = "tests/tests/e2e/exactly_once.rs";
+const COHORT: &str = "collector/analysis/src/cohort/tests.rs";
+const LAWS_OF_ALL: &str = "collector/analysis/src/laws.rs";
+const STORE: &str = "collector/store/tests/store";
+const HTTP: &str = "collector/tests/http";
+const CHECKLIST: &str = "collector/tests/http/checklist.rs";
 
 const VECTORS: &str = "the_vectors_of_the_definition_hold";
 const OTHERS: &str = "the_rules_of_others";
@@ -80,6 +86,7 @@ const RULES: &[(&str, &str, &str)] = &[
     ("2.5 by the start's day", WALK, "conversion_over_time_goes_by_the_bucket_of_the_start"),
     ("2.6 strict", WALK, "strict_is_what_trying_everything_finds"),
     ("2.7 any order", WALK, "any_order_is_what_trying_everything_finds"),
+    ("2.7 step 1 first", WALK, "steps_of_any_order_may_have_the_first_one_first"),
     ("2.8 exclusion", FUNNEL, "an_exclusion_in_a_tie_spares_the_chain_that_went_on"),
     ("2.9 totals", WALK, "totals_count_every_attempt_and_no_event_twice"),
     ("2.10 hold", WALK, "held_properties_keep_chains_apart_and_absent_ones_equal_nothing"),
@@ -90,8 +97,11 @@ const RULES: &[(&str, &str, &str)] = &[
     ("2.13 window", FUNNEL, "a_window_is_a_length_of_time_and_no_calendar_day"),
     ("2.13 sessions", WALK, "sessions_are_counted_when_all_of_it_happened_in_one"),
     ("2.14 value at the event", FUNNEL, "a_filter_reads_the_value_at_the_event"),
+    ("2.14 as of now", COHORT, "a_filter_as_of_now_reads_the_last_value_and_not_that_of_the_event"),
     ("3 clocks", TIME, "clocks_are_corrected_as_in_the_vectors"),
     ("3 arrival", TIME, "an_event_never_lies_after_its_arrival"),
+    ("3 restated days", STORE, "a_day_that_gets_rows_after_it_was_closed_is_restated"),
+    ("3 restated answers", HTTP, "an_answer_names_the_days_that_late_events_changed"),
     ("4 cohorts and periods", RETENTION, "retention_is_what_the_definition_says"),
     (
         "4 incomplete cells",
@@ -118,11 +128,52 @@ const RULES: &[(&str, &str, &str)] = &[
     ("6 bounce", SESSIONS, "a_bounce_has_one_view_no_conversion_and_little_attention"),
     ("7 exposure", EXPERIMENT, "within_one_millisecond_the_counter_decides"),
     ("7 window", EXPERIMENT, "a_window_includes_its_last_millisecond_and_reaches_beyond_the_range"),
+    (
+        "7 merged identities",
+        EXPERIMENT,
+        "who_met_several_variants_because_identities_were_joined_is_told_apart",
+    ),
+    ("7 sizes from a hundred on", EXPERIMENT, "sizes_say_nothing_below_a_hundred_people"),
+    ("7 interim looks", EXPERIMENT, "a_fixed_test_may_be_read_at_its_planned_end_only"),
     ("7 plain events", EXPERIMENT, "plain_experiment_events_mean_the_same"),
     ("8 touches", ATTRIBUTION, "a_touch_is_known_by_what_it_came_with"),
     ("8 look-back", ATTRIBUTION, "the_look_back_includes_its_last_moment"),
     ("8 direct", ATTRIBUTION, "direct_never_replaces_a_known_touch_unless_it_is_the_only_one"),
     ("8 shares", MODELS, "shares_add_up_to_one_and_parts_to_the_amount"),
+];
+
+/// What holds for all answers.
+const LAWS: &[(&str, &str, &str)] = &[
+    ("a funnel never widens", FUNNEL, "a_funnel_never_widens_and_scanning_does_not_show"),
+    ("nor one with other rules", WALK, "scanning_does_not_show_and_nothing_widens"),
+    ("on or after never rises", LAWS_OF_ALL, "returns_on_or_after_never_rise"),
+    (
+        "new, returning and resurrected are the active",
+        LAWS_OF_ALL,
+        "new_returning_and_resurrected_are_all_who_are_active",
+    ),
+    ("edges of paths conserve flow", LAWS_OF_ALL, "edges_of_paths_conserve_flow"),
+    ("a range cut between days", LAWS_OF_ALL, "a_range_that_is_cut_between_two_days_adds_up"),
+    ("a range cut anywhere", LAWS_OF_ALL, "a_range_that_is_cut_at_any_moment_adds_up"),
+    ("the time of asking", LAWS_OF_ALL, "the_time_of_asking_does_not_show"),
+    ("threads and flushes", STORE, "an_answer_does_not_depend_on_threads_flushes_or_the_cache"),
+    (
+        "compaction while it is asked",
+        STORE,
+        "a_snapshot_answers_the_same_twice_and_whole_while_everything_goes_on",
+    ),
+    (
+        "batches, order of arrival, flushes, merges",
+        STORE,
+        "any_history_leaves_what_a_plain_list_would",
+    ),
+];
+
+/// Rows of the checklist that are about figures and text output.
+const ROWS: &[&str] = &[
+    "s1_05", "s1_06", "s1_07", "s1_08", "s1_10", "s1_11", "s1_12", "s1_13", "s1_14", "s1_15",
+    "s1_16", "s1_17", "s1_18", "s1_37", "s1_38", "s1_39", "s1_40", "s1_41", "s1_42", "s4_60",
+    "s4_61", "s4_62", "s4_63", "s4_77", "s4_78",
 ];
 
 /// Whether a file has a test of this name: an attribute or a block of properties stands before it.
@@ -150,14 +201,28 @@ fn every_rule_and_vector_has_its_test() {
     let numbers =
         CASES.iter().map(|(number, file, test)| (format!("vector {number}"), *file, *test));
     let rules = RULES.iter().map(|(rule, file, test)| ((*rule).to_owned(), *file, *test));
+    let laws = LAWS.iter().map(|(law, file, test)| ((*law).to_owned(), *file, *test));
     let missing: Vec<String> = numbers
         .chain(rules)
+        .chain(laws)
         .filter(|(_, file, test)| {
             !sources(&root().join(file)).iter().any(|source| has_test(source, test))
         })
         .map(|(rule, file, test)| format!("{rule}: {test} is not in {file}"))
         .collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn every_row_of_the_checklist_has_its_test() {
+    let source = std::fs::read_to_string(root().join(CHECKLIST)).expect("the file of the rows");
+    let names = source.split("fn ").filter_map(|rest| rest.split('(').next());
+    let shown: BTreeSet<&str> = names
+        .filter(|name| has_test(&source, name))
+        .filter_map(|name| name.get(..5))
+        .filter(|row| row.starts_with('s'))
+        .collect();
+    assert_eq!(shown, ROWS.iter().copied().collect());
 }
 
 #[test]
