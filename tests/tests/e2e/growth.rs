@@ -1,5 +1,8 @@
 //! Growth questions over HTTP: one small story, asked for in every way, before and after a restart.
 
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tallymark_tests::event::now_ms;
 use tallymark_tests::seed::seeded;
@@ -120,4 +123,34 @@ fn a_story_is_told_alike_by_every_question_also_after_a_restart() {
         let trend = ask("trend", cumulative);
         assert_eq!(trend["series"][0]["data"].as_array().unwrap().last(), Some(&json!(3)));
     }
+}
+
+/// The best of a few: the machine may be busy with something else.
+#[test]
+fn s1_36_the_report_over_a_million_events_takes_less_than_a_tenth_of_a_second() {
+    const EVENTS: u64 = 1_000_000;
+    let collector = TestCollector::start();
+    let project = collector.project("shop");
+    let mut rows = String::from("at,user\n");
+    let end = now_ms() - MINUTE_MS;
+    for n in 0..EVENTS {
+        let _ = writeln!(rows, "{},u{}", end - n * 29 * DAY_MS / EVENTS, n * 7_919 % 20_000);
+    }
+    let file = collector.scratch().join("expenses.csv");
+    std::fs::write(&file, rows).expect("the scratch folder takes a file");
+    let file = file.to_str().expect("a temporary path is UTF-8");
+    let map = ["--map", "name==expense_logged", file];
+    let import = ["import", "--project", "shop", "--format", "csv"];
+    collector.command_ok(&[&import[..], &map].concat());
+    let report =
+        || {
+            let began = Instant::now();
+            let reply = collector.get(&project, "/metrics?format=text");
+            assert!(reply.text.ends_with(
+                "- Total Expenses: 1000000\n- Total Reports: 0\n- Challenges Started: 0\n"
+            ));
+            began.elapsed()
+        };
+    let best = (0..5).map(|_| report()).min().expect("five of them");
+    assert!(best < Duration::from_millis(100), "{best:?}");
 }
