@@ -89,6 +89,6 @@ mod tests {
             assert!(page.contains(&format!("`{name}`")), "{name}");
             count += 1;
         }
-        assert_eq!(count, 15);
+        assert_eq!(count, 16);
     }
 }
