@@ -36,6 +36,7 @@ pub use crate::persons::{ListedPerson, PersonAnswer, PersonEvent, PersonsAnswer}
 pub use crate::presence::answer::Reason;
 pub use crate::pwa::{PwaAnswer, PwaMode, PwaStage};
 pub use crate::retention::{RetentionAnswer, RetentionCohort};
+pub use crate::revenue::{Customers, Recurring, RevenueAnswer, RevenueCurrency, Taken};
 pub use crate::sessions::{EntryPage, ExitPage, SessionsAnswer, SessionsBucket, SessionsGroup};
 pub use crate::stickiness::StickinessAnswer;
 pub use crate::trend::answer::{TrendAnswer, TrendSeries};
@@ -77,6 +78,7 @@ pub enum AnswerBody {
     Paths(PathsAnswer),
     Sessions(SessionsAnswer),
     Attribution(AttributionAnswer),
+    Revenue(RevenueAnswer),
     Persons(PersonsAnswer),
     Person(PersonAnswer),
     Explain(ExplainAnswer),

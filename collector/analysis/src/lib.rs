@@ -29,6 +29,7 @@ pub mod quantile;
 pub mod question;
 pub mod registry;
 pub mod retention;
+pub mod revenue;
 pub mod sessions;
 pub mod stats;
 pub mod stickiness;

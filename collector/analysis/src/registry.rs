@@ -25,6 +25,7 @@ const QUESTIONS: &[(&str, Compile)] = &[
     ("paths", crate::paths::compile),
     ("sessions", crate::sessions::compile),
     ("attribution", crate::attribution::compile),
+    ("revenue", crate::revenue::compile),
     ("persons", crate::persons::compile_list),
     ("person", crate::persons::compile_timeline),
     ("explain", crate::explain::compile),

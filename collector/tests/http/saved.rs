@@ -96,6 +96,7 @@ async fn every_question_takes_a_saved_cohort() {
         ("paths", json!({ "by": "event" })),
         ("sessions", json!({})),
         ("attribution", json!({ "conversion": { "event": "opened" } })),
+        ("revenue", json!({})),
         ("persons", json!({})),
         ("person", json!({ "person": "00f3a1b2c4d5e6f7" })),
         ("explain", json!({ "steps": steps, "rules": ["tallymark", "posthog"] })),

@@ -302,6 +302,7 @@ fn post_routes(collector: &TestCollector, project: &TestProject) -> Vec<String> 
                 "content",
                 "pwa",
                 "attribution",
+                "revenue",
                 "persons",
                 "person",
             ];

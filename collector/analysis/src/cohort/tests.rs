@@ -159,6 +159,7 @@ proptest! {
             ("active", json!({})), ("lifecycle", json!({})), ("stickiness", json!({})),
             ("retention", json!({})), ("sessions", json!({})), ("persons", json!({})),
             ("paths", json!({ "event": "view" })), ("attribution", json!({})), ("pwa", json!({})),
+            ("revenue", json!({ "events": { "paid": "buy", "started": "view" } })),
             ("funnel", json!({ "steps": [{ "event": "view" }, { "event": "buy" }] })),
             ("funnel", json!({ "steps": [{ "event": "view" }, { "event": "buy" }], "order": "any" })),
         ];
