@@ -28,8 +28,10 @@ use crate::error::ApiError;
 use crate::experiments::asked::{self, Defined};
 use crate::experiments::losses;
 use crate::folder::{Folder, FolderError, Pepper};
+use crate::ingest::bots::{BotFileError, Bots};
 use crate::ingest::country::{Countries, CountryFileError};
 use crate::ingest::day_salts::DaySalts;
+use crate::ingest::dims::Describer;
 use crate::ingest::rate::Rates;
 use crate::meta::audit::{Deed, Whose};
 use crate::meta::projects::Project;
@@ -62,8 +64,8 @@ pub struct Parts {
     /// Every metric.
     pub telemetry: Arc<Telemetry>,
     pub(crate) salts: DaySalts,
-    /// Which country a network is in.
-    pub(crate) countries: Countries,
+    /// What events have in common: where they come from, and from what.
+    pub(crate) describer: Describer,
     pub(crate) rates: Rates,
     pub(crate) ingest_slots: Semaphore,
     pub(crate) exports: Arc<Semaphore>,
@@ -87,6 +89,9 @@ pub enum AppError {
     /// The file of countries.
     #[error(transparent)]
     Countries(#[from] CountryFileError),
+    /// The file of robots.
+    #[error(transparent)]
+    Bots(#[from] BotFileError),
     /// The metadata database.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -141,6 +146,7 @@ impl App {
     pub async fn open(folder: Folder, config: Config, clock: Clock) -> Result<Self, AppError> {
         folder.create()?;
         let countries = Countries::open(&config.country_file)?;
+        let describer = Describer::new(countries, Bots::open(&config.bot_file)?);
         let pepper = folder.pepper()?;
         let meta = Meta::open(&folder.meta_db()).await?;
         let catalog = SqliteCatalog::open(&folder.catalog_db()).await?;
@@ -189,7 +195,7 @@ impl App {
             .map_err(|_| AppError::Interrupted)??;
         let running = config.query_concurrency as usize;
         Ok(Self(Arc::new(Parts {
-            countries,
+            describer,
             salts: DaySalts::new(folder.day_salts(), pepper.clone()),
             rates: Rates::new(config.ingest_rate_per_s, config.ingest_burst),
             ingest_slots: Semaphore::new(config.ingest_concurrency as usize),

@@ -22,33 +22,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::app::App;
 use crate::config::NetList;
 use crate::error::ApiError;
-use crate::ingest::hints::Hints;
+use crate::ingest::said::Said;
 use crate::keys::{Key, KeyKind};
 use crate::meta::access_keys::AccessKey;
 use crate::meta::projects::Project;
 use crate::server::TooSlow;
 
 /// The other end of a request, as far as we look at it.
-#[derive(Debug, Clone)]
-pub struct Client {
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
     /// Its network: /24 or /48, never the whole address.
     pub prefix: IpAddr,
-    /// The User-Agent header, at most 512 bytes of it.
-    pub user_agent: String,
-    /// What it says of itself beside that.
-    pub hints: Hints,
+    /// What it says of itself.
+    pub said: Said<'a>,
 }
 
-impl Client {
+impl<'a> Client<'a> {
     /// Whoever sent these headers from this address.
-    pub fn new(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &NetList) -> Self {
+    pub fn new(peer: IpAddr, headers: &'a HeaderMap, trusted_proxies: &NetList) -> Self {
         let address = client_address(peer, headers, trusted_proxies);
-        let user_agent = text_header(headers, header::USER_AGENT).unwrap_or_default();
-        Self {
-            prefix: prefix(address),
-            user_agent: clip(user_agent, 512).to_owned(),
-            hints: Hints::of(headers),
-        }
+        Self { prefix: prefix(address), said: Said::of(headers) }
     }
 }
 
@@ -88,10 +81,6 @@ fn prefix(address: IpAddr) -> IpAddr {
 /// The first `max_bytes` of a text, cut at a character.
 pub(crate) fn clip(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
-}
-
-fn text_header(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Bodies up to this size are read without asking: as many as there may be connections fit.

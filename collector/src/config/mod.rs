@@ -127,6 +127,9 @@ settings! {
     /// A file in MaxMind's format that says which country a network is in; without one, what the registries
     /// assigned is built in. Read at the start.
     country_file: String = "";
+    /// A file with more patterns of robots' User-Agents, as the npm package crawler-user-agents has them. Read at
+    /// the start.
+    bot_file: String = "";
     /// Threads of one question.
     query_threads: u32 = "2", 1 ..= 256;
     /// Memory of one question beside the cache, in bytes; one that needs more is answered 422.

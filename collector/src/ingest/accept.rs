@@ -19,9 +19,6 @@ use tallymark_protocol::{event_name, props, uuid7};
 use tallymark_store::row::flags;
 use tallymark_store::{Appended, Dim, Dims, RefusedRow, Row};
 
-use super::agent::Agent;
-use super::country::Country;
-use super::dims::dims;
 use super::identity::{Claims, Identity, Realm, Trust, identify};
 use super::quarantine::{Known, keep};
 use super::time::{Readings, event_time};
@@ -34,10 +31,8 @@ pub struct Sender<'a> {
     pub trust: Trust,
     /// Our clock when the batch had arrived, Unix milliseconds.
     pub received_ms: i64,
-    /// What the User-Agent says; nothing for servers, whose own agent is of no interest.
-    pub agent: Agent,
-    /// Where the sender's network is; likewise nothing for servers.
-    pub country: Option<Country>,
+    /// What all its events have in common.
+    pub dims: Arc<Dims>,
     /// Tells the number of the unnamed visitor behind this request, the same each time.
     pub visitor: &'a dyn Fn() -> u64,
 }
@@ -202,19 +197,18 @@ impl Shared {
     const NAMES_MAX: usize = 16;
 
     fn of(batch: &Batch<'_>, sender: &Sender<'_>) -> Self {
-        let Sender { agent, country, .. } = sender;
-        let dims = dims(&batch.context, agent, *country, batch.sdk.as_deref());
+        let dims = Arc::clone(&sender.dims);
         let lost = batch.lost.as_ref().and_then(|lost| {
             let count = |reason: &DropReason| *lost.get(reason.as_str()).unwrap_or(&0);
             report(DropReason::ALL.iter().map(|reason| (*reason, count(reason))))
         });
         let telling = batch.writer.as_deref().and_then(|text| writer(text).ok()).zip(lost);
         let telling = telling.map(|(writer, lost)| {
-            let mut dims = dims.clone();
+            let mut dims = Dims::clone(&dims);
             dims[Dim::Lost as usize] = Some(lost.into());
             (writer, Arc::new(dims))
         });
-        Self { dims: Arc::new(dims), telling, names: Vec::new() }
+        Self { dims, telling, names: Vec::new() }
     }
 
     /// The dimensions of an event of this page load.
@@ -249,6 +243,7 @@ fn writer(text: &str) -> Result<u64, EventCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::dims::of_server;
     use proptest::prelude::*;
     use rstest::rstest;
     use tallymark_protocol::hashing::ServerHasher;
@@ -270,8 +265,7 @@ mod tests {
             realm: Realm { project: 3, salt: "salt", hasher: &hasher },
             trust,
             received_ms: NOW,
-            agent: Agent::default(),
-            country: None,
+            dims: of_server(&batch.context, batch.sdk.as_deref()),
             visitor: &|| 99,
         };
         accept(&batch, &sender)

@@ -1,12 +1,16 @@
 //! Device type, browser and operating system out of a User-Agent header, and out of Client Hints where there
-//! are some: browsers freeze the former and say the truth in the latter.
+//! are some: browsers freeze the former and say the truth in the latter. And whether it is a robot.
+//!
+//! Deliberately elsewhere: what is said (`said`, which remembers what it means), which names are robots' (`bots`).
 
 use woothee::parser::Parser;
 
+use super::bots::{Bot, Bots};
 use super::hints::Hints;
+use super::said::Said;
 
-/// What a User-Agent says; `None` where it says nothing known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a client is by its own words; `None` where they say nothing known.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Agent {
     /// `desktop`, `mobile`, `tablet`, `bot` or `other`.
     pub device_type: Option<&'static str>,
@@ -14,9 +18,11 @@ pub struct Agent {
     pub browser: Option<&'static str>,
     /// `Windows`, `macOS`, `Android`, `iOS`, `Linux`, …
     pub os: Option<&'static str>,
+    /// What makes it a robot, if something does.
+    pub bot: Option<Bot>,
 }
 
-/// Read a User-Agent.
+/// Read a User-Agent; robots are told elsewhere.
 fn parse(user_agent: &str) -> Agent {
     let Some(found) = Parser::new().parse(user_agent) else { return Agent::default() };
     let device_type = match found.category {
@@ -26,15 +32,18 @@ fn parse(user_agent: &str) -> Agent {
         "appliance" | "misc" => Some("other"),
         _ => None,
     };
-    Agent { device_type, browser: browser(found.name), os: os(found.os) }
+    Agent { device_type, browser: browser(found.name), os: os(found.os), bot: None }
 }
 
 impl Agent {
-    /// What a client says in both ways. Who says to be a robot is one, whatever the hints say.
-    pub fn of(user_agent: &str, hints: &Hints) -> Self {
-        let agent = parse(user_agent);
-        if agent.device_type == Some("bot") {
-            return agent;
+    /// What a client says in both ways. Who says to be a crawler is one, whatever the hints say.
+    pub fn of(said: &Said<'_>, bots: &Bots) -> Self {
+        let hints = Hints::of(said);
+        let agent = parse(said.user_agent);
+        let crawler = agent.device_type == Some("bot");
+        let bot = bots.of(said.user_agent, hints.headless, crawler);
+        if crawler {
+            return Self { bot, ..agent };
         }
         let os = hints.os.or(agent.os);
         let by_hints = match (hints.mobile, os) {
@@ -44,12 +53,12 @@ impl Agent {
             (Some(false), _) => Some("desktop"),
             (None, _) => None,
         };
-        let by_agent = match user_agent.contains("iPad") {
+        let by_agent = match said.user_agent.contains("iPad") {
             true => Some("tablet"),
             false => agent.device_type,
         };
         let browser = hints.browser.or(agent.browser);
-        Self { device_type: by_hints.or(by_agent), browser, os }
+        Self { device_type: by_hints.or(by_agent), browser, os, bot }
     }
 }
 
@@ -125,31 +134,47 @@ mod tests {
 
     #[rstest]
     #[case::hints_go_first(
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-        Hints { browser: Some("Brave"), os: Some("Windows"), mobile: Some(false) },
-        (Some("desktop"), Some("Brave"), Some("Windows"))
+        Said {
+            user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+            brands: "\"Brave\"", platform: "\"Windows\"", mobile: "?0",
+        },
+        (Some("desktop"), Some("Brave"), Some("Windows")), None
     )]
     #[case::a_tablet_of_android(
-        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-        Hints { browser: Some("Chrome"), os: Some("Android"), mobile: Some(false) },
-        (Some("tablet"), Some("Chrome"), Some("Android"))
+        Said {
+            user_agent: "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+            brands: "\"Google Chrome\"", platform: "\"Android\"", mobile: "?0",
+        },
+        (Some("tablet"), Some("Chrome"), Some("Android")), None
     )]
     #[case::a_tablet_without_hints(
-        "Mozilla/5.0 (iPad; CPU OS 16_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.0 Mobile/15E148 Safari/604.1",
-        Hints::default(),
-        (Some("tablet"), Some("Safari"), Some("iOS"))
+        Said {
+            user_agent: "Mozilla/5.0 (iPad; CPU OS 16_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.0 Mobile/15E148 Safari/604.1",
+            ..Said::default()
+        },
+        (Some("tablet"), Some("Safari"), Some("iOS")), None
     )]
     #[case::a_robot_stays_one(
-        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-        Hints { browser: Some("Chrome"), os: Some("Android"), mobile: Some(true) },
-        (Some("bot"), Some("Other"), None)
+        Said {
+            user_agent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            brands: "\"Google Chrome\"", platform: "\"Android\"", mobile: "?1",
+        },
+        (Some("bot"), Some("Other"), None), Some("search_engine")
+    )]
+    #[case::a_browser_without_eyes(
+        Said {
+            user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
+            ..Said::default()
+        },
+        (Some("desktop"), Some("Chrome"), Some("Linux")), Some("headless")
     )]
     fn both_ways_say(
-        #[case] header: &str,
-        #[case] hints: Hints,
+        #[case] said: Said<'_>,
         #[case] want: (Option<&'static str>, Option<&'static str>, Option<&'static str>),
+        #[case] robot: Option<&str>,
     ) {
-        let Agent { device_type, browser, os } = Agent::of(header, &hints);
+        let Agent { device_type, browser, os, bot } = Agent::of(&said, &Bots::default());
         assert_eq!((device_type, browser, os), want);
+        assert_eq!(bot.as_ref().map(|bot| &*bot.reason), robot);
     }
 }

@@ -15,7 +15,7 @@ use tallymark_protocol::limits::BATCH_EVENTS_MAX;
 use tallymark_store::{Append, Appended};
 
 use super::accept::{Accepted, Sender, accept};
-use super::agent::Agent;
+use super::dims::of_server;
 use super::identity::{Realm, Trust, daily_visitor};
 use super::unpack;
 use crate::app::App;
@@ -106,7 +106,7 @@ where
 /// in memory.
 async fn accept_body(
     app: &App,
-    client: &Client,
+    client: &Client<'_>,
     headers: &HeaderMap,
     packed: bool,
     received: Received,
@@ -185,24 +185,22 @@ fn check(
     batch: &Batch<'_>,
     access: &Access,
     trust: Trust,
-    client: &Client,
+    client: &Client<'_>,
     received_ms: i64,
 ) -> Result<Accepted, ApiError> {
     let project = &access.project;
     let hasher = app.hasher(project.id);
     let salt = app.salts.salt(received_ms).map_err(|error| ApiError::Internal(error.into()))?;
     let visitor =
-        LazyCell::new(|| daily_visitor(&salt, project.id, client.prefix, &client.user_agent));
-    let (agent, country) = match trust {
-        Trust::Page => {
-            (Agent::of(&client.user_agent, &client.hints), app.countries.of(client.prefix))
-        }
-        // A server's own User-Agent and address say nothing about the person.
-        Trust::Server => (Agent::default(), None),
+        LazyCell::new(|| daily_visitor(&salt, project.id, client.prefix, client.said.user_agent));
+    let (context, sdk) = (&batch.context, batch.sdk.as_deref());
+    let dims = match trust {
+        Trust::Page => app.describer.of_page(context, sdk, client),
+        Trust::Server => of_server(context, sdk),
     };
     let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
     let visitor = &|| *visitor;
-    Ok(accept(batch, &Sender { realm, trust, received_ms, agent, country, visitor }))
+    Ok(accept(batch, &Sender { realm, trust, received_ms, dims, visitor }))
 }
 
 /// Hand a batch to the store and wait until it is on disk.

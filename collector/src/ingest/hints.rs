@@ -1,9 +1,9 @@
 //! User-Agent Client Hints: what Chromium's browsers say of themselves in headers of their own.
 //!
-//! In: the three headers that are sent without being asked for. Out: browser, system, and whether it is a
+//! In: the three headers that are sent without being asked for, as text. Out: browser, system, and whether it is a
 //! phone. Where they say nothing, the User-Agent does. Versions are left out, as there.
 
-use axum::http::HeaderMap;
+use super::said::Said;
 
 /// What the headers say; `None` where they say nothing known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +14,8 @@ pub struct Hints {
     pub os: Option<&'static str>,
     /// Whether a page for small screens is wanted.
     pub mobile: Option<bool>,
+    /// Whether a brand says that nobody looks at the page.
+    pub headless: bool,
 }
 
 /// Brands by their names in the header, the more special first: all of them name Chromium, too.
@@ -40,28 +42,20 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 
 impl Hints {
-    /// Read them. Long headers are not ours.
-    pub fn of(headers: &HeaderMap) -> Self {
-        const LONGEST: usize = 512;
-        let header = |name: &str| {
-            let value = headers.get(name).and_then(|value| value.to_str().ok());
-            value.filter(|text| text.len() <= LONGEST)
-        };
-        let browser = header("sec-ch-ua").and_then(|brands| {
-            // "Chromium";v="140", "Google Chrome";v="140", "Not?A_Brand";v="24"
-            let named = |name: &str| brands.split('"').any(|part| part == name);
-            BROWSERS.iter().find(|(name, _)| named(name)).map(|(_, browser)| *browser)
-        });
-        let os = header("sec-ch-ua-platform").and_then(|platform| {
-            let platform = platform.trim().trim_matches('"');
-            SYSTEMS.iter().find(|(name, _)| *name == platform).map(|(_, os)| *os)
-        });
-        let mobile = match header("sec-ch-ua-mobile").map(str::trim) {
-            Some("?1") => Some(true),
-            Some("?0") => Some(false),
+    /// Read them.
+    pub fn of(said: &Said<'_>) -> Self {
+        // "Chromium";v="140", "Google Chrome";v="140", "Not?A_Brand";v="24"
+        let named = |name: &str| said.brands.split('"').any(|part| part == name);
+        let browser = BROWSERS.iter().find(|(name, _)| named(name)).map(|(_, browser)| *browser);
+        let platform = said.platform.trim().trim_matches('"');
+        let os = SYSTEMS.iter().find(|(name, _)| *name == platform).map(|(_, os)| *os);
+        let mobile = match said.mobile.trim() {
+            "?1" => Some(true),
+            "?0" => Some(false),
             _ => None,
         };
-        Self { browser, os, mobile }
+        let headless = said.brands.contains("Headless");
+        Self { browser, os, mobile, headless }
     }
 }
 
@@ -92,22 +86,21 @@ mod tests {
         #[case] mobile: &str,
         #[case] want: (Option<&'static str>, Option<&'static str>, Option<bool>),
     ) {
-        let mut headers = HeaderMap::new();
-        for (name, value) in
-            [("sec-ch-ua", brands), ("sec-ch-ua-platform", platform), ("sec-ch-ua-mobile", mobile)]
-        {
-            headers.insert(name, value.parse().unwrap());
-        }
-        let Hints { browser, os, mobile } = Hints::of(&headers);
+        let said = Said { brands, platform, mobile, ..Said::default() };
+        let Hints { browser, os, mobile, .. } = Hints::of(&said);
         assert_eq!((browser, os, mobile), want);
     }
 
     #[test]
-    fn nothing_and_too_much_say_nothing() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(Hints::of(&headers), Hints::default());
-        let long = format!("\"Google Chrome\";{}", "x".repeat(512));
-        headers.insert("sec-ch-ua", long.parse().unwrap());
-        assert_eq!(Hints::of(&headers), Hints::default());
+    fn nothing_says_nothing() {
+        assert_eq!(Hints::of(&Said::default()), Hints::default());
+    }
+
+    #[test]
+    fn a_brand_says_that_nobody_looks() {
+        let brands = r#""HeadlessChrome";v="140", "Chromium";v="140""#;
+        let said = Said { brands, ..Said::default() };
+        let hints = Hints::of(&said);
+        assert!(hints.headless && hints.browser == Some("Chrome"));
     }
 }

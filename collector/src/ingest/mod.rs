@@ -13,6 +13,7 @@
 
 pub mod accept;
 pub mod agent;
+pub mod bots;
 pub mod channel;
 pub mod country;
 pub mod day_salts;
@@ -22,5 +23,7 @@ pub mod hints;
 pub mod identity;
 pub mod quarantine;
 pub mod rate;
+pub mod remembered;
+pub mod said;
 pub mod time;
 pub mod unpack;

@@ -14,7 +14,6 @@ use tallymark_store::{Dim, Row};
 
 use super::repo::Refused;
 use crate::ingest::accept::{Sender, accept};
-use crate::ingest::agent::Agent;
 use crate::ingest::identity::{Realm, Trust};
 use crate::ingest::quarantine::{ID_FIELDS, KEPT, Known};
 
@@ -87,8 +86,7 @@ impl Fix {
                 realm: Realm { project: realm.project, salt: realm.salt, hasher: realm.hasher },
                 trust,
                 received_ms,
-                agent: Agent::default(),
-                country: None,
+                dims: Arc::default(),
                 visitor: &|| who.map_or(0, |(_, actor, _)| actor),
             },
         );

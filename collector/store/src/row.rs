@@ -159,6 +159,7 @@ dims! {
     Language "language", DisplayMode "display_mode",
     UtmSource "utm_source", UtmMedium "utm_medium", UtmCampaign "utm_campaign",
     UtmTerm "utm_term", UtmContent "utm_content", Sdk "sdk", Lost "$lost",
+    Bot "$bot", BotScore "$bot_score",
 }
 
 impl Dim {

@@ -236,3 +236,41 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn robots_are_kept_and_left_out_where_a_question_says_so() {
+    let service = service().await;
+    let agents = [
+        (
+            "person",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ),
+        ("robot", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+        ("script", "curl/8.11.1"),
+        ("silent", ""),
+    ];
+    for (number, (name, agent)) in (1..).zip(agents) {
+        // Nobody takes the mark away by claiming not to be one.
+        let claim = with(with(event(number), "name", name), "props", json!({ "$bot": null }));
+        let body = json!({ "key": service.write_key, "sent_at": NOW, "events": [claim] });
+        let headers = [("content-type", "text/plain"), ("user-agent", agent)];
+        let receipt = service.post("/v1/batch", &headers, body.to_string()).await.json();
+        assert_eq!(receipt["ok"], 1);
+    }
+    let paid = json!([with(event(9), "name", "server")]);
+    assert_eq!(service.as_server(&service.secret_key, paid).await.json()["ok"], 1);
+    let cases = [
+        (json!([]), vec!["person", "robot", "script", "server", "silent"]),
+        (json!([{ "prop": "$bot", "op": "not_set" }]), vec!["person", "server"]),
+        (json!([{ "prop": "$bot", "value": "no_agent" }]), vec!["silent"]),
+        (json!([{ "prop": "$bot_score", "op": "gt", "value": 0.8 }]), vec!["robot", "script"]),
+    ];
+    for place in ["memory", "a segment"] {
+        for (filter, want) in &cases {
+            let text = filter.to_string();
+            assert_eq!(service.names(&[("where", &text)]).await, *want, "in {place}");
+            assert_eq!(service.count_where(filter).await, want.len() as u64, "in {place}");
+        }
+        service.flush().await;
+    }
+}
