@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
+const BROWSER: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
 const NAMES: [&str; 3] = ["page_viewed", "added_to_cart", "purchased"];
 
 #[tokio::main(flavor = "current_thread")]
@@ -136,7 +137,7 @@ impl Request {
         });
         let body = body.to_string();
         let head = format!(
-            "POST /v1/batch HTTP/1.1\r\nhost: {address}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/batch HTTP/1.1\r\nhost: {address}\r\nuser-agent: {BROWSER}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let text = head + &body;
