@@ -84,6 +84,25 @@ test("a server that takes small batches only gets them, each event once", async 
   assert.ok(visit.proxy.batches.some(({ events }) => events.length > 7), "larger ones were tried");
 });
 
+test("48: bodies of which half arrives, packed and plain: nothing of them is stored, and each event is counted once", async () => {
+  const { bench } = fixture;
+  const script = `for (let i = 0; i < 80; i++) tally.track("step_done", { i, plan: "team" })`;
+  for (const [name, before] of [["half-packed", ""], ["half-plain", "delete window.CompressionStream"]] as const) {
+    const visit = await bench.visit({ name, before, script, behave: () => "cut-body" });
+    await until("three bodies to be cut", () => visit.proxy.batches.length >= 3);
+    assert.deepEqual(await bench.collector.counts(visit.project), {});
+    const isPacked = visit.proxy.batches.some(({ bytes, text }) => bytes < text.length / 2);
+    assert.equal(isPacked, name === "half-packed");
+    visit.proxy.behave = () => "pass";
+    await until("all to be sent", async () => {
+      await flush(visit.page);
+      return (await waiting(visit.page)) === 0;
+    });
+    assert.deepEqual(await bench.collector.counts(visit.project), { step_done: 80 });
+    assert.equal(new Set(visit.proxy.sent().map(({ id }) => id)).size, 80, "a resent event keeps its id");
+  }
+});
+
 test("large batches are packed where the browser can, and are as they would be where it cannot", async () => {
   const { bench } = fixture;
   const script = `for (let i = 0; i < 80; i++) tally.track("step_done", { i, plan: "team" })`;

@@ -195,6 +195,7 @@ test("48: a network where three of ten requests fail in some way: each event is 
     { status: 429, headers: { "retry-after": "1" } },
     { status: 408 },
     "reset",
+    "cut-body",
     "lose-answer",
     "cut-answer",
     portal,

@@ -16,7 +16,9 @@ const FAULTS: Record<string, Behaviour> = {
   "the server asks for patience": { status: 429, headers: { "retry-after": "1" } },
   "the request times out at a gateway": { status: 408 },
   "the connection is reset": "reset",
+  "half of the body gets through": "cut-body",
   "the answer gets lost": "lose-answer",
+  "half of the answer gets through": "cut-answer",
   "a hotel's sign-in page answers": { status: 200, headers: { "content-type": "text/html" }, body: PORTAL },
   "somebody else's JSON answers": { status: 200, headers: { "content-type": "application/json" }, body: `{"ok":3}` },
   "a receipt for another batch answers": {

@@ -5,7 +5,7 @@
  * instead. It keeps every body it saw, unpacked, so that tests can read what went over the wire.
  */
 
-import { createServer, request as forward, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, request as forward, type ClientRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { gunzipSync } from "node:zlib";
 
 /** What happens to one request. */
@@ -13,6 +13,8 @@ export type Behaviour =
   | "pass"
   /** The connection is reset before the collector hears of it. */
   | "reset"
+  /** The collector hears half of the body, then the connection is cut on both sides. */
+  | "cut-body"
   /** The collector stores the batch and the answer is lost. */
   | "lose-answer"
   /** The collector stores the batch, the answer stops half-way and the connection stays open. */
@@ -52,6 +54,8 @@ export interface SentEvent {
 export class Proxy {
   /** Every batch that arrived, in order, those that were not let through included. */
   readonly batches: SeenBatch[] = [];
+  /** The visitor's address, told to the collector as proxies do. */
+  visitor: string | undefined;
   /** Decides about batch number `index` (from 0). */
   behave: (index: number) => Behaviour = () => "pass";
 
@@ -82,6 +86,7 @@ export class Proxy {
 
   private async handle(target: string, incoming: IncomingMessage, outgoing: ServerResponse) {
     const chunks: Buffer[] = [];
+    if (this.visitor) incoming.headers["x-forwarded-for"] = this.visitor;
     // A page that goes away may cut its request: what arrived is then all there is.
     incoming.on("error", () => undefined);
     outgoing.on("error", () => undefined);
@@ -96,6 +101,13 @@ export class Proxy {
 
     if (behaviour === "reset") {
       incoming.socket.resetAndDestroy();
+    } else if (behaviour === "cut-body") {
+      const outgoing = announce(target, incoming, body);
+      outgoing.on("error", () => undefined);
+      outgoing.write(body.subarray(0, body.length / 2), () => {
+        outgoing.destroy();
+        incoming.socket.resetAndDestroy();
+      });
     } else if (behaviour === "pass") {
       pass(target, incoming, body, (status, headers, answer) => {
         outgoing.writeHead(status, headers).end(answer);
@@ -131,10 +143,16 @@ export class Proxy {
 
 type Answered = (status: number, headers: IncomingMessage["headers"], body: Buffer) => void;
 
-function pass(target: string, incoming: IncomingMessage, body: Buffer, answered: Answered): void {
+/** A request like this one whose body is still to be written. */
+function announce(target: string, incoming: IncomingMessage, body: Buffer): ClientRequest {
   const address = new URL(incoming.url ?? "/", target);
   const headers = { ...incoming.headers, host: address.host, "content-length": String(body.length) };
-  const outgoing = forward(address, { method: incoming.method, headers }, (reply) => {
+  return forward(address, { method: incoming.method, headers });
+}
+
+function pass(target: string, incoming: IncomingMessage, body: Buffer, answered: Answered): void {
+  const outgoing = announce(target, incoming, body);
+  outgoing.on("response", (reply) => {
     const chunks: Buffer[] = [];
     reply.on("data", (chunk: Buffer) => chunks.push(chunk));
     reply.on("end", () => answered(reply.statusCode ?? 502, reply.headers, Buffer.concat(chunks)));
