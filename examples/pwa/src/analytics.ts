@@ -6,6 +6,7 @@
  */
 
 import * as tally from "@tallymark/web";
+import { watchContent, type ContentView } from "@tallymark/web/content";
 import * as experiments from "@tallymark/web/experiments";
 
 import type { CartLine } from "./cart";
@@ -98,20 +99,12 @@ export function pageShown(): void {
   if (counting) tally.page();
 }
 
-/** A product or an article was on screen; sent when the visitor leaves it. */
-export function contentSeen(content: SeenContent): void {
-  if (counting) tally.contentView({ ...content });
-}
-
-export interface SeenContent {
-  id: string;
-  type: "product" | "article";
-  owner: string;
-  tier: string;
-  /** Time it was visible in a focused window, in milliseconds. */
-  engaged_ms: number;
-  /** How far it was scrolled, 0 to 1. */
-  completion: number;
+/**
+ * A product or an essay is on screen. The package measures how long and how far it is looked at, and records
+ * that when it leaves the screen or what this gives is called.
+ */
+export function contentShown(element: Element, content: ContentView): () => void {
+  return counting ? watchContent(element, content) : () => {};
 }
 
 /** Funnel, step 1. */

@@ -6,6 +6,9 @@ import type { BrowserContext, Page } from "playwright-core";
 import { ROOT } from "./bench.ts";
 import { Site } from "./site.ts";
 
+/** Content counts as seen after a second on screen; a busy browser begins to count late. */
+const LOOK_MS = 2_000;
+
 /** Serve the built shop, configured as whoever runs it would: by a `config.json`. */
 export function openShop(config: { key: string; salt: string; endpoint: string }): Promise<Site> {
   return Site.start({
@@ -32,11 +35,12 @@ export class Visitor {
     return new Visitor(page, context);
   }
 
-  /** Look at a product of the shop. Returns the variant of the buy button it was shown with. */
+  /** Look at a product of the shop, long enough to see it. Returns the variant of the buy button it was shown with. */
   async lookAt(product: string): Promise<string> {
     await this.page.getByRole("navigation", { name: "Main" }).getByText("Shop").click();
     await this.page.getByRole("link", { name: product }).click();
     await this.page.getByRole("heading", { name: product, level: 1 }).waitFor();
+    await this.page.waitForTimeout(LOOK_MS);
     const button = this.page.getByRole("button", { name: "Add to cart" });
     return (await button.getAttribute("data-variant")) ?? "";
   }
@@ -70,6 +74,7 @@ export class Visitor {
     await this.page.getByRole("link", { name: title }).click();
     await this.page.getByRole("heading", { name: title, level: 1 }).waitFor();
     await this.page.getByRole("heading", { name: "Read next" }).scrollIntoViewIfNeeded();
+    await this.page.waitForTimeout(LOOK_MS);
   }
 
   /** What the browser does when the visitor installs: offer, answer, installed. */

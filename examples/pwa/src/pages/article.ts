@@ -1,8 +1,7 @@
-/** One essay; leaving it is when we know how long and how far it was read. */
+/** One essay. */
 
-import { contentSeen } from "../analytics";
+import { contentShown } from "../analytics";
 import { picture } from "../art";
-import { Engagement } from "../engagement";
 import { html } from "../html";
 import { ARTICLES, findArticle } from "../journal";
 import type { Page } from "../router";
@@ -26,15 +25,8 @@ export function articlePage(id: string): Page | null {
         ${articleCard(next)}
       </section>`,
     shown(root) {
-      const engagement = new Engagement(root.querySelector("article") ?? root);
-      return () =>
-        contentSeen({
-          id: article.id,
-          type: "article",
-          owner: article.author,
-          tier: article.tier,
-          ...engagement.stop(),
-        });
+      const content = { id: article.id, type: "article", owner: article.author, tier: article.tier };
+      return contentShown(root.querySelector("article") ?? root, content);
     },
   };
 }

@@ -1,14 +1,12 @@
 /**
  * One product, with the buy button that is under test.
  *
- * The visitor meets the variant here, so here the exposure is recorded; and leaving the page is
- * when we know how long the product was looked at.
+ * The visitor meets the variant here, so here the exposure is recorded.
  */
 
-import { buyButtonShown, buyButtonVariant, contentSeen, productViewed } from "../analytics";
+import { buyButtonShown, buyButtonVariant, contentShown, productViewed } from "../analytics";
 import { picture } from "../art";
 import { findProduct } from "../catalogue";
-import { Engagement } from "../engagement";
 import { euro, html } from "../html";
 import type { Page } from "../router";
 
@@ -40,15 +38,8 @@ export function productPage(id: string): Page | null {
     shown(root) {
       productViewed(product);
       if (variant !== null) buyButtonShown(variant);
-      const engagement = new Engagement(root);
-      return () =>
-        contentSeen({
-          id: product.id,
-          type: "product",
-          owner: "deckle-row",
-          tier: product.kind,
-          ...engagement.stop(),
-        });
+      const content = { id: product.id, type: "product", owner: "deckle-row", tier: product.kind };
+      return contentShown(root.querySelector("article") ?? root, content);
     },
   };
 }
