@@ -28,6 +28,13 @@ pub struct Reason {
     pub code: &'static str,
 }
 
+/// What was hidden.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Hidden {
+    /// The name of a rule of the property guard.
+    pub rule: &'static str,
+}
+
 /// Labels of answered requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Answered {
@@ -55,6 +62,8 @@ pub struct Telemetry {
     pub events_duplicate: Counter,
     /// Events refused one by one, by code.
     pub events_refused: Family<Reason, Counter>,
+    /// Events in which the property guard hid something, here or in the page, by rule.
+    pub events_guarded: Family<Hidden, Counter>,
     /// Batches answered with a receipt.
     pub batches: Counter,
     /// Bytes of batches as they came over the wire.
@@ -104,6 +113,7 @@ impl Default for Telemetry {
             events_accepted: Counter::default(),
             events_duplicate: Counter::default(),
             events_refused: Family::default(),
+            events_guarded: Family::default(),
             batches: Counter::default(),
             ingest_wire_bytes: Counter::default(),
             ingest_seconds: seconds(),
@@ -131,6 +141,11 @@ impl Telemetry {
         r.register("events_accepted", "Events acknowledged as new", self.events_accepted.clone());
         r.register("events_duplicate", "Events stored before", self.events_duplicate.clone());
         r.register("events_refused", "Events refused, by code", self.events_refused.clone());
+        r.register(
+            "events_guarded",
+            "Events in which something was hidden, by rule",
+            self.events_guarded.clone(),
+        );
         r.register("batches", "Batches answered with a receipt", self.batches.clone());
         r.register(
             "ingest_wire_bytes",

@@ -62,9 +62,9 @@ function plain(value: unknown, depth: number): unknown {
       room -= value.length;
     // Falls through.
     case "boolean":
-      return value;
+    // JSON writes `null` for what is not finite.
     case "number":
-      return value - value === 0 ? value : null;
+      return value;
     case "bigint":
       throw value;
     case "object": {

@@ -16,6 +16,7 @@ import { watchInstallation } from "./installation.js";
 import { mended } from "./row.js";
 import { setUp } from "./settings.js";
 import { memory, openStore } from "./store.js";
+import { SUSPECT } from "./suspect.js";
 import type { Properties } from "./types.js";
 
 /** Our own work in one task; half of what a frame can spare. */
@@ -32,8 +33,17 @@ const SPREAD_MS = 3_000;
 const LEAVING_MS = 200;
 /** The shortest time between two requests that the browser keeps for a crash. */
 const ARM_MS = 1_000;
+/** An address can be megabytes of data; a batch carries half of this. */
+const ADDRESS_MAX = 4_096;
 /** Longest event the collector takes. */
 const EVENT_BYTES_MAX = 32 * 1024;
+
+/** What a page said in a call and where it was said. A user's id is not in it: that is hashed. */
+interface Said {
+  name: string | false;
+  props: Properties;
+  address: string;
+}
 
 /** Takes over from the loader, if the settings are valid. */
 export async function start(given: Start): Promise<Core | undefined> {
@@ -63,6 +73,8 @@ function run(page: Page): Core {
   let running: Promise<boolean> | undefined;
   let later: AbortController | undefined;
   let arming: ReturnType<typeof setTimeout> | undefined;
+  let look: ((all: Said, found: (what: string, name: string) => void) => Said) | undefined;
+  let looking: Promise<void> | undefined;
 
   const store = (options.queue === "memory" ? Promise.resolve(memory()) : openWhenAllowed()).then((found) => {
     outbox.store = found;
@@ -135,10 +147,11 @@ function run(page: Page): Core {
       identity.forget();
     } else if (isOff) {
       page.drop("opted_out");
-    } else if (kind === call.IDENTIFY) {
-      return identify(name, props, at, atOnce);
     } else {
-      event(name, props, at);
+      const clean = hidden({ name: kind === call.TRACK && name, props, address: address.slice(0, ADDRESS_MAX) }, atOnce);
+      if (!clean) return false;
+      if (kind === call.IDENTIFY) return identify(name, clean.props, at, atOnce);
+      event(clean.name || name, clean.props, { ...at, address: clean.address });
     }
     return true;
   }
@@ -155,6 +168,19 @@ function run(page: Page): Core {
     if (identity.grip() === 2) event("$identify", traits, at);
     else page.report("identify_needs_consent");
     return true;
+  }
+
+  /** What may leave of it; nothing while what looks for the rest is being loaded. */
+  function hidden(all: Said, atOnce: boolean): Said | undefined {
+    if (options.guard === false || !SUSPECT.test(JSON.stringify(all))) return all;
+    looking ??= import("./guard.js").then(({ guard }) => void (look = guard), () => void (look = cover)).then(wake);
+    return look || atOnce ? (look ?? cover)(all, (what, name) => page.tell?.(`hid ${what} in`, name)) : undefined;
+  }
+
+  /** Without a closer look, whatever looks suspicious goes, but for the event's name. */
+  function cover(all: Said): Said {
+    const json = JSON.stringify(all, (name, value) => (typeof value !== "object" && SUSPECT.test(`${name}" ${value}`) ? "[hidden]" : value));
+    return { ...JSON.parse(json), name: all.name };
   }
 
   /** An event that may be recorded. */
@@ -233,6 +259,7 @@ function run(page: Page): Core {
     await engine.settled;
     for (;;) {
       take(performance.now() + SLICE_MS);
+      await looking;
       if (identity.grip() === 0) return calls.length === 0;
       await store;
       await outbox.save();

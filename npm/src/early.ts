@@ -6,7 +6,7 @@
  * stands, the visitor's word above all.
  */
 
-import { gripOf, holds } from "./identity.js";
+import { gripOf, holds, type Session } from "./identity.js";
 import { CONSENT, type Start, TRACK } from "./page.js";
 import { batch, contextOf, random, row, uuid7 } from "./row.js";
 import { batchUrl } from "./settings.js";
@@ -24,9 +24,10 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
     // Denied: then nobody said anything.
   }
   const now = Date.now();
-  let [, word = "-", device, , user, id, started, last] = stored.split("|");
+  let [, word = "-", device, , user, ...visit] = stored.split("|");
   const fresh = uuid7(now);
-  const session = holds([id as string, +(started as string), +(last as string)], now) ? id : fresh;
+  // Texts of numbers: subtracting makes numbers of them.
+  const session = holds(visit as unknown as Session, now) ? visit[0] : fresh;
   const events: string[] = [];
   let room = BYTES_MAX;
   let sent = 0;
@@ -48,8 +49,8 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
       }
       const who = grip > 1 ? { device, ...(user && { user }), session } : { session: fresh };
       const [, json] = row(name, props, wallMs, monoMs, who, writer);
-      // No text has more than three bytes per code unit. What has to be mended waits for the core.
-      if ((room -= json.length * 3) < 0 || json.includes("\\ud")) break;
+      // No text has more than three bytes per code unit. What has to be mended, or looked at closely, waits for the core.
+      if ((room -= json.length * 3) < 0 || /@|%40|\\ud|passw|token/i.test(json + href)) break;
       events.push(json);
       address ||= href;
     }

@@ -82,7 +82,7 @@ export function identify(userId: string | number, traits?: Properties): void {
 
 /** Forget who was here: call it when someone signs out. Starts a new session and a new device id. */
 export function reset(): void {
-  call(RESET, "");
+  call(RESET);
 }
 
 /**

@@ -61,7 +61,7 @@ export function load(given: Options, shown: () => void): void {
 }
 
 /** Notes a call. Its arguments are copied: nothing of the page's is held or changed. */
-export function call(kind: number, name: unknown, properties?: unknown): void {
+export function call(kind: number, name?: unknown, properties?: unknown): void {
   quietly(() => {
     if (!isPage) return;
     const props = copy(properties, report);

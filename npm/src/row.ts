@@ -25,7 +25,7 @@ export function uuid7(nowMs: number, noise = random(10)): string {
   const digits = Math.max(0, Math.floor(nowMs)).toString(16).padStart(12, "0") + noise;
   return digits.replace(
     /(.{8})(.{4}).(.{3})(.)(.{3})/,
-    (_, high, low, one, variant: string, two) => `${high}-${low}-7${one}-${"89ab"[Number.parseInt(variant, 16) & 3]}${two}-`,
+    (_, high, low, one, variant: string, two) => `${high}-${low}-7${one}-${"89ab"[Number(`0x${variant}`) & 3]}${two}-`,
   );
 }
 

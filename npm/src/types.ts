@@ -55,6 +55,11 @@ export interface Options {
   queue?: "device" | "memory";
   /** Record a page view now and whenever the address changes. Default `true`. */
   autoPage?: boolean;
+  /**
+   * Hide e-mail addresses, telephone and card numbers, tokens, and properties that are called a secret. The
+   * collector hides them as well, unless it was told otherwise. Default `true`.
+   */
+  guard?: boolean;
   /** Explain in the console what is captured, stored, sent, refused and why. */
   debug?: boolean;
   /** Called with everything that went wrong. It may be called often; keep it quick. */

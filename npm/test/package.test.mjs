@@ -22,7 +22,7 @@ const PUBLIC = [
   "autocapture", "business", "consent-mode", "content", "errors", "evaluator", "experiments", "index", "openfeature", "pwa", "react", "svelte", "vitals", "vue", "worker",
 ];
 const PRIVATE = [
-  "assign-sync", "core", "debug", "evaluator-plain", "fallback", "scope", "tallymark", "tallymark-debug", "tallymark-fallback",
+  "assign-sync", "core", "debug", "evaluator-plain", "fallback", "guard", "scope", "tallymark", "tallymark-debug", "tallymark-fallback", "tallymark-guard",
 ];
 
 test("the package holds what a page and its author need, and nothing else", () => {

@@ -18,21 +18,48 @@ use std::fmt;
 /// # Errors
 /// [`EventCode::PropsInvalid`], [`EventCode::TooManyProps`] or [`EventCode::TooDeep`].
 pub fn check(json: &str) -> Result<(), EventCode> {
+    check_seeing(json, |_| {})
+}
+
+/// What passes by in a check.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Piece<'a> {
+    /// The name of a property, of inner ones too.
+    Name(&'a str),
+    /// A text.
+    Text(&'a str),
+    /// A number without sign and fraction.
+    Whole(u64),
+}
+
+/// As [`check`], and shows names and values as they pass by, without their escapes.
+///
+/// # Errors
+/// As [`check`]; pieces were seen up to there.
+pub fn check_seeing(json: &str, see: impl Fn(Piece<'_>)) -> Result<(), EventCode> {
     let fault = Cell::new(EventCode::PropsInvalid);
     let mut reader = serde_json::Deserializer::from_str(json);
-    let top = Level { depth: 0, fault: &fault };
+    let top = Level { depth: 0, fault: &fault, see: &see };
     top.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|_| fault.get())
 }
 
 /// One level of nesting; level 0 has to be the object itself.
-#[derive(Clone, Copy)]
-struct Level<'f> {
+struct Level<'f, See> {
     depth: usize,
     /// Which limit it was, because serde's errors carry only text.
     fault: &'f Cell<EventCode>,
+    see: &'f See,
 }
 
-impl<'f> Level<'f> {
+impl<See> Clone for Level<'_, See> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<See> Copy for Level<'_, See> {}
+
+impl<'f, See> Level<'f, See> {
     fn refuse<E: Error>(self, code: EventCode) -> E {
         self.fault.set(code);
         E::custom("")
@@ -43,7 +70,7 @@ impl<'f> Level<'f> {
     }
 
     /// The level inside; refused before it is read, so depth costs no stack.
-    fn deeper<E: Error>(self) -> Result<Level<'f>, E> {
+    fn deeper<E: Error>(self) -> Result<Level<'f, See>, E> {
         if self.depth == NESTING_MAX {
             return Err(self.refuse(EventCode::TooDeep));
         }
@@ -51,14 +78,14 @@ impl<'f> Level<'f> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_> {
+impl<'de, See: Fn(Piece<'_>)> DeserializeSeed<'de> for Level<'_, See> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_> {
+impl<'de, See: Fn(Piece<'_>)> Visitor<'de> for Level<'_, See> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,13 +100,15 @@ impl<'de> Visitor<'de> for Level<'_> {
     fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
         self.scalar()
     }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        (self.see)(Piece::Whole(number));
         self.scalar()
     }
     fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
         self.scalar()
     }
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        (self.see)(Piece::Text(text));
         self.scalar()
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -99,6 +128,7 @@ impl<'de> Visitor<'de> for Level<'_> {
             if key.0.chars().count() > PROPERTY_NAME_CHARS_MAX {
                 return Err(self.refuse(EventCode::PropsInvalid));
             }
+            (self.see)(Piece::Name(&key.0));
             map.next_value_seed(inside)?;
         }
         Ok(())
@@ -134,6 +164,16 @@ mod tests {
     #[case::longest_key(&format!("{{\"{}\":1}}", "k".repeat(PROPERTY_NAME_CHARS_MAX)))]
     fn props_are_accepted(#[case] json: &str) {
         assert_eq!(check(json), Ok(()));
+    }
+
+    #[test]
+    fn names_and_values_pass_by_without_their_escapes() {
+        let seen = std::cell::RefCell::new(Vec::new());
+        let json = r#"{"a\u0062":"x\n","c":[1,-2,2.5,{"d":true}]}"#;
+        let note = |piece: Piece<'_>| seen.borrow_mut().push(format!("{piece:?}"));
+        assert_eq!(check_seeing(json, note), Ok(()));
+        let want = [r#"Name("ab")"#, r#"Text("x\n")"#, r#"Name("c")"#, "Whole(1)", r#"Name("d")"#];
+        assert_eq!(*seen.borrow(), want);
     }
 
     #[rstest]

@@ -124,6 +124,9 @@ settings! {
     ingest_rate_per_s: u32 = "20000", 1 ..= 1_000_000;
     /// Batches that a key may send at once before its rate counts.
     ingest_burst: u32 = "100000", 1 ..= 10_000_000;
+    /// Hide e-mail addresses, telephone and card numbers, tokens, and properties that are called a secret in
+    /// what pages and servers send: `true` or `false`.
+    property_guard: bool = "true";
     /// A file in MaxMind's format that says which country a network is in; without one, what the registries
     /// assigned is built in. Read at the start.
     country_file: String = "";

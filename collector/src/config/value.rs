@@ -47,6 +47,15 @@ macro_rules! whole_number {
 }
 whole_number!(u32, u64);
 
+impl SettingValue for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| format!("{text:?} is neither true nor false"))
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl SettingValue for String {
     fn parse(text: &str) -> Result<Self, String> {
         Ok(text.trim().to_owned())

@@ -15,10 +15,11 @@ use tallymark_analysis::completeness::report;
 use tallymark_protocol::batch::{Batch, BatchReceipt, Rejected, WireEvent};
 use tallymark_protocol::codes::EventCode;
 use tallymark_protocol::drop_reason::DropReason;
-use tallymark_protocol::{event_name, props, uuid7};
+use tallymark_protocol::{event_name, uuid7};
 use tallymark_store::row::flags;
 use tallymark_store::{Appended, Dim, Dims, RefusedRow, Row};
 
+use super::guard::{Guard, Marks, Rule};
 use super::identity::{Claims, Identity, Realm, Trust, identify};
 use super::quarantine::{Known, keep};
 use super::time::{Readings, event_time};
@@ -33,6 +34,8 @@ pub struct Sender<'a> {
     pub received_ms: i64,
     /// What all its events have in common.
     pub dims: Arc<Dims>,
+    /// Hides what should not reach the disk.
+    pub guard: Guard,
     /// Tells the number of the unnamed visitor behind this request, the same each time.
     pub visitor: &'a dyn Fn() -> u64,
 }
@@ -46,6 +49,8 @@ pub struct Accepted {
     pub refused: Vec<RefusedRow>,
     /// The same, for the receipt.
     pub rejected: Vec<Rejected>,
+    /// Events in which something was hidden, here or by the sender, in the order of [`Rule::ALL`].
+    pub guarded: [u64; Rule::ALL.len()],
 }
 
 impl Accepted {
@@ -76,13 +81,19 @@ pub fn accept(batch: &Batch<'_>, sender: &Sender<'_>) -> Accepted {
     let mut shared = Shared::of(batch, sender);
     for (place, raw) in batch.events.iter().enumerate() {
         match row(raw, batch, sender, &mut shared) {
-            Ok(row) => accepted.rows.push(row),
+            Ok((row, marks)) => {
+                marks.rules().for_each(|rule| accepted.guarded[rule as usize] += 1);
+                accepted.rows.push(row);
+            }
             Err(code) => {
                 accepted.refused.push(RefusedRow {
                     project: sender.realm.project,
                     received_ms: sender.received_ms,
                     code: code.as_str().to_owned(),
-                    raw: keep(raw.get(), &known(raw, batch, sender, &shared.dims)),
+                    raw: keep(
+                        &sender.guard.json(raw.get()),
+                        &known(raw, batch, sender, &shared.dims),
+                    ),
                 });
                 let place = u32::try_from(place).unwrap_or(u32::MAX);
                 accepted.rejected.push(Rejected::new(place, code));
@@ -131,7 +142,7 @@ fn row(
     batch: &Batch<'_>,
     sender: &Sender<'_>,
     shared: &mut Shared,
-) -> Result<Row, EventCode> {
+) -> Result<(Row, Marks), EventCode> {
     let event = WireEvent::parse(raw)?;
     let name = event.name.as_deref().ok_or(EventCode::EventNameInvalid)?;
     event_name::check(name)?;
@@ -151,13 +162,9 @@ fn row(
     let writer = event.writer.as_deref().map(writer).transpose()?;
     // A page load without a number has nothing to count.
     let writer = event.n.and(writer).unwrap_or(0);
-    let props = match event.props {
-        Some(raw) => {
-            props::check(raw.get())?;
-            raw.get()
-        }
-        None => "{}",
-    };
+    let props = event.props.map_or(Ok("{}".into()), |raw| sender.guard.props(raw.get()))?;
+    let name = sender.guard.text(name);
+    let marks = shared.marks.and(Marks::of(&props)).and(Marks::of(&name));
     let mut flags = identity_flags;
     if time.suspect {
         flags |= flags::CLOCK_SUSPECT;
@@ -165,7 +172,7 @@ fn row(
     if sender.trust == Trust::Server {
         flags |= flags::SERVER;
     }
-    Ok(Row {
+    let row = Row {
         project: sender.realm.project,
         person,
         actor,
@@ -176,16 +183,19 @@ fn row(
         received_ms: sender.received_ms,
         claimed_ms: time.claimed_ms,
         flags,
-        event: shared.name(name),
+        event: shared.name(&name),
         session,
-        dims: shared.dims(writer),
+        dims: shared.dims(writer, marks),
         props: props.into(),
-    })
+    };
+    Ok((row, marks))
 }
 
 /// What rows of one batch have in common.
 struct Shared {
     dims: Arc<Dims>,
+    /// What was hidden in them.
+    marks: Marks,
     /// The page load that tells of losses, and the dimensions of its events.
     telling: Option<(u64, Arc<Dims>)>,
     /// Names met so far. A batch has few, so looking through them beats hashing.
@@ -198,6 +208,8 @@ impl Shared {
 
     fn of(batch: &Batch<'_>, sender: &Sender<'_>) -> Self {
         let dims = Arc::clone(&sender.dims);
+        let marks =
+            dims.iter().flatten().fold(Marks::default(), |all, text| all.and(Marks::of(text)));
         let lost = batch.lost.as_ref().and_then(|lost| {
             let count = |reason: &DropReason| *lost.get(reason.as_str()).unwrap_or(&0);
             report(DropReason::ALL.iter().map(|reason| (*reason, count(reason))))
@@ -208,13 +220,17 @@ impl Shared {
             dims[Dim::Lost as usize] = Some(lost.into());
             (writer, Arc::new(dims))
         });
-        Self { dims, telling, names: Vec::new() }
+        Self { dims, marks, telling, names: Vec::new() }
     }
 
     /// The dimensions of an event of this page load.
-    fn dims(&self, writer: u64) -> Arc<Dims> {
+    fn dims(&self, writer: u64, marks: Marks) -> Arc<Dims> {
         let telling = self.telling.as_ref().filter(|(telling, _)| *telling == writer);
-        Arc::clone(telling.map_or(&self.dims, |(_, dims)| dims))
+        let mut dims = Arc::clone(telling.map_or(&self.dims, |(_, dims)| dims));
+        if !marks.is_empty() {
+            Arc::make_mut(&mut dims)[Dim::Guarded as usize] = Some(marks.text());
+        }
+        dims
     }
 
     fn name(&mut self, name: &str) -> Arc<str> {
@@ -265,7 +281,8 @@ mod tests {
             realm: Realm { project: 3, salt: "salt", hasher: &hasher },
             trust,
             received_ms: NOW,
-            dims: of_server(&batch.context, batch.sdk.as_deref()),
+            dims: of_server(&batch.context, batch.sdk.as_deref(), Guard { is_on: true }),
+            guard: Guard { is_on: true },
             visitor: &|| 99,
         };
         accept(&batch, &sender)

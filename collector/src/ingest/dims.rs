@@ -1,7 +1,8 @@
 //! Built-in dimensions of an event: from its page's address, its request and its client.
 //!
 //! Invariant: of an address only host, path and `utm_*` are kept. The rest of the query string and
-//! the fragment may hold anything, tokens and names included, and are dropped here.
+//! the fragment may hold anything, tokens and names included, and are dropped here. What is kept went
+//! through the `guard`.
 //!
 //! Reading a User-Agent and an address costs more than storing an event, and a page sends many batches: what was
 //! worked out not long ago is remembered, and rows of several batches share it.
@@ -19,6 +20,7 @@ use super::agent::Agent;
 use super::bots::{Bot, Bots};
 use super::channel::{Arrival, channel};
 use super::country::{Countries, Country};
+use super::guard::Guard;
 use super::remembered::Remembered;
 use crate::extract::{Client, clip};
 
@@ -34,15 +36,16 @@ const PAGE_BYTES_MAX: usize = 1024;
 pub struct Describer {
     countries: Countries,
     bots: Bots,
+    guard: Guard,
     agents: Remembered<Agent>,
     pages: Remembered<Arc<Dims>>,
 }
 
 impl Describer {
-    /// By these data.
-    pub fn new(countries: Countries, bots: Bots) -> Self {
+    /// By these data, with the guard of this installation.
+    pub fn new(countries: Countries, bots: Bots, guard: Guard) -> Self {
         let agents = Remembered::new(AGENTS, AGENT_BYTES_MAX);
-        Self { countries, bots, agents, pages: Remembered::new(PAGES, PAGE_BYTES_MAX) }
+        Self { countries, bots, guard, agents, pages: Remembered::new(PAGES, PAGE_BYTES_MAX) }
     }
 
     /// The dimensions of a batch's events, when a page sent it.
@@ -79,7 +82,7 @@ impl Describer {
         self.pages.of(&texts, || {
             let agent = self.agents.of(&said, || Agent::of(&client.said, &self.bots));
             let country = self.countries.of(client.prefix);
-            Arc::new(dims(context, &agent, country, sdk))
+            Arc::new(dims(context, &agent, country, sdk, self.guard))
         })
     }
 }
@@ -89,8 +92,8 @@ fn bytes(text: Option<&str>) -> &[u8] {
 }
 
 /// The same when a server sent it, whose own agent and network say nothing about the person.
-pub fn of_server(context: &Context<'_>, sdk: Option<&str>) -> Arc<Dims> {
-    Arc::new(dims(context, &Agent::default(), None, sdk))
+pub fn of_server(context: &Context<'_>, sdk: Option<&str>, guard: Guard) -> Arc<Dims> {
+    Arc::new(dims(context, &Agent::default(), None, sdk, guard))
 }
 
 /// Bytes kept of a path; longer ones are cut.
@@ -98,11 +101,19 @@ const PATH_BYTES_MAX: usize = 1024;
 /// Bytes kept of any other dimension.
 const VALUE_BYTES_MAX: usize = 200;
 
-fn dims(context: &Context<'_>, agent: &Agent, country: Option<Country>, sdk: Option<&str>) -> Dims {
+/// Fill the dimensions from the context of a batch, which all its events share.
+fn dims(
+    context: &Context<'_>,
+    agent: &Agent,
+    country: Option<Country>,
+    sdk: Option<&str>,
+    guard: Guard,
+) -> Dims {
     let mut dims: Dims = std::array::from_fn(|_| None);
     let mut put = |dim: Dim, text: Option<&str>| {
         let limit = if dim == Dim::Path { PATH_BYTES_MAX } else { VALUE_BYTES_MAX };
-        let text = text.map(|text| clip(text.trim(), limit)).filter(|text| !text.is_empty());
+        let text = text.map(|text| guard.text(text.trim()));
+        let text = text.as_deref().map(|text| clip(text, limit)).filter(|text| !text.is_empty());
         dims[dim as usize] = text.filter(|text| !text.contains(char::is_control)).map(Into::into);
     };
     put(Dim::Country, country.as_ref().map(Country::as_str));
@@ -160,6 +171,8 @@ mod tests {
     use crate::ingest::said::Said;
     use rstest::rstest;
 
+    const GUARD: Guard = Guard { is_on: true };
+
     fn of(url: &str, referrer: &str) -> Dims {
         let context = Context {
             url: Some(url.into()),
@@ -167,7 +180,7 @@ mod tests {
             language: Some("de-DE".into()),
             ..Context::default()
         };
-        dims(&context, &Agent::default(), None, Some("web/1.0.0"))
+        dims(&context, &Agent::default(), None, Some("web/1.0.0"), GUARD)
     }
 
     fn get(dims: &Dims, dim: Dim) -> Option<&str> {
@@ -211,18 +224,18 @@ mod tests {
         let marks = |user_agent| {
             let said = Said { user_agent, ..Said::default() };
             let client = Client { prefix: "203.0.113.0".parse().unwrap(), said };
-            let describer = Describer::new(Countries::default(), Bots::default());
+            let describer = Describer::new(Countries::default(), Bots::default(), GUARD);
             let dims = describer.of_page(&Context::default(), None, &client);
             (dims[Dim::Bot as usize].clone(), dims[Dim::BotScore as usize].clone())
         };
         assert_eq!(marks("curl/8.0"), (Some("script".into()), Some("0.95".into())));
         assert_eq!(marks("Mozilla/5.0 (Windows NT 10.0) Firefox/140.0"), (None, None));
-        assert_eq!(*of_server(&Context::default(), None), Dims::default());
+        assert_eq!(*of_server(&Context::default(), None, GUARD), Dims::default());
     }
 
     #[test]
     fn what_is_remembered_is_of_this_page_this_client_and_this_network() {
-        let describer = Describer::new(Countries::default(), Bots::default());
+        let describer = Describer::new(Countries::default(), Bots::default(), GUARD);
         let of = |url: &'static str, user_agent, network: &str| {
             let context = Context { url: Some(url.into()), ..Context::default() };
             let said = Said { user_agent, ..Said::default() };

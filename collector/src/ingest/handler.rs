@@ -16,13 +16,14 @@ use tallymark_store::{Append, Appended};
 
 use super::accept::{Accepted, Sender, accept};
 use super::dims::of_server;
+use super::guard::{Guard, Rule};
 use super::identity::{Realm, Trust, daily_visitor};
 use super::unpack;
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
 use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
 use crate::keys::{KeyKind, Scope};
-use crate::telemetry::Reason;
+use crate::telemetry::{Hidden, Reason};
 
 /// Parameters of the address.
 #[derive(Debug, Deserialize)]
@@ -88,6 +89,9 @@ where
     for rejected in &accepted.rejected {
         app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
     }
+    for (rule, count) in Rule::ALL.iter().zip(accepted.guarded).filter(|(_, count)| *count > 0) {
+        app.telemetry.events_guarded.get_or_create(&Hidden { rule: rule.name() }).inc_by(count);
+    }
     let append = Append { rows: accepted.rows, refused: accepted.refused };
     let appended = store(app, append).await?;
     if !appended.erased.is_empty() {
@@ -118,8 +122,9 @@ async fn accept_body(
     } else {
         &received.bytes
     };
-    let batch = Batch::parse(bytes)
-        .map_err(|error| ApiError::EnvelopeUnreadable { detail: error.to_string() })?;
+    let batch = Batch::parse(bytes).map_err(|error| ApiError::EnvelopeUnreadable {
+        detail: without_values(error.to_string()),
+    })?;
     let (access, trust) = authorize(app, headers, &batch).await?;
     if let Some(origin) = headers.get(header::ORIGIN)
         && !access.project.takes_from(origin.to_str().unwrap_or_default())
@@ -135,6 +140,14 @@ async fn accept_body(
         .map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
     let accepted = check(app, &batch, &access, trust, client, received_ms)?;
     Ok((accepted, batch.nonce.unwrap_or_default().into_owned()))
+}
+
+/// What is wrong with an envelope: where a text is of the wrong type, it would be repeated, whatever it is.
+fn without_values(said: String) -> String {
+    match (said.split_once('"'), said.rfind(", expected")) {
+        (Some((before, _)), Some(end)) => format!("{}{}", before.trim_end(), &said[end..]),
+        _ => said,
+    }
 }
 
 fn is_gzip(headers: &HeaderMap, packing: &Packing) -> Result<bool, ApiError> {
@@ -194,13 +207,14 @@ fn check(
     let visitor =
         LazyCell::new(|| daily_visitor(&salt, project.id, client.prefix, client.said.user_agent));
     let (context, sdk) = (&batch.context, batch.sdk.as_deref());
+    let guard = Guard { is_on: app.config.property_guard };
     let dims = match trust {
         Trust::Page => app.describer.of_page(context, sdk, client),
-        Trust::Server => of_server(context, sdk),
+        Trust::Server => of_server(context, sdk, guard),
     };
     let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
     let visitor = &|| *visitor;
-    Ok(accept(batch, &Sender { realm, trust, received_ms, dims, visitor }))
+    Ok(accept(batch, &Sender { realm, trust, received_ms, dims, guard, visitor }))
 }
 
 /// Hand a batch to the store and wait until it is on disk.
@@ -215,4 +229,27 @@ pub(crate) async fn store(app: &App, append: Append) -> Result<Appended, ApiErro
     });
     let outcome = receiver.await.map_err(|error| ApiError::Internal(error.into()))?;
     Ok(outcome?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::a_text(
+        r#"{"events":"ann@example.org"}"#,
+        "invalid type: string, expected a sequence at line 1"
+    )]
+    #[case::like_the_end(
+        r#"{"events":"a\", expected b"}"#,
+        "invalid type: string, expected a sequence at line 1"
+    )]
+    #[case::a_name(r#"{"key":"a","key":"b"}"#, "duplicate field `key` at line 1")]
+    #[case::no_json("{", "EOF while parsing an object at line 1")]
+    fn an_answer_repeats_no_value(#[case] body: &str, #[case] want: &str) {
+        let said = without_values(Batch::parse(body.as_bytes()).unwrap_err().to_string());
+        assert!(said.starts_with(want) && !said.contains("ann"), "{said}");
+    }
 }

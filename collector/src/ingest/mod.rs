@@ -1,7 +1,7 @@
 //! From a request body to stored rows and a receipt.
 //!
 //! ```text
-//! handler:  body → unpack → envelope → key → rate ─▶ accept: event → checks → time → identity → Row
+//! handler:  body → unpack → envelope → key → rate ─▶ accept: event → checks → time → identity → guard → Row
 //!                                       receipt ◀── store: group commit ◀── rows and refused rows
 //! ```
 //!
@@ -18,6 +18,7 @@ pub mod channel;
 pub mod country;
 pub mod day_salts;
 pub mod dims;
+pub mod guard;
 pub mod handler;
 pub mod hints;
 pub mod identity;

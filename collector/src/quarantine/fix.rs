@@ -14,6 +14,7 @@ use tallymark_store::{Dim, Row};
 
 use super::repo::Refused;
 use crate::ingest::accept::{Sender, accept};
+use crate::ingest::guard::Guard;
 use crate::ingest::identity::{Realm, Trust};
 use crate::ingest::quarantine::{ID_FIELDS, KEPT, Known};
 
@@ -55,6 +56,7 @@ impl Fix {
         &self,
         refused: &Refused,
         realm: &Realm<'_>,
+        guard: Guard,
         received_ms: i64,
     ) -> Result<Row, Unfit> {
         let event = serde_json::from_str::<Map<String, Value>>(&refused.raw).map_err(|_| CUT)?;
@@ -87,6 +89,7 @@ impl Fix {
                 trust,
                 received_ms,
                 dims: Arc::default(),
+                guard,
                 visitor: &|| who.map_or(0, |(_, actor, _)| actor),
             },
         );
@@ -101,7 +104,10 @@ impl Fix {
             (row.ts_ms, row.claimed_ms) = (ts_ms, claimed_ms);
         }
         for (dim, place) in Dim::ALL.iter().zip(Arc::make_mut(&mut row.dims)) {
-            *place = known.dims.get(dim.name()).map(|text| text.as_str().into());
+            // What was hidden in it is known again.
+            if *dim != Dim::Guarded {
+                *place = known.dims.get(dim.name()).map(|text| text.as_str().into());
+            }
         }
         Ok(row)
     }

@@ -14,6 +14,7 @@ use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{Params, read_body};
+use crate::ingest::guard::Guard;
 use crate::ingest::handler::store;
 use crate::ingest::identity::Realm;
 
@@ -130,13 +131,14 @@ pub async fn resubmit_refused(
     let page = repo::list(&app.catalog, project.id, &which, limit).await.map_err(internal)?;
     let next = page.last().filter(|_| page.len() == limit).map(|refused| refused.number);
 
+    let guard = Guard { is_on: app.config.property_guard };
     let fix = Fix { set, unset };
     let hasher = app.hasher(project.id);
     let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
     let received_ms = app.clock.now_ms();
     let (mut rows, mut stored, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
     for refused in &page {
-        match fix.apply(refused, &realm, received_ms) {
+        match fix.apply(refused, &realm, guard, received_ms) {
             Ok(row) => {
                 rows.push(row);
                 stored.push(refused.number);

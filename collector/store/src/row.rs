@@ -160,6 +160,7 @@ dims! {
     UtmSource "utm_source", UtmMedium "utm_medium", UtmCampaign "utm_campaign",
     UtmTerm "utm_term", UtmContent "utm_content", Sdk "sdk", Lost "$lost",
     Bot "$bot", BotScore "$bot_score",
+    Guarded "$guarded",
 }
 
 impl Dim {

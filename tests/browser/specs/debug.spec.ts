@@ -23,10 +23,11 @@ async function listen(name: string, debug: boolean): Promise<{ page: Page; said:
 
 test("what is captured, stored, sent, refused and lost is explained", async () => {
   const { page, said } = await listen("explained", true);
-  await page.evaluate(`tally.track("opened"); tally.track(" "); tally.track("huge", { text: "x".repeat(40_000) })`);
+  await page.evaluate(`tally.track("opened", { contact: "ann@example.org" }); tally.track(" "); tally.track("huge", { text: "x".repeat(40_000) })`);
   await flush(page);
   const wanted = [
     /^starts with mode full: lasting hashed ids/,
+    /^hid email in contact$/,
     /^captured/,
     /^stored/,
     /^sent/,
@@ -38,6 +39,7 @@ test("what is captured, stored, sent, refused and lost is explained", async () =
   for (const pattern of wanted) {
     await until(`the console says ${pattern}`, () => said.some((line) => pattern.test(line)));
   }
+  assert.deepEqual(said.filter((line) => line.includes("ann@")), [], "what was hidden is not told");
 });
 
 test("without the setting nothing is explained, and a page without faults loads no sentences", async () => {

@@ -19,6 +19,7 @@ export interface Settings {
   autoPage?: boolean;
   queue?: "device" | "memory";
   debug?: boolean;
+  guard?: boolean;
   wasm?: string;
 }
 

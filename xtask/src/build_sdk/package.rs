@@ -54,6 +54,7 @@ pub const ENTRIES: &[Entry] = &[
     part("core"),
     part("fallback"),
     part("debug"),
+    part("guard"),
     public("evaluator"),
     part("evaluator-plain"),
     public("experiments"),
@@ -73,6 +74,7 @@ pub const ENTRIES: &[Entry] = &[
     script("assign-sync", "assign-sync", Form::Head),
     script("tallymark-fallback", "fallback", Form::ScriptPart),
     script("tallymark-debug", "debug", Form::ScriptPart),
+    script("tallymark-guard", "guard", Form::ScriptPart),
     script("tallymark", "script", Form::Script),
 ];
 
