@@ -189,10 +189,11 @@ const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "browser",
-        number: "43 to 56",
-        shows: "closed tabs, killed browsers, no network, shared queues, bad networks, bodies, storage, clocks, losses, hostile pages",
+        number: "43 to 57",
+        shows: "closed tabs, killed browsers, no network, shared queues, bad networks, bodies, storage, clocks, losses, hostile pages, marked values",
         tests: Tests::Browser(&[
             "durable", "modules", "cost", "bodies", "storage", "clocks", "meter", "hostile",
+            "canary",
         ]),
         full: &[
             ("TALLYMARK_TEST_TABS_CLOSED", "100"),
@@ -202,6 +203,7 @@ const PROOFS: &[Proof] = &[
             ("TALLYMARK_TEST_CHAOS", "10000"),
             ("TALLYMARK_TEST_WAYS_BACK", "50"),
             ("TALLYMARK_TEST_METERED", "50"),
+            ("TALLYMARK_TEST_ADDRESSES", "1000"),
         ],
         minutes: 90,
         needs: || {

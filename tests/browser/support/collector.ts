@@ -40,20 +40,27 @@ export interface StoredEvent {
 export class Collector {
   private constructor(
     private readonly child: ChildProcess,
-    private readonly folder: string,
+    /** Everything it writes, but for its log. */
+    readonly folder: string,
+    /** What it has printed so far, log and all. */
+    readonly printed: () => string,
     /** Such as `http://127.0.0.1:40123`. */
     readonly origin: string,
     /** The one-time address that signs a browser in. */
     readonly signInUrl: string,
   ) {}
 
-  /** Start on a free port and wait until it says that it is ready. */
-  static async start(): Promise<Collector> {
-    const folder = mkdtempSync(join(tmpdir(), "tallymark-data-"));
-    const args = ["serve", "--listen", "127.0.0.1:0", "--data", folder, "--json"];
+  /** Start on a free port and wait until it says that it is ready: with these settings, in a new folder or this one. */
+  static async start(settings: string[] = [], folder = mkdtempSync(join(tmpdir(), "tallymark-data-"))): Promise<Collector> {
+    const args = ["serve", "--listen", "127.0.0.1:0", "--data", folder, "--json", ...settings];
     const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"] });
     let errors = "";
-    child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-8_000)));
+    let printed = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      errors = (errors + chunk.toString()).slice(-8_000);
+      printed += chunk.toString();
+    });
+    child.stdout.on("data", (chunk: Buffer) => (printed += chunk.toString()));
     const ready = new Promise<Ready>((resolve, reject) => {
       const fail = (why: string) => reject(new Error(`${BINARY} ${why}\n${errors}`));
       const timer = setTimeout(() => fail(`was not ready in ${START_MS} ms`), START_MS);
@@ -68,7 +75,7 @@ export class Collector {
     });
     try {
       const { address, sign_in } = await ready;
-      return new Collector(child, folder, `http://${address}`, sign_in);
+      return new Collector(child, folder, () => printed, `http://${address}`, sign_in);
     } catch (error) {
       child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
@@ -76,18 +83,22 @@ export class Collector {
     }
   }
 
+  /** Run a command of the command line on its folder; gives what that prints. */
+  async command(...args: string[]): Promise<Buffer> {
+    const options = { timeout: START_MS, encoding: "buffer", maxBuffer: 2 ** 28 } as const;
+    return (await promisify(execFile)(BINARY, [...args, "--data", this.folder], options)).stdout;
+  }
+
   /** Create a project with the command line, as an operator would. */
   async createProject(slug: string): Promise<Project> {
-    const args = ["project", "create", `Test ${slug}`, "--slug", slug, "--data", this.folder, "--json"];
-    const { stdout } = await promisify(execFile)(BINARY, args, { timeout: START_MS });
-    return JSON.parse(stdout) as Project;
+    const printed = await this.command("project", "create", `Test ${slug}`, "--slug", slug, "--json");
+    return JSON.parse(printed.toString()) as Project;
   }
 
   /** The script tag for pages of a project, as the command line prints it. */
   async snippet(project: Project): Promise<string> {
-    const args = ["snippet", "--key", project.write_key, "--public-url", this.origin, "--data", this.folder];
-    const { stdout } = await promisify(execFile)(BINARY, args, { timeout: START_MS });
-    return stdout.trim();
+    const tag = await this.command("snippet", "--key", project.write_key, "--public-url", this.origin);
+    return tag.toString().trim();
   }
 
   /** Everything a project has stored, oldest first; `filters` go into the address. */
@@ -139,6 +150,12 @@ export class Collector {
     return (await reply.json()) as object;
   }
 
+  /** Whatever stands at a path, as text. */
+  async text(project: Project, path: string): Promise<string> {
+    const reply = await fetch(new URL(path, this.origin), { headers: { authorization: `Bearer ${project.secret_key}` } });
+    return reply.text();
+  }
+
   /** Send events as a server does, with the secret key and raw ids. */
   async sendFromServer(project: Project, events: object[]): Promise<unknown> {
     const address = new URL("/v1/batch", this.origin);
@@ -159,12 +176,18 @@ export class Collector {
 
   /** End the process and remove its folder. */
   async stop(): Promise<void> {
-    const ended = new Promise((resolve) => this.child.once("exit", resolve));
-    this.child.kill("SIGTERM");
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), 5_000);
-    if (this.child.exitCode === null) await ended;
-    clearTimeout(timer);
+    await this.end("SIGTERM");
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** End the process by this signal; its folder stays. */
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill(signal);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), 5_000);
+    await ended;
+    clearTimeout(timer);
   }
 
   private async read(project: Project, address: URL, init: RequestInit): Promise<unknown> {
