@@ -136,7 +136,6 @@ function run(page: Page): Core {
 
   /** What a call does; gives whether it could be done. With `atOnce` there is nothing to wait for. */
   function record([kind, name, props, wallMs, monoMs, address]: Call, atOnce: boolean): boolean {
-    const at = { wallMs, monoMs, address };
     const isOff = identity.grip() === 0;
     if (kind === call.CONSENT) {
       identity.say(name as call.Word);
@@ -150,8 +149,9 @@ function run(page: Page): Core {
     } else {
       const clean = hidden({ name: kind === call.TRACK && name, props, address: address.slice(0, ADDRESS_MAX) }, atOnce);
       if (!clean) return false;
+      const at = { wallMs, monoMs, address: clean.address };
       if (kind === call.IDENTIFY) return identify(name, clean.props, at, atOnce);
-      event(clean.name || name, clean.props, { ...at, address: clean.address });
+      event(clean.name || name, clean.props, at);
     }
     return true;
   }

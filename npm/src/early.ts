@@ -50,7 +50,7 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
       const who = grip > 1 ? { device, ...(user && { user }), session } : { session: fresh };
       const [, json] = row(name, props, wallMs, monoMs, who, writer);
       // No text has more than three bytes per code unit. What has to be mended, or looked at closely, waits for the core.
-      if ((room -= json.length * 3) < 0 || /@|%40|\\ud|passw|token/i.test(json + href)) break;
+      if ((room -= 3 * json.length) < 0 || /\\ud|@|%40|token/i.test(json + href)) break;
       events.push(json);
       address ||= href;
     }

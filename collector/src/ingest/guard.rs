@@ -189,32 +189,33 @@ fn suspicious(piece: Piece<'_>) -> bool {
     }
 }
 
-/// The last two letters of every name that hides its value.
+/// Whether a name ends in a word that may hide its value. Two letters rule out nearly all names.
 fn ends_like_a_secret(name: &[u8]) -> bool {
     let [.., a, b] = name else { return false };
-    matches!(
-        &[a | 0x20, b | 0x20],
-        b"rd"
-            | b"wd"
-            | b"se"
-            | b"de"
-            | b"et"
-            | b"en"
-            | b"ey"
-            | b"on"
-            | b"al"
-            | b"ls"
-            | b"ie"
-            | b"vc"
-            | b"vv"
-            | b"an"
-            | b"sn"
-            | b"ne"
-            | b"le"
-            | b"er"
-            | b"no"
-    ) && (SECRET_NAME.is_match(&String::from_utf8_lossy(name))
-        || PHONE_NAME.is_match(&String::from_utf8_lossy(name)))
+    let word: &[u8] = match &[a | 0x20, b | 0x20] {
+        b"rd" => b"password",
+        b"wd" => b"wd",
+        b"se" => b"passphrase",
+        b"de" => b"passcode",
+        b"et" => b"secret",
+        b"en" => b"token",
+        b"ey" => b"key",
+        b"on" => b"authorization",
+        b"al" => b"credential",
+        b"ls" => b"credentials",
+        b"ie" => b"cookie",
+        b"vc" => b"cvc",
+        b"vv" => b"cvv",
+        b"an" => b"iban",
+        b"sn" => b"ssn",
+        b"ne" => b"phone",
+        b"le" => b"mobile",
+        b"er" => b"number",
+        b"no" => b"no",
+        _ => return false,
+    };
+    let end = name.len().checked_sub(word.len()).map(|from| &name[from..]);
+    end.is_some_and(|end| end.eq_ignore_ascii_case(word))
 }
 
 fn suspicious_text(text: &str) -> bool {
@@ -366,13 +367,15 @@ fn hide(text: &str) -> Cow<'_, str> {
 fn is_card(text: &str) -> bool {
     let digits: Vec<u8> =
         text.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
-    let begins_well = match (digits.as_slice(), digits.len()) {
-        ([4, ..], 13 | 16 | 19) => true,
-        ([5, 1..=5, ..] | [2, 2..=7, ..], 16) => true,
-        ([3, 4 | 7, ..], 15) | ([3, 0 | 6 | 8 | 9, ..], 14) => true,
-        ([3, 5, ..], 16..=19) | ([6, ..], 15..=19) => true,
-        _ => false,
-    };
+    let begins_well = matches!(
+        (digits.as_slice(), digits.len()),
+        ([4, ..], 13 | 16 | 19)
+            | ([5, 1..=5, ..] | [2, 2..=7, ..], 16)
+            | ([3, 4 | 7, ..], 15)
+            | ([3, 0 | 6 | 8 | 9, ..], 14)
+            | ([3, 5, ..], 16..=19)
+            | ([6, ..], 15..=19)
+    );
     let doubled = |(place, digit): (usize, &u8)| {
         let digit = u32::from(*digit) << (place & 1);
         if digit > 9 { digit - 9 } else { digit }
