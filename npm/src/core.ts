@@ -13,7 +13,7 @@ import * as call from "./page.js";
 import type { Call, Core, Page, Start } from "./page.js";
 import { Peers } from "./peers.js";
 import { watchInstallation } from "./installation.js";
-import { mended } from "./row.js";
+import { mended } from "./mended.js";
 import { setUp } from "./settings.js";
 import { memory, openStore } from "./store.js";
 import { SUSPECT } from "./suspect.js";
@@ -66,6 +66,8 @@ function run(page: Page): Core {
   /** Until the first event: the page's later ones were not led to by anybody. */
   let referrer = document.referrer;
   let isScheduled = false;
+  /** Whether it was asked what the page is shown on: the first answer takes longer than a slice may. */
+  let isShown = false;
   let hiddenMs = -Infinity;
   let isFirst = true;
   let waiting = { events: 0, bytes: 0 };
@@ -76,8 +78,8 @@ function run(page: Page): Core {
   let look: ((all: Said, found: (what: string, name: string) => void) => Said) | undefined;
   let looking: Promise<void> | undefined;
 
-  const store = (options.queue === "memory" ? Promise.resolve(memory()) : openWhenAllowed()).then((found) => {
-    outbox.store = found;
+  const store = (options.queue === "memory" ? Promise.resolve(memory()) : openWhenAllowed()).then(async (found) => {
+    await outbox.open(found);
     wake();
     deliverLater(Math.random() * SPREAD_MS);
   });
@@ -107,6 +109,11 @@ function run(page: Page): Core {
 
   function slice(): void {
     isScheduled = false;
+    if (!isShown) {
+      isShown = true;
+      shownOn();
+      return wake();
+    }
     const isDone = take(performance.now() + SLICE_MS);
     void save();
     if (!isDone) wake();
@@ -117,7 +124,7 @@ function run(page: Page): Core {
     let taken = 0;
     let isBlocked = false;
     for (const one of calls) {
-      if ((taken & 7) === 7 && performance.now() > untilMs) break;
+      if (taken > 0 && performance.now() > untilMs) break;
       // Sending empties the store: taking more would only drop what is in it.
       isBlocked = courier.isWell && outbox.isNearlyFull && untilMs !== Infinity;
       if (isBlocked) break;
@@ -157,7 +164,7 @@ function run(page: Page): Core {
   }
 
   function identify(id: string, traits: Properties, at: { wallMs: number; monoMs: number; address: string }, atOnce: boolean): boolean {
-    const hash = engine.ask((functions) => hashUser(functions, options.salt, id));
+    const hash = engine.ask((functions) => hashUser(functions, make, options.salt, id));
     if (hash === undefined && engine.isPending && !atOnce) return false;
     if (hash === "") {
       page.report("user_id_invalid");

@@ -10,7 +10,7 @@ import type { Engine, Functions } from "./engine.js";
 import { BYTES_MAX, EVENTS_MAX, type Outbox, TAIL_BYTES } from "./outbox.js";
 import type { Sender } from "./page.js";
 import type { Peers } from "./peers.js";
-import type { Notes, Parcel } from "./store.js";
+import type { Key, Notes, Parcel } from "./store.js";
 
 /** Batches one turn with the lock may send. */
 const BATCHES_MAX = 10;
@@ -30,12 +30,12 @@ interface Reply {
 export class Courier {
   /** Ids of parcels that are on their way. */
   readonly onTheWay = new Set<string>();
-  private bytesInFlight = 0;
-  private failures = 0;
+  #bytesInFlight = 0;
+  #failures = 0;
   /** Learned from 400 and 413. */
-  private eventsMax = EVENTS_MAX;
-  private isStopped = false;
-  private stopping = new AbortController();
+  #eventsMax = EVENTS_MAX;
+  #isStopped = false;
+  #stopping = new AbortController();
 
   constructor(
     private readonly page: Sender,
@@ -48,17 +48,17 @@ export class Courier {
 
   /** Whether sending works, as far as is known. */
   get isWell(): boolean {
-    return this.failures === 0 && !this.isStopped && navigator.onLine !== false;
+    return this.#failures === 0 && !this.#isStopped && navigator.onLine !== false;
   }
 
   /** Sends what is stored; gives whether nothing is left. `urgent`: in spite of our own back-off. */
   async deliver(urgent: boolean): Promise<boolean> {
     const { locks } = navigator as { locks?: LockManager };
-    if (!this.mayStart()) return false;
-    const work = () => this.work(urgent);
+    if (!this.#mayStart()) return false;
+    const work = () => this.#work(urgent);
     // Nobody shares what is in memory; and a frame without an origin may have no lock.
     if (!this.outbox.store?.isDurable) return work();
-    if (!locks) return this.underLease(work);
+    if (!locks) return this.#underLease(work);
     return locks.request(`tm:${this.page.options.key}`, urgent ? {} : { ifAvailable: true }, (lock) => {
       // Another tab sends, ours as well; should it have looked before we stored, we come back.
       if (!lock) this.again(2_000);
@@ -66,49 +66,57 @@ export class Courier {
     });
   }
 
-  private mayStart(): boolean {
-    return !this.isStopped && navigator.onLine !== false && this.page.identity.grip() > 0;
+  #note(notes: Notes): Promise<void> {
+    return this.outbox.use((store) => store.note(notes));
+  }
+
+  #mayStart(): boolean {
+    return this.outbox.store !== undefined && !this.#isStopped && navigator.onLine !== false && this.page.identity.grip() > 0;
   }
 
   /** Without Web Locks (pages without TLS, older browsers) a note in the store says who sends. */
-  private async underLease(work: () => Promise<boolean>): Promise<boolean> {
-    const { store } = this.outbox;
-    if (!store) return false;
-    const [, notes] = await store.oldest(1);
+  async #underLease(work: () => Promise<boolean>): Promise<boolean> {
+    const [, notes] = await this.outbox.use((store) => store.oldest(() => undefined));
     const [writer, untilMs] = notes.holder ?? [this.page.writer.id, 0];
     const now = Date.now();
     if (writer !== this.page.writer.id && untilMs > now && untilMs < now + 2 * TIMEOUT_MS) {
       this.again(untilMs - now);
       return false;
     }
-    await store.note({ ...notes, holder: [this.page.writer.id, now + TIMEOUT_MS] });
+    await this.#note({ ...notes, holder: [this.page.writer.id, now + TIMEOUT_MS] });
     const done = await work();
-    const [, after] = await store.oldest(1);
-    delete after.holder;
-    await store.note(after);
+    const [, { holder, ...after }] = await this.outbox.use((store) => store.oldest(() => undefined));
+    await this.#note(after);
     return done;
   }
 
-  private async work(urgent: boolean): Promise<boolean> {
+  async #work(urgent: boolean): Promise<boolean> {
     for (let sent = 0; sent < BATCHES_MAX; sent++) {
-      const { store } = this.outbox;
-      if (!store || !this.mayStart()) return false;
-      const [stored, notes] = await store.oldest(EVENTS_MAX);
+      if (!this.#mayStart()) return false;
+      const [stored, notes, isEmpty] = await this.outbox.use((store) => store.oldest((keys) => this.#enough(keys)));
       const wait = Math.min((notes.until ?? 0) - Date.now(), PAUSE_MAX_MS);
       if (wait > 0 && (notes.asked || !urgent)) {
         this.again(wait);
         return false;
       }
-      const parcels = this.choose(stored);
-      if (parcels.length === 0) return stored.length === 0;
-      if (!(await this.send(parcels, notes))) return false;
+      const parcels = this.#choose(stored);
+      if (parcels.length === 0) return isEmpty;
+      if (!(await this.#send(parcels, notes))) return false;
     }
     this.again(0);
     return false;
   }
 
+  /** With this one there is enough for a batch. */
+  #enough(keys: Key[]): Key | undefined {
+    let [events, bytes] = [0, 0];
+    const isFull = ([id, count, size]: Key) =>
+      !this.onTheWay.has(id) && ((events += count) >= this.#eventsMax || (bytes += size) > BYTES_MAX);
+    return keys.find(isFull) ?? keys[keys.length - 1];
+  }
+
   /** The oldest parcel, and others of the same address that fit into one batch with it. */
-  private choose(stored: Parcel[]): Parcel[] {
+  #choose(stored: Parcel[]): Parcel[] {
     const chosen: Parcel[] = [];
     let [events, bytes] = [0, 0];
     const isOwn = ({ writer }: Parcel) => writer === this.page.writer.id;
@@ -117,7 +125,7 @@ export class Courier {
       // Ours go with a clock that the events of other pages must not be measured by.
       const goesAlong = parcel.context === first.context && isOwn(parcel) === isOwn(first);
       if (!goesAlong || this.onTheWay.has(parcel.key[0])) continue;
-      if (chosen.length > 0 && (events + parcel.key[1] > this.eventsMax || bytes + parcel.key[2] > BYTES_MAX)) break;
+      if (chosen.length > 0 && (events + parcel.key[1] > this.#eventsMax || bytes + parcel.key[2] > BYTES_MAX)) break;
       events += parcel.key[1];
       bytes += parcel.key[2];
       chosen.push(parcel);
@@ -126,44 +134,44 @@ export class Courier {
   }
 
   /** Sends a batch and acts on its reply; gives whether to go on. */
-  private async send(parcels: Parcel[], notes: Notes): Promise<boolean> {
-    const reply = await this.post(parcels);
+  async #send(parcels: Parcel[], notes: Notes): Promise<boolean> {
+    const reply = await this.#post(parcels);
     const { status, retryAfterMs, body } = reply;
     const hasReceipt = typeof body.ok === "number" && Array.isArray(body.rejected);
     const isOurs = typeof body.code === "string";
-    const verdict = await this.ask(({ judge }) => judge(status, hasReceipt, isOurs, retryAfterMs));
+    const verdict = await this.#ask(({ judge }) => judge(status, hasReceipt, isOurs, retryAfterMs));
     if (verdict === undefined) return false; // Nothing here can tell: the next page will.
     this.page.tell?.("answered", { status, verdict, body });
     const count = parcels.reduce((sum, { key }) => sum + key[1], 0);
     if (verdict === -1) {
       await this.settle(parcels, body.rejected ?? []);
-      this.failures = 0;
-      this.eventsMax = Math.min(this.eventsMax * 2, EVENTS_MAX);
-      if (notes.until) await this.outbox.store?.note({});
+      this.#failures = 0;
+      this.#eventsMax = Math.min(this.#eventsMax * 2, EVENTS_MAX);
+      if (notes.until) await this.#note({});
       return true;
     }
     if (verdict === -2 || verdict === -3) {
-      await this.halve(parcels, count);
+      await this.#halve(parcels, count);
       return true;
     }
     if (verdict === -5) {
-      this.isStopped = true;
+      this.#isStopped = true;
       this.page.lose("closed", count);
       this.page.report("closed");
       await this.outbox.clear();
       return false;
     }
-    this.failures++;
+    this.#failures++;
     const asked = verdict >= 0;
-    const wait = asked ? verdict : ((await this.ask((f) => f.backoffMs(this.failures, Math.random()))) ?? TIMEOUT_MS);
+    const wait = asked ? verdict : ((await this.#ask((f) => f.backoffMs(this.#failures, Math.random()))) ?? TIMEOUT_MS);
     if (asked) this.page.report("paused", isOurs ? String(body.code) : undefined);
-    await this.outbox.store?.note({ until: Date.now() + wait, asked });
+    await this.#note({ until: Date.now() + wait, asked });
     this.again(wait);
     return false;
   }
 
   /** The engine's answer, by whatever stands in should the module break now. */
-  private async ask<T>(question: (functions: Functions) => T): Promise<T | undefined> {
+  async #ask<T>(question: (functions: Functions) => T): Promise<T | undefined> {
     await this.engine.settled;
     const answer = this.engine.ask(question);
     if (answer !== undefined) return answer;
@@ -182,8 +190,8 @@ export class Courier {
   }
 
   /** The batch could not be read or was too long: smaller ones from now on, and a look at each event at last. */
-  private async halve(parcels: Parcel[], count: number): Promise<void> {
-    this.eventsMax = Math.max(1, count >> 1);
+  async #halve(parcels: Parcel[], count: number): Promise<void> {
+    this.#eventsMax = Math.max(1, count >> 1);
     const keys = parcels.map(({ key }) => key);
     if (count === 1) {
       this.page.lose("unreadable");
@@ -201,7 +209,7 @@ export class Courier {
   }
 
   /** One request, and what came back: status 0 for anything but an answer. */
-  private async post(parcels: Parcel[], isLeaving = false): Promise<Reply> {
+  async #post(parcels: Parcel[], isLeaving = false): Promise<Reply> {
     const [first] = parcels as [Parcel];
     const { batch, random } = this.page.make;
     const nonce = random(8);
@@ -211,7 +219,7 @@ export class Courier {
     const more = isOwn && lost !== "{}" ? `"writer":"${this.page.writer.id}","lost":${lost},` : "";
     const { key } = this.page.options;
     const events = parcels.map((parcel) => parcel.events).join();
-    const text = batch(key, this.page.sdk, nonce, first.context, events, isOwn, more);
+    const text = batch(key, nonce, first.context, events, isOwn, more);
     const none: Reply = { status: 0, retryAfterMs: -1, body: {} };
     let weight = 0;
     const ids = parcels.map(({ key: [id] }) => id);
@@ -219,7 +227,7 @@ export class Courier {
     const giveUp = new AbortController();
     const stop = () => giveUp.abort();
     const timer = setTimeout(stop, TIMEOUT_MS);
-    this.stopping.signal.addEventListener("abort", stop);
+    this.#stopping.signal.addEventListener("abort", stop);
     try {
       if (isLeaving && !("keepalive" in Request.prototype)) {
         navigator.sendBeacon(this.page.url, text);
@@ -229,8 +237,8 @@ export class Courier {
       weight = packed?.byteLength ?? text.length * 2;
       // Browsers count what may outlive the page, and refuse what is too much: a send that failed goes
       // without. Not when the page is left: then failing is also what a request on its way seems to do.
-      const keepalive = (isLeaving || this.failures === 0) && this.bytesInFlight + weight <= TAIL_BYTES;
-      this.bytesInFlight += weight;
+      const keepalive = (isLeaving || this.#failures === 0) && this.#bytesInFlight + weight <= TAIL_BYTES;
+      this.#bytesInFlight += weight;
       this.page.tell?.("sent", { batch: nonce, events: parcels.reduce((n, parcel) => n + parcel.key[1], 0), bytes: weight });
       const answer = await fetch(this.page.url + (packed ? "?z=gzip" : ""), {
         method: "POST",
@@ -247,8 +255,8 @@ export class Courier {
       return none;
     } finally {
       clearTimeout(timer);
-      this.stopping.signal.removeEventListener("abort", stop);
-      this.bytesInFlight -= weight;
+      this.#stopping.signal.removeEventListener("abort", stop);
+      this.#bytesInFlight -= weight;
       ids.forEach((id) => this.onTheWay.delete(id));
     }
   }
@@ -259,9 +267,9 @@ export class Courier {
    * that is at work takes it from the store instead.
    */
   leave(): void {
-    if (this.isStopped || this.page.identity.grip() === 0) return;
+    if (this.#isStopped || this.page.identity.grip() === 0) return;
     if (this.peers.areActive && this.outbox.store?.isDurable) return this.peers.tell({ left: true });
-    let room = TAIL_BYTES - this.bytesInFlight;
+    let room = TAIL_BYTES - this.#bytesInFlight;
     const left = this.outbox.tail.filter(({ key: [id] }) => !this.onTheWay.has(id));
     while (left.length > 0) {
       const last = left.pop() as Parcel;
@@ -275,7 +283,7 @@ export class Courier {
       }
       room -= bytes;
       if (room < 0) return;
-      void this.post(parcels, true).then(async ({ status, body }) => {
+      void this.#post(parcels, true).then(async ({ status, body }) => {
         if (status === 200 && typeof body.ok === "number") await this.settle(parcels, body.rejected ?? []);
       });
     }
@@ -283,8 +291,8 @@ export class Courier {
 
   /** The visitor declined: what is on its way is called back. */
   cancel(): void {
-    this.stopping.abort();
-    this.stopping = new AbortController();
+    this.#stopping.abort();
+    this.#stopping = new AbortController();
   }
 
   /** A batch of these, for the browser to send by itself. */
@@ -292,7 +300,7 @@ export class Courier {
     const [first] = parcels as [Parcel];
     const { batch, random } = this.page.make;
     const events = parcels.map((parcel) => parcel.events).join();
-    return batch(this.page.options.key, this.page.sdk, random(8), first.context, events, false);
+    return batch(this.page.options.key, random(8), first.context, events, false);
   }
 }
 

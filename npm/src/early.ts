@@ -15,7 +15,7 @@ import { batchUrl } from "./settings.js";
 const BYTES_MAX = 60 * 1024;
 
 /** Sends what was called and may be sent; the rest stays. */
-export function sendEarly({ options, calls, writer, sdk }: Start): void {
+export function sendEarly({ options, calls, writer }: Start): void {
   const entry = `tallymark:${options.key}`;
   let stored = "";
   try {
@@ -31,7 +31,6 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
   const events: string[] = [];
   let room = BYTES_MAX;
   let sent = 0;
-  const first = writer.n;
   let address = "";
   for (const [kind, name, props, wallMs, monoMs, href] of calls) {
     if (kind === CONSENT) word = name;
@@ -47,18 +46,17 @@ export function sendEarly({ options, calls, writer, sdk }: Start): void {
           // Denied or full: the next page makes another one.
         }
       }
-      const who = grip > 1 ? { device, ...(user && { user }), session } : { session: fresh };
-      const [, json] = row(name, props, wallMs, monoMs, who, writer);
+      const who = grip > 1 ? { device, user: user || undefined, session } : { session: fresh };
+      const json = row(name, props, wallMs, monoMs, who, writer)[1];
       // No text has more than three bytes per code unit. What has to be mended, or looked at closely, waits for the core.
-      if ((room -= 3 * json.length) < 0 || /\\ud|@|%40|token/i.test(json + href)) break;
+      if ((room -= json.length * 3) < 0 || /\\ud|@|%40|token/i.test(json + href)) break;
       events.push(json);
       address ||= href;
     }
     sent++;
   }
-  const body = batch(options.key, sdk, random(8), contextOf(address), events.join(), true);
-  const isSent = events[0] && navigator.sendBeacon(batchUrl(options.endpoint), body);
-  if (isSent) calls.splice(0, sent);
+  const body = batch(options.key, random(8), contextOf(address), events.join(), true);
+  if (events[0] && navigator.sendBeacon(batchUrl(options.endpoint), body)) calls.splice(0, sent);
   // Numbers of what did not leave are given again.
-  writer.n = first + (isSent ? events.length : 0);
+  else writer.n -= events.length;
 }

@@ -6,7 +6,7 @@
  * ids are left out, and events are kept for the next page.
  */
 
-import { hex } from "./row.js";
+import type { Make } from "./page.js";
 import type { Options } from "./types.js";
 
 /** What `sdk-wasm/src/boundary.rs` exports. */
@@ -29,40 +29,40 @@ export class Engine {
   settled: Promise<void>;
   /** Whether that is still open. */
   isPending = true;
-  private functions: Functions | undefined;
+  #functions: Functions | undefined;
 
   constructor(
     wasm: Options["wasm"],
     private readonly report: (code: string, detail?: unknown) => void,
   ) {
-    this.settled = this.settle(() => start(wasm));
+    this.settled = this.#settle(() => start(wasm));
   }
 
   /** Whether it can be asked. */
   get isThere(): boolean {
-    return this.functions !== undefined;
+    return this.#functions !== undefined;
   }
 
   /** The answer of a function; `undefined` while there is none, and when it broke. */
   ask<T>(question: (functions: Functions) => T): T | undefined {
-    if (!this.functions) return undefined;
+    if (!this.#functions) return undefined;
     try {
-      return question(this.functions);
+      return question(this.#functions);
     } catch (error) {
       // A module that trapped is in no state to be called again.
-      this.settled = this.settle(() => Promise.reject(error));
+      this.settled = this.#settle(() => Promise.reject(error));
       return undefined;
     }
   }
 
-  private async settle(first: () => Promise<Functions>): Promise<void> {
+  async #settle(first: () => Promise<Functions>): Promise<void> {
     this.isPending = true;
-    this.functions = undefined;
+    this.#functions = undefined;
     try {
-      this.functions = await first();
+      this.#functions = await first();
     } catch (error) {
       try {
-        this.functions = (await import("./fallback.js")).functions;
+        this.#functions = (await import("./fallback.js")).functions;
         this.report("module_replaced", error);
       } catch {
         this.report("module_unavailable", error);
@@ -77,7 +77,7 @@ async function start(given: Options["wasm"]): Promise<Functions> {
   const wasm = given ?? new URL("tallymark_bg.wasm", import.meta.url);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it takes too long to load")), PATIENCE_MS);
+    timer = setTimeout(() => reject("it takes too long"), PATIENCE_MS);
   });
   const { instance } = await Promise.race([
     typeof wasm === "string" || wasm instanceof URL
@@ -90,7 +90,7 @@ async function start(given: Options["wasm"]): Promise<Functions> {
 }
 
 /** The first stage of hashing an id of a user; empty for an id that is empty or does not fit. */
-export function hashUser({ memory, room, hashId }: Functions, salt: string, id: string): string {
+export function hashUser({ memory, room, hashId }: Functions, { hex }: Pick<Make, "hex">, salt: string, id: string): string {
   const bytes = new Uint8Array(memory.buffer, room(), ROOM_BYTES);
   const encoder = new TextEncoder();
   const { written = 0 } = encoder.encodeInto(salt, bytes);

@@ -17,8 +17,8 @@ import type { Mode } from "./types.js";
 export type Grip = 2 | 1 | 0;
 
 /** Half an hour of silence ends a visit (exactly half an hour does not), a day of age as well. */
-const GAP_MS = 30 * 60_000;
-const AGE_MS = 24 * 60 * 60_000;
+const GAP_MS = 1_800_000;
+const AGE_MS = 86_400_000;
 /** 13 months of 30 days: the longest life the CNIL's exemption gives an id. */
 const DEVICE_AGE_MS = 13 * 30 * AGE_MS;
 /** The last event of a visit is written at most this often. */
@@ -48,9 +48,9 @@ export class Identity {
   device = "";
   user = "";
   session: Session | undefined;
-  private madeMs = 0;
-  private written = "";
-  private writtenMs = 0;
+  #madeMs = 0;
+  #written = "";
+  #writtenMs = 0;
 
   constructor(
     private readonly name: string,
@@ -62,25 +62,25 @@ export class Identity {
 
   /** What may be done. */
   grip(): Grip {
-    return gripOf(this.word, this.mode);
+    return this.make.gripOf(this.word, this.mode);
   }
 
   /** Who an event at this time is from: the members of its row. Begins a visit if need be. */
   stamp(nowMs: number): { device?: string; user?: string; session: string } {
     const full = this.grip() === 2;
-    if (full && nowMs - this.writtenMs > WRITE_EVERY_MS) this.read();
+    if (full && nowMs - this.#writtenMs > WRITE_EVERY_MS) this.read();
     const ours = this.session;
     const session: Session =
-      ours && holds(ours, nowMs)
+      ours && this.make.holds(ours, nowMs)
         ? [ours[0], ours[1], Math.max(ours[2], nowMs), ours[3] ?? ""]
         : [this.make.uuid7(nowMs), nowMs, nowMs, ""];
     this.session = session;
-    if (full && !(this.device && nowMs - this.madeMs < DEVICE_AGE_MS)) {
+    if (full && !(this.device && nowMs - this.#madeMs < DEVICE_AGE_MS)) {
       // The hash of a random id is as random as itself: so there is no raw id to keep.
       this.device = this.make.random(32);
-      this.madeMs = nowMs;
+      this.#madeMs = nowMs;
     }
-    if (session !== ours && (session[0] !== ours?.[0] || nowMs - this.writtenMs > WRITE_EVERY_MS)) this.write();
+    if (session !== ours && (session[0] !== ours?.[0] || nowMs - this.#writtenMs > WRITE_EVERY_MS)) this.write();
     return {
       ...(full && { device: this.device }),
       ...(full && this.user && { user: this.user }),
@@ -121,17 +121,17 @@ export class Identity {
   /** Brings the storage up to date, or leaves nothing in it. */
   write(): void {
     const full = this.grip() === 2;
-    const { word, device, madeMs, user, session } = this;
+    const { word, device, user, session } = this;
     const text =
       full || word !== "-"
-        ? `1|${word}` + (full ? `|${device}|${madeMs}|${user}${session ? `|${session.join("|")}` : ""}` : "")
+        ? `1|${word}` + (full ? `|${device}|${this.#madeMs}|${user}${session ? `|${session.join("|")}` : ""}` : "")
         : "";
-    this.writtenMs = Date.now();
-    if (text === this.written) return;
+    this.#writtenMs = Date.now();
+    if (text === this.#written) return;
     try {
       if (text) localStorage.setItem(this.name, text);
-      else if (this.written) localStorage.removeItem(this.name);
-      this.written = text;
+      else if (this.#written) localStorage.removeItem(this.name);
+      this.#written = text;
     } catch {
       // Storage is denied or full: then this page is all there is.
     }
@@ -147,12 +147,12 @@ export class Identity {
     }
     const [version, word, device, made, user, id, started, last, arrival] = text?.split("|") ?? [];
     if (version !== "1" || !word || !/^[-gcd]$/.test(word)) return;
-    this.written = text as string;
+    this.#written = text as string;
     this.word = word;
     if (this.grip() < 2) return;
     if (device && HASH.test(device)) {
       this.device = device;
-      this.madeMs = Number(made) || 0;
+      this.#madeMs = Number(made) || 0;
     }
     this.user = user && HASH.test(user) ? user : "";
     if (id && UUID.test(id)) {

@@ -6,12 +6,10 @@
 import { watchAddress } from "./autopage.js";
 import { copy } from "./copy.js";
 import { sendEarly } from "./early.js";
+import { gripOf, holds } from "./identity.js";
 import { type Call, CONSENT, type Core, type Start, TRACK, type Word } from "./page.js";
-import { batch, contextOf, random, row, uuid7, type Writer } from "./row.js";
+import { batch, contextOf, hex, random, row, uuid7, type Writer } from "./row.js";
 import type { Options } from "./types.js";
-
-/** Name and version in batches; the build puts the version here. */
-declare const TALLYMARK_VERSION: string;
 
 /** Calls that wait for an idle moment; a page in its right mind never has that many. */
 const CALLS_MAX = 10_000;
@@ -35,10 +33,9 @@ export function load(given: Options, shown: () => void): void {
   const options = { ...given };
   const start: Start = {
     options,
-    sdk: `web/${TALLYMARK_VERSION}`,
     calls,
     lost,
-    make: { batch, contextOf, random, row, uuid7 },
+    hands: [batch, contextOf, gripOf, hex, holds, random, row, uuid7],
     writer,
     report,
   };
@@ -76,8 +73,7 @@ export function call(kind: number, name?: unknown, properties?: unknown): void {
 export function say(word: Word): void {
   quietly(() => {
     if (word === "d") {
-      drop("opted_out", calls.filter(([kind]) => kind === TRACK).length);
-      calls.length = 0;
+      drop("opted_out", calls.splice(0).filter(([kind]) => kind === TRACK).length);
       if (core) return core.optOut();
     }
     call(CONSENT, word);

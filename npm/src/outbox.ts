@@ -13,6 +13,8 @@ export const EVENTS_MAX = 100;
 export const BYTES_MAX = 47 * 1024;
 /** What browsers let be in flight when a page goes, less room for headers and other scripts. */
 export const TAIL_BYTES = 60 * 1024;
+/** Half of the longest wait for anything the store does. */
+const PATIENCE_MS = 3_000;
 /** So many new events, and the queue is measured again: other tabs fill it too. */
 const MEASURE_EVERY = 100;
 
@@ -27,66 +29,72 @@ interface Open {
 export class Outbox {
   /** Of this page, not acknowledged; oldest first. */
   tail: Parcel[] = [];
-  private fresh: Open[] = [];
-  private newest = "";
-  private saving: Promise<void> | undefined;
+  #fresh: Open[] = [];
+  #newest = "";
+  #saving: Promise<void> | undefined;
   /** Events added and not stored. */
-  private unsaved = 0;
+  #unsaved = 0;
   /** Events in the store as last measured, and put or removed since. */
-  private stored = 0;
-  private sinceMeasured = Infinity;
+  #stored = 0;
+  #sinceMeasured = Infinity;
 
   constructor(
     private readonly page: Sender,
     public store: Store | undefined,
   ) {}
 
+  /** From now on there is a store; what was to be stored before it was open is put there first. */
+  async open(store: Store): Promise<void> {
+    this.store = store;
+    if (this.tail.length > 0) await this.#put(this.tail);
+  }
+
   /** Adds an event. */
   add(id: string, json: string, context: string): void {
     const bytes = json.length;
-    let open = this.fresh[this.fresh.length - 1];
+    let open = this.#fresh[this.#fresh.length - 1];
     if (!open || open.context !== context || open.rows.length >= EVENTS_MAX || open.bytes + bytes > BYTES_MAX) {
       // Ids of one millisecond have no order of their own, and parcels leave in the order of theirs.
-      this.newest = id > this.newest ? id : `${this.newest}0`;
-      open = { context, rows: [], id: this.newest, bytes: 0 };
-      this.fresh.push(open);
+      this.#newest = id > this.#newest ? id : `${this.#newest}0`;
+      open = { context, rows: [], id: this.#newest, bytes: 0 };
+      this.#fresh.push(open);
     }
-    this.unsaved++;
+    this.#unsaved++;
     open.rows.push(json);
     open.bytes += bytes + 1;
   }
 
   /** Whether nothing waits to be stored. */
   get isEmpty(): boolean {
-    return this.fresh.length === 0 && !this.saving;
+    return this.#fresh.length === 0 && !this.#saving;
   }
 
   /** Whether the store should not get more for now, as long as it can be emptied. */
   get isNearlyFull(): boolean {
-    return this.unsaved + this.stored > (this.store ? limits(this.store)[0] : 1_000) - 2 * EVENTS_MAX;
+    return this.#unsaved + this.#stored > limits(this.store)[0] / 2;
   }
 
   /** Stores what was added; resolves when all of it is. */
   save(): Promise<void> {
-    this.saving ??= this.saveAll().finally(() => (this.saving = undefined));
-    return this.saving;
+    this.#saving ??= this.#saveAll().finally(() => (this.#saving = undefined));
+    return this.#saving;
   }
 
   /** The page may be gone in a moment: one more transaction, whatever else is going on. */
   saveNow(): void {
-    const parcels = this.close();
-    if (parcels.length > 0) this.put(parcels).catch(() => {});
+    const parcels = this.#close();
+    if (parcels.length > 0) this.#put(parcels).catch(() => {});
   }
 
-  private async saveAll(): Promise<void> {
+  async #saveAll(): Promise<void> {
     // One turn, so that what is called together is stored together.
     await undefined;
-    while (this.store && this.fresh.length > 0) await this.put(this.close());
+    while (this.store && this.#fresh.length > 0) await this.#put(this.#close());
   }
 
   /** What was added, as parcels. They are in the tail from now on. */
-  private close(): Parcel[] {
-    const parcels = this.fresh.map(
+  #close(): Parcel[] {
+    const parcels = this.#fresh.map(
       ({ context, rows, id, bytes }): Parcel => ({
         key: [id, rows.length, bytes],
         writer: this.page.writer.id,
@@ -94,7 +102,7 @@ export class Outbox {
         events: rows.join(),
       }),
     );
-    this.fresh = [];
+    this.#fresh = [];
     this.tail.push(...parcels);
     let room = TAIL_BYTES;
     for (let i = this.tail.length; i-- > 0; ) {
@@ -107,28 +115,46 @@ export class Outbox {
     return parcels;
   }
 
-  private async put(parcels: Parcel[]): Promise<void> {
-    if (!this.store) return;
+  /**
+   * Does something with the store, which is open by then. One that fails (full, closed, wiped) or hangs is
+   * given up: what is not acknowledged goes on in memory.
+   */
+  async use<T>(work: (store: Store) => Promise<T>): Promise<T> {
+    const store = this.store as Store;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    // In two parts: a page that slept finds the first one over, and the answer right after it.
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => (timer = setTimeout(reject, PATIENCE_MS)), PATIENCE_MS);
+    });
     try {
-      await this.store.change(parcels, []);
+      return await Promise.race([work(store), late]);
     } catch {
-      // Full, closed or wiped: what is not acknowledged goes on in memory.
-      this.store = memory();
-      await this.store.change(this.tail.concat(parcels.filter((parcel) => !this.tail.includes(parcel))), []);
+      if (this.store === store) {
+        this.store = memory();
+        await this.store.change(this.tail, []);
+      }
+      return work(this.store as Store);
+    } finally {
+      clearTimeout(timer);
     }
+  }
+
+  async #put(parcels: Parcel[]): Promise<void> {
+    if (!this.store) return;
+    await this.use((store) => store.change(parcels, []));
     const count = total(parcels.map(({ key }) => key))[0];
     this.page.tell?.("stored", { events: count, durable: this.store.isDurable });
-    this.unsaved -= count;
-    this.stored += count;
-    this.sinceMeasured += count;
-    if (this.sinceMeasured > MEASURE_EVERY) await this.measure();
+    this.#unsaved -= count;
+    this.#stored += count;
+    this.#sinceMeasured += count;
+    if (this.#sinceMeasured > MEASURE_EVERY) await this.#measure();
   }
 
   /** These are gone: acknowledged, refused or dropped. */
   async remove(keys: readonly Key[], put: readonly Parcel[] = []): Promise<void> {
     this.forget(new Set(keys.map(([id]) => id)));
-    this.stored = Math.max(0, this.stored - total(keys)[0]);
-    await this.store?.change(put, keys);
+    this.#stored = Math.max(0, this.#stored - total(keys)[0]);
+    if (this.store) await this.use((store) => store.change(put, keys));
   }
 
   /** These are delivered, perhaps by another tab. */
@@ -137,9 +163,9 @@ export class Outbox {
   }
 
   /** Counts what is stored, and drops the oldest of what is too much. */
-  private async measure(): Promise<void> {
+  async #measure(): Promise<void> {
     if (!this.store) return;
-    const keys = await this.store.keys();
+    const keys = await this.use((store) => store.keys());
     let [events, bytes] = total(keys);
     const [eventsMax, bytesMax] = limits(this.store);
     const drop: Key[] = [];
@@ -149,8 +175,8 @@ export class Outbox {
       events -= key[1];
       bytes -= key[2];
     }
-    this.stored = events + total(drop)[0];
-    this.sinceMeasured = 0;
+    this.#stored = events + total(drop)[0];
+    this.#sinceMeasured = 0;
     if (drop.length > 0) {
       this.page.lose("queue_full", total(drop)[0]);
       this.page.report("queue_full");
@@ -160,10 +186,10 @@ export class Outbox {
 
   /** The visitor declined: nothing is left, and how many that were is not counted. */
   async clear(): Promise<void> {
-    this.fresh = [];
+    this.#fresh = [];
     this.tail = [];
-    this.unsaved = this.stored = 0;
-    await this.store?.clear();
+    this.#unsaved = this.#stored = 0;
+    if (this.store) await this.use((store) => store.clear());
   }
 }
 

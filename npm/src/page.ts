@@ -2,7 +2,7 @@
  * What the loader and the core share: the calls that wait, and how to speak to the page's developer.
  */
 
-import type { Identity } from "./identity.js";
+import type * as identity from "./identity.js";
 import type * as early from "./row.js";
 import type { Options, Properties } from "./types.js";
 
@@ -26,14 +26,23 @@ export type Call = readonly [
 ];
 
 /** What the first script needs to make events, and hands over: it is not shipped twice. */
-export type Make = Pick<typeof early, "batch" | "contextOf" | "random" | "row" | "uuid7">;
+export type Make = Pick<typeof early, "batch" | "contextOf" | "hex" | "random" | "row" | "uuid7"> &
+  Pick<typeof identity, "gripOf" | "holds">;
 
 /** What the loader hands over. */
 export interface Start {
   readonly options: Options;
-  readonly make: Make;
-  /** Name and version, as sent in batches. */
-  readonly sdk: string;
+  /** In this order: names are bytes, and the first script has none to spare. `settings` names them again. */
+  readonly hands: readonly [
+    Make["batch"],
+    Make["contextOf"],
+    Make["gripOf"],
+    Make["hex"],
+    Make["holds"],
+    Make["random"],
+    Make["row"],
+    Make["uuid7"],
+  ];
   /** What was called and not yet taken, oldest first. */
   readonly calls: Call[];
   readonly writer: early.Writer;
@@ -49,12 +58,12 @@ export interface Start {
 }
 
 /** Whoever sends what is stored: a page, or a worker that stands in for pages that are gone. */
-export interface Sender extends Pick<Start, "sdk" | "writer" | "lost" | "report"> {
+export interface Sender extends Pick<Start, "writer" | "lost" | "report"> {
   readonly options: Pick<Options, "key">;
   readonly make: Pick<Make, "batch" | "random">;
   /** Where batches go. */
   readonly url: string;
-  readonly identity: Pick<Identity, "grip">;
+  readonly identity: Pick<identity.Identity, "grip">;
   /** Counts events that are lost and have a number already. */
   lose(reason: string, count?: number): void;
   /** With `debug`: tells what happens to events. */
@@ -65,7 +74,7 @@ export interface Sender extends Pick<Start, "sdk" | "writer" | "lost" | "report"
 export interface Page extends Start, Sender {
   readonly options: Options;
   readonly make: Make;
-  readonly identity: Identity;
+  readonly identity: identity.Identity;
   /** Counts calls that become no event; they take numbers as well, so that the collector misses them. */
   drop(reason: string, count?: number): void;
 }

@@ -22,9 +22,9 @@ const ACTIVE_MS = 3_000;
 const ASK_MS = 500;
 
 export class Peers {
-  private channel: BroadcastChannel | undefined;
-  private heardMs = -Infinity;
-  private askedMs = -Infinity;
+  #channel: BroadcastChannel | undefined;
+  #heardMs = -Infinity;
+  #askedMs = -Infinity;
 
   constructor(
     private readonly name: string,
@@ -35,29 +35,29 @@ export class Peers {
 
   /** Whether one was heard just now. */
   get areActive(): boolean {
-    return performance.now() - this.heardMs < ACTIVE_MS;
+    return performance.now() - this.#heardMs < ACTIVE_MS;
   }
 
   tell(message: Message): void {
     // Whoever listens for what waits hears of the next event at once.
-    if (message.done) this.askedMs = -Infinity;
-    this.channel?.postMessage(message);
+    if (message.done) this.#askedMs = -Infinity;
+    this.#channel?.postMessage(message);
   }
 
   /** Something is stored that is not sent. A question now: there is no time for the answer when a page goes. */
   ask(): void {
     const now = performance.now();
-    if (now - this.askedMs < ASK_MS) return;
-    this.askedMs = now;
+    if (now - this.#askedMs < ASK_MS) return;
+    this.#askedMs = now;
     this.tell({ ask: true });
   }
 
   open(): void {
-    if (this.channel || typeof BroadcastChannel === "undefined") return;
-    this.channel = new BroadcastChannel(this.name);
-    this.channel.onmessage = ({ data }: MessageEvent<Message>) => {
+    if (this.#channel || typeof BroadcastChannel === "undefined") return;
+    this.#channel = new BroadcastChannel(this.name);
+    this.#channel.onmessage = ({ data }: MessageEvent<Message>) => {
       // Who leaves is not there any more, and who asks may be hidden.
-      if (data.done || data.here) this.heardMs = performance.now();
+      if (data.done || data.here) this.#heardMs = performance.now();
       // Nobody relies on a page that may be frozen in a moment.
       if (data.ask && globalThis.document?.visibilityState === "visible") this.tell({ here: true });
       this.on(data);
@@ -66,7 +66,7 @@ export class Peers {
 
   /** An open channel can keep a page from the way back. */
   close(): void {
-    this.channel?.close();
-    this.channel = undefined;
+    this.#channel?.close();
+    this.#channel = undefined;
   }
 }

@@ -4,9 +4,11 @@
 
 import type { Properties } from "./types.js";
 
+/** Of this package; the build puts it here. */
+declare const TALLYMARK_VERSION: string;
+
 /** Longest text of a context: an address can be megabytes of data. */
 const TEXT_MAX = 2_048;
-const { stringify } = JSON;
 
 /** That many random bytes in hexadecimal. */
 export function random(bytes: number): string {
@@ -22,11 +24,9 @@ export function hex(bytes: Uint8Array): string {
 
 /** A UUIDv7 (RFC 9562): sorts by time, and carries it. */
 export function uuid7(nowMs: number, noise = random(10)): string {
-  const digits = Math.max(0, Math.floor(nowMs)).toString(16).padStart(12, "0") + noise;
-  return digits.replace(
-    /(.{8})(.{4}).(.{3})(.)(.{3})/,
-    (_, high, low, one, variant: string, two) => `${high}-${low}-7${one}-${"89ab"[Number(`0x${variant}`) & 3]}${two}-`,
-  );
+  const time = Math.max(0, Math.floor(nowMs)).toString(16).padStart(12, "0");
+  const variant = ((Number(`0x${noise[4]}`) & 3) | 8).toString(16);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${noise.slice(1, 4)}-${variant}${noise.slice(5, 8)}-${noise.slice(8)}`;
 }
 
 /** Numbers the events of a page: 128 random bits and a counter. A loss meter, not a person. */
@@ -35,7 +35,7 @@ export interface Writer {
   n: number;
 }
 
-/** The id and the JSON of an event, which may have to be {@link mended}; it takes the page's next number. */
+/** The id and the JSON of an event, which may have to be mended (`mended`); it takes the page's next number. */
 export function row(
   name: string,
   props: Properties,
@@ -45,7 +45,7 @@ export function row(
   writer: Writer,
 ): [id: string, json: string] {
   const id = uuid7(wallMs);
-  const json = stringify({
+  const json = JSON.stringify({
     id,
     name,
     at: wallMs,
@@ -56,15 +56,6 @@ export function row(
     props,
   });
   return [id, json];
-}
-
-/**
- * The text without halves of surrogate pairs: JSON writes them as escapes, and the collector reads none. A
- * backslash of the text itself is written as two.
- */
-export function mended(json: string): string {
-  if (!json.includes("\\ud")) return json;
-  return json.replace(/\\\\|\\ud[89a-f]../g, (found) => (found[1] === "u" ? "\ufffd" : found));
 }
 
 /** An address without its fragment, unless that is a route: sign-ins put tokens there. */
@@ -78,7 +69,7 @@ export function shortened(address: string): string {
  */
 export function contextOf(address: string, more?: object): string {
   const short = (text: string) => text.slice(0, TEXT_MAX) || undefined;
-  return stringify({
+  return JSON.stringify({
     url: short(shortened(address)),
     referrer: short(document.referrer),
     ...more,
@@ -88,7 +79,6 @@ export function contextOf(address: string, more?: object): string {
 /** A batch: an envelope around events that are JSON already. */
 export function batch(
   key: string,
-  sdk: string,
   nonce: string,
   context: string,
   events: string,
@@ -97,7 +87,7 @@ export function batch(
 ): string {
   // The clock of another page load says nothing about ours.
   const mono = isOwn ? `"sent_mono":${tenths(performance.now())},` : "";
-  return `{"key":${stringify(key)},"nonce":"${nonce}","sdk":"${sdk}","sent_at":${Date.now()},${mono}${more}"context":${context},"events":[${events}]}`;
+  return `{"key":${JSON.stringify(key)},"nonce":"${nonce}","sdk":"web/${TALLYMARK_VERSION}","sent_at":${Date.now()},${mono}${more}"context":${context},"events":[${events}]}`;
 }
 
 /** What browsers measure is not finer, and digits are bytes. */

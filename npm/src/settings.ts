@@ -12,10 +12,13 @@ export function setUp(start: Start): Page | undefined {
     start.report("settings_invalid", fault);
     return undefined;
   }
+  const [batch, contextOf, gripOf, hex, holds, random, row, uuid7] = start.hands;
+  const make = { batch, contextOf, gripOf, hex, holds, random, row, uuid7 };
   return {
     ...start,
+    make,
     url: batchUrl(options.endpoint),
-    identity: new Identity(`tallymark:${options.key}`, options.mode ?? "cookieless", start.make),
+    identity: new Identity(`tallymark:${options.key}`, options.mode ?? "cookieless", make),
     lose(reason, count = 1) {
       if (count > 0) lost[reason] = (lost[reason] ?? 0) + count;
     },

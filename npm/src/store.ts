@@ -28,8 +28,8 @@ export interface Store {
   readonly isDurable: boolean;
   /** Puts parcels, and takes others out in the same step. */
   change(put: readonly Parcel[], remove: readonly Key[]): Promise<void>;
-  /** The oldest parcels, and what was noted. */
-  oldest(count: number): Promise<[parcels: Parcel[], notes: Notes]>;
+  /** The oldest parcels, up to the one that is the `last` of these keys; what was noted; whether there are any. */
+  oldest(last: (keys: Key[]) => Key | undefined): Promise<[parcels: Parcel[], notes: Notes, isEmpty: boolean]>;
   keys(): Promise<Key[]>;
   note(notes: Notes): Promise<void>;
   clear(): Promise<void>;
@@ -49,6 +49,8 @@ export interface Notes {
 const PATIENCE_MS = 1_000;
 const QUEUE = "q";
 const META = "meta";
+/** Parcels that are looked at when some are chosen. */
+const OLDEST = 100;
 /** Events a page keeps without a database. */
 const VOLATILE_MAX = 200;
 
@@ -90,8 +92,8 @@ function durable(database: IDBDatabase): Store {
       const requests = work(step.objectStore(QUEUE), step.objectStore(META)) ?? [];
       step.oncomplete = () => resolve(requests.map(({ result }) => result));
       step.onabort = () => reject(step.error);
-      // Not left to the browser: a page that is about to go has no later moment.
-      step.commit?.();
+      // Not left to the browser: a page that is about to go has no later moment. Readers may ask for more.
+      if (mode === "readwrite") step.commit?.();
     });
   const write = async (work: (queue: IDBObjectStore, meta: IDBObjectStore) => void): Promise<void> => {
     await run("readwrite", (queue, meta) => void work(queue, meta));
@@ -103,14 +105,19 @@ function durable(database: IDBDatabase): Store {
         for (const { key, ...parcel } of put) queue.put(parcel, key);
         for (const key of remove) queue.delete(key);
       }),
-    async oldest(count) {
-      const [keys, parcels, notes] = await run("readonly", (queue, meta) => [
-        queue.getAllKeys(null, count),
-        queue.getAll(null, count),
-        meta.get(META),
-      ]);
+    async oldest(last) {
+      const [keys, notes, parcels = []] = await run("readonly", (queue, meta) => {
+        const looked = queue.getAllKeys(null, OLDEST);
+        const requests: IDBRequest[] = [looked, meta.get(META)];
+        // Reading what no batch can take would be most of what sending costs.
+        looked.onsuccess = () => {
+          const to = last(looked.result as Key[]);
+          if (to) requests.push(queue.getAll(IDBKeyRange.upperBound(to)));
+        };
+        return requests;
+      });
       const found = (parcels as Parcel[]).map((parcel, i) => ({ ...parcel, key: (keys as Key[])[i] as Key }));
-      return [found, (notes as Notes | undefined) ?? {}];
+      return [found, (notes as Notes | undefined) ?? {}, !(keys as Key[])[0]];
     },
     keys: async () => (await run("readonly", (queue) => [queue.getAllKeys()]))[0] as Key[],
     note: (notes) => write((_, meta) => meta.put(notes, META)),
@@ -129,10 +136,14 @@ export function memory(): Store {
   return {
     isDurable: false,
     async change(put, remove) {
-      const gone = new Set(remove.map(([id]) => id));
-      parcels = parcels.concat(put).filter(({ key: [id] }) => !gone.has(id));
+      // What is put replaces what was there: half of a parcel has the key of the whole.
+      const gone = new Set(remove.concat(put.map(({ key }) => key)).map(([id]) => id));
+      parcels = parcels.filter(({ key: [id] }) => !gone.has(id)).concat(put).sort((a, b) => (a.key[0] < b.key[0] ? -1 : 1));
     },
-    oldest: async (count) => [parcels.slice(0, count), notes],
+    async oldest(last) {
+      const keys = parcels.map(({ key }) => key);
+      return [parcels.slice(0, keys.indexOf(last(keys) as Key) + 1), notes, !keys[0]];
+    },
     keys: async () => parcels.map(({ key }) => key),
     async note(given) {
       notes = given;
@@ -143,7 +154,7 @@ export function memory(): Store {
   };
 }
 
-/** How many events and bytes a store may hold. */
-export function limits({ isDurable }: Store): [events: number, bytes: number] {
-  return isDurable ? [1_000, 2 * 1024 * 1024] : [VOLATILE_MAX, 256 * 1024];
+/** How many events and bytes a store may hold, or one that is not open yet. */
+export function limits(store: Store | undefined): [events: number, bytes: number] {
+  return store?.isDurable === false ? [VOLATILE_MAX, 256 * 1024] : [1_000, 2 * 1024 * 1024];
 }

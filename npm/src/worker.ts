@@ -18,8 +18,6 @@ import { batch, random } from "./row.js";
 import { batchUrl } from "./settings.js";
 import { openStore } from "./store.js";
 
-declare const TALLYMARK_VERSION: string;
-
 /** As in the settings of `init`. */
 export interface BackgroundOptions {
   /** The project's write key. */
@@ -56,7 +54,6 @@ async function deliver({ key, endpoint, onError }: BackgroundOptions): Promise<v
     options: { key },
     make: { batch, random },
     url: batchUrl(endpoint),
-    sdk: `web/${TALLYMARK_VERSION}`,
     // Of no page: so nothing is taken for its own, by whose clock the events would be measured.
     writer: { id: random(16), n: 0 },
     lost,
@@ -68,11 +65,13 @@ async function deliver({ key, endpoint, onError }: BackgroundOptions): Promise<v
   const peers = new Peers(`tm:${key}`, () => {});
   let isDueAgain = false;
   const engine = { settled: Promise.resolve(), ask: <T>(question: (of: typeof functions) => T): T | undefined => question(functions) };
-  const courier = new Courier(sender, new Outbox(sender, store), engine, peers, (afterMs) => (isDueAgain = afterMs === 0));
+  const outbox = new Outbox(sender, store);
+  const courier = new Courier(sender, outbox, engine, peers, (afterMs) => (isDueAgain = afterMs === 0));
   try {
     do {
       isDueAgain = false;
-      if (await courier.deliver(true)) return;
+      // A database that failed was given up for a list, which is empty.
+      if ((await courier.deliver(true)) && outbox.store === store) return;
     } while (isDueAgain);
   } finally {
     peers.close();

@@ -13,7 +13,8 @@
 
 import { copy } from "../../src/copy.js";
 import type { FlagDocument, Outcome } from "../../src/flag-types.js";
-import { mended, row, random, type Writer } from "../../src/row.js";
+import { mended } from "../../src/mended.js";
+import { row, random, type Writer } from "../../src/row.js";
 import type { Properties } from "../../src/types.js";
 import { flushOnExit } from "./exit.js";
 import { Flags } from "./flags.js";

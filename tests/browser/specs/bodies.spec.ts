@@ -68,17 +68,18 @@ test("49: an event of 32 KiB arrives, and one that is larger is counted as lost"
   assert.deepEqual(await visit.page.evaluate("window.reported"), ["event_too_large"]);
 });
 
-test("a server that takes small batches only gets them, each event once", async () => {
+for (const queue of ["device", "memory"] as const) test(`a server that takes small batches only gets them, each event once: queue: ${queue}`, async () => {
   const { bench } = fixture;
   const visit = await bench.visit({
-    name: "small-batches",
+    name: `small-batches-${queue}`,
+    changes: { queue },
     script: `for (let i = 0; i < 60; i++) tally.track("step_done", { i })`,
   });
   visit.proxy.behave = (n) => ((visit.proxy.batches[n]?.events.length ?? 0) > 7 ? { status: 413 } : "pass");
   await visit.page.evaluate(`for (let i = 60; i < 120; i++) tally.track("step_done", { i })`);
   await until("all events", async () => {
     await flush(visit.page);
-    return (await waiting(visit.page)) === 0;
+    return (await bench.collector.counts(visit.project))["step_done"] === 120 && (await waiting(visit.page)) === 0;
   });
   assert.deepEqual(await bench.collector.counts(visit.project), { step_done: 120 });
   assert.ok(visit.proxy.batches.some(({ events }) => events.length > 7), "larger ones were tried");

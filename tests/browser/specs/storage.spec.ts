@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { figure } from "../support/amounts.ts";
 import { flush, useBench } from "../support/bench.ts";
 import { waiting } from "../support/profile.ts";
 import { until, untilEqual } from "../support/until.ts";
@@ -14,6 +15,15 @@ const DENIED = `
   Object.defineProperty(window, "localStorage", { get: deny });
   Object.defineProperty(window, "indexedDB", { get: deny });`;
 
+/** So many transactions work; this is what the others do. */
+const after = (count: number, then: string): string => `
+  const { transaction } = IDBDatabase.prototype;
+  let left = ${count};
+  IDBDatabase.prototype.transaction = function (...given) {
+    if (left-- > 0) return transaction.apply(this, given);
+    ${then}
+  };`;
+
 const STORAGE: Record<string, string> = {
   "denied": DENIED,
   "there without a database": `Object.defineProperty(window, "indexedDB", { value: undefined });`,
@@ -23,16 +33,18 @@ const STORAGE: Record<string, string> = {
     return opening;
   };`,
   "hanging": `IDBFactory.prototype.open = () => ({});`,
-  "hanging later": `
-    const transaction = IDBDatabase.prototype.transaction;
-    let left = 2;
-    IDBDatabase.prototype.transaction = function (...given) {
-      if (left-- > 0) return transaction.apply(this, given);
-      throw new DOMException("closing", "InvalidStateError");
-    };`,
+  "hanging later": after(3, `return { objectStore: () => new Proxy({}, { get: () => () => ({}) }), commit() {} };`),
+  // Whatever it is that fails first: putting, counting, reading, noting, removing.
+  ...Object.fromEntries(
+    [0, 1, 2, 3, 4, 5, 6].map((count) => [
+      `closed after ${count} transactions`,
+      after(count, `throw new DOMException("closing", "InvalidStateError");`),
+    ]),
+  ),
   "full": `IDBObjectStore.prototype.put = function () { throw new DOMException("full", "QuotaExceededError"); };`,
 };
 
+let survived = 0;
 for (const [index, [state, before]] of Object.entries(STORAGE).entries()) {
   test(`50: storage that is ${state}: nothing is thrown, and every event arrives once`, async () => {
     const { bench } = fixture;
@@ -50,8 +62,13 @@ for (const [index, [state, before]] of Object.entries(STORAGE).entries()) {
     await visit.page.close({ runBeforeUnload: true });
     await untilEqual({ step_done: 30, left: 1 }, () => bench.collector.counts(visit.project));
     assert.deepEqual(visit.errors.filter((error) => !error.includes("ERR_")), []);
+    survived++;
   });
 }
+
+test("50: all of that", () => {
+  figure(`${survived} of ${Object.keys(STORAGE).length} ways in which storage fails: every event arrived once`);
+});
 
 test("50: what waits in memory alone is bounded, and what is dropped is counted", async () => {
   const { bench } = fixture;
