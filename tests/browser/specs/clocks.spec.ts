@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { figure } from "../support/amounts.ts";
 import { flush, useBench } from "../support/bench.ts";
 import { until } from "../support/until.ts";
 
@@ -31,6 +32,7 @@ for (const years of [-10, 10]) {
     visit.proxy.behave = () => "pass";
     await until("the event", async () => (await flush(visit.page), (await bench.collector.counts(visit.project))["opened"]));
     const [event] = await bench.collector.events(visit.project);
+    figure(`a clock off by ${years} years: stored ${event!.at - at} ms from when it happened`);
     assert.ok(Math.abs(event!.at - at) < CLOSE_MS, `stored ${event!.at - at} ms from when it happened`);
     assert.ok(Math.abs(event!.claimed_at - (at + years * YEAR_MS)) < CLOSE_MS, "what the clock said is kept");
     assert.equal(visit.proxy.batches[0]!.events[0]!.id, event!.id);

@@ -106,7 +106,8 @@ test("45: a browser killed 50 ms after the last call loses little", async () => 
     }
   }
   figure(`${arrived} of ${rounds * EVENTS} events of ${rounds} browsers killed 50 ms after the last call`);
-  assert.ok(arrived > 0);
+  // A few browsers on a busy machine say little.
+  assert.ok(arrived > (rounds < 20 ? 0 : 0.95 * rounds * EVENTS));
 });
 
 test("46: without a network, over a reload and a restart, nothing is lost or counted twice", async () => {
@@ -131,6 +132,7 @@ test("46: without a network, over a reload and a restart, nothing is lost or cou
       await profile.remove();
     }
   }
+  figure(`${rounds * EVENTS} of ${rounds * EVENTS} events of ${rounds} visits without a network, over a reload and a restart`);
 });
 
 for (const tabs of [2, 10]) {
