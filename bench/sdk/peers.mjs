@@ -51,11 +51,41 @@ export const TRACKERS = {
     export const call = (i) => track("checkout_started", { props: { plan: "team", seats: String(i), value: "29.99", annual: "true", source: "bench" } });`,
 };
 
-/** Experiments and flags: what one look at a flag needs, with the document in the page. */
+/** Ten experiments of two variants, in the form that GrowthBook describes and ours reads. */
+const FEATURES = `Object.fromEntries(Array.from({ length: 10 }, (_, i) => ["exp-" + i, { defaultValue: "none", rules: [{ key: "exp-" + i,
+  hashAttribute: HASHED, hashVersion: 2, variations: ["a", "b"], weights: [0.5, 0.5], coverage: 1, meta: [{ key: "a" }, { key: "b" }] }] }]))`;
+
+/**
+ * Experiments and flags, with the document in the page: `start` once, `call` gives the variant of one of ten experiments. Statsig's server
+ * has decided already, and its document holds the answers; ours and GrowthBook's decide in the page.
+ */
 export const FLAGGERS = {
-  tallymark: `import { start, value } from "@tallymark/web/experiments"; import { init } from "@tallymark/web"; window.used = [init, start, value];`,
-  GrowthBook: `import { GrowthBook } from "@growthbook/growthbook"; window.used = new GrowthBook({}).initSync({ payload: { features: {} } }).isOn("x");`,
-  Statsig: `import { StatsigClient } from "@statsig/js-client"; window.used = new StatsigClient("client-x", {}).checkGate("x");`,
+  tallymark: `
+    import { init } from "@tallymark/web";
+    import { start as begin, value } from "@tallymark/web/experiments";
+    const settings = (origin) => ({ key: "tm_pk_live_bench", salt: "00".repeat(32), endpoint: origin, mode: "full", autoPage: false });
+    export const start = (origin) => {
+      init(settings(origin));
+      return begin({ ...settings(origin), document: { features: ${FEATURES.replace("HASHED", '"device"')} } });
+    };
+    export const call = (i) => value("exp-" + (i % 10), "none");`,
+  GrowthBook: `
+    import { GrowthBook } from "@growthbook/growthbook";
+    let book;
+    export const start = () => (book = new GrowthBook({ attributes: { id: "somebody" } })).initSync({ payload: { features: ${FEATURES.replace("HASHED", '"id"')} } });
+    export const call = (i) => book.getFeatureValue("exp-" + (i % 10), "none");`,
+  Statsig: `
+    import { StatsigClient } from "@statsig/js-client";
+    const answer = (i) => ({ name: "exp-" + i, value: { variant: "a" }, rule_id: "a", group: "a", group_name: "a", is_device_based: false, secondary_exposures: [],
+      is_user_in_experiment: true, is_experiment_active: true });
+    let client;
+    export const start = () => {
+      client = new StatsigClient("client-bench", { userID: "somebody" }, { networkConfig: { preventAllNetworkTraffic: true }, disableLogging: true });
+      client.dataAdapter.setData(JSON.stringify({ user: { userID: "somebody" }, feature_gates: {}, layer_configs: {}, has_updates: true, time: 1, hash_used: "none",
+        dynamic_configs: Object.fromEntries(Array.from({ length: 10 }, (_, i) => ["exp-" + i, answer(i)])) }));
+      return client.initializeSync();
+    };
+    export const call = (i) => client.getExperiment("exp-" + (i % 10)).get("variant", "none");`,
 };
 
 /** What a server of theirs would say; anything else is answered with an empty object. */

@@ -2,10 +2,14 @@
  * What SDKs cost a page, ours and others, in one run: the same Chromium, the same page, the same server that takes
  * whatever comes. Prints Markdown tables for `cargo xtask bench sdk`.
  *
- * Bytes: the usual import, bundled and minified by esbuild, after brotli 11, with the WebAssembly it loads. Time: a call is timed in
- * runs of 100, between which the page rests; everything the page's thread did, storing and sending
- * included, is the second figure. Delivery: how many of 100 events the server has when the page is closed right after the last
- * call, and how many after the same browser came back once.
+ * Bytes: the usual import, bundled and minified by esbuild, after brotli 11, with the WebAssembly it loads. Start: until the first call
+ * can be made (of flags: until a variant is known), by the clock, and what the page's thread did for it in the first second, everything that is loaded then included. A call is
+ * timed in runs of 100, between which the page rests; what the thread did for all of them, storing and sending included, is divided by
+ * their number. Delivery: how many of 100 events the server has when the page is closed right after the last call, how
+ * many after the same browser came back once, and how many of 100 that were called while the server could not be reached, after a reload and
+ * with the server back. Who evaluates flags is timed in runs of 1,000.
+ *
+ * The page's thread is measured by its processor time: other work on the machine is not in it.
  */
 
 import { createServer } from "node:http";
@@ -17,7 +21,7 @@ import { brotliCompressSync, gunzipSync } from "node:zlib";
 
 import { FLAGGERS, reply, TRACKERS } from "./peers.mjs";
 
-const [RUNS, CALLS, CLOSED] = [20, 100, 100];
+const [RUNS, CALLS, CLOSED, LOOKS] = [20, 100, 100, 1_000];
 /** Longer than the pauses between two batches of any of them. */
 const [QUIET_MS, SETTLE_MS] = [11_000, 60_000];
 
@@ -26,12 +30,13 @@ const browserTests = join(here, "..", "..", "tests", "browser");
 const installed = createRequire(join(browserTests, "package.json"));
 const { build } = await import(pathToFileURL(installed.resolve("esbuild")));
 const { chromium } = installed("playwright-core");
-/** Until nothing more arrives. */
-async function settle() {
+/** Until nothing more arrives; gives how many did. */
+async function settle({ arrived }) {
   const until = Date.now() + SETTLE_MS;
   for (let [before, since] = [arrived.size, Date.now()]; Date.now() < until && Date.now() - since < QUIET_MS; await rest(100)) {
     if (arrived.size !== before) [before, since] = [arrived.size, Date.now()];
   }
+  return arrived.size;
 }
 const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -58,29 +63,37 @@ async function bundle(name, contents) {
   return { file: `/${file}.js`, bytes: bytes + (name === "tallymark" ? brotliCompressSync(files.get("tallymark_bg.wasm")).length : 0) };
 }
 
-/** Ids of events that arrived, by peer: the property \`seats\` counts them. */
-let arrived = new Set();
-const server = createServer(async (request, response) => {
-  const { pathname, search } = new URL(request.url, "http://bench");
-  response.setHeader("access-control-allow-origin", request.headers.origin ?? "*");
-  response.setHeader("access-control-allow-credentials", "true");
-  response.setHeader("access-control-allow-headers", request.headers["access-control-request-headers"] ?? "*");
-  if (request.method === "OPTIONS") return response.end();
-  const pieces = [];
-  request.on("error", () => undefined);
-  for await (const piece of request) pieces.push(piece);
-  const text = decoded(Buffer.concat(pieces));
-  for (const [, seats] of text.matchAll(/seats\\*"\s*:\s*\\*"?(\d+)/g)) arrived.add(seats);
-  const found = files.get(pathname.slice(1));
-  const type = pathname.endsWith(".wasm") ? "application/wasm" : pathname.endsWith(".js") ? "text/javascript" : "application/json";
-  if (request.method === "GET" && found) return response.writeHead(200, { "content-type": type }).end(found);
-  if (request.method === "GET" && pathname === "/") {
-    return response.writeHead(200, { "content-type": "text/html" }).end('<!doctype html><title>bench</title><link rel="icon" href="data:,">');
-  }
-  response.writeHead(200, { "content-type": "application/json" }).end(reply(pathname + search, text));
-});
-await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-const origin = `http://127.0.0.1:${server.address().port}`;
+/**
+ * A server for one measurement. `arrived` are the events it was sent, by the property `seats` that counts them. While it is down pages are
+ * served all the same: that is what a reload without network is with a service worker.
+ */
+async function serve() {
+  const place = { arrived: new Set(), isDown: false, origin: "" };
+  const server = createServer(async (request, response) => {
+    const { pathname, search } = new URL(request.url, "http://bench");
+    const found = request.method === "GET" ? files.get(pathname.slice(1)) : undefined;
+    const isPage = request.method === "GET" && pathname === "/";
+    if (place.isDown && !found && !isPage) return request.socket.destroy();
+    response.setHeader("access-control-allow-origin", request.headers.origin ?? "*");
+    response.setHeader("access-control-allow-credentials", "true");
+    response.setHeader("access-control-allow-headers", request.headers["access-control-request-headers"] ?? "*");
+    if (request.method === "OPTIONS") return response.end();
+    const pieces = [];
+    request.on("error", () => undefined);
+    for await (const piece of request) pieces.push(piece);
+    const text = decoded(Buffer.concat(pieces));
+    for (const [, seats] of text.matchAll(/seats\\*"\s*:\s*\\*"?(\d+)/g)) place.arrived.add(seats);
+    const type = pathname.endsWith(".wasm") ? "application/wasm" : pathname.endsWith(".js") ? "text/javascript" : "application/json";
+    if (found) return response.writeHead(200, { "content-type": type }).end(found);
+    if (isPage) return response.writeHead(200, { "content-type": "text/html" }).end('<!doctype html><title>bench</title><link rel="icon" href="data:,">');
+    response.writeHead(200, { "content-type": "application/json" }).end(reply(pathname + search, text));
+  });
+  servers.push(server);
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  place.origin = `http://127.0.0.1:${server.address().port}`;
+  return place;
+}
+const servers = [];
 
 /** A body as text: packed by gzip, in a form, in base64, or as it is. */
 function decoded(body) {
@@ -97,80 +110,133 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu"],
 });
 
-/** A page that has started the peer; gives how long its import and start took. */
-async function open(context, file) {
+/** A page that has started the peer; what that took, and the milliseconds its thread has worked so far. */
+async function open(context, file, { origin }) {
   const page = await context.newPage();
   await page.goto(origin);
+  const session = await context.newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busy = async () => (await session.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value * 1_000;
+  await rest(500);
+  const before = await busy();
   const startMs = await page.evaluate(async ([file, origin]) => {
     window.longTasks = 0;
     new PerformanceObserver((list) => (window.longTasks += list.getEntries().length)).observe({ type: "longtask" });
     const began = performance.now();
     window.peer = await import(file);
-    void window.peer.start(origin);
+    const starting = window.peer.start(origin);
+    if (window.peer.waits) await starting;
     return performance.now() - began;
   }, [file, origin]);
-  return { page, startMs };
+  await rest(1_000);
+  return { page, startMs, busy, threadMs: (await busy()) - before };
 }
 
-async function cost(file) {
-  arrived = new Set();
-  const context = await browser.newContext();
-  const { page, startMs } = await open(context, file);
-  await rest(1_000);
-  const session = await context.newCDPSession(page);
-  await session.send("Performance.enable");
-  const busy = async () => (await session.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value;
-  const before = await busy();
-  const calls = await page.evaluate(async ([runs, calls]) => {
+/** Times so many calls in so many runs, between which the page rests; gives the microseconds of one in the median run. */
+function timed(page, runs, calls) {
+  return page.evaluate(async ([runs, calls]) => {
     const took = [];
     for (let run = 0; run < runs; run++) {
       const began = performance.now();
-      for (let call = 0; call < calls; call++) window.peer.call(run * calls + call);
+      for (let call = 0; call < calls; call++) window.last = window.peer.call(run * calls + call);
       took.push(((performance.now() - began) * 1_000) / calls);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    return took.sort((a, b) => a - b);
-  }, [RUNS, CALLS]);
-  await settle();
-  const eventUs = ((await busy()) - before) * 1e6 / (RUNS * CALLS);
-  const longTasks = await page.evaluate("window.longTasks");
-  await context.close();
-  return { startMs, callUs: calls[Math.floor(calls.length / 2)], eventUs, longTasks, sent: arrived.size };
+    return took.sort((a, b) => a - b)[runs >> 1];
+  }, [runs, calls]);
 }
 
-async function delivery(file) {
-  arrived = new Set();
+/** The middle of three starts, each in a browser profile of its own. */
+async function starts(file) {
+  const all = [];
+  while (all.length < 3) {
+    const context = await browser.newContext();
+    all.push(await open(context, file, await serve()));
+    await context.close();
+  }
+  const middle = (of) => all.map(of).sort((a, b) => a - b)[1];
+  return [middle(({ startMs }) => startMs).toFixed(0), middle(({ threadMs }) => threadMs).toFixed(0)];
+}
+
+async function cost(file) {
+  const place = await serve();
   const context = await browser.newContext();
-  const { page } = await open(context, file);
-  await rest(500);
-  await page.evaluate((count) => {
+  const { page, busy } = await open(context, file, place);
+  const before = await busy();
+  const callUs = await timed(page, RUNS, CALLS);
+  const sent = await settle(place);
+  const eventUs = (((await busy()) - before) * 1_000) / (RUNS * CALLS);
+  const longTasks = await page.evaluate("window.longTasks");
+  await context.close();
+  return [callUs.toFixed(1), eventUs.toFixed(0), longTasks, of(sent, RUNS * CALLS)];
+}
+
+/** So many calls in one go. */
+const callAll = (page) =>
+  page.evaluate((count) => {
     for (let i = 0; i < count; i++) window.peer.call(i);
   }, CLOSED);
+
+/** Closed at once, and back again. What comes late is waited for while the next ones begin. */
+async function delivery(file) {
+  const place = await serve();
+  const context = await browser.newContext();
+  const { page } = await open(context, file, place);
+  await callAll(page);
   await page.close();
   await rest(2_000);
-  const closed = arrived.size;
-  await open(context, file);
-  await settle();
+  const closed = place.arrived.size;
+  await open(context, file, place);
+  return [of(closed), settle(place).then((count) => context.close().then(() => of(count)))];
+}
+
+/** Calls without a server, a second's wait, a reload, and the server is back. */
+async function offline(file) {
+  const place = await serve();
+  const context = await browser.newContext();
+  const { page } = await open(context, file, place);
+  place.isDown = true;
+  await callAll(page);
+  await rest(1_000);
+  await page.reload();
+  await page.evaluate(async ([file, origin]) => void (await import(file)).start(origin), [file, place.origin]);
+  await rest(500);
+  place.isDown = false;
+  return [settle(place).then((count) => context.close().then(() => of(count)))];
+}
+
+/** What starting, and looking at a variant, costs. */
+async function looking(file) {
+  const context = await browser.newContext();
+  const { page } = await open(context, file, await serve());
+  const lookUs = await timed(page, RUNS, LOOKS);
+  if (!["a", "b"].includes(await page.evaluate("window.last"))) throw new Error(`${file} gives no variant`);
   await context.close();
-  return { closed, back: arrived.size };
+  return lookUs;
 }
 
 const kib = (bytes) => (bytes / 1024).toFixed(1);
-console.log("\n| tracking | KiB | import and start, ms | a call, µs | an event in all, µs | long tasks | closed at once | after coming back | sent |");
-console.log("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+const of = (count, all = CLOSED) => `${count} of ${all}`;
+const table = (head, rows) => [head, head.map((_, at) => (at ? "---:" : "---")), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+
 try {
+  const rows = [];
   for (const [name, source] of Object.entries(TRACKERS)) {
     const { file, bytes } = await bundle(name, source);
-    const { startMs, callUs, eventUs, longTasks, sent } = await cost(file);
-    const { closed, back } = await delivery(file);
-    const row = [kib(bytes), startMs.toFixed(0), callUs.toFixed(1), eventUs.toFixed(0), longTasks, `${closed} of ${CLOSED}`, `${back} of ${CLOSED}`, `${sent} of ${RUNS * CALLS}`];
-    console.log(`| ${name} | ${row.join(" | ")} |`);
+    rows.push({ file, cells: [name, kib(bytes), ...(await starts(file)), ...(await cost(file))] });
   }
-  console.log("\n| experiments and flags | KiB |\n|---|---:|");
+  for (const { file, cells } of rows) cells.push(...(await delivery(file)), ...(await offline(file)));
+  const head = ["tracking", "KiB", "import and start, ms", "its work, ms", "a call, µs", "an event in all, µs", "long tasks", "sent",
+    "closed at once", "after coming back", "no network, reload"];
+  console.log(`\n${table(head, await Promise.all(rows.map(({ cells }) => Promise.all(cells))))}`);
+  const looks = [];
   for (const [name, source] of Object.entries(FLAGGERS)) {
-    console.log(`| ${name}${name === "tallymark" ? ", tracking included" : ""} | ${kib((await bundle(name, source)).bytes)} |`);
+    const { file, bytes } = await bundle(name, `${source}\nexport const waits = true;`);
+    const called = name === "tallymark" ? `${name}, tracking included` : name;
+    looks.push([called, kib(bytes), ...(await starts(file)), (await looking(file)).toFixed(1)]);
   }
+  console.log(`\n${table(["experiments and flags", "KiB", "import and start, ms", "its work, ms", "a variant, µs"], looks)}`);
 } finally {
   await browser.close();
-  server.close();
+  servers.forEach((server) => server.close());
 }
