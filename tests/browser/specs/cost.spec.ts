@@ -27,12 +27,13 @@ async function worked(page: Page): Promise<() => Promise<number>> {
   };
 }
 
-test("evaluating and starting takes at most 12 ms of the page's thread", async () => {
+test("evaluating and starting takes at most 12 ms, and all that is loaded for it at most twice that of the page's thread", async () => {
   const { bench } = fixture;
   const project = await bench.collector.createProject("cost-start");
   bench.site.files["/blank.html"] = { body: "<!doctype html><title>blank</title>" };
   const { write_key: key, salt } = project;
   const settings = { key, salt, endpoint: bench.collector.origin, mode: "full", autoPage: false };
+  const called: number[] = [];
   const all: number[] = [];
   while (all.length < 5) {
     const context = await bench.profile();
@@ -41,14 +42,24 @@ test("evaluating and starting takes at most 12 ms of the page's thread", async (
     const thread = await worked(page);
     await page.waitForTimeout(300);
     const before = await thread();
-    await page.evaluate(`import("/bundle/plain.js").then(() => { tally.init(${JSON.stringify(settings)}); return tally.ready(); })`);
+    // As other SDKs are measured, see `bench/sdk`: until the first call can be made.
+    called.push(
+      await page.evaluate(`(async () => {
+        const from = performance.now();
+        await import("/bundle/plain.js");
+        tally.init(${JSON.stringify(settings)});
+        return performance.now() - from;
+      })()`),
+    );
+    await page.evaluate("tally.ready()");
     await page.waitForTimeout(500);
     all.push((await thread()) - before);
     await context.close();
   }
-  const [, , middle = NaN] = all.sort((a, b) => a - b);
-  figure(`evaluating and starting, core and module included: ${middle.toFixed(1)} ms of the page's thread`);
-  assert.ok(middle <= 12 * SHARED, `starting took ${middle} ms`);
+  const middle = (some: number[]) => some.sort((a, b) => a - b)[2] as number;
+  figure(`evaluating and starting: ${middle(called).toFixed(1)} ms; core, module and database included ${middle(all).toFixed(1)} ms of the page's thread`);
+  assert.ok(middle(called) <= 12 * BUSY, `starting took ${middle(called)} ms`);
+  assert.ok(middle(all) <= 24, `starting cost ${middle(all)} ms`);
 });
 
 /** Times each of the calls; gives median and 99th percentile in microseconds. */
