@@ -32,6 +32,8 @@ pub struct ScanPlan {
     pub to_ms: i64,
     /// Which events the kernel looks at. Rows of other events never reach it.
     pub events: EventSet,
+    /// What a row must have to change anything: the store may leave out rows that lack it.
+    pub needs: Vec<Need>,
     /// Properties wanted as text codes: column `i` of [`Run::texts`] is `texts[i]`.
     pub texts: Vec<String>,
     /// Properties wanted as numbers: column `i` of [`Run::numbers`] is `numbers[i]`.
@@ -40,6 +42,15 @@ pub struct ScanPlan {
     pub actors: Actors,
     /// Whether the kernel looks at [`Run::sessions`].
     pub sessions: bool,
+}
+
+/// One of these texts, as a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The property.
+    pub prop: String,
+    /// Its texts.
+    pub texts: Vec<Box<str>>,
 }
 
 /// When the device of an event matters.

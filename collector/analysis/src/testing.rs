@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::columns::{Block, Coded, Codes, Numbers, Span, Times};
 use crate::events::{
-    ABSENT, Actors, Dictionaries, Dictionary, NO_SESSION, ScanPlan, UNNAMED_SESSION,
+    ABSENT, Actors, Dictionaries, Dictionary, NO_SESSION, Need, ScanPlan, UNNAMED_SESSION,
 };
 use crate::filter::Properties;
 use crate::kernel::{Analysis, Partial};
@@ -61,6 +61,13 @@ impl Event {
     fn session(&self) -> u64 {
         let named = self.props.get("session").and_then(Value::as_u64);
         named.unwrap_or(if self.is_server { NO_SESSION } else { UNNAMED_SESSION })
+    }
+
+    fn has(&self, needs: &[Need]) -> bool {
+        needs.iter().all(|need| {
+            let text = self.text(&need.prop);
+            need.texts.iter().any(|one| text.as_deref() == Some(one))
+        })
     }
 
     /// The same with a place among the events of its millisecond.
@@ -144,10 +151,13 @@ impl Memory {
                 }
             }
         }
-        let shares = self.events.chunk_by(|a, b| a.person == b.person);
-        let ours = |events: &&[Event]| events[0].person as usize % scan.kernels.max(1) == share;
-        let persons: Vec<&[Event]> = shares.filter(ours).collect();
-        let rows: Vec<&Event> = persons.iter().copied().flatten().collect();
+        // As much is left out as a store may leave out.
+        let needed: Vec<&Event> =
+            self.events.iter().filter(|event| event.has(&plan.needs)).collect();
+        let shares = needed.chunk_by(|a, b| a.person == b.person);
+        let ours = |events: &&[&Event]| events[0].person as usize % scan.kernels.max(1) == share;
+        let persons: Vec<&[&Event]> = shares.filter(ours).collect();
+        let rows: Vec<&Event> = persons.iter().copied().flatten().copied().collect();
         // Two blocks, cut anywhere but within a person's millisecond: it must not show.
         let mut cut = rows.len() / 2;
         let moment = |row: usize| rows.get(row).map(|event| (event.person, event.ts_ms));

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use parquet::bloom_filter::Sbbf;
 use tallymark_analysis::columns::{Codes, Numbers, Times};
 use tallymark_analysis::events::{NO_SESSION, UNNAMED_SESSION};
 
@@ -40,6 +41,8 @@ pub(crate) enum ColumnKey {
     Text(Property),
     /// A property as number.
     Number(Property),
+    /// Which texts of a property there may be.
+    Bloom(Property),
     /// A list of the segment's presence, by its number there; the group is the number of the part.
     Presence(u32),
     /// The session as a kernel sees it: [`session_number`].
@@ -92,6 +95,7 @@ pub(crate) enum Column {
     Order(Vec<(u32, u128)>),
     Days(Arc<DayList>),
     Sessions(Arc<Vec<u64>>),
+    Bloom(Sbbf),
 }
 
 /// The session of a row as kernels know it: a name's number, or what it means to have none. Two
@@ -330,6 +334,14 @@ pub(crate) trait Block: Send + Sync {
     /// # Errors
     /// [`ScanError`] when a file cannot be read.
     fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError>;
+
+    /// Whether some row may have one of these texts as a property: `false` is certain.
+    ///
+    /// # Errors
+    /// [`ScanError`] when a file cannot be read.
+    fn may_have(&self, _: &Property, _texts: &[Box<str>]) -> Result<bool, ScanError> {
+        Ok(true)
+    }
 }
 
 macro_rules! getters {
@@ -357,6 +369,7 @@ getters! {
     order Order [(u32, u128)];
     days Days Arc<DayList>;
     sessions Sessions Arc<Vec<u64>>;
+    bloom Bloom Sbbf;
 }
 
 impl Column {
@@ -371,6 +384,7 @@ impl Column {
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
             Self::Days(list) => list.bytes(),
             Self::Sessions(sessions) => sessions.len() * 8,
+            Self::Bloom(bloom) => bloom.num_blocks() * 32,
         }
     }
 }

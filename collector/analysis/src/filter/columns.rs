@@ -39,7 +39,8 @@ impl ScanPlan {
     pub(crate) fn with(columns: Columns, from_ms: i64, to_ms: i64, events: EventSet) -> Self {
         let Columns { texts, numbers } = columns;
         let actors = Actors::Never;
-        Self { from_ms, to_ms, events, texts, numbers, actors, sessions: false }
+        let needs = Vec::new();
+        Self { from_ms, to_ms, events, needs, texts, numbers, actors, sessions: false }
     }
 }
 

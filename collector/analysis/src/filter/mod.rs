@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::columns::Block;
 use crate::each_width;
-use crate::events::{Dictionaries, Run};
+use crate::events::{Dictionaries, Need, Run};
 use crate::question::QuestionError;
 
 mod columns;
@@ -189,6 +189,17 @@ impl Condition {
             Self::Any(parts) => parts.iter().any(|part| part.holds(event)),
             Self::Text(prop, test) => test.holds(event.text(prop).as_deref()),
             Self::Number(prop, test) => test.holds(event.number(prop)),
+        }
+    }
+
+    /// What whoever passes surely has.
+    pub fn needs(&self) -> Vec<Need> {
+        match self {
+            Self::All(parts) => parts.iter().flat_map(Self::needs).collect(),
+            Self::Text(prop, TextTest { kind: TextKind::OneOf(texts), negated: false }) => {
+                vec![Need { prop: prop.clone(), texts: texts.clone() }]
+            }
+            Self::Any(_) | Self::Text(..) | Self::Number(..) => Vec::new(),
         }
     }
 

@@ -100,3 +100,23 @@ fn what_makes_no_filter_is_refused(#[case] filter: Value) {
     let error = crate::compile("trend", json!({ "where": filter }), &context()).unwrap_err();
     assert_eq!(error.code(), "filter_invalid");
 }
+
+#[rstest]
+#[case::nothing(json!(null), json!([]))]
+#[case::one_text(json!({ "prop": "a", "value": "x" }), json!([["a", ["x"]]]))]
+#[case::one_of_some(json!({ "prop": "a", "op": "in", "value": ["x", "y"] }), json!([["a", ["x", "y"]]]))]
+#[case::all_of_a_list(
+    json!([{ "prop": "a", "value": "x" }, { "prop": "b", "value": "y" }]),
+    json!([["a", ["x"]], ["b", ["y"]]])
+)]
+#[case::either(json!({ "any": [{ "prop": "a", "value": "x" }, { "prop": "b", "value": "y" }] }), json!([]))]
+#[case::another(json!({ "prop": "a", "op": "ne", "value": "x" }), json!([]))]
+#[case::none_of(json!({ "prop": "a", "op": "not_in", "value": ["x"] }), json!([]))]
+#[case::a_number_has_many_texts(json!({ "prop": "a", "value": 5 }), json!([]))]
+#[case::a_number_among_texts(json!({ "prop": "a", "op": "in", "value": ["x", 5] }), json!([["a", ["x", "5"]]]))]
+#[case::a_beginning(json!({ "prop": "a", "op": "starts_with", "value": "x" }), json!([]))]
+fn a_condition_says_what_whoever_passes_has(#[case] filter: Value, #[case] want: Value) {
+    let needs = Condition::parse(&filter).unwrap().needs();
+    let needs: Vec<Value> = needs.iter().map(|need| json!([need.prop, need.texts])).collect();
+    assert_eq!(Value::from(needs), want);
+}

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
-use crate::events::{EventSet, ScanPlan};
+use crate::events::{EventSet, Need, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Key, Partial};
 use crate::presence::Presence;
@@ -205,6 +205,8 @@ pub(crate) fn compile(
     let mut columns = Columns::default();
     let mut patterns = Vec::new();
     let mut tallies: Vec<Tally> = Vec::new();
+    // What rows of every tally have.
+    let mut needs: Option<Vec<Need>> = None;
     // The series that each tally was made for.
     let mut first_of: Vec<&Series> = Vec::new();
     let mut lines = Vec::new();
@@ -231,6 +233,11 @@ pub(crate) fn compile(
             Some(tally) => tally,
             None => {
                 let condition = Condition::parse(&series.filter)?.and(common.filter.clone());
+                let these = condition.needs();
+                match &mut needs {
+                    Some(needs) => needs.retain(|need| these.contains(need)),
+                    None => needs = Some(these),
+                }
                 patterns.push((series.event.clone(), condition.bind(&mut columns)));
                 first_of.push(series);
                 let number = number.map(|column| (column, series.measure));
@@ -281,8 +288,9 @@ pub(crate) fn compile(
         true => days::Days::of(&shape, &common, question.bucket, scan_from_ms)?,
         false => None,
     };
+    let needs = needs.unwrap_or_default();
     let analysis = Trend {
-        plan: ScanPlan::with(columns, scan_from_ms, common.to_ms, events),
+        plan: ScanPlan { needs, ..ScanPlan::with(columns, scan_from_ms, common.to_ms, events) },
         matcher: Matcher::new(patterns),
         shape,
         listed: None,

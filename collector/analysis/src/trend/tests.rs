@@ -372,3 +372,29 @@ fn people_over_whole_days_need_no_rows(#[case] question: Value, #[case] want: bo
     let compiled = crate::compile("trend", full(question), &context()).unwrap();
     assert_eq!(compiled.analysis.presence().is_some(), want);
 }
+
+/// Only what each series asks for: a row that counts in one of them must not be left out.
+#[rstest]
+#[case::of_the_question(json!(null), json!(null), json!({ "prop": "a", "value": "x" }), &["a"])]
+#[case::of_all_series(json!({ "prop": "b", "value": "y" }), json!({ "prop": "b", "value": "y" }), json!(null), &["b"])]
+#[case::of_one_series(json!({ "prop": "b", "value": "y" }), json!(null), json!(null), &[])]
+#[case::of_another_value(json!({ "prop": "b", "value": "y" }), json!({ "prop": "b", "value": "z" }), json!(null), &[])]
+fn a_trend_needs_what_all_its_series_need(
+    #[case] first: Value,
+    #[case] second: Value,
+    #[case] of_all: Value,
+    #[case] want: &[&str],
+) {
+    let question = json!({ "where": of_all, "series": [
+        { "event": "e", "where": first, "measure": "count" },
+        { "event": "f", "where": second, "measure": "count" },
+    ] });
+    let compiled = crate::compile("trend", full(question), &context()).unwrap();
+    let mut needs = Vec::new();
+    let asked = compiled.ask(&Facts { now_ms: 0 }, |analysis| {
+        needs.extend(analysis.scan().needs.iter().map(|need| need.prop.clone()));
+        Ok::<_, std::convert::Infallible>(Partial::default())
+    });
+    assert!(asked.is_ok());
+    assert_eq!(needs, want);
+}

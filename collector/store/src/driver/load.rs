@@ -72,6 +72,11 @@ impl Loader {
         let rows = runs.starts[within.start] as usize..runs.starts[within.end] as usize;
         self.rows_scanned += rows.len() as u64;
 
+        for (property, texts) in &question.needs {
+            if !stored.may_have(property, texts)? {
+                return Ok(None);
+            }
+        }
         let events = stored.column(&ColumnKey::Event)?;
         let event = self.event(question, events.texts());
         if event.global.iter().all(|code| *code == ABSENT) {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tallymark_analysis::columns::Span;
-use tallymark_analysis::events::ScanPlan;
+use tallymark_analysis::events::{Need, ScanPlan};
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 
 use crate::block::{Block, ColumnKey, Property};
@@ -142,6 +142,8 @@ struct Question<'a> {
     project: u32,
     plan: &'a ScanPlan,
     times: std::ops::Range<i64>,
+    /// Rows of blocks without one of these texts change nothing.
+    needs: Vec<(Property, &'a [Box<str>])>,
     texts: Vec<ColumnKey>,
     numbers: Vec<ColumnKey>,
     /// Persons to leave out, sorted.
@@ -152,10 +154,12 @@ impl<'a> Question<'a> {
     fn new(project: u32, plan: &'a ScanPlan) -> Self {
         let text = |name: &String| ColumnKey::Text(Property::of_name(name));
         let number = |name: &String| ColumnKey::Number(Property::of_name(name));
+        let need = |need: &'a Need| (Property::of_name(&need.prop), &need.texts[..]);
         Self {
             project,
             plan,
             times: plan.from_ms..plan.to_ms,
+            needs: plan.needs.iter().map(need).collect(),
             texts: plan.texts.iter().map(text).collect(),
             numbers: plan.numbers.iter().map(number).collect(),
             skip: &[],

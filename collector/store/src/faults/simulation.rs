@@ -117,6 +117,7 @@ fn ask(world: &World, random: &mut Random) {
         from_ms,
         to_ms,
         events,
+        needs: Vec::new(),
         texts,
         numbers,
         actors: Actors::Always,

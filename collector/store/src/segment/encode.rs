@@ -14,8 +14,8 @@ use parquet::file::metadata::KeyValue;
 
 use super::file::Summing;
 use super::info::Info;
-use super::layout;
 use super::write::{io_error, parquet_error};
+use super::{bloom, layout};
 use crate::columns::Columns;
 use crate::disk::DiskFile;
 use crate::error::FlushError;
@@ -43,17 +43,15 @@ const WAITING: usize = 1;
 impl Encoding {
     /// Begin a file; beside this thread when somebody watches.
     pub(super) fn start(
-        path: &Path,
+        unfinished: &Path,
         file: Arc<dyn DiskFile>,
         info: &Info,
         has_ids: bool,
         watch: Option<Watch>,
     ) -> Result<Self, FlushError> {
         let schema = Arc::new(layout::schema(info, has_ids));
-        let properties = Some(layout::properties(has_ids));
-        let writer = ArrowWriter::try_new(Summing::new(file), Arc::clone(&schema), properties)
-            .map_err(|error| parquet_error(path, &error))?;
-        let mut encoder = Box::new(Encoder { writer, schema, has_ids, path: path.to_owned() });
+        let path = unfinished.to_owned();
+        let mut encoder = Box::new(Encoder { file, writer: None, schema, has_ids, path });
         let Some(mut watch) = watch else { return Ok(Self::Here(encoder)) };
         let (groups, waiting) = sync_channel::<Columns>(WAITING);
         let encode = move || {
@@ -64,7 +62,7 @@ impl Encoding {
             Ok(encoder)
         };
         let thread = std::thread::Builder::new().name("store-encode".to_owned()).spawn(encode);
-        Ok(Self::Beside { groups, thread: thread.map_err(io_error(path))? })
+        Ok(Self::Beside { groups, thread: thread.map_err(io_error(unfinished))? })
     }
 
     /// Encode a row group.
@@ -83,8 +81,9 @@ impl Encoding {
     /// End the file.
     pub(super) fn finish(self, about: KeyValue) -> Result<Ended, FlushError> {
         let mut encoder = self.encoder()?;
-        encoder.writer.append_key_value_metadata(about);
-        let file = encoder.writer.into_inner();
+        let mut writer = encoder.writer(&Columns::default())?;
+        writer.append_key_value_metadata(about);
+        let file = writer.into_inner();
         Ok(file.map_err(|error| parquet_error(&encoder.path, &error))?.finish())
     }
 
@@ -102,20 +101,35 @@ impl Encoding {
 
 /// A file that is being written.
 pub(super) struct Encoder {
-    writer: ArrowWriter<Summing>,
+    file: Arc<dyn DiskFile>,
+    /// From the first row group on.
+    writer: Option<ArrowWriter<Summing>>,
     schema: Arc<Schema>,
     has_ids: bool,
     path: PathBuf,
 }
 
 impl Encoder {
+    /// What writes, which the first row group decides about.
+    fn writer(&mut self, group: &Columns) -> Result<ArrowWriter<Summing>, FlushError> {
+        if let Some(writer) = self.writer.take() {
+            return Ok(writer);
+        }
+        let properties = layout::properties(self.has_ids, &bloom::with_many_texts(group));
+        let out = Summing::new(Arc::clone(&self.file));
+        ArrowWriter::try_new(out, Arc::clone(&self.schema), Some(properties))
+            .map_err(|error| parquet_error(&self.path, &error))
+    }
+
     fn encode(&mut self, group: Columns) -> Result<(), FlushError> {
+        let mut writer = self.writer(&group)?;
         let batch = layout::batch(group, &self.schema, self.has_ids);
         let batch = batch.map_err(|error| FlushError::Segment {
             file: self.path.clone(),
             what: error.to_string(),
         })?;
-        let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
+        let written = writer.write(&batch).and_then(|()| writer.flush());
+        self.writer = Some(writer);
         written.map_err(|error| parquet_error(&self.path, &error))
     }
 }

@@ -55,6 +55,14 @@ impl SharedFile {
         Ok(Fetched { file: self.clone(), parts: ranges.map(part).collect::<io::Result<_>>()? })
     }
 
+    /// Read a range by itself.
+    ///
+    /// # Errors
+    /// When a block is not what was written, or cannot be read.
+    pub(crate) fn bytes(&self, (start, len): (u64, u64)) -> io::Result<Bytes> {
+        self.read(start, len)
+    }
+
     /// These bytes are read soon.
     pub(crate) fn will_read(&self, (start, len): (u64, u64)) {
         self.file.will_read(start, len);

@@ -16,11 +16,13 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{
+    BloomFilterPosition, EnabledStatistics, WriterProperties, WriterVersion,
+};
 use parquet::schema::types::ColumnPath;
 
 use super::info::{Info, PromotedKind};
-use super::{ORIGIN, WRITER};
+use super::{ORIGIN, WRITER, bloom};
 use crate::columns::{Coded, Columns, Values};
 use crate::row::Dim;
 
@@ -68,8 +70,8 @@ pub(super) fn text() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// How they are encoded.
-pub(super) fn properties(has_ids: bool) -> WriterProperties {
+/// How they are encoded; these columns have Bloom filters.
+pub(super) fn properties(has_ids: bool, with_blooms: &[String]) -> WriterProperties {
     let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
     let sorted = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
     let sorting = if has_ids { &[0, 1, 3, 4, 5][..] } else { &[0, 1, 3, 4] };
@@ -89,7 +91,14 @@ pub(super) fn properties(has_ids: bool) -> WriterProperties {
             .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED)
             .set_column_compression(column(name), Compression::UNCOMPRESSED);
     }
+    for name in with_blooms {
+        properties = properties
+            .set_column_bloom_filter_max_ndv(column(name), bloom::TEXTS_MAX)
+            .set_column_bloom_filter_fpp(column(name), bloom::WRONG_RATIO);
+    }
     properties
+        // All in one place: a question reads those of one column, and little else.
+        .set_bloom_filter_position(BloomFilterPosition::End)
         .set_column_dictionary_enabled(column("event_id"), false)
         .set_column_encoding(column("event_id"), Encoding::PLAIN)
         .set_column_compression(column("event_id"), Compression::UNCOMPRESSED)

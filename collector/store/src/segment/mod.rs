@@ -11,6 +11,7 @@
 mod arrays;
 mod batches;
 mod bits;
+mod bloom;
 mod cache;
 mod check;
 mod encode;
@@ -50,7 +51,7 @@ pub(crate) use info::{Info, PromotedKind, promote};
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
-use crate::block::{Block, Bounds, Column, ColumnKey, Values};
+use crate::block::{Block, Bounds, Column, ColumnKey, Property, Values};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
 use crate::disk::Disk;
@@ -312,5 +313,14 @@ impl Block for SegmentBlock {
         };
         let Self { segment, group, reading, .. } = self;
         segment.cache.get(*reading, segment.meta.id, *group, key, decode)
+    }
+
+    fn may_have(&self, property: &Property, texts: &[Box<str>]) -> Result<bool, ScanError> {
+        if self.segment.bloom_range(self.group, property).is_none() {
+            return Ok(true);
+        }
+        let column = self.column(&ColumnKey::Bloom(property.clone()))?;
+        let bloom = column.bloom();
+        Ok(texts.iter().any(|text| bloom.check(&**text)))
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Pages<'a> {
 }
 
 /// Row groups between what is decoded and what the disk is asked for.
-const READ_AHEAD: usize = 4;
+pub(super) const READ_AHEAD: usize = 4;
 
 /// Rows that are not null, and what each has.
 pub(super) type Present<T> = (Vec<u32>, Vec<T>);

@@ -65,6 +65,7 @@ impl Segment {
             ColumnKey::Number(Property::Key(name)) => {
                 Column::Numbers(Arc::new(self.key_numbers(group, name)?))
             }
+            ColumnKey::Bloom(property) => self.bloom(group, property)?,
             ColumnKey::Presence(_) => unreachable!("presence is decoded from its own file"),
             ColumnKey::Number(Property::Writer) => {
                 let writers = self.numbers_or_nothing(group, WRITER)?;

@@ -213,6 +213,49 @@ fn a_column_whose_dictionary_was_too_large_is_read_all_the_same() {
     check_texts(&segment, &ColumnKey::Text(Property::Dim(Dim::Path)), &columns.dims[0]);
 }
 
+#[test]
+fn a_group_says_which_texts_it_surely_has_not() {
+    let mut columns = columns(&mut Random::new(10));
+    // Every hundred rows have a text of their own, in a column, and once in the rest.
+    let codes = (0..ROWS as u32).map(|row| 1 + row / 100).collect();
+    let values: Arc<[Box<str>]> = (0..=ROWS / 100).map(|n| format!("/{n}").into()).collect();
+    let own = Coded { codes, values };
+    columns.dims[Dim::Path as usize] = own.clone();
+    columns.dims[Dim::Country as usize] = texts(9, NULLS[0], &mut Random::new(11));
+    for key in ["sole", "both"] {
+        let values = Values::Texts(own.clone());
+        columns.properties.push(PropertyColumn { key: key.into(), values });
+    }
+    columns.rest.set(ROWS - 1, |out| out.push_str("{\"both\":\"/0\"}"));
+    let segment = Arc::new(write(&columns));
+    let (mut first, mut wrong) = (0, 0);
+    let blocks = segment.source(segment.cache().reading()).blocks;
+    for (group, block) in blocks.iter().enumerate() {
+        let rows = first..first + segment.group_rows(group as u32);
+        let may_have = |property: Property, texts: &[&str]| {
+            let texts: Vec<Box<str>> = texts.iter().map(|text| (*text).into()).collect();
+            block.may_have(&property, &texts).unwrap()
+        };
+        for (n, text) in own.values.iter().enumerate() {
+            let is_there = n * 100 < rows.end && rows.start < (n + 1) * 100;
+            for property in [Property::Dim(Dim::Path), Property::Key("sole".into())] {
+                if is_there {
+                    assert!(may_have(property, &["nowhere", text]), "{text} is in group {group}");
+                } else {
+                    wrong += usize::from(may_have(property, &[text]));
+                }
+            }
+        }
+        for property in [Property::Dim(Dim::Country), Property::Key("both".into())] {
+            assert!(may_have(property, &["nowhere"]), "few texts, or others in the rest");
+        }
+        assert!(may_have(Property::Key("nobody".into()), &["nowhere"]), "nobody has this");
+        first = rows.end;
+    }
+    // Twice as many texts were not there, in three groups.
+    assert!(wrong < 2 * 2 * own.values.len() / 20, "{wrong}");
+}
+
 /// The columns of most questions.
 fn usual_keys() -> impl Iterator<Item = ColumnKey> {
     let number = |name: &str| ColumnKey::Number(Property::Key(name.into()));

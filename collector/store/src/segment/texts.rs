@@ -77,7 +77,7 @@ impl Segment {
     }
 
     /// The text column that has all there is of a property.
-    fn sole_column(&self, property: &Property) -> Option<Cow<'static, str>> {
+    pub(super) fn sole_column(&self, property: &Property) -> Option<Cow<'static, str>> {
         match property {
             Property::Event => Some("event".into()),
             Property::Dim(dim) => {

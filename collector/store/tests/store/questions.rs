@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rstest::rstest;
-use tallymark_analysis::events::EventSet;
+use tallymark_analysis::events::{EventSet, Need};
 use tallymark_store::{
-    Append, Catalog, MemoryCatalog, Row, RowRange, ScanError, Store, StoreOptions,
+    Append, Catalog, Dim, MemoryCatalog, Row, RowRange, ScanError, Store, StoreOptions,
 };
 
 use crate::support::{ShowAll, append, append_rows, open, options, row, temp_dir};
@@ -47,6 +47,34 @@ fn an_answer_does_not_depend_on_threads_flushes_or_the_cache(
     }
     assert_eq!(store.ask(1, &ShowAll::everything()).unwrap().rows_scanned, 900);
     assert_eq!(store.ask(2, &ShowAll::everything()).unwrap().rows_scanned, 0);
+}
+
+/// One row each of many persons, of whom two have the path that the question needs.
+#[test]
+fn blocks_that_lack_what_a_question_needs_are_left_out_of_it() {
+    let dir = temp_dir();
+    let options = StoreOptions { group_rows: 500, ..options(dir.path()) };
+    let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new());
+    let store = Store::open(options, catalog).unwrap();
+    let with_path = |n: u64| {
+        let mut row = row(1, n, 1_700_000_000_000, n);
+        Arc::make_mut(&mut row.dims)[Dim::Path as usize] = Some(format!("/{}", n % 2_000).into());
+        row
+    };
+    let all: Vec<Row> = (0..4_000).map(with_path).collect();
+    append_rows(&store, all.clone());
+    let mut question = ShowAll::everything();
+    let needed = question.of_rows(1, all.iter().filter(|row| row.person % 2_000 == 777));
+    question.0.needs = vec![Need { prop: "path".into(), texts: vec!["/777".into(), "/x".into()] }];
+    let in_memory = store.ask(1, &question).unwrap().partial;
+    assert!(in_memory == question.of_rows(1, &all), "rows in memory are all shown");
+    store.flush().unwrap();
+    for _ in 0..2 {
+        let asked = store.ask(1, &question).unwrap();
+        assert!(needed.rows.keys().all(|key| asked.partial.rows.contains_key(key)));
+        assert!((2..2_000).contains(&asked.partial.rows.len()), "{}", asked.partial.rows.len());
+        assert_eq!(asked.rows_scanned, 4_000, "rows looked at, before any filter");
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ impl ShowAll {
             from_ms,
             to_ms,
             events,
+            needs: Vec::new(),
             texts: names(&["event", "session", "path", "plan", "seats", "ok", "nobody"]),
             numbers: names(&["seats", "plan", "country"]),
             actors: Actors::Always,

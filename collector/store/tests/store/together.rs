@@ -56,6 +56,7 @@ fn count() -> Count {
         from_ms: i64::MIN,
         to_ms: i64::MAX,
         events: EventSet::All,
+        needs: Vec::new(),
         texts: Vec::new(),
         numbers: Vec::new(),
         actors: Actors::Never,
