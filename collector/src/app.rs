@@ -21,6 +21,7 @@ use tallymark_protocol::hashing::ServerHasher;
 use tallymark_store::{OpenError, Retention, Store, StoreOptions, Zones};
 use tokio::sync::Semaphore;
 
+use crate::bounds;
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
 use crate::clock::Clock;
 use crate::config::{Config, machine_bytes};
@@ -130,10 +131,6 @@ pub struct Answered {
     pub body: AnswerBody,
 }
 
-/// What a known event id takes in memory, about: 9 bytes in a table that is between half and full.
-const DEDUPE_ID_BYTES: u64 = 20;
-/// What a link takes in memory, about.
-const LINK_BYTES: u64 = 150;
 /// With 1 MiB on the wire and 1 MiB unpacked each: 64 MiB.
 const LARGE_BODIES_MAX: usize = 32;
 /// Exports over HTTP at one time: each holds a thread as long as its reader likes.
@@ -166,29 +163,11 @@ impl App {
         let options = StoreOptions {
             zones,
             retention,
-            queue_bytes: usize::try_from(config.queue_bytes).unwrap_or(usize::MAX),
-            dedupe_ids: usize::try_from(config.dedupe_bytes / DEDUPE_ID_BYTES)
-                .unwrap_or(usize::MAX),
-            links_max: usize::try_from(config.links_bytes / LINK_BYTES).unwrap_or(usize::MAX),
-            moved_bytes: usize::try_from(config.moved_bytes).unwrap_or(usize::MAX),
-            memtable_bytes: usize::try_from(config.memtable_bytes).unwrap_or(usize::MAX),
-            flush_after_ms: config.flush_interval_ms,
-            wal_file_bytes: config.log_file_bytes,
-            min_free_bytes: config.min_free_bytes,
-            query_threads: config.query_threads as usize,
-            question_bytes: usize::try_from(config.question_bytes).unwrap_or(usize::MAX),
-            cache_bytes: usize::try_from(config.cache_bytes.bytes(machine_bytes()))
-                .unwrap_or(usize::MAX),
-            warm_bytes: usize::try_from(config.warm_bytes).unwrap_or(usize::MAX),
-            dedupe_days: config.dedupe_days,
-            month_after_days: config.month_after_days,
-            merge_fan_in: config.merge_segments as usize,
-            merge_idle_ms: config.merge_idle_ms,
             now_ms: {
                 let clock = clock.clone();
                 Arc::new(move || clock.now_ms())
             },
-            ..StoreOptions::new(folder.root())
+            ..bounds::of_store(&config, machine_bytes(), folder.root())
         };
         let of_store = Arc::clone(&catalog);
         // Replay reads files and asks the catalog, which blocks: not on a thread of the runtime.

@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 pub mod app;
 pub mod backup;
+mod bounds;
 pub mod bulk;
 pub mod catalog;
 pub mod cli;
