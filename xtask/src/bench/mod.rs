@@ -41,16 +41,18 @@ struct Wanted {
     minutes: u32,
     /// Experiments of each kind that are made up.
     trials: Option<u32>,
+    /// Names of the store's questions; all of them, if none is named.
+    only: Vec<String>,
 }
 
 /// Run all parts, or those that are named. `--events 1000000,10000000` are sizes of the store's part,
 /// `--alone 300000000` more of them, without the other engines; `--minutes 10` is how long ingest goes on; `--trials 20000` how many
-/// experiments of each kind are made up.
+/// experiments of each kind are made up; `--only needle,pairs` are the questions of `store` and `questions`.
 ///
 /// # Errors
 /// When something does not build or run, and when two engines disagree.
 pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    let Wanted { parts, events, alone, minutes, trials } = Wanted::read(arguments)?;
+    let Wanted { parts, events, alone, minutes, trials, only } = Wanted::read(arguments)?;
     let is_sized = arguments.iter().any(|argument| argument == "--events");
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let binary = if wanted("sdk") { build::build()? } else { build::collector()? };
@@ -63,11 +65,11 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
         lines.extend(ingest::ingest(&binary, &fresh_folder("ingest")?, minutes)?);
     }
     if wanted("store") {
-        lines.extend(store::store(&binary, &folder("store"), &events, &alone)?);
+        lines.extend(store::store(&binary, &folder("store"), &events, &alone, &only)?);
     }
     if every {
         let events = if is_sized { events[0] } else { EVERY_EVENTS };
-        lines.extend(store::every(&binary, &folder("store"), events)?);
+        lines.extend(store::every(&binary, &folder("store"), events, &only)?);
     }
     if wanted("sdk") {
         lines.extend(sdk::sdk()?);
@@ -106,13 +108,14 @@ impl Wanted {
         let mut wanted = Wanted::default();
         let mut left = arguments.iter().map(String::as_str);
         while let Some(argument) = left.next() {
-            let mut value = || left.next().with_context(|| format!("{argument} takes a number"));
+            let mut value = || left.next().with_context(|| format!("{argument} takes a value"));
             match argument {
                 "--events" | "--alone" => {
                     let sizes: anyhow::Result<Vec<u64>> = value()?.split(',').map(number).collect();
                     let alone = argument == "--alone";
                     (if alone { &mut wanted.alone } else { &mut wanted.events }).extend(sizes?);
                 }
+                "--only" => wanted.only.extend(value()?.split(',').map(str::to_owned)),
                 "--minutes" => wanted.minutes = number(value()?)?,
                 "--trials" => wanted.trials = Some(number(value()?)?),
                 part if PARTS.contains(&part) => wanted.parts.push(part.to_owned()),
@@ -178,6 +181,7 @@ mod tests {
             Wanted { parts, events: vec![10, 20], alone, minutes: 2, ..Wanted::default() }
         );
         assert!(read("--alone 30").unwrap().events.is_empty());
+        assert_eq!(read("questions --only needle,pairs").unwrap().only, ["needle", "pairs"]);
         assert!(read("stores").is_err());
         assert!(read("--events many").is_err());
         assert!(read("--minutes").is_err());

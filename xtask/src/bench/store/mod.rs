@@ -20,7 +20,7 @@ mod table;
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use crate::setup;
@@ -63,13 +63,15 @@ pub(super) fn store(
     folder: &Path,
     sizes: &[u64],
     alone: &[u64],
+    only: &[String],
 ) -> anyhow::Result<Vec<String>> {
+    let questions = chosen(QUESTIONS.iter(), only)?;
     let mut all = Vec::new();
     let sizes = sizes.iter().map(|events| (*events, &PEERS[..]));
     for (events, peers) in sizes.chain(alone.iter().map(|events| (*events, &[][..]))) {
         println!("\n━━ {} events", table::count(events));
         let folder = folder.join(events.to_string());
-        all.push(measure(binary, &folder, events, peers, QUESTIONS.iter().collect(), REPEATS)?);
+        all.push(measure(binary, &folder, events, peers, questions.clone(), REPEATS)?);
     }
     Ok(table::tables(&all))
 }
@@ -78,15 +80,37 @@ pub(super) fn store(
 ///
 /// # Errors
 /// When something does not run, and when two engines disagree.
-pub(super) fn every(binary: &Path, folder: &Path, events: u64) -> anyhow::Result<Vec<String>> {
+pub(super) fn every(
+    binary: &Path,
+    folder: &Path,
+    events: u64,
+    only: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let questions = chosen(all_questions(), only)?;
     println!("\n━━ {} events", table::count(events));
     let folder = folder.join(events.to_string());
-    let measured = measure(binary, &folder, events, &PEERS, all_questions(), REPEATS)?;
+    let measured = measure(binary, &folder, events, &PEERS, questions, REPEATS)?;
     Ok(table::tables(&[measured]))
 }
 
-fn all_questions() -> Vec<&'static Question> {
-    QUESTIONS.iter().chain(every::EVERY).collect()
+fn all_questions() -> impl Iterator<Item = &'static Question> {
+    QUESTIONS.iter().chain(every::EVERY)
+}
+
+/// The questions of these names; all of them, if none is named.
+fn chosen(
+    questions: impl Iterator<Item = &'static Question>,
+    only: &[String],
+) -> anyhow::Result<Vec<&'static Question>> {
+    let all: Vec<&Question> = questions.collect();
+    if let Some(name) = only.iter().find(|name| all.iter().all(|question| question.name != **name))
+    {
+        let names: Vec<_> = all.iter().map(|question| question.name).collect();
+        bail!("no question is named {name:?}: take {}", names.join(", "));
+    }
+    let is_chosen =
+        |question: &&Question| only.is_empty() || only.iter().any(|name| name == question.name);
+    Ok(all.into_iter().filter(is_chosen).collect())
 }
 
 /// Every question once, at one size: that all engines run and agree.
@@ -94,7 +118,7 @@ fn all_questions() -> Vec<&'static Question> {
 /// # Errors
 /// When something does not run, and when two engines disagree.
 pub(super) fn check(binary: &Path, folder: &Path) -> anyhow::Result<()> {
-    let measured = measure(binary, folder, CHECK_EVENTS, &PEERS, all_questions(), 1)?;
+    let measured = measure(binary, folder, CHECK_EVENTS, &PEERS, all_questions().collect(), 1)?;
     table::tables(&[measured]).iter().for_each(|line| println!("{line}"));
     Ok(())
 }
