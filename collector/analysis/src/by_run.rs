@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::columns::{Block, Coded, Numbers, Span, Times};
 use crate::each_width;
 use crate::events::{Actors, Dictionaries, Run, ScanPlan};
-use crate::filter::{Columns, Condition, Masks, Matcher};
+use crate::filter::{Masks, Matcher};
 use crate::kernel::{Kernel, Partial, RunKernel};
 use crate::wanted::Wanted;
 
@@ -51,7 +51,7 @@ impl<K: RunKernel> ByRun<K> {
             kernel,
             times: plan.from_ms..plan.to_ms,
             actors: plan.actors,
-            wanted: Matcher::new(vec![(None, Condition::always().bind(&mut Columns::default()))]),
+            wanted: Matcher::any(),
             masks: Masks::default(),
             blocks: Vec::new(),
             joined: Gathered::new(plan.texts.len(), plan.numbers.len()),
@@ -133,19 +133,8 @@ fn texts(to: &mut Vec<u32>, from: &Coded, rows: &[u32]) {
 }
 
 fn numbers(to: &mut Vec<f64>, from: &Numbers, rows: &[u32]) {
-    match from {
-        Numbers::Dense(all) => to.extend(rows.iter().map(|row| all[*row as usize])),
-        Numbers::Sparse { rows: present, values } => {
-            // Both are in order.
-            let mut next = 0;
-            to.extend(rows.iter().map(|row| {
-                while present.get(next).is_some_and(|other| other < row) {
-                    next += 1;
-                }
-                if present.get(next) == Some(row) { values[next] } else { f64::NAN }
-            }));
-        }
-    }
+    let mut at = 0;
+    to.extend(rows.iter().map(|row| from.find(*row as usize, &mut at)));
 }
 
 /// Columns of one kind that a run can have without a list on the heap.

@@ -47,6 +47,26 @@ impl Times {
         }
     }
 
+    /// The first of some rows, which are in order, that is not before a time; the end of them if all are.
+    #[inline]
+    pub fn seek(&self, rows: Range<usize>, at_ms: i64) -> usize {
+        // Mostly it is near: steps that double find it among few, and far away among many.
+        let (mut from, mut step) = (rows.start, 1);
+        while from + step <= rows.end && self.get(from + step - 1) < at_ms {
+            from += step;
+            step *= 2;
+        }
+        let mut end = rows.end.min(from + step);
+        while from < end {
+            let middle = from + (end - from) / 2;
+            match self.get(middle) < at_ms {
+                true => from = middle + 1,
+                false => end = middle,
+            }
+        }
+        from
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match self {
@@ -187,6 +207,24 @@ impl Numbers {
         }
     }
 
+    /// The same where rows are asked for mostly in rising order: `at` is where among those that have a number
+    /// the search goes on.
+    #[inline]
+    pub fn find(&self, row: usize, at: &mut usize) -> f64 {
+        let (rows, values) = match self {
+            Self::Dense(numbers) => return numbers[row],
+            Self::Sparse { rows, values } => (rows, values),
+        };
+        let row = row as u32;
+        if at.checked_sub(1).is_some_and(|before| rows[before] >= row) {
+            *at = rows.partition_point(|other| *other < row);
+        }
+        while rows.get(*at).is_some_and(|other| *other < row) {
+            *at += 1;
+        }
+        if rows.get(*at) == Some(&row) { values[*at] } else { f64::NAN }
+    }
+
     /// Bytes held, about.
     pub fn bytes(&self) -> usize {
         match self {
@@ -259,6 +297,21 @@ pub struct Span<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_row_sought_is_the_first_that_is_not_before(
+            mut times in prop::collection::vec(0i64..60, 0..70), from in 0usize..70, at_ms in -2i64..62,
+            wide in any::<bool>(),
+        ) {
+            times.sort_unstable();
+            let from = from.min(times.len());
+            let column = if wide { Times::Wide(times.clone()) } else { Times::new(&times) };
+            let want = from + times[from..].iter().filter(|time| **time < at_ms).count();
+            prop_assert_eq!(column.seek(from..times.len(), at_ms), want);
+        }
+    }
 
     /// Where two rows of three have one, a list of rows is as large as all of them.
     #[test]
@@ -268,6 +321,14 @@ mod tests {
             assert_eq!(matches!(numbers, Numbers::Sparse { .. }), is_sparse, "{count}");
             let found: Vec<f64> = (0..count).map(|row| numbers.get(row)).collect();
             assert_eq!(found[..2], [0.5, 7.0]);
+            let mut at = 0;
+            for row in [0, 1, 1, 0, count - 1, 0, 1] {
+                assert_eq!(
+                    numbers.find(row, &mut at).to_bits(),
+                    found[row].to_bits(),
+                    "{count} {row}"
+                );
+            }
             assert!(found[2..].iter().all(|number| number.is_nan()));
         }
     }

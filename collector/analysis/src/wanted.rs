@@ -50,7 +50,15 @@ impl Wanted {
         self.next = 0;
     }
 
-    /// The same for a column of bytes of which a few values are wanted: so many rows at once that those
+    /// All rows of a range.
+    pub(crate) fn fill_all(&mut self, rows: Range<usize>) {
+        self.rows.clear();
+        self.rows.extend(rows.start as u32..rows.end as u32);
+        self.count = rows.len();
+        self.next = 0;
+    }
+
+    /// Those of a column of bytes of which a few values are wanted: so many rows at once that those
     /// without one cost little.
     pub(crate) fn fill_bytes(&mut self, column: &[u8], rows: Range<usize>, wanted: &[u8]) {
         if self.rows.len() < rows.len() {
@@ -137,6 +145,9 @@ mod tests {
             let bytes = wanted.rows().to_vec();
             wanted.fill(&masks, from..masks.len(), |mask| *mask != 0);
             prop_assert_eq!(&bytes, wanted.rows());
+            wanted.fill_all(from..masks.len());
+            prop_assert!(wanted.rows().iter().copied().eq(from as u32..masks.len() as u32));
+            wanted.fill(&masks, from..masks.len(), |mask| *mask != 0);
             let plain = |rows: Range<usize>| -> Vec<u32> {
                 rows.filter(|row| masks[*row] != 0).map(|row| row as u32).collect()
             };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Filter;
+use super::{Columns, Condition, Filter};
 use crate::columns::{Block, Coded, Codes};
 use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, Run};
@@ -37,6 +37,11 @@ impl Matcher {
             }
         }
         Self { names, filters, table: Vec::new() }
+    }
+
+    /// One pattern: any event that the plan wants.
+    pub(crate) fn any() -> Self {
+        Self::new(vec![(None, Condition::always().bind(&mut Columns::default()))])
     }
 
     /// Extend the look-up tables to the values seen meanwhile. Call once per run.
@@ -83,7 +88,8 @@ impl Matcher {
         }
     }
 
-    /// The rows of a block that match some pattern, as a list. `masks` is memory to work in.
+    /// The rows of a block that match some pattern, as a list. Where there are several patterns, `masks` has
+    /// those of these rows; what it has of others means nothing.
     pub(crate) fn list(
         &mut self,
         block: &Block,
@@ -101,12 +107,20 @@ impl Matcher {
                 .filter_map(|(code, wanted)| wanted.then_some(code))
                 .collect();
             match &*block.event.codes {
+                column if is_every(column, &block.rows, &by_code) => {
+                    wanted.fill_all(block.rows.clone());
+                }
                 Codes::U8(column) if codes.len() <= FEW => {
                     wanted.fill_bytes(column, block.rows.clone(), &codes);
                 }
                 column => each_width!(column, column => {
                     wanted.fill(column, block.rows.clone(), |code| by_code[*code as usize]);
                 }),
+            }
+            match self.is_small() {
+                _ if self.names.len() == 1 => {}
+                true => self.fill_listed(block, wanted.rows(), masks.small()),
+                false => self.fill_listed(block, wanted.rows(), masks.large()),
             }
             return;
         }
@@ -115,6 +129,16 @@ impl Matcher {
             Masks::Small(masks) => wanted.fill(masks, block.rows.clone(), |mask| *mask != 0),
             Masks::Large(masks) => wanted.fill(masks, block.rows.clone(), |mask| *mask != 0),
         }
+    }
+
+    /// The masks of some rows, where nothing but the event's name says them.
+    fn fill_listed<M: Mask>(&self, block: &Block, rows: &[u32], masks: &mut Vec<M>) {
+        let by_code = block.event.table(&self.table);
+        masks.resize(masks.len().max(block.rows.end), M::of(0));
+        each_width!(&*block.event.codes, codes => for row in rows {
+            let row = *row as usize;
+            masks[row] = M::of(by_code[codes[row] as usize]);
+        });
     }
 
     /// Whether the masks are bytes.
@@ -145,6 +169,14 @@ impl Matcher {
             }
         }
     }
+}
+
+/// Whether every row has a wanted code, as far as that is quickly said: all codes are, or all but the first
+/// one, which no row has.
+fn is_every(column: &Codes, rows: &Range<usize>, wanted: &[bool]) -> bool {
+    let [first, rest @ ..] = wanted else { return false };
+    rest.iter().all(|wanted| *wanted)
+        && (*first || each_width!(column, codes => !codes[rows.clone()].contains(&0)))
 }
 
 /// The masks of a block's rows, by row.

@@ -149,6 +149,10 @@ impl Kernel for RowDays {
                     }
                 }
                 done |= sets;
+                if done == everything && daily.is_none() {
+                    // Nothing is new until the next day.
+                    next = span.block.ts.seek(next..masks.len(), until);
+                }
                 if is_daily {
                     daily_done |= sets;
                     self.has_daily = true;

@@ -9,19 +9,20 @@
 //!
 //! Without a breakdown a person's rows of one day are next to each other: they are found first and
 //! counted at once ([`Alike`]). With one, each row is likely to be of another group than the row before, and
-//! rows are counted one by one. Where nobody asks for persons, a block is counted as a whole.
+//! a number is each row's own: then the wanted rows are listed and counted one by one. Where nobody asks for
+//! persons, a block is counted as a whole.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use super::alike::{Alike, ByCode, Groups, OneGroup};
+use super::alike::Alike;
 use super::cells::Cells;
 use super::{Bucket, Shape, Tally};
-use crate::columns::{Block, Coded, Span, Times};
+use crate::columns::{Block, Coded, Span};
 use crate::each_width;
-use crate::events::Dictionaries;
+use crate::events::{ABSENT, Dictionaries};
 use crate::exact_sum::DIGITS;
 use crate::filter::{Mask, Masks, Matcher};
 use crate::kernel::{Kernel, Key, Partial};
@@ -59,7 +60,9 @@ struct Shown {
     masks: Masks,
     /// Where rows are counted one by one: which.
     wanted: Wanted,
-    /// And, where they are all of one bucket, by code the cell, plus one.
+    /// By tally: where in the list of those that have a number the row before was.
+    numbers: Vec<usize>,
+    /// Where all rows are of one bucket, by code of the group the cell, plus one.
     cells: Vec<u32>,
     /// The bucket of all rows, if it is the same.
     bucket: Option<Bucket>,
@@ -91,11 +94,10 @@ impl Counter {
         (tally.persons, tally.events && self.listed.is_none())
     }
 
-    /// Whether every row counts for itself: neighbours are of different groups, and a mask says no more
-    /// than that the row is wanted.
+    /// Whether every row counts for itself: neighbours are of different groups, or have numbers.
     fn is_row_by_row(&self) -> bool {
-        let is_plain = matches!(&self.shape.tallies[..], [only] if only.number.is_none());
-        is_plain && self.shape.breakdown.is_some() && self.listed.is_none()
+        let has_numbers = self.shape.tallies.iter().any(|tally| tally.number.is_some());
+        self.listed.is_none() && (self.shape.breakdown.is_some() || has_numbers)
     }
 
     /// In the second pass: leave rows alone whose value is absent or listed.
@@ -123,167 +125,129 @@ impl Counter {
     }
 
     fn count_span(&mut self, span: &Span<'_>, shown: &mut Shown) {
-        if let Some(column) = self.shape.breakdown.filter(|_| self.is_row_by_row()) {
-            let places = shown.wanted.within(&span.rows);
-            let rows = &shown.wanted.rows()[places];
-            let Coded { codes, global } = column.of_block(span.block);
-            return each_width!(&**codes, codes => {
-                let groups = ByCode { codes, global };
-                match shown.bucket {
-                    Some(bucket) => self.count_rows_of(bucket, rows, groups, &mut shown.cells),
-                    None => self.count_rows(&span.block.ts, rows, groups),
-                }
-            });
+        if !self.is_row_by_row() {
+            return match &shown.masks {
+                Masks::Small(masks) => self.count_alike(span, masks, shown.bucket),
+                Masks::Large(masks) => self.count_alike(span, masks, shown.bucket),
+            };
         }
-        match &shown.masks {
-            Masks::Small(masks) => self.count_grouped(span, masks, shown.bucket),
-            Masks::Large(masks) => self.count_grouped(span, masks, shown.bucket),
-        }
-    }
-
-    /// Rows of one tally without a number, one by one.
-    fn count_rows(&mut self, ts: &Times, rows: &[u32], groups: impl Groups) {
-        let mut bucket = Bucket::NONE;
-        for &row in rows {
-            let row = row as usize;
-            if !bucket.holds(ts.get(row)) {
-                bucket = self.shape.bucket(ts.get(row));
+        let Some(column) = self.shape.breakdown else {
+            return self.count_rows(span, shown, |_| u64::from(ABSENT));
+        };
+        let Coded { codes, global } = column.of_block(span.block);
+        let is_plain = matches!(&self.shape.tallies[..], [only] if only.number.is_none());
+        each_width!(&**codes, codes => match shown.bucket {
+            Some(bucket) if is_plain => {
+                let rows = shown.wanted.within(&span.rows);
+                let rows = shown.wanted.rows()[rows].iter().map(|row| codes[*row as usize] as usize);
+                self.count_codes(bucket, rows, global, &mut shown.cells);
             }
-            let group = u64::from(groups.of(row)) * self.width as u64;
-            let cell = self.cells.at(group + bucket.column as u64);
-            self.count_row(cell, group, bucket);
+            _ => self.count_rows(span, shown, |row| u64::from(global[codes[row] as usize])),
+        });
+    }
+
+    /// The wanted rows, one by one.
+    fn count_rows(&mut self, span: &Span<'_>, shown: &mut Shown, group_of: impl Fn(usize) -> u64) {
+        let Span { block, rows, .. } = span;
+        let Shown { masks, wanted, numbers, bucket: all, .. } = shown;
+        let Self { shape, cells, person, width, .. } = self;
+        let is_one = shape.tallies.len() == 1;
+        let mut bucket = all.unwrap_or(Bucket::NONE);
+        let places = wanted.within(rows);
+        for &row in &wanted.rows()[places] {
+            let row = row as usize;
+            if all.is_none() && !bucket.holds(block.ts.get(row)) {
+                bucket = shape.bucket(block.ts.get(row));
+            }
+            let group = group_of(row) * *width as u64;
+            let place = cells.at(group + bucket.column as u64);
+            let mut tallies = if is_one { 1 } else { masks.get(row) };
+            while tallies != 0 {
+                let at = tallies.trailing_zeros() as usize;
+                tallies &= tallies - 1;
+                if let Some((column, measure)) = shape.tallies[at].number {
+                    let value = block.numbers[column].find(row, &mut numbers[at]);
+                    if value.is_nan() {
+                        continue;
+                    }
+                    cells.value(place + at, value, measure);
+                }
+                let counts = &mut cells.counts[place + at];
+                counts.events += 1;
+                let is_new = shape.tallies[at].persons && counts.person(*person);
+                if let Some(total) = bucket.total.filter(|_| is_new) {
+                    let total = cells.at(group + total as u64) + at;
+                    cells.counts[total].person(*person);
+                }
+            }
         }
     }
 
-    /// The same where all of the block are of one bucket, so that a code says the cell.
-    fn count_rows_of<T: Copy + TryInto<usize>>(
+    /// Rows of one tally without a number, by their codes, where all of the block are of one bucket: then
+    /// a code says the cell.
+    fn count_codes(
         &mut self,
         bucket: Bucket,
-        rows: &[u32],
-        groups: ByCode<'_, T>,
+        codes: impl Iterator<Item = usize>,
+        global: &[u32],
         known: &mut Vec<u32>,
     ) {
-        let ByCode { codes, global } = groups;
+        let Self { shape, cells, person, width, .. } = self;
+        let counts_persons = shape.tallies[0].persons;
         known.resize(global.len(), 0);
-        for &row in rows {
-            let code = codes[row as usize].try_into().unwrap_or(0);
-            let group = u64::from(global[code]) * self.width as u64;
+        for code in codes {
+            let group = u64::from(global[code]) * *width as u64;
             if known[code] == 0 {
-                known[code] = self.cells.at(group + bucket.column as u64) as u32 + 1;
+                known[code] = cells.at(group + bucket.column as u64) as u32 + 1;
             }
-            self.count_row(known[code] as usize - 1, group, bucket);
-        }
-    }
-
-    #[inline]
-    fn count_row(&mut self, cell: usize, group: u64, bucket: Bucket) {
-        let Self { shape, cells, person, .. } = self;
-        let counts = &mut cells.counts[cell];
-        counts.events += 1;
-        let is_new = shape.tallies[0].persons && counts.person(*person);
-        if let Some(total) = bucket.total.filter(|_| is_new) {
-            let total = cells.at(group + total as u64);
-            cells.counts[total].person(*person);
-        }
-    }
-
-    fn count_grouped<M: Mask>(&mut self, span: &Span<'_>, masks: &[M], all: Option<Bucket>) {
-        match self.shape.breakdown.filter(|_| self.listed.is_none()) {
-            None => self.count_timed(span, masks, all, &OneGroup),
-            Some(column) => {
-                let Coded { codes, global } = column.of_block(span.block);
-                each_width!(&**codes, codes => {
-                    self.count_timed(span, masks, all, &ByCode { codes, global });
-                });
+            let counts = &mut cells.counts[known[code] as usize - 1];
+            counts.events += 1;
+            let is_new = counts_persons && counts.person(*person);
+            if let Some(total) = bucket.total.filter(|_| is_new) {
+                let total = cells.at(group + total as u64);
+                cells.counts[total].person(*person);
             }
-        }
-    }
-
-    fn count_timed<M: Mask>(
-        &mut self,
-        span: &Span<'_>,
-        masks: &[M],
-        all: Option<Bucket>,
-        groups: &impl Groups,
-    ) {
-        match &*span.block.ts {
-            Times::Narrow { base_ms, offsets } => {
-                let at_ms = |row: usize| base_ms + i64::from(offsets[row]);
-                self.count_alike(span, masks, all, at_ms, groups);
-            }
-            Times::Wide(times) => self.count_alike(span, masks, all, |row| times[row], groups),
         }
     }
 
     /// Rows that are alike, together.
-    fn count_alike<M: Mask>(
-        &mut self,
-        span: &Span<'_>,
-        masks: &[M],
-        all: Option<Bucket>,
-        at_ms: impl Fn(usize) -> i64,
-        groups: &impl Groups,
-    ) {
-        let masks = &masks[..span.rows.end];
+    fn count_alike<M: Mask>(&mut self, span: &Span<'_>, masks: &[M], all: Option<Bucket>) {
+        let (masks, ts) = (&masks[..span.rows.end], &*span.block.ts);
         // Where only persons count, the first row of a bucket says it all.
-        let first_says_all =
-            groups.is_one() && self.shape.tallies.len() == 1 && self.needs(0) == (true, false);
+        let first_says_all = self.shape.tallies.len() == 1 && self.needs(0) == (true, false);
         let mut bucket = all.unwrap_or(Bucket::NONE);
         let mut next = span.rows.start;
         while let Some(row) = M::find(masks, next, u64::MAX) {
-            if all.is_none() && !bucket.holds(at_ms(row)) {
-                bucket = self.shape.bucket(at_ms(row));
+            if all.is_none() && !bucket.holds(ts.get(row)) {
+                bucket = self.shape.bucket(ts.get(row));
             }
-            let is_in = |row: usize| all.is_some() || bucket.holds(at_ms(row));
             let mut alike = Alike::default();
             next = row + 1;
             alike.add(masks[row]);
             if first_says_all {
                 next = match all {
                     Some(_) => masks.len(),
-                    None => next + (next..masks.len()).take_while(|row| is_in(*row)).count(),
+                    None => ts.seek(next..masks.len(), bucket.to_ms),
                 };
-                self.add(span.block, row, &masks[row..=row], alike, 0, bucket);
+                self.add(alike, bucket);
                 continue;
             }
             let end = masks.len().min(row + Alike::ROWS_MAX);
-            while next < end && is_in(next) && groups.same(row, next) {
+            while next < end && (all.is_some() || bucket.holds(ts.get(next))) {
                 alike.add(masks[next]);
                 next += 1;
             }
-            let group = u64::from(groups.of(row)) * self.width as u64;
-            self.add(span.block, row, &masks[row..next], alike, group, bucket);
+            self.add(alike, bucket);
         }
     }
 
-    /// Count rows of one group and bucket, the first of which belongs to some tally.
+    /// Count rows of one bucket.
     #[inline]
-    fn add<M: Mask>(
-        &mut self,
-        block: &Block,
-        first: usize,
-        masks: &[M],
-        alike: Alike,
-        group: u64,
-        bucket: Bucket,
-    ) {
+    fn add(&mut self, alike: Alike, bucket: Bucket) {
         let Self { shape, cells, person, .. } = self;
-        let place = cells.at(group + bucket.column as u64);
+        let place = cells.at(bucket.column as u64);
         for (at, tally) in shape.tallies.iter().enumerate() {
-            let cell = place + at;
-            let mut events = alike.of(at);
-            if let Some((column, measure)) = tally.number {
-                let numbers = &block.numbers[column];
-                let is_in = |(_, mask): &(usize, &M)| mask.bits() >> at & 1 == 1;
-                for (row, _) in (first..).zip(masks).filter(is_in) {
-                    let value = numbers.get(row);
-                    if value.is_nan() {
-                        events -= 1;
-                    } else {
-                        cells.value(cell, value, measure);
-                    }
-                }
-            }
+            let (cell, events) = (place + at, alike.of(at));
             if events == 0 {
                 continue;
             }
@@ -292,7 +256,7 @@ impl Counter {
                 && cells.counts[cell].person(*person)
                 && let Some(total) = bucket.total
             {
-                let total = cells.at(group + total as u64) + at;
+                let total = cells.at(total as u64) + at;
                 cells.counts[total].person(*person);
             }
         }
@@ -305,8 +269,11 @@ impl Kernel for Counter {
             self.shown.resize_with(slot + 1, Shown::default);
         }
         let is_row_by_row = self.is_row_by_row();
-        let Shown { masks, wanted, cells, bucket } = &mut self.shown[slot];
+        let tallies = self.shape.tallies.len();
+        let Shown { masks, wanted, numbers, cells, bucket } = &mut self.shown[slot];
         cells.clear();
+        numbers.clear();
+        numbers.resize(tallies, 0);
         if is_row_by_row {
             self.matcher.list(block, dictionaries, &self.times, masks, wanted);
         } else {
