@@ -6,24 +6,31 @@
 //!
 //! A pair is absent when both values are; one of them may be.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use crate::answer::{Answer, Facts};
 use crate::columns::{Block, Coded, Codes, Span};
+use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, ScanPlan};
-use crate::filter::{Columns, TextColumn};
+use crate::filter::{Columns, Masks, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Partial};
 use crate::presence::Presence;
+use crate::wanted::Wanted;
 
 #[cfg(test)]
 mod tests;
 
 /// What names of such columns and texts of pairs begin with: no property has it.
 const MARK: char = '\0';
-/// Pairs of a block's own codes that are looked up in a table.
-const TABLE_MAX: usize = 1 << 16;
+/// So many pairs of a block's own codes are codes as they are.
+const PLAIN_MAX: usize = 1 << 16;
+/// And of so many those that occur are numbered in a table.
+const TABLE_MAX: usize = 1 << 20;
+/// Spans of one person that need no list on the heap: the weeks of a month.
+const INLINE: usize = 6;
 
 /// The name of the column of pairs of two properties.
 pub(crate) fn column(first: &str, second: &str) -> String {
@@ -92,6 +99,10 @@ impl Analysis for Paired<'_> {
             sources: Arc::clone(&self.sources),
             dictionaries: Dictionaries::new(self.inner.scan()),
             codes: HashMap::new(),
+            times: self.plan.from_ms..self.plan.to_ms,
+            matcher: Matcher::any(),
+            masks: Masks::default(),
+            wanted: Wanted::default(),
             blocks: Vec::new(),
         })
     }
@@ -112,6 +123,12 @@ struct PairedKernel {
     dictionaries: Dictionaries,
     /// By text column and the store's codes of both values: the inner code of the pair.
     codes: HashMap<(usize, u32, u32), u32>,
+    times: Range<i64>,
+    /// Any event that the plan wants.
+    matcher: Matcher,
+    masks: Masks,
+    /// The wanted rows of the block at hand: only they have pairs.
+    wanted: Wanted,
     /// By slot: the block as the inner kernel sees it.
     blocks: Vec<Option<Block>>,
 }
@@ -152,21 +169,36 @@ impl PairedKernel {
                 }
             })
         };
+        let rows = self.wanted.rows();
+        let (width, len) = (second.global.len(), block.rows.end);
+        let count = first.global.len().saturating_mul(width);
+        if count <= PLAIN_MAX {
+            let (codes, has) = match count <= 1 << 8 {
+                true => {
+                    let (codes, has) = plain(rows, first, second, count, len, |code| code as u8);
+                    (Codes::U8(codes), has)
+                }
+                false => {
+                    let (codes, has) = plain(rows, first, second, count, len, |code| code as u16);
+                    (Codes::U16(codes), has)
+                }
+            };
+            let mut pair =
+                |code: usize| inner(first.global[code / width], second.global[code % width]);
+            let global =
+                (0..count).zip(has).map(|(code, has)| if has { pair(code) } else { ABSENT });
+            let global: Vec<u32> = global.collect();
+            return Coded { codes: Arc::new(codes), global: Arc::new(global) };
+        }
         // Codes of the block's own, in the order they are met.
         let mut global = vec![ABSENT];
-        let mut codes = vec![0u32; block.rows.end];
-        let width = second.global.len();
-        let table_len = Some(first.global.len().saturating_mul(width)).filter(|n| *n <= TABLE_MAX);
-        let mut table = vec![0u32; table_len.unwrap_or(0)];
+        let mut codes = vec![0u32; len];
+        let mut table = vec![0u32; if count <= TABLE_MAX { count } else { 0 }];
         let mut met: HashMap<(u32, u32), u32> = HashMap::new();
-        for row in block.rows.clone() {
-            // Rows that nobody wants may have no values either.
-            if block.event.get(row) == ABSENT {
-                continue;
-            }
+        for row in rows.iter().map(|row| *row as usize) {
             let (a, b) = (first.codes.get(row), second.codes.get(row));
-            let own = match table_len {
-                Some(_) => &mut table[a as usize * width + b as usize],
+            let own = match table.get_mut(a as usize * width + b as usize) {
+                Some(own) => own,
                 None => met.entry((a, b)).or_insert(0),
             };
             if *own == 0 {
@@ -180,9 +212,32 @@ impl PairedKernel {
     }
 }
 
+/// The place of each row's pair among all `count` pairs of codes, and which of them there are. Rows that
+/// are not listed have the first: absent, both.
+fn plain<T: Copy + Default>(
+    rows: &[u32],
+    first: &Coded,
+    second: &Coded,
+    count: usize,
+    len: usize,
+    code: impl Fn(usize) -> T,
+) -> (Vec<T>, Vec<bool>) {
+    let (mut codes, mut has) = (vec![T::default(); len], vec![false; count]);
+    let width = second.global.len();
+    each_width!(&*first.codes, a => each_width!(&*second.codes, b => for row in rows {
+        let row = *row as usize;
+        let pair = a[row] as usize * width + b[row] as usize;
+        codes[row] = code(pair);
+        has[pair] = true;
+    }));
+    (codes, has)
+}
+
 impl Kernel for PairedKernel {
     fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
         self.learn(dictionaries);
+        let Self { matcher, times, masks, wanted, .. } = self;
+        matcher.list(block, dictionaries, times, masks, wanted);
         let sources = Arc::clone(&self.sources);
         let texts = sources.iter().enumerate().map(|(at, source)| match source {
             Source::Own(own) => block.texts[*own].clone(),
@@ -203,13 +258,19 @@ impl Kernel for PairedKernel {
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], _: &Dictionaries) {
         let blocks = &self.blocks;
-        let inner = |span: &Span<'_>| {
+        let own = |span: &Span<'_>| {
             let (slot, rows) = (span.slot, span.rows.clone());
-            Some((slot, blocks[slot].as_ref()?, rows))
+            let block = blocks[slot].as_ref().expect("a block is shown before its persons");
+            Span { slot, block, rows }
         };
-        let spans = spans.iter().filter_map(inner);
-        let spans: Vec<_> = spans.map(|(slot, block, rows)| Span { slot, block, rows }).collect();
-        self.kernel.person(person, &spans, &self.dictionaries);
+        if spans.len() <= INLINE && !spans.is_empty() {
+            let few: [Span<'_>; INLINE] =
+                std::array::from_fn(|at| own(&spans[at.min(spans.len() - 1)]));
+            self.kernel.person(person, &few[..spans.len()], &self.dictionaries);
+        } else {
+            let many: Vec<Span<'_>> = spans.iter().map(own).collect();
+            self.kernel.person(person, &many, &self.dictionaries);
+        }
     }
 
     fn bytes(&self) -> usize {
