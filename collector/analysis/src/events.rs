@@ -34,6 +34,8 @@ pub struct ScanPlan {
     pub events: EventSet,
     /// What a row must have to change anything: the store may leave out rows that lack it.
     pub needs: Vec<Need>,
+    /// The only person of interest, if there is one: a store need show nobody else.
+    pub only: Option<u64>,
     /// Properties wanted as text codes: column `i` of [`Run::texts`] is `texts[i]`.
     pub texts: Vec<String>,
     /// Properties wanted as numbers: column `i` of [`Run::numbers`] is `numbers[i]`.

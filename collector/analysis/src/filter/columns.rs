@@ -40,7 +40,8 @@ impl ScanPlan {
         let Columns { texts, numbers } = columns;
         let actors = Actors::Never;
         let needs = Vec::new();
-        Self { from_ms, to_ms, events, needs, texts, numbers, actors, sessions: false }
+        let only = None;
+        Self { from_ms, to_ms, events, needs, only, texts, numbers, actors, sessions: false }
     }
 }
 

@@ -5,15 +5,18 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{Shape, Sort, name, next};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
-use crate::events::{ABSENT, Dictionaries, Run, ScanPlan};
-use crate::filter::{Filter, Matcher};
-use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
+use crate::columns::{Block, Span};
+use crate::events::{ABSENT, Dictionaries, ScanPlan};
+use crate::filter::{Masks, Matcher, TextColumn};
+use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::wanted::Wanted;
 
 /// People who did something.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,16 +58,18 @@ impl Analysis for List {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        let counter = Counter {
+        Box::new(Counter {
             shape: Arc::clone(&self.shape),
-            filter: self.shape.filter.clone(),
-            event: self.shape.event.clone(),
+            matcher: self.shape.matcher.clone(),
+            times: self.plan.from_ms..self.plan.to_ms,
+            masks: Masks::default(),
+            wanted: Vec::new(),
+            own: Vec::new(),
             sort: self.sort,
             after: self.after,
             count: 0,
             kept: BinaryHeap::new(),
-        };
-        Box::new(ByRun::new(&self.plan, counter))
+        })
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -102,8 +107,13 @@ impl Analysis for List {
 
 struct Counter {
     shape: Arc<Shape>,
-    filter: Filter,
-    event: Matcher,
+    matcher: Matcher,
+    times: Range<i64>,
+    masks: Masks,
+    /// By slot: the rows that count.
+    wanted: Vec<Wanted>,
+    /// By span of the person: where in its slot's list theirs are.
+    own: Vec<Range<usize>>,
     sort: Sort,
     after: Option<(i64, u64)>,
     count: u64,
@@ -122,25 +132,49 @@ struct Seen {
     values: Vec<u32>,
 }
 
-impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.filter.learn(dictionaries);
-        self.event.learn(dictionaries);
-        let counts = |row: &usize| self.event.mask(run, *row) != 0 && self.filter.passes(run, *row);
-        let (mut events, mut first, mut last) = (0, None, None);
-        for row in (0..run.len()).filter(counts) {
-            events += 1;
-            first = first.or(Some(run.ts[row]));
-            last = Some(run.ts[row]);
+impl Counter {
+    /// Their last value of a property.
+    fn last(&self, column: TextColumn, spans: &[Span<'_>]) -> u32 {
+        let code = |(span, own): (&Span<'_>, &Range<usize>)| {
+            let codes = column.of_block(span.block);
+            let rows = self.wanted[span.slot].rows()[own.clone()].iter().rev();
+            rows.map(|row| codes.get(*row as usize)).find(|code| *code != ABSENT)
+        };
+        spans.iter().zip(&self.own).rev().find_map(code).unwrap_or(ABSENT)
+    }
+}
+
+impl Kernel for Counter {
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.wanted.len() <= slot {
+            self.wanted.resize_with(slot + 1, Wanted::default);
         }
-        let Some((first_ms, last_ms)) = first.zip(last) else { return };
+        let wanted = &mut self.wanted[slot];
+        self.matcher.list(block, dictionaries, &self.times, &mut self.masks, wanted);
+    }
+
+    fn person(&mut self, person: u64, spans: &[Span<'_>], _: &Dictionaries) {
+        let (mut events, mut seen_ms) = (0, None);
+        self.own.clear();
+        for Span { slot, block, rows } in spans {
+            let own = self.wanted[*slot].within(rows);
+            let theirs = &self.wanted[*slot].rows()[own.clone()];
+            if let (Some(first), Some(last)) = (theirs.first(), theirs.last()) {
+                let at_ms = |row: &u32| block.ts.get(*row as usize);
+                let first_ms = seen_ms.map_or_else(|| at_ms(first), |(first_ms, _)| first_ms);
+                seen_ms = Some((first_ms, at_ms(last)));
+                events += theirs.len() as u64;
+            }
+            self.own.push(own);
+        }
+        let Some((first_ms, last_ms)) = seen_ms else { return };
         self.count += 1;
         let figure = match self.sort {
             Sort::LastSeen => last_ms,
             Sort::FirstSeen => first_ms,
             Sort::Events => events as i64,
         };
-        let person = Reverse(run.person);
+        let person = Reverse(person);
         let is_listed = |(after, of): (i64, u64)| (figure, person) >= (after, Reverse(of));
         if self.after.is_some_and(is_listed) {
             return;
@@ -150,12 +184,7 @@ impl RunKernel for Counter {
         if is_full && smallest.is_some_and(|smallest| smallest > (figure, person)) {
             return;
         }
-        let value = |column: &crate::filter::TextColumn| {
-            let codes = column.of(run);
-            let present = |row: &usize| codes[*row] != ABSENT && counts(row);
-            (0..run.len()).rev().find(present).map_or(ABSENT, |row| codes[row])
-        };
-        let values = self.shape.columns.iter().map(value).collect();
+        let values = self.shape.columns.iter().map(|column| self.last(*column, spans)).collect();
         self.kept.push(Reverse(Seen { figure, person, first_ms, last_ms, events, values }));
         if is_full {
             self.kept.pop();

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::events::{Actors, EventSet, ScanPlan};
-use crate::filter::{Columns, Filter, Matcher, TextColumn};
+use crate::filter::{Columns, Matcher, TextColumn};
 use crate::question::{Common, Compiled, Context, QuestionError, parse};
 
 mod list;
@@ -53,8 +53,8 @@ enum Sort {
 /// What both questions share.
 struct Shape {
     to_ms: i64,
-    filter: Filter,
-    event: Matcher,
+    /// One pattern: the events that count.
+    matcher: Matcher,
     names: Vec<String>,
     columns: Vec<TextColumn>,
     limit: usize,
@@ -127,6 +127,7 @@ pub(crate) fn compile_timeline(
     plan.events = EventSet::All;
     plan.sessions = true;
     plan.actors = Actors::Always;
+    plan.only = Some(person);
     let definition = crate::question::definition(&common, &question);
     let analysis = timeline::Timeline { plan, shape: Arc::new(shape), person, before };
     Ok(Compiled::new(definition, analysis))
@@ -148,11 +149,9 @@ fn shape(
     }
     let mut columns = Columns::default();
     let filter = common.filter.bind(&mut columns);
-    let any = crate::filter::Condition::always().bind(&mut columns);
     let shape = Shape {
         to_ms: common.to_ms,
-        filter,
-        event: Matcher::new(vec![(event.map(str::to_owned), any)]),
+        matcher: Matcher::new(vec![(event.map(str::to_owned), filter)]),
         names: names.to_vec(),
         columns: names.iter().map(|name| columns.text(name)).collect(),
         limit,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Shape, next};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
 use crate::events::{Dictionaries, Run, ScanPlan};
-use crate::filter::{Filter, Matcher};
+use crate::filter::Matcher;
 use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
 use crate::sessions::cut::Cutter;
 
@@ -60,8 +60,7 @@ impl Analysis for Timeline {
     fn kernel(&self) -> Box<dyn Kernel> {
         let counter = Counter {
             shape: Arc::clone(&self.shape),
-            filter: self.shape.filter.clone(),
-            event: self.shape.event.clone(),
+            matcher: self.shape.matcher.clone(),
             person: self.person,
             before: self.before,
             cutter: Cutter::default(),
@@ -108,8 +107,7 @@ impl Analysis for Timeline {
 
 struct Counter {
     shape: Arc<Shape>,
-    filter: Filter,
-    event: Matcher,
+    matcher: Matcher,
     person: u64,
     before: Option<(i64, u64)>,
     cutter: Cutter,
@@ -121,15 +119,14 @@ impl RunKernel for Counter {
         if run.person != self.person {
             return;
         }
-        self.filter.learn(dictionaries);
-        self.event.learn(dictionaries);
+        self.matcher.learn(dictionaries);
         self.cutter.next_person();
         let (mut place, mut last_ms) = (0u64, None);
         let mut counted: Vec<(i64, u64, usize, Option<usize>)> = Vec::new();
         let mut sessions: Vec<usize> = Vec::new();
         for (row, &at_ms) in run.ts.iter().enumerate() {
             let session = self.cutter.place(at_ms, run.actor[row], run.sessions[row]);
-            if self.event.mask(run, row) == 0 || !self.filter.passes(run, row) {
+            if self.matcher.mask(run, row) == 0 {
                 continue;
             }
             place = if last_ms == Some(at_ms) { place + 1 } else { 0 };

@@ -83,7 +83,10 @@ pub(crate) fn ask(
     let mut sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
     sources.sort_by_key(|source| source.first_ms);
     let sources = &sources[..];
-    let ranges = split::ranges(project, sources, &question.times, limits.threads);
+    let ranges = match question.plan.only {
+        Some(person) => vec![person..=person],
+        None => split::ranges(project, sources, &question.times, limits.threads),
+    };
     let next = AtomicUsize::new(0);
     let workers = limits.threads.clamp(1, ranges.len().max(1));
     let results: Vec<Result<Asked, ScanError>> = std::thread::scope(|scope| {

@@ -118,6 +118,7 @@ fn ask(world: &World, random: &mut Random) {
         to_ms,
         events,
         needs: Vec::new(),
+        only: None,
         texts,
         numbers,
         actors: Actors::Always,
@@ -125,7 +126,19 @@ fn ask(world: &World, random: &mut Random) {
     });
     for project in [1, 2] {
         let asked = world.store().ask(project, &question).expect("nothing is damaged");
-        assert_eq!(asked.partial, question.of_list(project, &world.ledger().expected()));
+        let rows = world.ledger().expected();
+        assert_eq!(asked.partial, question.of_list(project, &rows));
+        let of_project = rows.values().filter(|row| row.project == project);
+        let persons: Vec<u64> = of_project.map(|row| row.person).collect();
+        if persons.is_empty() {
+            continue;
+        }
+        // Whoever is asked for alone has the same rows, whoever else is shown.
+        let person = *random.pick(&persons);
+        let alone = Count(ScanPlan { only: Some(person), ..question.0.clone() });
+        let alone = world.store().ask(project, &alone).expect("nothing is damaged").partial;
+        let key = [Key::Text(person.to_string().into())];
+        assert_eq!(alone.rows.get(&key[..]), asked.partial.rows.get(&key[..]));
     }
 }
 

@@ -28,6 +28,7 @@ impl ShowAll {
             to_ms,
             events,
             needs: Vec::new(),
+            only: None,
             texts: names(&["event", "session", "path", "plan", "seats", "ok", "nobody"]),
             numbers: names(&["seats", "plan", "country"]),
             actors: Actors::Always,

@@ -57,6 +57,7 @@ fn count() -> Count {
         to_ms: i64::MAX,
         events: EventSet::All,
         needs: Vec::new(),
+        only: None,
         texts: Vec::new(),
         numbers: Vec::new(),
         actors: Actors::Never,
