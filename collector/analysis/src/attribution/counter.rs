@@ -5,23 +5,30 @@
 //! currency)` → its part of the amounts, in the smallest unit. `kind` is [`KNOWN`] or [`DIRECT`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shape;
 use super::models::split;
-use crate::events::{ABSENT, Dictionaries, Run};
+use crate::columns::{Block, Span};
+use crate::events::{ABSENT, Dictionaries, NO_SESSION, UNNAMED_SESSION};
 use crate::exact_sum::ExactSum;
-use crate::filter::{Filter, Matcher};
-use crate::kernel::{Key, Partial, RunKernel};
+use crate::filter::{Masks, Matcher, TextColumn};
+use crate::kernel::{Kernel, Key, Partial};
 use crate::sessions::cut::Cutter;
+
+/// Pattern 0 is any event at all, 1 a conversion that passes the filter.
+pub(super) const CONVERTS: u64 = 2;
 
 pub(super) const KNOWN: i64 = 0;
 pub(super) const DIRECT: i64 = 1;
 
 pub(super) struct Counter {
     shape: Arc<Shape>,
-    conversion: Matcher,
-    filter: Filter,
+    times: Range<i64>,
+    matcher: Matcher,
+    /// By slot: which patterns the rows match.
+    masks: Vec<Masks>,
     cutter: Cutter,
     /// By code of the referrer: whether its host brings nobody.
     ignored: Vec<bool>,
@@ -51,11 +58,12 @@ struct Sums {
 }
 
 impl Counter {
-    pub(super) fn new(shape: &Arc<Shape>) -> Self {
+    pub(super) fn new(shape: &Arc<Shape>, times: Range<i64>) -> Self {
         Self {
             shape: Arc::clone(shape),
-            conversion: shape.conversion.clone(),
-            filter: shape.filter.clone(),
+            times,
+            matcher: shape.matcher.clone(),
+            masks: Vec::new(),
             cutter: Cutter::default(),
             ignored: Vec::new(),
             conversions: 0,
@@ -66,8 +74,6 @@ impl Counter {
     }
 
     fn learn(&mut self, dictionaries: &Dictionaries) {
-        self.conversion.learn(dictionaries);
-        self.filter.learn(dictionaries);
         let hosts = self.shape.referrer.dictionary(dictionaries);
         for code in self.ignored.len()..hosts.len() {
             let host = hosts.text(code as u32);
@@ -77,22 +83,27 @@ impl Counter {
     }
 
     /// The touch that a session begins with.
-    fn touch(&self, run: &Run<'_>, row: usize, is_own_host: bool) -> Touch {
+    fn touch(&self, block: &Block, row: usize, dictionaries: &Dictionaries) -> Touch {
         let shape = &*self.shape;
-        let has_source = shape.known_by.iter().any(|column| column.of(run)[row] != ABSENT);
-        let referrer = shape.referrer.of(run)[row];
-        let is_known = has_source || !self.ignored[referrer as usize] && !is_own_host;
-        let at_ms = run.ts[row];
+        let code = |column: TextColumn| column.of_block(block).get(row);
+        let text = |column: TextColumn| column.dictionary(dictionaries).text(code(column));
+        let has_source = shape.known_by.iter().any(|column| code(*column) != ABSENT);
+        let is_known = has_source
+            || !self.ignored[code(shape.referrer) as usize] && {
+                let host = text(shape.host);
+                host.is_none() || host != text(shape.referrer)
+            };
+        let at_ms = block.ts.get(row);
         match is_known {
-            true => Touch { at_ms, kind: KNOWN, code: shape.by.of(run)[row] },
+            true => Touch { at_ms, kind: KNOWN, code: code(shape.by) },
             false => Touch { at_ms, kind: DIRECT, code: ABSENT },
         }
     }
 
     /// Share one conversion among the touches before it.
-    fn convert(&mut self, run: &Run<'_>, row: usize) {
+    fn convert(&mut self, block: &Block, row: usize) {
         let shape = Arc::clone(&self.shape);
-        let at_ms = run.ts[row];
+        let at_ms = block.ts.get(row);
         let is_near = |touch: &&Touch| touch.at_ms >= at_ms.saturating_sub(shape.lookback_ms);
         let near: Vec<Touch> = self.own.iter().filter(is_near).copied().collect();
         let mut touches: Vec<Touch> =
@@ -102,9 +113,9 @@ impl Counter {
             touches.push(last.unwrap_or(Touch { at_ms, kind: DIRECT, code: ABSENT }));
         }
         let ages: Vec<i64> = touches.iter().map(|touch| at_ms - touch.at_ms).collect();
-        let value = run.numbers[shape.value][row];
+        let value = block.numbers[shape.value].get(row);
         let amount = (!value.is_nan()).then(|| (value * shape.units).round() as i64);
-        let currency = shape.currency.of(run)[row];
+        let currency = shape.currency.of_block(block).get(row);
         // Few kinds of touches bring many of them: what a conversion gives to each is put together first.
         let mut met: Vec<(i64, u32)> = Vec::new();
         let place = |touch: &Touch| {
@@ -138,31 +149,44 @@ impl Counter {
     }
 }
 
-impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+impl Kernel for Counter {
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.masks.len() <= slot {
+            self.masks.resize_with(slot + 1, Masks::default);
+        }
+        self.matcher.look(block, dictionaries, &self.times, &mut self.masks[slot]);
         self.learn(dictionaries);
+    }
+
+    fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {
         self.cutter.next_person();
         self.own.clear();
-        let shape = Arc::clone(&self.shape);
-        let texts = |column: crate::filter::TextColumn| column.dictionary(dictionaries);
-        let (hosts, referrers) = (texts(shape.host), texts(shape.referrer));
         let mut converted = 0;
-        for row in 0..run.len() {
-            let at_ms = run.ts[row];
-            let begun = self.cutter.len();
-            let place = self.cutter.place(at_ms, run.actor[row], run.sessions[row]);
-            if place == Some(begun) {
-                let host = hosts.text(shape.host.of(run)[row]);
-                let referrer = referrers.text(shape.referrer.of(run)[row]);
-                let touch = self.touch(run, row, host.is_some() && host == referrer);
-                self.own.push(touch);
-            }
-            let counts = (shape.from_ms..shape.to_ms).contains(&at_ms)
-                && self.conversion.mask(run, row) != 0
-                && self.filter.passes(run, row);
-            if counts {
-                converted += 1;
-                self.convert(run, row);
+        for Span { slot, block, rows } in spans {
+            let Some(sessions) = &block.sessions else { continue };
+            // The session of the row before, if it has a name: such a one goes on, however long it is.
+            let mut named = NO_SESSION;
+            for row in rows.clone() {
+                let (mask, session) = (self.masks[*slot].get(row), sessions[row]);
+                if mask == 0 {
+                    continue;
+                }
+                if session != named {
+                    let at_ms = block.ts.get(row);
+                    let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
+                    let begun = self.cutter.len();
+                    if self.cutter.place(at_ms, actor, session) == Some(begun) {
+                        let touch = self.touch(block, row, dictionaries);
+                        self.own.push(touch);
+                    }
+                    named = if session == UNNAMED_SESSION { NO_SESSION } else { session };
+                }
+                if mask & CONVERTS != 0
+                    && (self.shape.from_ms..self.shape.to_ms).contains(&block.ts.get(row))
+                {
+                    converted += 1;
+                    self.convert(block, row);
+                }
             }
         }
         self.conversions += converted;

@@ -20,8 +20,8 @@ use serde_json::{Map, Value};
 
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
 use crate::events::{Actors, EventSet, ScanPlan};
-use crate::filter::{Columns, Condition, Filter, Matcher, TextColumn};
-use crate::kernel::{Analysis, ByRun, Kernel, Partial};
+use crate::filter::{Columns, Condition, Matcher, TextColumn};
+use crate::kernel::{Analysis, Kernel, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::sessions::cut::AGE_MS;
 use crate::time_bucket::duration_ms;
@@ -127,9 +127,8 @@ struct Shape {
     models: Vec<Model>,
     /// Units of an amount of 1.
     units: f64,
-    /// Pattern 0 is a conversion.
-    conversion: Matcher,
-    filter: Filter,
+    /// See [`counter::CONVERTS`].
+    matcher: Matcher,
     by: TextColumn,
     known_by: [TextColumn; 4],
     referrer: TextColumn,
@@ -173,7 +172,10 @@ pub(crate) fn compile(
         return Err(QuestionError::Field { field: "models", detail });
     }
     let mut columns = Columns::default();
-    let condition = Condition::parse(&question.conversion.filter)?.bind(&mut columns);
+    let condition = Condition::parse(&question.conversion.filter)?.and(common.filter.clone());
+    let condition = condition.bind(&mut columns);
+    let always = Condition::always().bind(&mut columns);
+    let conversion = (Some(question.conversion.event.clone()), condition);
     let shape = Shape {
         from_ms: common.from_ms,
         to_ms: common.to_ms,
@@ -181,8 +183,7 @@ pub(crate) fn compile(
         half_life_ms,
         models: question.models.clone(),
         units: 10f64.powi(question.conversion.digits.into()),
-        conversion: Matcher::new(vec![(Some(question.conversion.event.clone()), condition)]),
-        filter: common.filter.bind(&mut columns),
+        matcher: Matcher::new(vec![(None, always), conversion]),
         by: columns.text(&question.by),
         known_by: KNOWN_BY.map(|name| columns.text(name)),
         referrer: columns.text("referrer_host"),
@@ -207,7 +208,7 @@ impl Analysis for Attribution {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(ByRun::new(&self.plan, Counter::new(&self.shape)))
+        Box::new(Counter::new(&self.shape, self.plan.from_ms..self.plan.to_ms))
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {

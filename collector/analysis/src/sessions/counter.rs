@@ -1,18 +1,21 @@
 //! Counting sessions, person by person.
 //!
-//! In: runs with sessions. Out: a table: `(BUCKET, bucket)` → [`Row`]; `(PAGE, path)` → sessions that
+//! In: blocks with sessions, whose rows are read in place. Out: a table: `(BUCKET, bucket)` → [`Row`]; `(PAGE, path)` → sessions that
 //! begin with it, those of them that bounced, sessions that end with it; `(HISTOGRAM, bucket)` →
-//! durations by bin; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the last: the whole range. The second scan
-//! adds nothing but bags, `(HISTOGRAM, bucket)`: the durations of the zone.
+//! durations by bin; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the
+//! last: the whole range. The second scan adds nothing but bags, `(HISTOGRAM, bucket)`: the durations of the
+//! zone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shape;
 use super::cut::Cutter;
 use super::durations::{HISTOGRAM, Histogram};
-use crate::events::{ABSENT, Dictionaries, Run, UNNAMED_SESSION};
-use crate::filter::{Filter, Matcher};
-use crate::kernel::{Key, Partial, RunKernel};
+use crate::columns::{Block, Span};
+use crate::events::{ABSENT, Dictionaries, UNNAMED_SESSION};
+use crate::filter::{Masks, Matcher};
+use crate::kernel::{Kernel, Key, Partial};
 
 pub(super) const BUCKET: i64 = 1;
 pub(super) const PAGE: i64 = 2;
@@ -21,8 +24,11 @@ pub(super) const GROUP: i64 = 4;
 /// A session of one view that somebody looked at for so long is no bounce.
 const ENGAGED_MS: f64 = 10_000.0;
 
-/// Pattern 0 is a view, the others convert.
-const VIEW: u64 = 1;
+/// Pattern 0 is any event that passes the filter, 1 any at all, 2 a view; the others convert.
+pub(super) const COUNTS: u64 = 1;
+pub(super) const VIEW: u64 = 4;
+/// The bits of those that convert.
+const CONVERTS: u64 = !7;
 
 /// Counts of a bucket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,14 +82,18 @@ impl Source {
 /// Counts over one thread's persons.
 pub(super) struct Counter {
     shape: Arc<Shape>,
-    patterns: Matcher,
-    filter: Filter,
+    times: Range<i64>,
+    matcher: Matcher,
+    /// By slot: which patterns the rows match, and where in the list of those that were looked at for long the
+    /// row before was.
+    shown: Vec<(Masks, usize)>,
     cutter: Cutter,
     /// Per session of the person.
     visits: Vec<Visit>,
-    /// Per bucket; the whole range is last.
+    /// Per bucket.
     rows: Vec<Row>,
     histograms: Vec<Histogram>,
+    /// Per bucket; the whole range is last.
     taken: Vec<Vec<f64>>,
     /// By code of the path: entries, bounces, exits.
     pages: Vec<[u64; 3]>,
@@ -114,16 +124,17 @@ impl Visit {
 }
 
 impl Counter {
-    pub(super) fn new(shape: &Arc<Shape>) -> Self {
-        let buckets = shape.buckets.len() + 1;
+    pub(super) fn new(shape: &Arc<Shape>, times: Range<i64>) -> Self {
+        let buckets = shape.buckets.len();
         Self {
-            patterns: shape.patterns.clone(),
-            filter: shape.filter.clone(),
+            times,
+            matcher: shape.matcher.clone(),
+            shown: Vec::new(),
             cutter: Cutter::default(),
             visits: Vec::new(),
             rows: vec![Row::default(); buckets],
             histograms: vec![Histogram::default(); buckets],
-            taken: vec![Vec::new(); buckets],
+            taken: vec![Vec::new(); buckets + 1],
             pages: Vec::new(),
             sources: Vec::new(),
             person: 0,
@@ -137,17 +148,20 @@ impl Counter {
             return;
         }
         let duration_ms = (last_ms - first_ms) as u64;
-        let all = self.shape.buckets.len();
-        for bucket in [self.shape.buckets.index(first_ms), all] {
-            let row = &mut self.rows[bucket];
-            row.sessions += 1;
-            row.bounces += u64::from(visit.is_bounce());
-            row.views += visit.views;
-            self.histograms[bucket].add(duration_ms);
-            if self.shape.zones.get(bucket).is_some_and(|zone| zone.holds(duration_ms)) {
-                self.taken[bucket].push(duration_ms as f64);
+        let bucket = self.shape.buckets.index(first_ms);
+        if !self.shape.zones.is_empty() {
+            for bucket in [bucket, self.shape.buckets.len()] {
+                if self.shape.zones[bucket].holds(duration_ms) {
+                    self.taken[bucket].push(duration_ms as f64);
+                }
             }
+            return;
         }
+        self.histograms[bucket].add(duration_ms);
+        let row = &mut self.rows[bucket];
+        row.sessions += 1;
+        row.bounces += u64::from(visit.is_bounce());
+        row.views += visit.views;
         if let Some((source, last)) = self.sources.get_mut(visit.source as usize) {
             source.row.sessions += 1;
             source.row.bounces += u64::from(visit.is_bounce());
@@ -167,49 +181,63 @@ impl Counter {
     }
 }
 
-impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.patterns.learn(dictionaries);
-        self.filter.learn(dictionaries);
+impl Kernel for Counter {
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.shown.len() <= slot {
+            self.shown.resize_with(slot + 1, Default::default);
+        }
+        let (masks, engaged) = &mut self.shown[slot];
+        self.matcher.look(block, dictionaries, &self.times, masks);
+        *engaged = 0;
+        self.pages.resize(self.shape.path.dictionary(dictionaries).len(), [0; 3]);
+        let values = self.shape.breakdown.map_or(0, |column| column.dictionary(dictionaries).len());
+        self.sources.resize(values, (Source::default(), 0));
+    }
+
+    fn person(&mut self, person: u64, spans: &[Span<'_>], _: &Dictionaries) {
         self.cutter.next_person();
+        self.person += 1;
         let mut visits = std::mem::take(&mut self.visits);
         visits.clear();
-        self.pages.resize(self.shape.path.dictionary(dictionaries).len(), [0; 3]);
-        self.person += 1;
-        let shape = Arc::clone(&self.shape);
-        let sources = shape.breakdown.map(|column| (column, column.dictionary(dictionaries).len()));
-        self.sources.resize(sources.map_or(0, |(_, len)| len), (Source::default(), 0));
-        for (row, &path) in shape.path.of(run).iter().enumerate() {
-            let (ts, session) = (run.ts[row], run.sessions[row]);
-            let counts = self.filter.passes(run, row);
-            // What does not count still breaks the silence.
-            if !counts && session != UNNAMED_SESSION {
-                continue;
-            }
-            let Some(place) = self.cutter.place(ts, run.actor[row], session) else { continue };
-            if visits.len() < self.cutter.len() {
-                visits.push(Visit::default());
-            }
-            if !counts {
-                continue;
-            }
-            let visit = &mut visits[place];
-            if let Some((column, _)) = sources.filter(|_| visit.span_ms.is_none()) {
-                visit.source = column.of(run)[row];
-            }
-            visit.span_ms = Some((visit.span_ms.map_or(ts, |(first, _)| first), ts));
-            let mask = self.patterns.mask(run, row);
-            visit.converted |= mask & !VIEW != 0;
-            let engaged_ms = run.numbers[shape.engaged][row];
-            if engaged_ms > 0.0 {
-                visit.engaged_ms += engaged_ms;
-            }
-            if mask & VIEW != 0 {
-                visit.views += 1;
-                if visit.views == 1 {
-                    visit.entry = path;
+        for Span { slot, block, rows } in spans {
+            let Some(sessions) = &block.sessions else { continue };
+            let (path, engaged) =
+                (self.shape.path.of_block(block), &block.numbers[self.shape.engaged]);
+            let source = self.shape.breakdown.map(|column| column.of_block(block));
+            let (masks, engaged_at) = &mut self.shown[*slot];
+            for row in rows.clone() {
+                let (mask, session) = (masks.get(row), sessions[row]);
+                let counts = mask & COUNTS != 0;
+                // What does not count still breaks the silence.
+                if !(counts || mask != 0 && session == UNNAMED_SESSION) {
+                    continue;
                 }
-                visit.exit = path;
+                let at_ms = block.ts.get(row);
+                let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
+                let Some(place) = self.cutter.place(at_ms, actor, session) else { continue };
+                if visits.len() < self.cutter.len() {
+                    visits.push(Visit::default());
+                }
+                if !counts {
+                    continue;
+                }
+                let visit = &mut visits[place];
+                if let Some(source) = source.filter(|_| visit.span_ms.is_none()) {
+                    visit.source = source.get(row);
+                }
+                visit.span_ms = Some((visit.span_ms.map_or(at_ms, |(first, _)| first), at_ms));
+                visit.converted |= mask & CONVERTS != 0;
+                let engaged_ms = engaged.find(row, engaged_at);
+                if engaged_ms > 0.0 {
+                    visit.engaged_ms += engaged_ms;
+                }
+                if mask & VIEW != 0 {
+                    visit.views += 1;
+                    visit.exit = path.get(row);
+                    if visit.views == 1 {
+                        visit.entry = visit.exit;
+                    }
+                }
             }
         }
         visits.iter().for_each(|visit| self.count(visit));
@@ -230,13 +258,15 @@ impl RunKernel for Counter {
             }
             return partial;
         }
-        let buckets = self.rows.iter().zip(&self.histograms).enumerate();
-        for (bucket, (row, histogram)) in buckets {
+        let all = self.rows.len();
+        for (bucket, (row, histogram)) in self.rows.iter().zip(&self.histograms).enumerate() {
             if row.sessions == 0 {
                 continue;
             }
-            partial.add(vec![Key::Int(BUCKET), bucket.into()], &row.columns());
-            partial.add(vec![Key::Int(HISTOGRAM), bucket.into()], &histogram.columns());
+            for bucket in [bucket, all] {
+                partial.add(vec![Key::Int(BUCKET), bucket.into()], &row.columns());
+                partial.add(vec![Key::Int(HISTOGRAM), bucket.into()], &histogram.columns());
+            }
         }
         for (code, (source, _)) in self.sources.iter().enumerate() {
             if let Some(column) = self.shape.breakdown.filter(|_| source.row.sessions > 0) {

@@ -28,8 +28,8 @@ use crate::answer::{
     Answer, AnswerBody, Facts, Figure, Group, GroupValue, LATENESS_MS, Ranked, ranked, ratio,
 };
 use crate::events::{Actors, EventSet, ScanPlan};
-use crate::filter::{Columns, Filter, Matcher, TextColumn};
-use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial};
+use crate::filter::{Columns, Matcher, TextColumn};
+use crate::kernel::{Analysis, Kernel, Key, Partial};
 use crate::question::{Common, Compiled, Context, QuestionError, definition, parse};
 use crate::time_bucket::{Buckets, Unit};
 
@@ -156,9 +156,8 @@ pub struct ExitPage {
 
 /// Everything but the scan.
 struct Shape {
-    /// Pattern 0 is a view, the others are conversions.
-    patterns: Matcher,
-    filter: Filter,
+    /// See [`counter::COUNTS`].
+    matcher: Matcher,
     path: TextColumn,
     engaged: usize,
     breakdown: Option<TextColumn>,
@@ -198,10 +197,11 @@ pub(crate) fn compile(
     let mut columns = Columns::default();
     let names = std::iter::once(&question.event).chain(&question.conversions);
     let always = crate::filter::Condition::always().bind(&mut columns);
-    let patterns = names.map(|name| (Some(name.clone()), always.clone())).collect();
+    let names = names.map(|name| (Some(name.clone()), always.clone()));
+    let counts = common.filter.bind(&mut columns);
+    let patterns = [(None, counts), (None, always.clone())].into_iter().chain(names).collect();
     let shape = Shape {
-        patterns: Matcher::new(patterns),
-        filter: common.filter.bind(&mut columns),
+        matcher: Matcher::new(patterns),
         path: columns.text("path"),
         engaged: columns.number("engaged_ms"),
         breakdown: common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns)),
@@ -280,7 +280,7 @@ impl Analysis for Sessions {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        Box::new(ByRun::new(&self.plan, Counter::new(&self.shape)))
+        Box::new(Counter::new(&self.shape, self.plan.from_ms..self.plan.to_ms))
     }
 
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
@@ -292,14 +292,9 @@ impl Analysis for Sessions {
         if zones.iter().all(|zone| zone.is_known()) {
             return None;
         }
-        let Shape { patterns, filter, buckets, .. } = &*self.shape;
-        let shape = Shape {
-            patterns: patterns.clone(),
-            filter: filter.clone(),
-            buckets: buckets.clone(),
-            zones,
-            ..*self.shape
-        };
+        let Shape { matcher, buckets, .. } = &*self.shape;
+        let shape =
+            Shape { matcher: matcher.clone(), buckets: buckets.clone(), zones, ..*self.shape };
         Some(Box::new(Self { plan: self.plan.clone(), shape: Arc::new(shape) }))
     }
 
