@@ -7,6 +7,7 @@
 //! Deliberately elsewhere: the plain rules, which are faster (`calendar`, `rolling`).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Asked, CohortBy, Shape};
@@ -102,13 +103,24 @@ impl Counter {
     }
 }
 
-/// How many periods after a start something happened.
-fn period(shape: &Shape, cohort: usize, start_ms: i64, at_ms: i64) -> usize {
-    match shape.rolling_ms {
-        Some(period_ms) => ((at_ms - shape.start_ms(start_ms)) / period_ms) as usize,
-        None if at_ms >= shape.buckets.end_ms(shape.buckets.len() - 1) => usize::MAX,
-        None => shape.buckets.index(at_ms) - cohort,
-    }
+/// When the periods of a column are, after a start in a cohort: from a moment on, to another, which is not
+/// in it.
+fn times(shape: &Shape, cohort: usize, start_ms: i64, [from, to]: [usize; 2]) -> Range<i64> {
+    let after = |period: usize| -> i64 {
+        match shape.rolling_ms {
+            Some(period_ms) => {
+                let period = i64::try_from(period).unwrap_or(i64::MAX);
+                shape.start_ms(start_ms).saturating_add(period_ms.saturating_mul(period))
+            }
+            // What lies behind the last bucket is in no period that ends.
+            None => {
+                let bounds = &shape.buckets.bounds_ms;
+                bounds[cohort.saturating_add(period).min(shape.buckets.len())]
+            }
+        }
+    };
+    let end_ms = if to == usize::MAX { i64::MAX } else { after(to.saturating_add(1)) };
+    after(from).max(start_ms)..end_ms
 }
 
 impl RunKernel for Counter {
@@ -124,17 +136,19 @@ impl RunKernel for Counter {
                 people: vec![0; columns.len()],
                 sums: vec![ExactSum::default(); columns.len()],
             });
-            let after = self.returns.iter().filter(|(at_ms, _)| *at_ms >= start_ms);
-            let came: Vec<(usize, f64)> = after
-                .map(|(at_ms, value)| (period(&self.shape, cohort, start_ms, *at_ms), *value))
-                .collect();
+            let within = |column: [usize; 2]| -> &[(i64, f64)] {
+                let times = times(&self.shape, cohort, start_ms, column);
+                let first = self.returns.partition_point(|(at_ms, _)| *at_ms < times.start);
+                let end = self.returns.partition_point(|(at_ms, _)| *at_ms < times.end);
+                &self.returns[first..end.max(first)]
+            };
             for (column, &[from, to]) in columns.iter().enumerate() {
-                let count = came.iter().filter(|(period, _)| (from..=to).contains(period)).count();
+                let count = within([from, to]).len();
                 counts.people[column] += u64::from(column == 0 || count >= self.cells.minimum);
                 if self.cells.sum.is_some() {
                     let from = if self.cells.sums_from_start { 0 } else { from };
-                    let within = came.iter().filter(|(period, _)| (from..=to).contains(period));
-                    let values = within.map(|(_, value)| *value).filter(|value| !value.is_nan());
+                    let values = within([from, to]).iter().map(|(_, value)| *value);
+                    let values = values.filter(|value| !value.is_nan());
                     values.for_each(|value| counts.sums[column].add(value));
                 }
             }

@@ -8,10 +8,13 @@
 //! Which events serve which steps is a matching of events with steps: one that grows by a path along which
 //! the events before change places (Berge, "Two theorems in graph theory", 1957).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{At, Chain, Did, Shape, bits};
+use crate::funnel::MAX_STEPS;
+use crate::funnel::options::Order;
 
 /// Events matched with steps.
 #[derive(Default)]
@@ -68,6 +71,45 @@ impl Matching {
 
 /// The best chain whose first event lies in this time.
 pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape) -> Option<Chain> {
+    let is_plain = shape.options.order == Order::Any
+        && events.iter().all(|event| event.steps.count_ones() <= 1);
+    if is_plain && events.is_sorted_by_key(|event| event.at_ms) {
+        return best_of_one_step_each(events, starts, shape);
+    }
+    best_matching(events, starts, shape)
+}
+
+/// The same where no event matches several steps: then a step is done by the first event of it.
+fn best_of_one_step_each(events: &[At], starts: &Range<i64>, shape: &Shape) -> Option<Chain> {
+    // By step: its first event, of those from the one at hand on.
+    let mut firsts = [usize::MAX; MAX_STEPS];
+    // The steps done, the event that was the last of them, and the first one.
+    let mut best: Option<(usize, Reverse<usize>, usize)> = None;
+    for (first, event) in events.iter().enumerate().rev().filter(|(_, event)| event.steps != 0) {
+        firsts[event.steps.trailing_zeros() as usize] = first;
+        if !starts.contains(&event.at_ms) {
+            continue;
+        }
+        let last_ms = event.at_ms.saturating_add(shape.window_ms);
+        let is_within = |at: &&usize| events.get(**at).is_some_and(|event| event.at_ms <= last_ms);
+        let done = firsts[..shape.steps].iter().filter(is_within);
+        let (done, last) = done.fold((0, first), |(done, last), at| (done + 1, last.max(*at)));
+        // Of equal ones the latest start, which was met before the others.
+        if best.is_none_or(|(most, end, _)| (done, Reverse(last)) > (most, end)) {
+            best = Some((done, Reverse(last), first));
+        }
+    }
+    let (_, Reverse(last), first) = best?;
+    let mut done = 0;
+    let did = |event: usize| {
+        let new = events[event].steps & !done;
+        done |= new;
+        (new != 0).then(|| Did { step: new.trailing_zeros() as usize, event })
+    };
+    Some((first..=last).filter_map(did).collect())
+}
+
+fn best_matching(events: &[At], starts: &Range<i64>, shape: &Shape) -> Option<Chain> {
     let mut alike: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     let matching = events.iter().enumerate().filter(|(_, event)| event.steps != 0);
     matching.for_each(|(at, event)| alike.entry(event.steps).or_default().push(at));

@@ -86,6 +86,8 @@ pub(super) struct Walker {
     /// By code of the breakdown.
     groups: BTreeMap<u32, Counts>,
     bytes: usize,
+    /// For the events of the next person.
+    memory: Vec<At>,
 }
 
 #[derive(Default)]
@@ -103,7 +105,7 @@ struct Counts {
 impl Walker {
     pub(super) fn new(shape: Arc<Shape>, matcher: Matcher) -> Self {
         let (cutter, groups) = (Cutter::default(), BTreeMap::new());
-        Self { shape, matcher, cutter, groups, bytes: 0 }
+        Self { shape, matcher, cutter, groups, bytes: 0, memory: Vec::new() }
     }
 
     /// Count by another shape of the same question from here on.
@@ -118,15 +120,15 @@ impl Walker {
         dictionaries: &Dictionaries,
     ) -> Vec<(usize, i64)> {
         self.matcher.learn(dictionaries);
-        let events = self.events(run);
+        let events = self.events(run, Vec::new());
         let units = self.units(run, events);
         let counted = self.counted(&units, &self.shape.starts).into_iter().next();
         let (unit, chain) = counted.unwrap_or_default();
         chain.iter().map(|did| (did.step, units[unit][did.event].at_ms)).collect()
     }
 
-    /// A person's rows, as events.
-    fn events(&self, run: &Run<'_>) -> Vec<At> {
+    /// A person's rows, as events, in memory that may have been used before.
+    fn events(&self, run: &Run<'_>, mut events: Vec<At>) -> Vec<At> {
         let shape = &*self.shape;
         let step_bits = u64::MAX >> (64 - shape.steps);
         let event = |row: usize| {
@@ -139,7 +141,9 @@ impl Walker {
             let actor = run.actor.get(row).copied().unwrap_or(run.person);
             At { at_ms: run.ts[row], steps: mask & step_bits, kills, actor, row }
         };
-        (0..run.len()).map(event).collect()
+        events.clear();
+        events.extend((0..run.len()).map(event));
+        events
     }
 
     /// The events of each unit. An event without a value of a held property is in none by its steps,
@@ -286,6 +290,25 @@ impl Walker {
             counts.times_ms[0].push((events[last.event].at_ms - events[first.event].at_ms) as f64);
         }
     }
+
+    /// One chain per bucket in which the person started.
+    fn count_by_start(&mut self, run: &Run<'_>, units: &[Vec<At>], buckets: &Buckets) {
+        let shape = Arc::clone(&self.shape);
+        let starts = units.iter().flatten().filter(|at| {
+            at.steps & shape.options.order.opening() != 0 && shape.starts.contains(&at.at_ms)
+        });
+        let mut of: Vec<usize> = starts.map(|at| buckets.index(at.at_ms)).collect();
+        of.sort_unstable();
+        of.dedup();
+        for bucket in of {
+            let begin = if bucket == 0 { i64::MIN } else { buckets.end_ms(bucket - 1) };
+            let within =
+                begin.max(shape.starts.start)..buckets.end_ms(bucket).min(shape.starts.end);
+            for (unit, chain) in self.counted(units, &within) {
+                self.count(run, &units[unit], &chain, Some(bucket));
+            }
+        }
+    }
 }
 
 /// Two steps that follow each other within this time may have happened the other way round, for Mixpanel.
@@ -320,28 +343,17 @@ fn best_of(chains: Vec<Chain>, events: &[At]) -> Vec<Chain> {
 impl RunKernel for Walker {
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
-        let events = self.events(run);
-        let units = self.units(run, events);
+        let memory = std::mem::take(&mut self.memory);
+        let events = self.events(run, memory);
+        let mut units = self.units(run, events);
         let shape = Arc::clone(&self.shape);
         for (unit, chain) in self.counted(&units, &shape.starts) {
             self.count(run, &units[unit], &chain, None);
         }
-        let Some(buckets) = &shape.buckets else { return };
-        // One chain per bucket in which the person started.
-        let starts = units.iter().flatten().filter(|at| {
-            at.steps & shape.options.order.opening() != 0 && shape.starts.contains(&at.at_ms)
-        });
-        let mut of: Vec<usize> = starts.map(|at| buckets.index(at.at_ms)).collect();
-        of.sort_unstable();
-        of.dedup();
-        for bucket in of {
-            let begin = if bucket == 0 { i64::MIN } else { buckets.end_ms(bucket - 1) };
-            let within =
-                begin.max(shape.starts.start)..buckets.end_ms(bucket).min(shape.starts.end);
-            for (unit, chain) in self.counted(&units, &within) {
-                self.count(run, &units[unit], &chain, Some(bucket));
-            }
+        if let Some(buckets) = &shape.buckets {
+            self.count_by_start(run, &units, buckets);
         }
+        self.memory = units.pop().unwrap_or_default();
     }
 
     fn bytes(&self) -> usize {

@@ -46,8 +46,10 @@ struct Search<'a> {
 
 /// The best chain that starts in this time.
 pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape) -> Option<Chain> {
-    let (links, clean) = (Vec::new(), 0);
-    let going_on = vec![None; shape.steps];
+    // Persons are many, and most have few events: little is set aside for each.
+    let (links, clean) = (Vec::with_capacity(events.len().min(64)), 0);
+    let is_strict = shape.options.order == Order::Strict;
+    let going_on = if is_strict { vec![None; shape.steps] } else { Vec::new() };
     let best = None;
     let mut search = Search { shape, events, starts, links, best, clean, excluded: None, going_on };
     let mut kept: Kept = vec![None; shape.steps];
@@ -143,6 +145,12 @@ impl Search<'_> {
                 self.excluded = self.excluded.max(Some(step));
             }
         }
+        if is_strict && kills == 0 && steps & 1 == 0 {
+            // Nothing begins here.
+            if steps == 0 || kept.iter().all(Option::is_none) {
+                return kept.fill(None);
+            }
+        }
         if is_strict {
             // Chains go on with this event or not at all.
             let mut going_on = std::mem::take(&mut self.going_on);
@@ -228,7 +236,7 @@ impl Search<'_> {
             let reached = |link: &Link| Some(link.did.step) == clean;
             last = self.links.iter().position(reached)?;
         }
-        let mut chain = Vec::new();
+        let mut chain = Vec::with_capacity(self.links[last].length);
         let mut next = Some(last);
         while let Some(link) = next.map(|link| self.links[link]) {
             chain.push(link.did);
