@@ -47,7 +47,8 @@ pub trait Analysis: Send + Sync {
         None
     }
     /// A further question that the table so far makes necessary. It is asked of the same
-    /// snapshot, its table is added, and it reads the answer or asks on.
+    /// snapshot, its table is added, and it reads the answer or asks on, up to
+    /// [`LOOKS_MAX`](crate::question::LOOKS_MAX) times in all.
     /// [`Compiled::ask`](crate::question::Compiled::ask) takes care of it.
     fn refine(&self, _partial: &Partial) -> Option<Box<dyn Analysis>> {
         None

@@ -1,12 +1,19 @@
 //! Questions at their limits: a clear answer or a clear error, for every kind.
 
+use std::convert::Infallible;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::answer::Group;
+use crate::events::{EventSet, ScanPlan};
+use crate::filter::Columns;
+use crate::kernel::{Analysis, Kernel, Key, Partial};
+use crate::persons::PersonsAnswer;
+use crate::question::{Compiled, LOOKS_MAX};
 use crate::registry::kinds;
-use crate::testing::{Event, Memory};
-use crate::{AnswerBody, Context, compile};
+use crate::testing::{Event, Memory, Scan};
+use crate::{Answer, AnswerBody, Context, Facts, compile};
 
 /// 2026-09-01T00:00:00Z.
 const T0: i64 = 1_788_220_800_000;
@@ -115,6 +122,74 @@ fn a_regular_expression_that_explodes_elsewhere_is_answered() {
         panic!("a trend answers a trend")
     };
     assert_eq!(trend.series[0].total.0, Some(0.0));
+}
+
+/// One that is never content.
+struct Insatiable(ScanPlan);
+
+impl Analysis for Insatiable {
+    fn scan(&self) -> &ScanPlan {
+        &self.0
+    }
+    fn kernel(&self) -> Box<dyn Kernel> {
+        unreachable!("nobody scans")
+    }
+    fn refine(&self, _: &Partial) -> Option<Box<dyn Analysis>> {
+        Some(Box::new(Self(self.0.clone())))
+    }
+    fn answer(&self, partial: &Partial, _: &Facts) -> Answer {
+        let looks = partial.count(&[Key::Int(0)], 0);
+        let body = PersonsAnswer { count: looks, persons: Vec::new(), next: None };
+        Answer { complete: false, body: AnswerBody::Persons(body) }
+    }
+}
+
+#[test]
+fn a_question_that_would_ask_for_ever_is_answered_after_the_last_look() {
+    let plan = ScanPlan::with(Columns::default(), 0, 1, EventSet::All);
+    let mut looks = 0;
+    let compiled = Compiled::new(Value::Null, Insatiable(plan));
+    let Ok(answer) = compiled.ask(&Facts { now_ms: 0 }, |_| {
+        looks += 1;
+        let mut partial = Partial::default();
+        partial.add(vec![Key::Int(0)], &[1.0]);
+        Ok::<_, Infallible>(partial)
+    });
+    assert_eq!(looks, LOOKS_MAX);
+    let AnswerBody::Persons(persons) = answer.body else { panic!("it answers with its looks") };
+    assert_eq!(persons.count, LOOKS_MAX as u64, "and has seen all of them");
+}
+
+/// Capped by a percentile, with a quantile, and so many people of several variants that it is asked why.
+#[test]
+fn the_question_that_looks_most_often_is_content_by_itself() {
+    let person = |person: u64| {
+        let met = |variant: &str, identity: &str, at_ms: i64| {
+            let met = Event::new(person, at_ms, "$exposure").with("experiment", "x");
+            met.with("variant", variant).with("identity", identity)
+        };
+        let bought = Event::new(person, T0 + 10, "a").with("value", person as f64);
+        let both = met("b", "user", T0 + 1);
+        let first = met(if person.is_multiple_of(2) { "a" } else { "b" }, "device", T0);
+        [Some(first), person.is_multiple_of(4).then_some(both), Some(bought)]
+    };
+    let memory = Memory::new((1..400).flat_map(person).flatten());
+    let question = json!({ "from": "2026-09-01", "to": "2026-09-03", "experiment": "x",
+        "variants": [{ "key": "a" }, { "key": "b" }], "metrics": [
+            { "name": "capped", "event": "a", "kind": "mean", "prop": "value", "cap": { "kind": "percentile", "upper": 0.9 } },
+            { "name": "middle", "event": "a", "kind": "quantile", "prop": "value", "quantile": 0.5 },
+        ] });
+    let compiled = compile("experiment", question, &context()).unwrap();
+    let mut looks = 0;
+    let mut last = None;
+    let Ok(_) = compiled.ask(&Facts { now_ms: T0 + 9 * DAY }, |analysis| {
+        looks += 1;
+        let partial = memory.ask(analysis, Scan::default());
+        last = Some(analysis.scan().clone());
+        Ok::<_, Infallible>(partial)
+    });
+    assert_eq!(looks, LOOKS_MAX);
+    assert!(last.unwrap().texts.contains(&"identity".to_owned()), "the last look was the last one");
 }
 
 /// Each event its own value: ten are listed, and nobody is lost.

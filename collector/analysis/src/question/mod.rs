@@ -44,6 +44,11 @@ pub struct Compiled {
     is_of_now: bool,
 }
 
+/// How often a question is asked of one snapshot at most, cohorts apart: an experiment may want every value
+/// before it counts by them, and then to know why many met several variants. What the last look finds is
+/// answered.
+pub const LOOKS_MAX: usize = 3;
+
 impl Compiled {
     /// A question asked of everybody.
     pub(crate) fn new(definition: Value, analysis: impl Analysis + 'static) -> Self {
@@ -103,7 +108,7 @@ impl Compiled {
         }
         let mut partial = Partial::default();
         let mut asked = self.analysis.knowing(known);
-        loop {
+        for _ in 1..LOOKS_MAX {
             let analysis = asked.as_deref().unwrap_or(&*self.analysis);
             partial.merge(scan(analysis)?);
             match analysis.refine(&partial) {
@@ -114,6 +119,9 @@ impl Compiled {
                 }
             }
         }
+        let analysis = asked.as_deref().unwrap_or(&*self.analysis);
+        partial.merge(scan(analysis)?);
+        Ok(analysis.answer(&partial, facts))
     }
 }
 
