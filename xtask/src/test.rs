@@ -56,6 +56,7 @@ const PARTS: &[Part] = &[
     Part { name: "definitions", shows: "experiments live, and pages get what runs", run: e2e },
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
+    Part { name: "many_values", shows: "as many values as events: memory and time", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },
     Part { name: "import", shows: "imports that are killed, and beside live events", run: e2e },
     Part { name: "crash", shows: "50 kills under load", run: e2e },

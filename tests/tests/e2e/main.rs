@@ -23,6 +23,7 @@ mod identity;
 mod import;
 mod layers;
 mod malformed;
+mod many_values;
 mod order;
 mod parquet;
 mod people;
