@@ -151,7 +151,7 @@ class ClickHouse:
                 )
             ],
             "needle": [(by_day.format("count()", "path = '/p/05000'"), shapes.days)],
-            **every.questions(every.CLICKHOUSE),
+            **every.questions(every.CLICKHOUSE, self.run),
         }
 
     def bytes(self):

@@ -177,7 +177,7 @@ class Duck:
                 )
             ],
             "needle": [(by_day.format("count(*)", "path = '/p/05000'"), shapes.days)],
-            **every.questions(every.DUCKDB),
+            **every.questions(every.DUCKDB, self.run),
         }
 
     def bytes(self):

@@ -85,6 +85,50 @@ def by_start_day(d, steps):
     return f"select d, {counted} from ({best}) group by d order by d"
 
 
+def attempts(d, steps):
+    """Each attempt after the other: a person's events are folded, (step reached, its start, attempts by step) on and on."""
+    step = " ".join(f"when '{name}' then {k + 1}" for k, name in enumerate(steps))
+    names = ", ".join(f"'{name}'" for name in steps)
+    k = d["as_int"](f"case name {step} end")
+    rows = f"select {d['p']}, {d['as_int'](d['ms'])} as ms, {k} as k from events where name in ({names})"
+    fold = fold_clickhouse if d is CLICKHOUSE else fold_duckdb
+    return fold(rows)
+
+
+def fold_clickhouse(rows):
+    further = (
+        "(toInt64(if(r.1 = 2, 0, r.1 + 1)), r.2, r.3, toInt64(r.4 + (r.1 = 1)), toInt64(r.5 + (r.1 = 2)))"
+    )
+    fold = (
+        f"arrayFold((r, x) -> multiIf(r.1 > 0 and x.1 - r.2 <= {DAY_MS}, if(x.2 = r.1 + 1, {further}, r), "
+        "x.2 = 1, (toInt64(1), x.1, toInt64(r.3 + 1), r.4, r.5), (toInt64(0), r.2, r.3, r.4, r.5)), "
+        f"arraySort(groupArray((ms, k))), ({', '.join(['toInt64(0)'] * 5)}))"
+    )
+    return f"select sum(r.3), sum(r.4), sum(r.5) from (select {fold} as r from ({rows}) group by user)"
+
+
+def fold_duckdb(rows):
+    fields = ("reached", "began", "a", "b", "c", "ms", "k")
+
+    def state(*values):
+        return "{" + ", ".join(f"'{field}': {value}" for field, value in zip(fields, values)) + "}"
+
+    zero = ["0::bigint"] * 5
+    begun = state("1", "x.ms", "r.a + 1", "r.b", "r.c", "x.ms", "x.k")
+    over = state("0", "r.began", "r.a", "r.b", "r.c", "x.ms", "x.k")
+    further = state(
+        "case when r.reached = 2 then 0 else r.reached + 1 end", "r.began", "r.a",
+        "r.b + (r.reached = 1)::bigint", "r.c + (r.reached = 2)::bigint", "x.ms", "x.k",
+    )
+    fold = (
+        f"list_reduce(list({state(*zero, 'ms', 'k')} order by ms), lambda r, x: case "
+        f"when r.reached > 0 and x.ms - r.began <= {DAY_MS} then "
+        f"case when x.k = r.reached + 1 then {further} else r end "
+        f"when x.k = 1 then {begun} else {over} end, {state(*zero, *zero[:2])})"
+    )
+    return f"select sum(f.a), sum(f.b), sum(f.c) from (select {fold} as f from ({rows}) group by person)"
+
+
 def rolling(d):
     first = f"min(ms) over (partition by {d['p']})"
     rows = f"select {d['p']}, ms, d, {first} as t0 from (select {d['p']}, {d['ms']} as ms, {d['day']} as d from events where {ACTIVE})"
@@ -138,6 +182,12 @@ def attribution(d):
     )
 
 
+def timeline(d, busiest):
+    rows = f"select {d['ms']} as ms, name from events where {d['p']} = {busiest}"
+    whole = "count(*) over (), min(ms) over (), max(ms) over ()"
+    return f"select name, ms, {whole} from ({rows}) order by ms desc limit 100"
+
+
 def matrix(days, width):
     """(cohort, column, number) rows as a matrix."""
 
@@ -168,6 +218,10 @@ def visits_shape(rows):
     return [[day[at] for day in days] for at in range(3)] + [median]
 
 
+def timeline_shape(rows):
+    return [[int(number) for number in rows[0][2:]], [[row[0], int(row[1])] for row in rows]]
+
+
 def mills(rows):
     """(day, sum, median): in thousandths."""
     figures = [[0] * shapes.DAYS, [0] * shapes.DAYS]
@@ -177,8 +231,10 @@ def mills(rows):
     return figures
 
 
-def questions(d):
+def questions(d, run):
     p = d["p"]
+    # Whom one asks for by name.
+    busiest = run(f"select {p} from events group by {p} order by count(*) desc limit 1")[0][0]
     views = "name = 'page_view'"
     shop = ["page_view", "add_to_cart", "purchase"]
     twice = f"select {p} from events where name = 'purchase' group by {p} having count(*) >= 2"
@@ -206,6 +262,7 @@ def questions(d):
         "funnel_any": [(any_order(d, ["search", "add_to_cart", "checkout"]), shapes.steps)],
         "funnel_strict": [(strict(d, ["page_view", "click", "scroll"]), shapes.steps)],
         "funnel_days": [(by_start_day(d, shop), by_cohort(3))],
+        "totals": [(attempts(d, shop), shapes.steps)],
         "rolling": [(rolling(d), matrix(shapes.DAYS, 15))],
         "brackets": [(brackets(d), by_cohort(3))],
         "sessions": [(sessions(d), visits_shape)],
@@ -213,4 +270,5 @@ def questions(d):
         "persons": [
             (f"select count(*) as n from events group by {p} order by n desc limit 50", shapes.column(0))
         ],
+        "person": [(timeline(d, busiest), timeline_shape)],
     }

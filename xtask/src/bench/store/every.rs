@@ -1,6 +1,7 @@
 //! The questions beyond the usual ones, so that every kind is measured: `cargo xtask bench questions`.
 //!
-//! Left out are those that no query language knows: attempts one after the other, and the explanation of rules.
+//! Left out are the explanation of rules, which no query language knows, and content and installs, which are
+//! counts like those of trends.
 
 use serde_json::{Value, json};
 
@@ -87,6 +88,14 @@ pub(super) const EVERY: &[Question] = &[
         follows_persons: true,
     },
     Question {
+        name: "totals",
+        title: "funnel: 3 steps in a day, every attempt",
+        kind: "funnel",
+        asked: || funnel(&["page_view", "add_to_cart", "purchase"], json!({ "count": "totals" })),
+        figures: reached,
+        follows_persons: true,
+    },
+    Question {
         name: "rolling",
         title: "retention: 14 times 24 hours",
         kind: "retention",
@@ -149,6 +158,19 @@ pub(super) const EVERY: &[Question] = &[
             numbers(
                 &list(&answer["persons"]).iter().map(|person| person["events"].clone()).collect(),
             )
+        },
+        follows_persons: true,
+    },
+    Question {
+        name: "person",
+        title: "person: the newest events of the busiest",
+        kind: "person",
+        asked: || json!({ "columns": [], "limit": 100 }),
+        figures: |answer| {
+            let whole = ["count", "first_seen", "last_seen"].map(|field| answer[field].clone());
+            let events = list(&answer["events"]);
+            let events = events.iter().map(|event| json!([event["event"], event["at"]]));
+            json!([whole, events.collect::<Vec<_>>()])
         },
         follows_persons: true,
     },

@@ -26,9 +26,13 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// The body of the question: always the whole of the generated events.
-    pub fn body(&self) -> Value {
+    /// The body of the question: always the whole of the generated events. `busiest` is the name of the person
+    /// with most of them.
+    pub fn body(&self, busiest: &str) -> Value {
         let mut body = (self.asked)();
+        if self.kind == "person" {
+            body["person"] = busiest.into();
+        }
         for (field, value) in [("from", "2026-09-01"), ("to", "2026-10-01"), ("tz", "UTC")] {
             body[field] = value.into();
         }
