@@ -61,9 +61,7 @@ impl Wanted {
     /// Those of a column of bytes of which a few values are wanted: so many rows at once that those
     /// without one cost little.
     pub(crate) fn fill_bytes(&mut self, column: &[u8], rows: Range<usize>, wanted: &[u8]) {
-        if self.rows.len() < rows.len() {
-            self.rows.resize(rows.len(), 0);
-        }
+        // Memory for every row would cost more than finding the few.
         let mut count = 0;
         let (start, column) = (rows.start as u32, &column[rows]);
         let (words, rest) = column.as_chunks::<WORD>();
@@ -74,6 +72,9 @@ impl Wanted {
                     *flag |= u8::from(byte == value);
                 }
             }
+            if self.rows.len() < count + WORD {
+                self.rows.resize((2 * count).max(16 * WORD), 0);
+            }
             let mut bits = bits_of(&flags);
             while bits != 0 {
                 self.rows[count] = row + bits.trailing_zeros();
@@ -81,6 +82,7 @@ impl Wanted {
                 bits &= bits - 1;
             }
         }
+        self.rows.resize(self.rows.len().max(count + rest.len()), 0);
         for (row, byte) in (start + (words.len() * WORD) as u32..).zip(rest) {
             if wanted.contains(byte) {
                 self.rows[count] = row;
