@@ -73,8 +73,13 @@ export class Visitor {
     await this.page.getByRole("navigation", { name: "Main" }).getByText("Journal").click();
     await this.page.getByRole("link", { name: title }).click();
     await this.page.getByRole("heading", { name: title, level: 1 }).waitFor();
-    await this.page.getByRole("heading", { name: "Read next" }).scrollIntoViewIfNeeded();
     await this.page.waitForTimeout(LOOK_MS);
+    await this.page.evaluate(async () => {
+      const { bottom } = document.querySelector("article.reader")!.getBoundingClientRect();
+      scrollBy({ top: bottom - innerHeight + 1, behavior: "instant" });
+      // How far somebody read is looked at in the frame after scrolling.
+      for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    });
   }
 
   /** What the browser does when the visitor installs: offer, answer, installed. */
