@@ -16,7 +16,7 @@ import { watchInstallation } from "./installation.js";
 import { mended } from "./mended.js";
 import { setUp } from "./settings.js";
 import { memory, openStore } from "./store.js";
-import { SUSPECT } from "./suspect.js";
+import { isSuspect } from "./suspect.js";
 import type { Properties } from "./types.js";
 
 /** Our own work in one task; half of what a frame can spare. */
@@ -179,14 +179,14 @@ function run(page: Page): Core {
 
   /** What may leave of it; nothing while what looks for the rest is being loaded. */
   function hidden(all: Said, atOnce: boolean): Said | undefined {
-    if (options.guard === false || !SUSPECT.test(JSON.stringify(all))) return all;
+    if (options.guard === false || !isSuspect(JSON.stringify(all))) return all;
     looking ??= import("./guard.js").then(({ guard }) => void (look = guard), () => void (look = cover)).then(wake);
     return look || atOnce ? (look ?? cover)(all, (what, name) => page.tell?.(`hid ${what} in`, name)) : undefined;
   }
 
   /** Without a closer look, whatever looks suspicious goes, but for the event's name. */
   function cover(all: Said): Said {
-    const json = JSON.stringify(all, (name, value) => (typeof value !== "object" && SUSPECT.test(`${name}" ${value}`) ? "[hidden]" : value));
+    const json = JSON.stringify(all, (name, value) => (typeof value !== "object" && isSuspect(`${name}" ${value}`) ? "[hidden]" : value));
     return { ...JSON.parse(json), name: all.name };
   }
 

@@ -9,9 +9,9 @@ const RULES: [RegExp, string][] = [
   [/((?:\b[a-z][a-z0-9+.-]{0,20}:)?\/[^\s?#"'<>()]*)[?#][^\s"'<>()]*?(?=(?::\d+){0,2}(?:[\s"'<>()]|$))/gi, "$1"],
   [/\/\/[^\s/@"']{1,200}@/g, "//"],
   [/[^\s@<>"'(),;:=/]{1,64}@[^\s@<>"'(),;:=/]{1,200}\.[a-z]{2,}/gi, "[email]"],
-  [/\b((?:set-)?cookie|authorization)\b["']?\s*[:=].*/gi, "$1=[masked]"],
+  [/\b((?:set-)?cookie|authorization)\b["']?\s*[:=].*/gi, "$1=[secret]"],
   [/\bbearer\s+\S+/gi, "[token]"],
-  [/\b(\w*(?:passw(?:or)?d|pwd|secret|token|api[-_]?key|session[-_]?id|credential|cvc|cvv|iban))\b["']?\s*[:=]\s*(?:"[^"]*"?|'[^']*'?|[^\s,;&)}]+)/gi, "$1=[masked]"],
+  [/\b(\w*(?:passw(?:or)?d|pwd|secret|token|api[-_]?key|session[-_]?id|credential|cvc|cvv|iban))\b["']?\s*[:=]\s*(?:"[^"]*"?|'[^']*'?|[^\s,;&)}]+)/gi, "$1=[secret]"],
   [/\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?/g, "[token]"],
   // Long, and letters and digits mixed: nobody writes such words.
   [/\b(?=[\w-]{0,99}\d)(?=[\w-]{0,99}[a-z])[\w-]{32,}/gi, "[token]"],

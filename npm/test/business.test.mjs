@@ -156,10 +156,10 @@ test("a measured function does the same, and records one event per call", async 
   const events = recorded().map(([, name, { duration_ms, ...props }]) => (assert.ok(duration_ms >= 0, name), [name, props]));
   assert.deepEqual(events, [
     ["multiplied", { value: 2, status: "success" }],
-    ["failed", { error_name: "TypeError", error_message: "token=[masked]", status: "error" }],
+    ["failed", { error_name: "TypeError", error_message: "token=[secret]", status: "error" }],
     ["failed_with_nothing", { error_name: "undefined", error_message: "undefined", status: "error" }],
     ["sold", { business_metric: "revenue", metric_value: 5, status: "success" }],
-    ["rejected", { error_name: "TypeError", error_message: "token=[masked]", status: "error" }],
+    ["rejected", { error_name: "TypeError", error_message: "token=[secret]", status: "error" }],
   ]);
 });
 

@@ -7,7 +7,7 @@ import { built, sources, vectors } from "./built.mjs";
 
 const { texts, named, names, kept } = vectors("guard");
 const { guard } = await import(built("guard.js"));
-const { SUSPECT } = await sources("suspect");
+const { isSuspect } = await sources("suspect");
 
 /** What is left of properties, and what was found in them. */
 function cleaned(props) {
@@ -29,7 +29,7 @@ for (const [props, want] of CASES) {
     assert.deepEqual(clean, want);
     const isChanged = JSON.stringify(clean) !== JSON.stringify(props);
     assert.equal(found.length > 0, isChanged);
-    if (isChanged) assert.match(JSON.stringify({ name: "opened", props, address: "https://shop.example/" }), SUSPECT);
+    if (isChanged) assert.ok(isSuspect(JSON.stringify({ name: "opened", props, address: "https://shop.example/" })));
   });
 }
 
@@ -51,7 +51,7 @@ test("an ordinary event is not suspected", () => {
     { title: "How to fold a sheet", path: "/journal/how-to-fold-a-sheet", share: "12 %" },
   ];
   for (const props of usual) {
-    assert.doesNotMatch(JSON.stringify({ name: "opened", props, address: "https://shop.example/?utm_source=news" }), SUSPECT);
+    assert.ok(!isSuspect(JSON.stringify({ name: "opened", props, address: "https://shop.example/?utm_source=news" })));
   }
 });
 

@@ -34,7 +34,7 @@ test("an error inside of a business event knows it, and nothing secret is stored
   await untilEqual({ $identify: 1, checkout_paid: 2, $error: 4 }, () => collector.counts(project));
   const stored = await collector.events(project, { event: "$error" });
   const told = stored.map(({ props }) => [props["error_name"], props["message"], props["level"], props["handled"], props["occurrences"], props["business_event"] ?? null]);
-  const text = "card [number] of [email], password=[masked]";
+  const text = "card [number] of [email], password=[secret]";
   const by = (one: unknown[]): string => JSON.stringify(one);
   assert.deepEqual(
     told.sort((a, b) => by(a).localeCompare(by(b))),

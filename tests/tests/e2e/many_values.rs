@@ -25,7 +25,7 @@ const PEOPLE: usize = 1_000;
 
 #[test]
 fn as_many_values_as_events_are_answered_in_bounded_memory_and_time() {
-    let values = amount("TALLYMARK_TEST_VALUES", 100_000);
+    let values = amount("TALLYMARK_TEST_VALUES", 1_000_000);
     let mut collector = TestCollector::start_with(ENOUGH);
     let project = collector.project("values");
     import(&collector, values);
