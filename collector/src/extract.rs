@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::BoxError;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
@@ -171,6 +171,27 @@ where
 /// Whether it, or what it wraps, is [`TooSlow`].
 fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<TooSlow>() || error.source().is_some_and(is_too_slow)
+}
+
+/// A body as JSON, if it has at most `limit` bytes.
+///
+/// # Errors
+/// As [`read_body`], and [`ApiError::JsonInvalid`].
+pub async fn read_json<T: DeserializeOwned>(
+    app: &App,
+    body: Body,
+    limit: usize,
+) -> Result<T, ApiError> {
+    parse_json(&read_body(body, limit, &app.large_bodies).await?.bytes)
+}
+
+/// The JSON of a body.
+///
+/// # Errors
+/// [`ApiError::JsonInvalid`].
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })
 }
 
 /// The parameters of an address, with problems instead of axum's plain text.

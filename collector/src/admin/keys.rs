@@ -124,19 +124,31 @@ impl Ring<'_> {
         Ok(Made { key, listed })
     }
 
+    /// The key of this number.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub async fn find(&self, id: u32) -> Result<Listed, Refused> {
+        let all = self.meta.access_keys().list(self.project.id).await?;
+        all.into_iter().find(|key| key.id == id).ok_or(Refused::Unknown(id))
+    }
+
     /// Make the successor of a key, which works beside it for `overlap_ms` more.
     ///
     /// # Errors
-    /// When there is no such key, or the overlap is too long.
-    pub async fn rotate(&self, id: u32, overlap_ms: i64, deed: Deed<'_>) -> Result<Made, Refused> {
+    /// When the overlap is too long.
+    pub async fn rotate(
+        &self,
+        old: &Listed,
+        overlap_ms: i64,
+        deed: Deed<'_>,
+    ) -> Result<Made, Refused> {
         if !(0..=OVERLAP_MS_MAX).contains(&overlap_ms) {
             return Err(Refused::Wrong("overlap_ms", format!("0 to {OVERLAP_MS_MAX}")));
         }
-        let all = self.meta.access_keys().list(self.project.id).await?;
-        let old = all.iter().find(|key| key.id == id).ok_or(Refused::Unknown(id))?;
         let new = NewKey { name: &old.name, scopes: old.scopes, expires_ms: None };
         let made = self.make(old.kind, new, deed).await?;
-        self.meta.access_keys().end(self.project.id, id, deed.at_ms + overlap_ms, deed).await?;
+        self.meta.access_keys().end(self.project.id, old.id, deed.at_ms + overlap_ms, deed).await?;
         Ok(made)
     }
 
@@ -276,12 +288,12 @@ pub async fn rotate_key(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let RotateBody { overlap_ms } = read_json(&app, body).await?;
     let act = Act::of(&app, &caller);
-    let all = app.meta.access_keys().list(project.id).await?;
-    let old = all.iter().find(|key| key.id == id).ok_or(Refused::Unknown(id))?;
+    let ring = ring(&app, &project);
+    let old = ring.find(id).await?;
     if let Some(beyond) = caller.lacks(old.scopes) {
         return Err(ApiError::ScopeMissing(beyond));
     }
-    let made = ring(&app, &project).rotate(id, overlap_ms, act.deed("rotate")).await?;
+    let made = ring.rotate(&old, overlap_ms, act.deed("rotate")).await?;
     Ok((StatusCode::CREATED, Json(made.json())))
 }
 

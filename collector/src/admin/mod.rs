@@ -19,15 +19,14 @@ use serde::de::DeserializeOwned;
 use crate::access::Caller;
 use crate::app::App;
 use crate::error::{ApiError, SMALL_BODY_LIMIT};
-use crate::extract::read_body;
+use crate::extract::{parse_json, read_body};
 use crate::meta::audit::Deed;
 
 /// A small JSON body; no body is `{}`.
 async fn read_json<T: DeserializeOwned>(app: &App, body: Body) -> Result<T, ApiError> {
     let body = read_body(body, SMALL_BODY_LIMIT, &app.large_bodies).await?;
     let bytes: &[u8] = if body.bytes.is_empty() { b"{}" } else { &body.bytes };
-    serde_json::from_slice(bytes)
-        .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })
+    parse_json(bytes)
 }
 
 /// As the audit trail names who asks, and when.

@@ -88,7 +88,8 @@ pub async fn run(command: KeyCommand, folder: &Folder, as_json: bool) -> anyhow:
             print(&project.slug, &ring.make(kind, new, deed("create")).await?, as_json);
         }
         KeyCommand::Rotate { id, overlap, .. } => {
-            let made = ring.rotate(id, i64::from(overlap) * HOUR_MS, deed("rotate")).await?;
+            let old = ring.find(id).await?;
+            let made = ring.rotate(&old, i64::from(overlap) * HOUR_MS, deed("rotate")).await?;
             print(&project.slug, &made, as_json);
         }
         KeyCommand::List { .. } => {

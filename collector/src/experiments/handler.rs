@@ -14,7 +14,7 @@ use super::served::{has_it, tag};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
-use crate::extract::{Params, find_access, read_body};
+use crate::extract::{Params, find_access, read_json};
 use crate::keys::KeyKind;
 use crate::meta::projects::Project;
 
@@ -84,7 +84,7 @@ pub async fn create_experiment(
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let name = caller.name();
-    let made = desk(&app, &project, &name).create(read_json(&app, body).await?).await?;
+    let made = desk(&app, &project, &name).create(read_json(&app, body, BODY_LIMIT).await?).await?;
     Ok((StatusCode::CREATED, Json(made.json())))
 }
 
@@ -137,7 +137,7 @@ pub async fn update_experiment(
     Path(key): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let UpdateBody { version, definition, note } = read_json(&app, body).await?;
+    let UpdateBody { version, definition, note } = read_json(&app, body, BODY_LIMIT).await?;
     let name = caller.name();
     let stored = desk(&app, &project, &name).update(&key, version, definition, &note).await?;
     Ok(Json(stored.json()))
@@ -169,7 +169,7 @@ pub async fn transition_experiment(
     Path(key): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let TransitionBody { to, note } = read_json(&app, body).await?;
+    let TransitionBody { to, note } = read_json(&app, body, BODY_LIMIT).await?;
     let name = caller.name();
     Ok(Json(desk(&app, &project, &name).transition(&key, to, &note).await?.json()))
 }
@@ -257,10 +257,4 @@ async fn document(app: &App, key: &str, headers: &HeaderMap) -> Result<Response,
         response.headers_mut().insert(header::ETAG, tag);
     }
     Ok(response)
-}
-
-async fn read_json<T: serde::de::DeserializeOwned>(app: &App, body: Body) -> Result<T, ApiError> {
-    let body = read_body(body, BODY_LIMIT, &app.large_bodies).await?;
-    serde_json::from_slice(&body.bytes)
-        .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })
 }

@@ -13,7 +13,7 @@ use super::repo::{self, Which};
 use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{Params, read_body};
+use crate::extract::{Params, parse_json, read_body};
 use crate::ingest::guard::Guard;
 use crate::ingest::handler::store;
 use crate::ingest::identity::Realm;
@@ -116,8 +116,7 @@ pub async fn resubmit_refused(
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let received = read_body(body, FIX_BYTES_MAX, &app.large_bodies).await?;
-    let asked: Resubmission = serde_json::from_slice(&received.bytes)
-        .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })?;
+    let asked: Resubmission = parse_json(&received.bytes)?;
     let Resubmission { numbers, code, after, limit: wanted, set, unset } = asked;
     let limit = limit(wanted, PAGE_MAX)?;
     if numbers.is_none() && code.is_none() {

@@ -20,7 +20,7 @@ use tallymark_store::{
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::{ApiError, SMALL_BODY_LIMIT};
-use crate::extract::{Params, read_body};
+use crate::extract::{Params, parse_json, read_body};
 use crate::meta::projects::Project;
 
 /// Merges of a page.
@@ -349,8 +349,7 @@ async fn read_json_or_nothing<T: serde::de::DeserializeOwned>(
     if body.bytes.is_empty() {
         return Ok(None);
     }
-    let parsed = serde_json::from_slice(&body.bytes);
-    parsed.map(Some).map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })
+    parse_json(&body.bytes).map(Some)
 }
 
 impl From<PeopleError> for ApiError {

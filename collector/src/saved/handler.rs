@@ -12,7 +12,7 @@ use super::{Kind, Refused};
 use crate::access::{Caller, Tenant};
 use crate::app::{Answered, App};
 use crate::error::ApiError;
-use crate::extract::{Params, read_body};
+use crate::extract::{Params, parse_json, read_body};
 use crate::meta::projects::Project;
 use crate::query::questions::parse_question;
 use crate::query::range::parse_range;
@@ -115,8 +115,7 @@ pub async fn put_saved(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let desk = desk(&app, &project, &kind)?;
     let body = read_body(body, SAVED_BYTES_MAX, &app.large_bodies).await?;
-    let mut body: Map<String, Value> = serde_json::from_slice(&body.bytes)
-        .map_err(|error| ApiError::JsonInvalid { detail: error.to_string() })?;
+    let mut body: Map<String, Value> = parse_json(&body.bytes)?;
     let version = match body.remove("version") {
         None | Some(Value::Null) => None,
         Some(version) => {

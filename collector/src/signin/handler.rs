@@ -67,12 +67,8 @@ pub async fn sign_in(
     headers: HeaderMap,
     Form(SignInForm { email, password }): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
-    if !from_our_pages(&app, &headers) {
-        return Err(ApiError::CrossSite);
-    }
-    let network = Client::new(peer.ip(), &headers, &app.config.trusted_proxies).prefix;
     let typed = email;
-    if let Err(wait_s) = app.throttle.take(network, app.clock.now_ms()) {
+    if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
         return Ok(pages::too_often(&typed, wait_s));
     }
     let account = match accounts::email(&typed) {
@@ -87,6 +83,18 @@ pub async fn sign_in(
     let mut response = Redirect::to("/").into_response();
     enter(&app, account, &mut response).await?;
     Ok(response)
+}
+
+/// How long somebody must wait before they try again, if they must.
+///
+/// # Errors
+/// When the form comes from elsewhere.
+fn must_wait_s(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    if !from_our_pages(app, headers) {
+        return Err(ApiError::CrossSite);
+    }
+    let network = Client::new(peer.ip(), headers, &app.config.trusted_proxies).prefix;
+    Ok(app.throttle.take(network, app.clock.now_ms()).err())
 }
 
 /// Whose address and password this is.
@@ -209,11 +217,7 @@ pub async fn accept_invitation(
     headers: HeaderMap,
     Form(AcceptForm { token, name, password }): Form<AcceptForm>,
 ) -> Result<Response, ApiError> {
-    if !from_our_pages(&app, &headers) {
-        return Err(ApiError::CrossSite);
-    }
-    let network = Client::new(peer.ip(), &headers, &app.config.trusted_proxies).prefix;
-    if let Err(wait_s) = app.throttle.take(network, app.clock.now_ms()) {
+    if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
         return Ok(pages::too_often("", wait_s));
     }
     let Some(open) = open(&app, &token).await? else { return Ok(gone()) };
