@@ -35,3 +35,4 @@ mod service;
 pub mod signin;
 pub mod task;
 pub mod telemetry;
+mod unread;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -34,7 +34,9 @@ use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
 use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
-use crate::{dashboard, experiments, ingest, openapi, quarantine, query, saved, sdk, service};
+use crate::{
+    dashboard, experiments, ingest, openapi, quarantine, query, saved, sdk, service, unread,
+};
 
 /// All routes with all layers.
 pub fn router(app: App) -> Router {
@@ -53,6 +55,7 @@ pub fn router(app: App) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(CompressionLayer::new().gzip(true).compress_when(worth_packing()))
         .layer(from_fn_with_state(app.clone(), dress))
+        .layer(from_fn(unread::read_unread))
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
         .with_state(app)
 }

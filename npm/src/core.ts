@@ -15,7 +15,7 @@ import { Peers } from "./peers.js";
 import { watchInstallation } from "./installation.js";
 import { mended } from "./mended.js";
 import { setUp } from "./settings.js";
-import { memory, openStore } from "./store.js";
+import { memory, openStore, type Store } from "./store.js";
 import { isSuspect } from "./suspect.js";
 import type { Properties } from "./types.js";
 
@@ -78,11 +78,7 @@ function run(page: Page): Core {
   let look: ((all: Said, found: (what: string, name: string) => void) => Said) | undefined;
   let looking: Promise<void> | undefined;
 
-  const store = (options.queue === "memory" ? Promise.resolve(memory()) : openWhenAllowed()).then(async (found) => {
-    await outbox.open(found);
-    wake();
-    deliverLater(Math.random() * SPREAD_MS);
-  });
+  const store = (options.queue === "memory" ? Promise.resolve(memory()) : openWhenAllowed()).then(useStore);
   void engine.settled.then(wake);
   listen();
   if (page.look) watchHistory(page.look);
@@ -92,9 +88,17 @@ function run(page: Page): Core {
   /** Nothing is on the device before something may be. */
   async function openWhenAllowed() {
     while (identity.grip() === 0) await new Promise<void>((resolve) => (allowed = resolve));
-    return openStore(`tallymark:${options.key}`);
+    return openStore(`tallymark:${options.key}`, useStore);
   }
   var allowed: (() => void) | undefined;
+
+  async function useStore(found: Store) {
+    await outbox.open(found);
+    // Declined while it opened: what earlier visits left is not sent either.
+    if (identity.grip() === 0) await outbox.clear();
+    wake();
+    deliverLater(Math.random() * SPREAD_MS);
+  }
 
   function wake(): void {
     allowed?.();

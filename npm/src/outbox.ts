@@ -43,10 +43,14 @@ export class Outbox {
     public store: Store | undefined,
   ) {}
 
-  /** From now on there is a store; what was to be stored before it was open is put there first. */
+  /** From now on there is this store; what was to be stored, or is in the one before it, is put there first. */
   async open(store: Store): Promise<void> {
+    const before = this.store;
     this.store = store;
-    if (this.tail.length > 0) await this.#put(this.tail);
+    if (before) {
+      const [parcels] = await before.oldest((keys) => keys[keys.length - 1]);
+      await this.use((store) => store.change(parcels, []));
+    } else if (this.tail.length > 0) await this.#put(this.tail);
   }
 
   /** Adds an event. */

@@ -54,12 +54,16 @@ const OLDEST = 100;
 /** Events a page keeps without a database. */
 const VOLATILE_MAX = 200;
 
-/** The database of this name, or a list in memory. */
-export function openStore(name: string): Promise<Store> {
+/** The database of this name, or a list in memory. A database that opens after that is given to `late`. */
+export function openStore(name: string, late?: (store: Store) => void): Promise<Store> {
   return new Promise((resolve) => {
-    setTimeout(() => resolve(memory()), PATIENCE_MS);
+    let give: typeof late = resolve;
+    setTimeout(() => {
+      resolve(memory());
+      give = late;
+    }, PATIENCE_MS);
     open(name).then(
-      (database) => resolve(durable(database)),
+      (database) => give?.(durable(database)),
       () => resolve(memory()),
     );
   });

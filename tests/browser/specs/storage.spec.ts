@@ -70,6 +70,56 @@ test("50: all of that", () => {
   figure(`${survived} of ${Object.keys(STORAGE).length} ways in which storage fails: every event arrived once`);
 });
 
+/** The database opens so much later than it was asked to; tests that open it are not kept waiting. */
+const openingAfter = (ms: number): string => `
+  const { open } = IDBFactory.prototype;
+  IDBFactory.prototype.open = function (...given) {
+    IDBFactory.prototype.open = open;
+    const opening = {};
+    setTimeout(() => {
+      const real = open.apply(this, given);
+      real.onupgradeneeded = () => (opening.result = real.result, opening.onupgradeneeded());
+      real.onsuccess = () => (opening.result = real.result, opening.onsuccess());
+    }, ${ms});
+    return opening;
+  };`;
+
+test("50: storage that opens late: what waited in memory is stored, survives the page, and arrives once", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({
+    name: "storage-late",
+    before: openingAfter(2_500),
+    script: `for (let i = 0; i < 30; i++) tally.track("step_done", { i })`,
+    behave: () => "reset",
+  });
+  await until("an attempt without the database", () => visit.proxy.batches[0]);
+  await visit.page.waitForTimeout(3_000);
+  await visit.page.evaluate(`tally.track("later")`);
+  await untilEqual(31, () => waiting(visit.page));
+  visit.proxy.behave = () => "pass";
+  await visit.page.goto("about:blank");
+  await visit.page.goBack();
+  await untilEqual({ step_done: 60, later: 1 }, async () => {
+    await flush(visit.page);
+    return bench.collector.counts(visit.project);
+  });
+});
+
+test("50: storage that opens after the visitor declined: what an earlier visit left is gone", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({ name: "storage-declined", script: `tally.track("left_behind")`, behave: () => "reset" });
+  await untilEqual(1, () => waiting(visit.page));
+  await visit.context.addInitScript(openingAfter(2_500));
+  await visit.page.reload();
+  await visit.page.waitForFunction("window.started");
+  await visit.page.waitForTimeout(1_500);
+  await visit.page.evaluate(`tally.optOut()`);
+  visit.proxy.behave = () => "pass";
+  await visit.page.waitForTimeout(2_000);
+  await untilEqual(0, () => waiting(visit.page));
+  assert.deepEqual(await bench.collector.counts(visit.project), {});
+});
+
 test("50: what waits in memory alone is bounded, and what is dropped is counted", async () => {
   const { bench } = fixture;
   const visit = await bench.visit({ name: "storage-bounded", before: DENIED, behave: () => "reset" });

@@ -223,6 +223,29 @@ fn a_field_of_the_wrong_kind_costs_only_its_event(#[case] field: &str, #[case] v
     assert_survives(&mut collector, &project);
 }
 
+#[test]
+fn a_connection_serves_on_after_a_refusal_that_came_before_the_body() {
+    let collector = TestCollector::start();
+    let mut stream = TcpStream::connect(collector.address()).expect("the port is open");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket takes a time-out");
+    let body = "x".repeat(50_000);
+    let head =
+        format!("POST /v1/erase HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).expect("the head is taken");
+    std::thread::sleep(Duration::from_millis(100));
+    stream.write_all(body.as_bytes()).expect("the body is taken");
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .expect("the next request is taken");
+
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("the server answers and closes");
+
+    let statuses: Vec<&str> =
+        answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.lines().next()).collect();
+    assert_eq!(statuses, ["401 Unauthorized", "200 OK"], "{answers}");
+}
+
 #[rstest]
 #[case::nothing("funnel", "")]
 #[case::no_object("funnel", "[]")]
