@@ -4,7 +4,6 @@
 //! part in; `(2, kind, touch, model)` → the digits of the sum of its shares; `(3, kind, touch, model,
 //! currency)` → its part of the amounts, in the smallest unit. `kind` is [`KNOWN`] or [`DIRECT`].
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,27 +33,64 @@ pub(super) struct Counter {
     ignored: Vec<bool>,
     conversions: u64,
     persons: u64,
-    /// By kind and code.
-    touches: BTreeMap<(i64, u32), Sums>,
-    /// The person's touches.
+    /// Of each touch that was met; [`NOBODY`] is first.
+    sums: Vec<Sums>,
+    /// By code of a known touch: where its sums are, and 0 where it was not met.
+    places: Vec<u32>,
+    /// The person's touches that are known, in order of time.
     own: Vec<Touch>,
+    scratch: Scratch,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Touch {
     at_ms: i64,
-    kind: i64,
-    code: u32,
+    /// Place of its sums.
+    sums: u32,
 }
 
+/// Place of the sums of direct touches.
+const NOBODY: u32 = 0;
+
 /// What a touch brought.
-#[derive(Default)]
 struct Sums {
+    /// Code of a known one.
+    code: u32,
     conversions: u64,
-    /// By model.
-    shares: Vec<ExactSum>,
-    /// By model and code of the currency.
-    amounts: BTreeMap<(usize, u32), i64>,
+    /// By model: shares, and amounts by code of the currency.
+    models: Vec<(ExactSum, Vec<(u32, i64)>)>,
+    /// The last conversion that it had a part in, and its place among the touches of that.
+    met: (u64, u32),
+}
+
+impl Sums {
+    fn new(code: u32, models: usize) -> Self {
+        Self { code, conversions: 0, models: vec![Default::default(); models], met: (0, 0) }
+    }
+
+    fn add(&mut self, model: usize, share: f64, amount: Option<(u32, i64)>) {
+        let (shares, amounts) = &mut self.models[model];
+        shares.add(share);
+        let Some((currency, part)) = amount else { return };
+        match amounts.iter_mut().find(|(other, _)| *other == currency) {
+            Some((_, sum)) => *sum += part,
+            None => amounts.push((currency, part)),
+        }
+    }
+}
+
+/// Memory for one conversion: what each touch is, and what it gets.
+#[derive(Default)]
+struct Scratch {
+    ages_ms: Vec<i64>,
+    /// Places of the sums of those that differ.
+    met: Vec<u32>,
+    /// Of every touch, its place there.
+    at: Vec<u32>,
+    shares: Vec<f64>,
+    parts: Vec<i64>,
+    /// What each that was met is given.
+    given: Vec<(f64, i64)>,
 }
 
 impl Counter {
@@ -68,8 +104,10 @@ impl Counter {
             ignored: Vec::new(),
             conversions: 0,
             persons: 0,
-            touches: BTreeMap::new(),
+            sums: vec![Sums::new(ABSENT, shape.models.len())],
+            places: Vec::new(),
             own: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -82,8 +120,8 @@ impl Counter {
         }
     }
 
-    /// The touch that a session begins with.
-    fn touch(&self, block: &Block, row: usize, dictionaries: &Dictionaries) -> Touch {
+    /// A session begins with this row: remember what brought it, if that is known.
+    fn begin(&mut self, block: &Block, row: usize, dictionaries: &Dictionaries) {
         let shape = &*self.shape;
         let code = |column: TextColumn| column.of_block(block).get(row);
         let text = |column: TextColumn| column.dictionary(dictionaries).text(code(column));
@@ -93,58 +131,59 @@ impl Counter {
                 let host = text(shape.host);
                 host.is_none() || host != text(shape.referrer)
             };
-        let at_ms = block.ts.get(row);
-        match is_known {
-            true => Touch { at_ms, kind: KNOWN, code: code(shape.by) },
-            false => Touch { at_ms, kind: DIRECT, code: ABSENT },
+        if !is_known {
+            return;
         }
+        let by = code(shape.by);
+        let place = &mut self.places[by as usize];
+        if *place == 0 {
+            *place = self.sums.len() as u32;
+            self.sums.push(Sums::new(by, shape.models.len()));
+        }
+        self.own.push(Touch { at_ms: block.ts.get(row), sums: *place });
     }
 
     /// Share one conversion among the touches before it.
     fn convert(&mut self, block: &Block, row: usize) {
-        let shape = Arc::clone(&self.shape);
+        let Self { shape, sums, own, scratch, .. } = self;
         let at_ms = block.ts.get(row);
-        let is_near = |touch: &&Touch| touch.at_ms >= at_ms.saturating_sub(shape.lookback_ms);
-        let near: Vec<Touch> = self.own.iter().filter(is_near).copied().collect();
-        let mut touches: Vec<Touch> =
-            near.iter().filter(|touch| touch.kind == KNOWN).copied().collect();
-        if touches.is_empty() {
-            let last = near.last().copied();
-            touches.push(last.unwrap_or(Touch { at_ms, kind: DIRECT, code: ABSENT }));
-        }
-        let ages: Vec<i64> = touches.iter().map(|touch| at_ms - touch.at_ms).collect();
+        let nearest_ms = at_ms.saturating_sub(shape.lookback_ms);
+        let near = &own[own.partition_point(|touch| touch.at_ms < nearest_ms)..];
+        // Direct touches share nothing among known ones, and all of them are one.
+        let direct = [Touch { at_ms, sums: NOBODY }];
+        let touches = if near.is_empty() { &direct } else { near };
         let value = block.numbers[shape.value].get(row);
         let amount = (!value.is_nan()).then(|| (value * shape.units).round() as i64);
         let currency = shape.currency.of_block(block).get(row);
+
+        self.conversions += 1;
+        let Scratch { ages_ms, met, at, shares, parts, given } = scratch;
+        ages_ms.clear();
+        ages_ms.extend(touches.iter().map(|touch| at_ms - touch.at_ms));
         // Few kinds of touches bring many of them: what a conversion gives to each is put together first.
-        let mut met: Vec<(i64, u32)> = Vec::new();
-        let place = |touch: &Touch| {
-            let kind = (touch.kind, touch.code);
-            met.iter().position(|other| *other == kind).unwrap_or_else(|| {
-                met.push(kind);
-                met.len() - 1
-            })
-        };
-        let places: Vec<usize> = touches.iter().map(place).collect();
-        for (model, rule) in shape.models.iter().enumerate() {
-            let shares = rule.shares(&ages, shape.half_life_ms);
-            let parts = amount.map(|amount| split(amount, &shares));
-            let mut given = vec![(0.0, 0); met.len()];
-            for (at, place) in places.iter().enumerate() {
-                given[*place].0 += shares[at];
-                given[*place].1 += parts.as_ref().map_or(0, |parts| parts[at]);
+        met.clear();
+        at.clear();
+        for touch in touches {
+            let sums = &mut sums[touch.sums as usize];
+            if sums.met.0 != self.conversions {
+                sums.met = (self.conversions, met.len() as u32);
+                sums.conversions += 1;
+                met.push(touch.sums);
             }
-            for (touch, (share, part)) in met.iter().zip(given) {
-                let sums = self.touches.entry(*touch).or_default();
-                sums.shares.resize_with(shape.models.len(), ExactSum::default);
-                sums.shares[model].add(share);
-                if amount.is_some() {
-                    *sums.amounts.entry((model, currency)).or_default() += part;
-                }
-            }
+            at.push(sums.met.1);
         }
-        for touch in met {
-            self.touches.entry(touch).or_default().conversions += 1;
+        for (model, rule) in shape.models.iter().enumerate() {
+            rule.shares(ages_ms, shape.half_life_ms, shares);
+            split(amount.unwrap_or(0), shares, parts);
+            given.clear();
+            given.resize(met.len(), (0.0, 0));
+            for ((at, share), part) in at.iter().zip(&*shares).zip(&*parts) {
+                let given = &mut given[*at as usize];
+                *given = (given.0 + share, given.1 + part);
+            }
+            for (touch, (share, part)) in met.iter().zip(&*given) {
+                sums[*touch as usize].add(model, *share, amount.map(|_| (currency, *part)));
+            }
         }
     }
 }
@@ -156,12 +195,13 @@ impl Kernel for Counter {
         }
         self.matcher.look(block, dictionaries, &self.times, &mut self.masks[slot]);
         self.learn(dictionaries);
+        self.places.resize(self.shape.by.dictionary(dictionaries).len(), 0);
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {
         self.cutter.next_person();
         self.own.clear();
-        let mut converted = 0;
+        let before = self.conversions;
         for Span { slot, block, rows } in spans {
             let Some(sessions) = &block.sessions else { continue };
             // The session of the row before, if it has a name: such a one goes on, however long it is.
@@ -176,25 +216,24 @@ impl Kernel for Counter {
                     let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
                     let begun = self.cutter.len();
                     if self.cutter.place(at_ms, actor, session) == Some(begun) {
-                        let touch = self.touch(block, row, dictionaries);
-                        self.own.push(touch);
+                        self.begin(block, row, dictionaries);
                     }
                     named = if session == UNNAMED_SESSION { NO_SESSION } else { session };
                 }
                 if mask & CONVERTS != 0
                     && (self.shape.from_ms..self.shape.to_ms).contains(&block.ts.get(row))
                 {
-                    converted += 1;
                     self.convert(block, row);
                 }
             }
         }
-        self.conversions += converted;
-        self.persons += u64::from(converted > 0);
+        self.persons += u64::from(self.conversions > before);
     }
 
     fn bytes(&self) -> usize {
-        self.touches.len() * size_of::<Sums>()
+        size_of_val(&self.places[..])
+            + self.sums.len()
+                * (size_of::<Sums>() + self.shape.models.len() * size_of::<ExactSum>())
     }
 
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
@@ -204,20 +243,24 @@ impl Kernel for Counter {
         }
         let names = self.shape.by.dictionary(dictionaries);
         let currencies = self.shape.currency.dictionary(dictionaries);
-        for ((kind, code), sums) in self.touches {
-            let touch = [Key::Int(kind), Key::from_text(names.text(code))];
+        for (place, sums) in self.sums.into_iter().enumerate() {
+            if sums.conversions == 0 {
+                continue;
+            }
+            let kind = if place == NOBODY as usize { DIRECT } else { KNOWN };
+            let touch = [Key::Int(kind), Key::from_text(names.text(sums.code))];
             let key = |table: i64, rest: &[Key]| {
                 let mut key = vec![Key::Int(table)];
                 key.extend(touch.iter().chain(rest).cloned());
                 key
             };
             partial.add(key(1, &[]), &[sums.conversions as f64]);
-            for (model, share) in sums.shares.iter().enumerate() {
+            for (model, (share, amounts)) in sums.models.into_iter().enumerate() {
                 partial.add(key(2, &[model.into()]), &share.columns());
-            }
-            for ((model, currency), amount) in sums.amounts {
-                let currency = Key::from_text(currencies.text(currency));
-                partial.add(key(3, &[model.into(), currency]), &[amount as f64]);
+                for (currency, amount) in amounts {
+                    let currency = Key::from_text(currencies.text(currency));
+                    partial.add(key(3, &[model.into(), currency]), &[amount as f64]);
+                }
             }
         }
         partial

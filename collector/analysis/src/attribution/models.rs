@@ -37,24 +37,23 @@ impl Model {
         Self::InverseJ,
     ];
 
-    /// The share of each touch, in order. `ages_ms` says how long before the conversion each of them was;
+    /// Put the share of each touch, in order. `ages_ms` says how long before the conversion each of them was;
     /// there is at least one.
-    pub(super) fn shares(self, ages_ms: &[i64], half_life_ms: i64) -> Vec<f64> {
+    pub(super) fn shares(self, ages_ms: &[i64], half_life_ms: i64, shares: &mut Vec<f64>) {
         let count = ages_ms.len();
-        let ends = |first: f64, last: f64, of_two: [f64; 2]| match count {
-            1 => vec![1.0],
-            2 => of_two.to_vec(),
+        shares.clear();
+        let mut ends = |first: f64, last: f64, of_two: [f64; 2]| match count {
+            1 => shares.push(1.0),
+            2 => shares.extend(of_two),
             _ => {
-                let between = (1.0 - first - last) / (count - 2) as f64;
-                let mut shares = vec![between; count];
+                shares.resize(count, (1.0 - first - last) / (count - 2) as f64);
                 (shares[0], shares[count - 1]) = (first, last);
-                shares
             }
         };
         match self {
             Self::First => ends(1.0, 0.0, [1.0, 0.0]),
             Self::Last => ends(0.0, 1.0, [0.0, 1.0]),
-            Self::Linear => vec![1.0 / count as f64; count],
+            Self::Linear => shares.resize(count, 1.0 / count as f64),
             Self::Position => ends(0.4, 0.4, [0.5, 0.5]),
             Self::J => ends(0.2, 0.6, [0.25, 0.75]),
             Self::InverseJ => ends(0.6, 0.2, [0.75, 0.25]),
@@ -62,10 +61,9 @@ impl Model {
                 // Relative to the last touch: however long ago all of them were, one weight is 1.
                 let last_ms = ages_ms[count - 1];
                 let half_lives = |age: &i64| (age - last_ms) as f64 / half_life_ms as f64;
-                let weights: Vec<f64> =
-                    ages_ms.iter().map(|age| (-half_lives(age)).exp2()).collect();
-                let all: f64 = weights.iter().sum();
-                weights.into_iter().map(|weight| weight / all).collect()
+                shares.extend(ages_ms.iter().map(|age| (-half_lives(age)).exp2()));
+                let all: f64 = shares.iter().sum();
+                shares.iter_mut().for_each(|weight| *weight /= all);
             }
         }
     }
@@ -73,12 +71,12 @@ impl Model {
 
 /// An amount in its smallest unit, split by shares: each part rounded towards zero, what is left over goes to
 /// the last touch that has a share.
-pub(super) fn split(amount: i64, shares: &[f64]) -> Vec<i64> {
-    let mut parts: Vec<i64> = shares.iter().map(|share| (amount as f64 * share) as i64).collect();
+pub(super) fn split(amount: i64, shares: &[f64], parts: &mut Vec<i64>) {
+    parts.clear();
+    parts.extend(shares.iter().map(|share| (amount as f64 * share) as i64));
     let left = amount - parts.iter().sum::<i64>();
     let last = shares.iter().rposition(|share| *share > 0.0).unwrap_or(shares.len() - 1);
     parts[last] += left;
-    parts
 }
 
 #[cfg(test)]
@@ -88,6 +86,19 @@ mod tests {
     use rstest::rstest;
 
     const DAY: i64 = 86_400_000;
+
+    fn shares(model: Model, ages_ms: &[i64], half_life_ms: i64) -> Vec<f64> {
+        // What was there before is gone.
+        let mut shares = vec![7.0];
+        model.shares(ages_ms, half_life_ms, &mut shares);
+        shares
+    }
+
+    fn split(amount: i64, shares: &[f64]) -> Vec<i64> {
+        let mut parts = vec![7];
+        super::split(amount, shares, &mut parts);
+        parts
+    }
 
     #[rstest]
     #[case(Model::First, 3, &[1.0, 0.0, 0.0])]
@@ -104,7 +115,7 @@ mod tests {
     #[case(Model::Decay, 2, &[1.0 / 3.0, 2.0 / 3.0])]
     fn a_model_shares(#[case] model: Model, #[case] touches: i64, #[case] want: &[f64]) {
         let ages: Vec<i64> = (0..touches).rev().map(|touch| (touch * 7 + 1) * DAY).collect();
-        let got = model.shares(&ages, 7 * DAY);
+        let got = shares(model, &ages, 7 * DAY);
         let is_near = |(got, want): (&f64, &f64)| (got - want).abs() < 1e-12;
         assert!(got.len() == want.len() && got.iter().zip(want).all(is_near), "{got:?}");
     }
@@ -125,7 +136,7 @@ mod tests {
             let mut ages = ages;
             ages.sort_unstable_by(|a, b| b.cmp(a));
             for model in Model::ALL {
-                let shares = model.shares(&ages, half_life);
+                let shares = shares(model, &ages, half_life);
                 prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
                 prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
                 prop_assert_eq!(split(amount, &shares).iter().sum::<i64>(), amount);

@@ -2,7 +2,7 @@
 //!
 //! In: blocks with sessions, whose rows are read in place. Out: a table: `(BUCKET, bucket)` → [`Row`]; `(PAGE, path)` → sessions that
 //! begin with it, those of them that bounced, sessions that end with it; `(HISTOGRAM, bucket)` →
-//! durations by bin; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the
+//! durations by bin; bags, `(LIST, bucket)`: the durations themselves, where they are not too many; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the
 //! last: the whole range. The second scan adds nothing but bags, `(HISTOGRAM, bucket)`: the durations of the
 //! zone.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Shape;
 use super::cut::Cutter;
-use super::durations::{HISTOGRAM, Histogram};
+use super::durations::{HISTOGRAM, Histogram, LIST, Listed};
 use crate::columns::{Block, Span};
 use crate::events::{ABSENT, Dictionaries, UNNAMED_SESSION};
 use crate::filter::{Masks, Matcher};
@@ -93,6 +93,7 @@ pub(super) struct Counter {
     /// Per bucket.
     rows: Vec<Row>,
     histograms: Vec<Histogram>,
+    listed: Listed,
     /// Per bucket; the whole range is last.
     taken: Vec<Vec<f64>>,
     /// By code of the path: entries, bounces, exits.
@@ -134,6 +135,7 @@ impl Counter {
             visits: Vec::new(),
             rows: vec![Row::default(); buckets],
             histograms: vec![Histogram::default(); buckets],
+            listed: Listed::new(buckets),
             taken: vec![Vec::new(); buckets + 1],
             pages: Vec::new(),
             sources: Vec::new(),
@@ -158,6 +160,7 @@ impl Counter {
             return;
         }
         self.histograms[bucket].add(duration_ms);
+        self.listed.add(bucket, duration_ms);
         let row = &mut self.rows[bucket];
         row.sessions += 1;
         row.bounces += u64::from(visit.is_bounce());
@@ -247,7 +250,11 @@ impl Kernel for Counter {
     fn bytes(&self) -> usize {
         let histograms: usize = self.histograms.iter().map(Histogram::bytes).sum();
         let taken: usize = self.taken.iter().map(|taken| taken.capacity() * 8).sum();
-        size_of_val(&self.pages[..]) + size_of_val(&self.sources[..]) + histograms + taken
+        size_of_val(&self.pages[..])
+            + size_of_val(&self.sources[..])
+            + histograms
+            + taken
+            + self.listed.bytes()
     }
 
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
@@ -267,6 +274,9 @@ impl Kernel for Counter {
                 partial.add(vec![Key::Int(BUCKET), bucket.into()], &row.columns());
                 partial.add(vec![Key::Int(HISTOGRAM), bucket.into()], &histogram.columns());
             }
+        }
+        for (bucket, durations) in self.listed.bags().enumerate() {
+            partial.put(vec![Key::Int(LIST), bucket.into()], durations);
         }
         for (code, (source, _)) in self.sources.iter().enumerate() {
             if let Some(column) = self.shape.breakdown.filter(|_| source.row.sessions > 0) {

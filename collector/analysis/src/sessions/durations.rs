@@ -1,7 +1,8 @@
 //! The exact median of many durations in little memory.
 //!
-//! In: durations, one by one. Out: first a [`Histogram`], which tells in which [`Zone`] the median
-//! lies; then, from a second scan, what lies in the zone.
+//! In: durations, one by one. Out: a [`Listed`] list of all of them, where they are not too many; and a
+//! [`Histogram`], which tells in which [`Zone`] the median lies; then, where a list was too long, from a
+//! second scan, what lies in the zone.
 //!
 //! A histogram has sixteen bins for every doubling, so a zone holds a few hundredths of the durations,
 //! and bins of one value for what is short: the many sessions of a single event cost no second scan.
@@ -17,6 +18,71 @@ const BINS: usize = ((32 - FINE as usize) + 1) << FINE;
 
 /// Key of histograms: `(HISTOGRAM, bucket)` → sessions by bin.
 pub(super) const HISTOGRAM: i64 = 3;
+
+/// Key of lists: `(LIST, bucket)` → the durations of sessions.
+pub(super) const LIST: i64 = 5;
+
+/// Durations that one thread lists. Tests go both ways with few events.
+const LISTED_MAX: usize = if cfg!(test) { 20 } else { 4_000_000 };
+
+/// All durations by bucket, as long as they are few enough to be held.
+#[derive(Debug)]
+pub(super) struct Listed {
+    buckets: Vec<Vec<u32>>,
+    /// How many more may come; `None` when there were too many, or one that is too long.
+    room: Option<usize>,
+}
+
+impl Listed {
+    pub(super) fn new(buckets: usize) -> Self {
+        Self { buckets: vec![Vec::new(); buckets], room: Some(LISTED_MAX) }
+    }
+
+    pub(super) fn add(&mut self, bucket: usize, duration_ms: u64) {
+        let Some(room) = self.room else { return };
+        match (u32::try_from(duration_ms), room.checked_sub(1)) {
+            (Ok(duration_ms), Some(room)) => {
+                self.buckets[bucket].push(duration_ms);
+                self.room = Some(room);
+            }
+            _ => *self = Self { buckets: Vec::new(), room: None },
+        }
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.buckets.iter().map(|bucket| bucket.capacity() * size_of::<u32>()).sum()
+    }
+
+    /// The durations of each bucket.
+    pub(super) fn bags(self) -> impl Iterator<Item = Vec<f64>> {
+        self.buckets.into_iter().map(|bucket| bucket.into_iter().map(f64::from).collect())
+    }
+}
+
+/// Whether the lists of these buckets hold every duration that was counted.
+pub(super) fn is_all_listed(partial: &Partial, buckets: usize) -> bool {
+    (0..buckets)
+        .all(|bucket| listed(partial, bucket).len() as u64 == total(counts(partial, bucket)))
+}
+
+fn listed(partial: &Partial, bucket: usize) -> &[f64] {
+    partial.bags.get(&[Key::Int(LIST), bucket.into()][..]).map_or(&[], Vec::as_slice)
+}
+
+/// The median of these buckets together, all of which is listed.
+pub(super) fn median_of_lists(partial: &Partial, buckets: Range<usize>) -> Option<f64> {
+    let mut all: Vec<f64> = buckets.flat_map(|bucket| listed(partial, bucket)).copied().collect();
+    let [below, above] = middle(all.len() as u64)?.map(|rank| rank as usize);
+    let (shorter, upper, _) = all.select_nth_unstable_by(above, f64::total_cmp);
+    let upper = *upper;
+    let lower = if below == above {
+        upper
+    } else {
+        shorter.iter().copied().max_by(f64::total_cmp).unwrap_or(upper)
+    };
+    Some((lower + upper) / 2.0)
+}
 
 /// Durations by bin.
 #[derive(Debug, Clone, Default)]

@@ -222,16 +222,15 @@ pub(crate) fn compile(
 
 impl Sessions {
     /// The figures of a bucket, or of the whole range behind the last one.
-    fn bucket(&self, partial: &Partial, at: usize) -> SessionsBucket {
+    fn bucket(&self, partial: &Partial, at: usize, is_listed: bool) -> SessionsBucket {
         let key = [Key::Int(counter::BUCKET), at.into()];
         let row = partial.rows.get(&key[..]).map(|row| Row::of(row)).unwrap_or_default();
-        let zone = self.shape.zones.get(at).copied();
         SessionsBucket {
             bucket: self.shape.buckets.labels.get(at).cloned(),
             sessions: row.sessions,
             bounces: row.bounces,
             bounce_ratio: ratio(row.bounces, row.sessions),
-            median_duration_ms: Figure(durations::median(partial, at, zone)),
+            median_duration_ms: Figure(self.median(partial, at, is_listed)),
             views: row.views,
             pages_per_session: ratio(row.views, row.sessions),
         }
@@ -239,6 +238,14 @@ impl Sessions {
 }
 
 impl Sessions {
+    fn median(&self, partial: &Partial, at: usize, is_listed: bool) -> Option<f64> {
+        let all = self.shape.buckets.len();
+        if is_listed {
+            return durations::median_of_lists(partial, if at < all { at..at + 1 } else { 0..all });
+        }
+        durations::median(partial, at, self.shape.zones.get(at).copied())
+    }
+
     fn groups(&self, partial: &Partial) -> Vec<SessionsGroup> {
         let start = [Key::Int(counter::GROUP)];
         let found = partial.starting_with(&start);
@@ -288,6 +295,9 @@ impl Analysis for Sessions {
             return None;
         }
         let all = self.shape.buckets.len();
+        if durations::is_all_listed(partial, all) {
+            return None;
+        }
         let zones: Vec<Zone> = (0..=all).map(|at| Zone::of_median(partial, at)).collect();
         if zones.iter().all(|zone| zone.is_known()) {
             return None;
@@ -318,9 +328,10 @@ impl Analysis for Sessions {
         exit_pages.sort_by_key(|page| std::cmp::Reverse(page.sessions));
         entry_pages.truncate(self.shape.limit);
         exit_pages.truncate(self.shape.limit);
+        let is_listed = self.shape.zones.is_empty() && durations::is_all_listed(partial, all);
         let body = SessionsAnswer {
-            buckets: (0..all).map(|at| self.bucket(partial, at)).collect(),
-            total: self.bucket(partial, all),
+            buckets: (0..all).map(|at| self.bucket(partial, at, is_listed)).collect(),
+            total: self.bucket(partial, all, is_listed),
             entry_pages,
             exit_pages,
             breakdown: self.groups(partial),
