@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::Shape;
 use super::cut::Cutter;
 use super::durations::{HISTOGRAM, Histogram, LIST, Listed};
+use super::matomo;
 use crate::columns::{Block, Span};
 use crate::events::{ABSENT, Dictionaries, UNNAMED_SESSION};
 use crate::filter::{Masks, Matcher};
@@ -88,7 +89,9 @@ pub(super) struct Counter {
     /// row before was.
     shown: Vec<(Masks, usize)>,
     cutter: Cutter,
-    /// Per session of the person.
+    /// With Matomo's rules.
+    parts: matomo::Visits,
+    /// Per session of the person, or part of one.
     visits: Vec<Visit>,
     /// Per bucket.
     rows: Vec<Row>,
@@ -132,6 +135,7 @@ impl Counter {
             matcher: shape.matcher.clone(),
             shown: Vec::new(),
             cutter: Cutter::default(),
+            parts: matomo::Visits::default(),
             visits: Vec::new(),
             rows: vec![Row::default(); buckets],
             histograms: vec![Histogram::default(); buckets],
@@ -199,7 +203,9 @@ impl Kernel for Counter {
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], _: &Dictionaries) {
         self.cutter.next_person();
+        self.parts.next_person();
         self.person += 1;
+        let matomo = self.shape.matomo.as_ref();
         let mut visits = std::mem::take(&mut self.visits);
         visits.clear();
         for Span { slot, block, rows } in spans {
@@ -211,14 +217,17 @@ impl Kernel for Counter {
             for row in rows.clone() {
                 let (mask, session) = (masks.get(row), sessions[row]);
                 let counts = mask & COUNTS != 0;
-                // What does not count still breaks the silence.
-                if !(counts || mask != 0 && session == UNNAMED_SESSION) {
+                // What does not count still breaks the silence, and may be of another campaign.
+                if !(counts || mask != 0 && (session == UNNAMED_SESSION || matomo.is_some())) {
                     continue;
                 }
                 let at_ms = block.ts.get(row);
                 let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
-                let Some(place) = self.cutter.place(at_ms, actor, session) else { continue };
-                if visits.len() < self.cutter.len() {
+                let Some(mut place) = self.cutter.place(at_ms, actor, session) else { continue };
+                if let Some(rules) = matomo {
+                    place = self.parts.place(rules, place, block, row);
+                }
+                if visits.len() <= place {
                     visits.push(Visit::default());
                 }
                 if !counts {

@@ -14,8 +14,10 @@
 //!
 //! What `where` leaves out belongs to no session, but it still breaks the silence between two.
 //!
-//! Invariant: the median is exact, in memory that does not grow with the number of sessions: a first
-//! scan finds out between which two numbers it lies, a second one takes what lies there.
+//! With `compat: "matomo"` they also end where Matomo ends a visit ([`matomo`]).
+//!
+//! Invariant: the median is exact, in bounded memory: durations are listed while they are few enough; where they
+//! are not, the first scan finds out between which two numbers it lies, and a second one takes what lies there.
 //!
 //! Not here: transitions between pages (`paths`), people by activity (`active`).
 
@@ -36,6 +38,7 @@ use crate::time_bucket::{Buckets, Unit};
 mod counter;
 pub(crate) mod cut;
 mod durations;
+mod matomo;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +59,15 @@ struct Question {
     conversions: Vec<String>,
     #[serde(default = "twenty")]
     limit: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compat: Option<Compat>,
+}
+
+/// Another product's rules.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Compat {
+    Matomo,
 }
 
 fn day() -> Unit {
@@ -161,6 +173,7 @@ struct Shape {
     path: TextColumn,
     engaged: usize,
     breakdown: Option<TextColumn>,
+    matomo: Option<Arc<matomo::Rules>>,
     /// Values of an answer.
     values: usize,
     buckets: Buckets,
@@ -200,11 +213,20 @@ pub(crate) fn compile(
     let names = names.map(|name| (Some(name.clone()), always.clone()));
     let counts = common.filter.bind(&mut columns);
     let patterns = [(None, counts), (None, always.clone())].into_iter().chain(names).collect();
+    let (from_ms, to_ms) = (common.from_ms - cut::AGE_MS, common.to_ms + cut::AGE_MS);
+    let matomo = match question.compat {
+        None => None,
+        Some(Compat::Matomo) => Some(Arc::new(matomo::Rules {
+            days: Buckets::new(Unit::Day, &common.tz, from_ms, to_ms, 0)?,
+            campaign: ["utm_source", "utm_campaign"].map(|name| columns.text(name)),
+        })),
+    };
     let shape = Shape {
         matcher: Matcher::new(patterns),
         path: columns.text("path"),
         engaged: columns.number("engaged_ms"),
         breakdown: common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns)),
+        matomo,
         values: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
         buckets: Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?,
         from_ms: common.from_ms,
@@ -212,7 +234,6 @@ pub(crate) fn compile(
         limit: question.limit,
         zones: Vec::new(),
     };
-    let (from_ms, to_ms) = (common.from_ms - cut::AGE_MS, common.to_ms + cut::AGE_MS);
     let mut plan = ScanPlan::with(columns, from_ms, to_ms, EventSet::All);
     plan.sessions = true;
     plan.actors = Actors::Always;
@@ -302,9 +323,9 @@ impl Analysis for Sessions {
         if zones.iter().all(|zone| zone.is_known()) {
             return None;
         }
-        let Shape { matcher, buckets, .. } = &*self.shape;
-        let shape =
-            Shape { matcher: matcher.clone(), buckets: buckets.clone(), zones, ..*self.shape };
+        let Shape { matcher, buckets, matomo, .. } = &*self.shape;
+        let (matcher, buckets, matomo) = (matcher.clone(), buckets.clone(), matomo.clone());
+        let shape = Shape { matcher, buckets, matomo, zones, ..*self.shape };
         Some(Box::new(Self { plan: self.plan.clone(), shape: Arc::new(shape) }))
     }
 

@@ -53,6 +53,39 @@ fn a_session_counts_where_it_began_with_all_of_it() {
 }
 
 #[test]
+fn matomo_ends_visits_at_midnight_on_another_campaign_and_after_ten_thousand_actions() {
+    let from = |campaign: &str, at: i64| view(1, at, "/").with("utm_campaign", campaign);
+    let named = |event: Event| event.with("session", 77);
+    let count = |events: Vec<Event>, question: Value| ask(events, question).total.sessions;
+    let (ours, matomo) = (json!({}), json!({ "compat": "matomo" }));
+    for (events, as_ours, as_matomo) in [
+        (vec![view(1, DAY - MIN, "/"), view(1, DAY + MIN, "/")], 1, 2),
+        (vec![named(view(1, DAY - MIN, "/")), named(view(1, DAY + MIN, "/"))], 1, 2),
+        (vec![from("spring", 0), from("spring", MIN), view(1, 2 * MIN, "/")], 1, 1),
+        (vec![from("spring", 0), from("summer", MIN), from("summer", 2 * MIN)], 1, 2),
+        (vec![view(1, 0, "/"), from("spring", MIN)], 1, 2),
+        (vec![view(1, 0, "/"), view(1, 30 * MIN, "/"), view(1, 60 * MIN + 1, "/")], 2, 2),
+        ((0..10_000).map(|at| view(1, at, "/")).collect(), 1, 1),
+        ((0..10_001).map(|at| view(1, at, "/")).collect(), 1, 2),
+    ] {
+        let got = (count(events.clone(), ours.clone()), count(events.clone(), matomo.clone()));
+        assert_eq!(got, (as_ours, as_matomo), "{} events from {:?}", events.len(), events[0]);
+    }
+}
+
+#[test]
+fn matomos_midnight_is_that_of_the_question() {
+    // 22:30 and 23:30 in Berlin, half an hour on either side of its midnight in UTC.
+    let events = vec![
+        view(1, DAY - 150 * MIN, "/"),
+        view(1, DAY - 125 * MIN, "/"),
+        view(1, DAY - 115 * MIN, "/"),
+    ];
+    let of = |tz: &str| ask(events.clone(), json!({ "compat": "matomo", "tz": tz })).total.sessions;
+    assert_eq!((of("UTC"), of("Europe/Berlin")), (1, 2));
+}
+
+#[test]
 fn a_session_that_began_before_the_range_does_not_count() {
     let events = vec![view(1, -10 * MIN, "/a"), view(1, 10 * MIN, "/b")];
     assert_eq!(ask(events, json!({})).total.sessions, 0);
