@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use crate::shell::{cargo, command, find, loud, quiet, step};
-use crate::{doc_blocks, root};
+use crate::{checklist, doc_blocks, root};
 
 /// Format, lints, layers, documentation, changelog, licences.
 ///
@@ -46,6 +46,7 @@ pub fn text() -> anyhow::Result<()> {
         doc_blocks::check()?;
         doc_blocks::links()
     })?;
+    step("rows of the checklist and their tests", checklist::check)?;
     step("changelog fragments", fragments)?;
     step("generated and private paths", private_paths)
 }

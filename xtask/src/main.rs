@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod build_sdk;
 mod check;
+mod checklist;
 mod demo;
 mod doc_blocks;
 mod fetch;
@@ -28,6 +29,7 @@ cargo xtask <command>
   build             the npm package and the collector's binary
   bench [part…]     ratios: ingest (--minutes N), store (against other engines; --events N,… --alone N,…), sdk
   check             format, lints, layers, repeated documentation, links
+  checklist         write down which test shows which row of the checklist
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn run() -> anyhow::Result<()> {
         Some("build") => build::build().map(drop),
         Some("bench") => bench::bench(&rest),
         Some("check") => check::check(),
+        Some("checklist") => checklist::write(),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(())

@@ -159,6 +159,7 @@ mod tests {
         }
     }
 
+    /// Shows S3-36.
     #[rstest]
     #[case::nothing_said(None, None, None, 2, "default")]
     #[case::file(None, None, Some("3"), 3, "file t.toml")]

@@ -122,6 +122,7 @@ fn every_operation_has_a_rule_and_every_rule_an_operation() {
     assert_eq!(pages.collect::<Vec<_>>(), Vec::<&(String, String)>::new());
 }
 
+/// Shows S3-46 and S3-47.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_does_for_every_caller_what_the_table_says() {
     let service = service().await;
@@ -217,6 +218,7 @@ async fn what_changes_something_by_a_session_must_come_from_our_own_pages() {
 /// In all that the other tenant has; their slugs and keys are other words, which callers may try.
 const CANARY: &str = "canary-of-b";
 
+/// Shows S3-45.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_operation_shows_anything_of_another_tenant() {
     let service = service().await;
@@ -302,6 +304,7 @@ async fn what_is_not_there_and_what_is_somebody_elses_answer_alike() {
     }
 }
 
+/// Shows S3-48.
 #[rstest]
 #[case::right("shop", 200)]
 #[case::another("other", 404)]

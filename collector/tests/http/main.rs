@@ -201,6 +201,7 @@ async fn a_batch_has_at_most_500_events(#[case] count: u64, #[case] status: u16)
     assert_eq!(service.batch(events.into()).await.status, status);
 }
 
+/// Shows S1-28.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raw_id_from_a_page_is_refused_and_kept_nowhere() {
     let service = service().await;

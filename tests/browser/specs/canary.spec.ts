@@ -159,6 +159,7 @@ async function answers(): Promise<Searched[]> {
   return Promise.all([...texts, ...asked]);
 }
 
+// Shows S4-69 and S4-71.
 test("57: what is marked is nowhere: not on the wire, not in answers and logs, not on the disk", async () => {
   const page = await visit(visitors[0] ?? "");
   await sendRaw();

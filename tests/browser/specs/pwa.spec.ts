@@ -39,6 +39,7 @@ interface Answer {
   display_modes: { display_mode: string | null; persons: number }[];
 }
 
+// Shows S1-09.
 test("the story has its offer, its answers, its installations and its launches, with and without an offer", async () => {
   const { collector, browser } = fixture.bench;
   const { page, context, project } = await fixture.bench.visit({ name: "story", bundle: "measures", script: WATCH });

@@ -70,6 +70,7 @@ test("Retry-After is obeyed", async () => {
   assert.ok(waited >= 2_900, `it waited only ${waited} ms`);
 });
 
+// Shows S1-04 and S3-53.
 test("a page that never reaches the collector is not disturbed", async () => {
   const { page, proxy, errors } = await fixture.bench.visit({
     name: "unreachable",

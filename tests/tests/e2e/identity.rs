@@ -29,6 +29,7 @@ fn a_page_and_a_server_that_know_the_same_user_mean_one_person() {
     assert_eq!(reached["steps"][1]["persons"], json!(1), "{reached}");
 }
 
+/// Shows S1-27 and S1-28.
 #[test]
 fn a_page_that_sends_a_raw_user_id_is_refused_and_the_id_is_nowhere_on_disk() {
     let mut collector = TestCollector::start();

@@ -1,5 +1,5 @@
-//! Every vector and every numbered rule of the definitions, every law of the answers, and every row of the product's
-//! checklist that is about figures has a test of its own: which one, and that it is there.
+//! Every vector and every numbered rule of the definitions and every law of the answers has a test of its own: which one,
+//! and that it is there.
 //!
 //! The sources are read as text. A row names the rule, the file or folder and the test; a test that is renamed or removed fails
 //! here until the table says where the rule is shown now.
@@ -29,7 +29,6 @@ const COHORT: &str = "collector/analysis/src/cohort/tests.rs";
 const LAWS_OF_ALL: &str = "collector/analysis/src/laws.rs";
 const STORE: &str = "collector/store/tests/store";
 const HTTP: &str = "collector/tests/http";
-const CHECKLIST: [&str; 2] = ["collector/tests/http/checklist.rs", "tests/tests/e2e/growth.rs"];
 
 const VECTORS: &str = "the_vectors_of_the_definition_hold";
 const OTHERS: &str = "the_rules_of_others";
@@ -188,13 +187,6 @@ const LAWS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Rows of the checklist that are about figures and text output.
-const ROWS: &[&str] = &[
-    "s1_05", "s1_06", "s1_07", "s1_08", "s1_10", "s1_11", "s1_12", "s1_13", "s1_14", "s1_15",
-    "s1_16", "s1_17", "s1_18", "s1_36", "s1_37", "s1_38", "s1_39", "s1_40", "s1_41", "s1_42",
-    "s4_60", "s4_61", "s4_62", "s4_63", "s4_77", "s4_78",
-];
-
 /// Whether a file has a test of this name: an attribute or a block of properties stands before it.
 fn has_test(source: &str, name: &str) -> bool {
     let Some(at) = source.find(&format!("fn {name}(")) else { return false };
@@ -230,19 +222,6 @@ fn every_rule_and_vector_has_its_test() {
         .map(|(rule, file, test)| format!("{rule}: {test} is not in {file}"))
         .collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
-}
-
-#[test]
-fn every_row_of_the_checklist_has_its_test() {
-    let sources = CHECKLIST.map(|file| std::fs::read_to_string(root().join(file)).expect(file));
-    let of = |source: &String| -> Vec<String> {
-        let names = source.split("fn ").filter_map(|rest| rest.split('(').next());
-        let rows = names.filter(|name| name.starts_with('s') && has_test(source, name));
-        rows.filter_map(|name| Some(name.get(..5)?.to_owned())).collect()
-    };
-    let shown: BTreeSet<String> = sources.iter().flat_map(of).collect();
-    let shown: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
-    assert_eq!(shown, ROWS.iter().copied().collect());
 }
 
 #[test]

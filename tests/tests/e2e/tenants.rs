@@ -7,6 +7,7 @@ use tallymark_tests::{Event, TestCollector, batch};
 
 const CANARY: &str = "canary_of_b";
 
+/// Shows S3-45.
 #[test]
 fn a_secret_key_reads_its_own_project_only() {
     let collector = TestCollector::start();

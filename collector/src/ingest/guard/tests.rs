@@ -28,6 +28,7 @@ fn cleaned(props: &Value) -> Value {
     serde_json::from_str(&clean).unwrap()
 }
 
+/// Shows S1-29 and S3-50.
 #[test]
 fn texts_lose_what_the_vectors_say() {
     for (text, want) in vectors().texts {
