@@ -33,7 +33,6 @@ use crate::ingest::bots::{BotFileError, Bots};
 use crate::ingest::country::{Countries, CountryFileError};
 use crate::ingest::day_salts::DaySalts;
 use crate::ingest::dims::Describer;
-use crate::ingest::guard::Guard;
 use crate::ingest::rate::Rates;
 use crate::meta::audit::{Deed, Whose};
 use crate::meta::projects::Project;
@@ -144,8 +143,7 @@ impl App {
     pub async fn open(folder: Folder, config: Config, clock: Clock) -> Result<Self, AppError> {
         folder.create()?;
         let countries = Countries::open(&config.country_file)?;
-        let guard = Guard { is_on: config.property_guard };
-        let describer = Describer::new(countries, Bots::open(&config.bot_file)?, guard);
+        let describer = Describer::new(countries, Bots::open(&config.bot_file)?);
         let pepper = folder.pepper()?;
         let meta = Meta::open(&folder.meta_db()).await?;
         let catalog = SqliteCatalog::open(&folder.catalog_db()).await?;

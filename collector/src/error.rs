@@ -153,6 +153,12 @@ pub enum ApiError {
     /// A merge, or taking one back, that makes no sense.
     #[error(transparent)]
     MergeRefused(MergeRefused),
+    /// A project that knows people for a day only.
+    #[error(
+        "this project knows people for a day only (mode cookieless): nobody can be joined to somebody, and ids of \
+         a file cannot be kept"
+    )]
+    IdsForADay,
     /// No such erasure.
     #[error("there is no erasure of this id in this project")]
     ErasureUnknown,
@@ -225,6 +231,7 @@ impl ApiError {
             Self::MergeRefused(MergeRefused::Unknown) => (404, "merge_unknown"),
             Self::MergeRefused(MergeRefused::UndoneBefore) => (409, "merge_undone"),
             Self::MergeRefused(MergeRefused::NoRoom) => (507, "merges_full"),
+            Self::IdsForADay => (409, "ids_for_a_day"),
             Self::ErasureUnknown => (404, "erasure_unknown"),
             Self::Definition(refused) => refused.status_and_code(),
             Self::Saved(refused) => refused.status_and_code(),

@@ -25,6 +25,7 @@ pub mod ingest;
 pub mod keys;
 pub mod meta;
 mod openapi;
+pub mod privacy;
 pub mod quarantine;
 pub mod query;
 pub mod router;

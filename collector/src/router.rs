@@ -35,7 +35,8 @@ use crate::ingest::handler::BATCH_PATH;
 use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
 use crate::{
-    dashboard, experiments, ingest, openapi, quarantine, query, saved, sdk, service, unread,
+    dashboard, experiments, ingest, openapi, privacy, quarantine, query, saved, sdk, service,
+    unread,
 };
 
 /// All routes with all layers.
@@ -84,6 +85,8 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(query::people::undo_merge))
         .routes(routes!(query::people::erase_person))
         .routes(routes!(query::people::show_erasure))
+        .routes(routes!(privacy::handler::report_person))
+        .routes(routes!(privacy::handler::show_evidence))
         .routes(routes!(query::stats::calculate_stats))
         .routes(routes!(
             experiments::handler::list_experiments,

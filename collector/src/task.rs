@@ -7,6 +7,7 @@
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use tallymark_store::{Ends, PeopleCommand};
 use tokio::runtime::Handle;
@@ -25,6 +26,7 @@ use crate::meta::access_keys::NewKey;
 use crate::meta::audit::{COMMAND_LINE, Deed};
 use crate::meta::organisations::MAIN;
 use crate::meta::projects::{NewProject, Project};
+use crate::privacy::{evidence, report};
 use crate::query::export::note_export;
 use crate::query::people::{self, Who};
 use crate::query::questions::parse_question;
@@ -50,6 +52,10 @@ pub enum Task {
     Alias(AliasTask),
     /// A person out of everything.
     Erase(EraseTask),
+    /// Everything that is stored of a person.
+    Person(PersonTask),
+    /// What a project knows of people, and whether its preset holds.
+    Evidence(EvidenceTask),
 }
 
 /// Two ids are one person.
@@ -76,6 +82,24 @@ pub struct EraseTask {
     pub now: bool,
     /// Only say what would be done.
     pub dry_run: bool,
+}
+
+/// Everything that is stored of a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PersonTask {
+    /// The project's slug.
+    pub project: String,
+    /// An id of the person.
+    pub who: Who,
+}
+
+/// What a project knows of people.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EvidenceTask {
+    /// The project's slug.
+    pub project: String,
+    /// Whether the sheet is printed as JSON.
+    pub json: bool,
 }
 
 /// One question.
@@ -126,6 +150,7 @@ impl Task {
             Self::Verify(task) => verify(app, handle, task, console),
             Self::Alias(task) => {
                 let project = find(app, handle, &task.project)?;
+                people::needs_lasting_ids(app, &project)?;
                 let source = task.from.id(app, &project, "--from")?;
                 let target = task.to.id(app, &project, "--to")?;
                 let (project, at_ms) = (project.id, app.clock.now_ms());
@@ -149,6 +174,21 @@ impl Task {
                 );
                 let receipt = handle.block_on(receipt)?;
                 Ok(console.out(format!("{receipt}\n").as_bytes())?)
+            }
+            Self::Person(task) => {
+                let project = find(app, handle, &task.project)?;
+                let id = task.who.id(app, &project, "--user")?;
+                let held = handle.block_on(report::held(app, &project, id))?;
+                let out = &mut ConsoleOut(console);
+                handle.block_on(report::note(app, COMMAND_LINE, &project, &held))?;
+                report::write(app, &project, &held, out)
+            }
+            Self::Evidence(task) => {
+                let project = find(app, handle, &task.project)?;
+                let sheet = handle.block_on(evidence::sheet(app, &project))?;
+                let text =
+                    if task.json { format!("{}\n", json!(sheet)) } else { sheet.to_string() };
+                Ok(console.out(text.as_bytes())?)
             }
         }
     }

@@ -81,6 +81,9 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/v1/merges/{id}/undo", Project(Merge, Admin)),
     rule("POST", "/v1/erase", Project(Erase, Admin)),
     rule("GET", "/v1/erase/{id}", Project(Erase, Admin)),
+    // Raw events leave, and of one person.
+    rule("POST", "/v1/persons/report", Project(Export, Admin)),
+    rule("GET", "/v1/privacy/evidence", Project(Administer, Admin)),
     rule("POST", "/v1/stats/{fn}", Nothing),
     rule("GET", "/v1/experiments", Project(Read, Viewer)),
     rule("POST", "/v1/experiments", Project(Experiment, Analyst)),

@@ -24,6 +24,7 @@ use super::{csv_in, jsonl_in, parquet_in};
 use crate::app::App;
 use crate::console::Console;
 use crate::meta::projects::Project;
+use crate::query::people::needs_lasting_ids;
 
 /// What to import and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,6 +61,7 @@ pub fn import(
     task: &ImportTask,
     console: &mut dyn Console,
 ) -> anyhow::Result<Summary> {
+    needs_lasting_ids(app, project)?;
     let mapping = Mapping::new(&task.map);
     let sizes = task.paths.iter().map(|path| size(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let hasher = app.hasher(project.id);

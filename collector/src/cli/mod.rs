@@ -16,6 +16,7 @@ mod experiment;
 mod key;
 mod organisation;
 mod people;
+mod privacy;
 pub mod project;
 mod serve;
 mod settings;
@@ -98,6 +99,9 @@ enum Command {
     Alias(people::AliasArgs),
     /// Erase a person: out of answers at once, out of files within 24 hours or now. Prints the receipt.
     Erase(people::EraseArgs),
+    /// What is stored of people: of one of them, or in general.
+    #[command(subcommand)]
+    Privacy(privacy::PrivacyCommand),
     /// Fill a project with realistic data, made on the spot.
     Demo(events::DemoArgs),
     /// Copy everything of one moment into a new folder, beside a running server too.
@@ -175,6 +179,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Query(args) => events::run(args.task()?, folder, loaded.config).await,
             Command::Alias(args) => events::run(args.task(), folder, loaded.config).await,
             Command::Erase(args) => events::run(args.task(), folder, loaded.config).await,
+            Command::Privacy(command) => {
+                events::run(command.task(global.json), folder, loaded.config).await
+            }
             Command::Demo(args) => events::run(args.task(global.json), folder, loaded.config).await,
             Command::Backup(args) => {
                 events::run(args.task(global.json)?, folder, loaded.config).await

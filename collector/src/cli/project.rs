@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tallymark_store::Keep;
@@ -10,7 +11,8 @@ use crate::admin::projects::{self, Created};
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::meta::Meta;
-use crate::meta::projects::NewProject;
+use crate::meta::projects::{Change, NewProject};
+use crate::privacy::{self, Mode, Preset};
 use crate::sdk;
 use crate::sdk::snippet::Snippet;
 
@@ -38,6 +40,8 @@ pub enum ProjectCommand {
     List,
     /// Say how long events are kept, or show it.
     Keep(KeepArgs),
+    /// Change what pages may send and how long people are known, or show it.
+    Set(SetArgs),
 }
 
 /// Arguments of `project keep`.
@@ -51,6 +55,22 @@ pub struct KeepArgs {
     /// The same for events of one name; `NAME=` takes that rule away. May be given several times.
     #[arg(long, value_name = "NAME=DAYS", value_parser = parse_event)]
     event: Vec<(String, Option<Days>)>,
+}
+
+/// Arguments of `project set`; what is left out stays.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// The project's slug.
+    slug: String,
+    /// The origins whose pages may send, with commas between them; an empty text for any.
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    origins: Option<Vec<String>>,
+    /// How long people are known: as long as their ids last, or for a day; `default` for what the preset says.
+    #[arg(long, value_parser = ["full", "cookieless", "default"])]
+    mode: Option<String>,
+    /// Settings that hold together.
+    #[arg(long, value_parser = ["cnil", "none"])]
+    preset: Option<String>,
 }
 
 /// How long: days, or for ever.
@@ -119,8 +139,44 @@ pub async fn run(
             }
         }
         ProjectCommand::Keep(args) => keep(args, folder, as_json).await?,
+        ProjectCommand::Set(args) => set(args, folder, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Change the settings, and print them.
+async fn set(args: SetArgs, folder: &Folder, as_json: bool) -> anyhow::Result<()> {
+    let SetArgs { slug, origins, mode, preset } = args;
+    folder.must_exist()?;
+    let meta = Meta::open(&folder.meta_db()).await?;
+    let mut project = projects::named(&meta, &slug).await?;
+    if origins.is_some() || mode.is_some() || preset.is_some() {
+        let mut settings = project.settings.clone();
+        if let Some(origins) = origins {
+            settings.origins = origins.into_iter().filter(|origin| !origin.is_empty()).collect();
+        }
+        if let Some(mode) = mode {
+            settings.mode = match mode.as_str() {
+                "full" => Some(Mode::Full),
+                "cookieless" => Some(Mode::Cookieless),
+                _ => None,
+            };
+        }
+        if let Some(preset) = preset {
+            settings.preset = (preset == "cnil").then_some(Preset::Cnil);
+        }
+        let change = Change { settings: Some(settings), ..Change::default() };
+        project = meta.projects().update(&project, change, deed("update")).await?.into();
+    }
+    if as_json {
+        println!("{}", json!({ "slug": slug, "settings": project.settings }));
+        return Ok(());
+    }
+    let settings = serde_json::to_value(&project.settings)?;
+    for (name, value) in settings.as_object().into_iter().flatten() {
+        println!("{name:<12} {value}");
+    }
+    Ok(())
 }
 
 /// Change the rules, and print those that hold.
@@ -128,7 +184,13 @@ async fn keep(args: KeepArgs, folder: &Folder, as_json: bool) -> anyhow::Result<
     let KeepArgs { slug, days, event } = args;
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
-    let project = projects::named(&meta, &slug).await?.id;
+    let project = projects::named(&meta, &slug).await?;
+    if let Some(most) = privacy::days_max(&project.settings) {
+        let asked = days.iter().chain(event.iter().filter_map(|(_, days)| days.as_ref()));
+        let longer = asked.copied().find(|days| days.is_none_or(|days| days > most));
+        ensure!(longer.is_none(), "the preset of {slug} keeps events for {most} days at most");
+    }
+    let project = project.id;
     let rules = meta.retention();
     if let Some(days) = days {
         rules.set(project, None, days).await?;

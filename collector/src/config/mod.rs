@@ -127,6 +127,9 @@ settings! {
     /// Hide e-mail addresses, telephone and card numbers, tokens, and properties that are called a secret in
     /// what pages and servers send: `true` or `false`.
     property_guard: bool = "true";
+    /// Know people for longer than a day, where their project does: `true` or `false`. Without it all projects are
+    /// as if their mode was cookieless.
+    user_tracking: bool = "true";
     /// A file in MaxMind's format that says which country a network is in; without one, what the registries
     /// assigned is built in. Read at the start.
     country_file: String = "";

@@ -278,7 +278,7 @@ mod tests {
         let batch = Batch::parse(body.as_bytes()).unwrap();
         let hasher = ServerHasher::new(&[7; 32], 3);
         let sender = Sender {
-            realm: Realm { project: 3, salt: "salt", hasher: &hasher },
+            realm: Realm { project: 3, salt: "salt", hasher: &hasher, day_only: None },
             trust,
             received_ms: NOW,
             dims: of_server(&batch.context, batch.sdk.as_deref(), Guard { is_on: true }),

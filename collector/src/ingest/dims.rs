@@ -36,16 +36,15 @@ const PAGE_BYTES_MAX: usize = 1024;
 pub struct Describer {
     countries: Countries,
     bots: Bots,
-    guard: Guard,
     agents: Remembered<Agent>,
     pages: Remembered<Arc<Dims>>,
 }
 
 impl Describer {
-    /// By these data, with the guard of this installation.
-    pub fn new(countries: Countries, bots: Bots, guard: Guard) -> Self {
+    /// By these data.
+    pub fn new(countries: Countries, bots: Bots) -> Self {
         let agents = Remembered::new(AGENTS, AGENT_BYTES_MAX);
-        Self { countries, bots, guard, agents, pages: Remembered::new(PAGES, PAGE_BYTES_MAX) }
+        Self { countries, bots, agents, pages: Remembered::new(PAGES, PAGE_BYTES_MAX) }
     }
 
     /// The dimensions of a batch's events, when a page sent it.
@@ -54,6 +53,7 @@ impl Describer {
         context: &Context<'_>,
         sdk: Option<&str>,
         client: &Client<'_>,
+        guard: Guard,
     ) -> Arc<Dims> {
         let (v4, v6);
         let network: &[u8] = match client.prefix {
@@ -78,11 +78,12 @@ impl Describer {
             bytes(context.language.as_deref()),
             bytes(context.display_mode.as_deref()),
             bytes(sdk),
+            if guard.is_on { b"guarded" } else { b"" },
         ];
         self.pages.of(&texts, || {
             let agent = self.agents.of(&said, || Agent::of(&client.said, &self.bots));
             let country = self.countries.of(client.prefix);
-            Arc::new(dims(context, &agent, country, sdk, self.guard))
+            Arc::new(dims(context, &agent, country, sdk, guard))
         })
     }
 }
@@ -224,8 +225,8 @@ mod tests {
         let marks = |user_agent| {
             let said = Said { user_agent, ..Said::default() };
             let client = Client { prefix: "203.0.113.0".parse().unwrap(), said };
-            let describer = Describer::new(Countries::default(), Bots::default(), GUARD);
-            let dims = describer.of_page(&Context::default(), None, &client);
+            let describer = Describer::new(Countries::default(), Bots::default());
+            let dims = describer.of_page(&Context::default(), None, &client, GUARD);
             (dims[Dim::Bot as usize].clone(), dims[Dim::BotScore as usize].clone())
         };
         assert_eq!(marks("curl/8.0"), (Some("script".into()), Some("0.95".into())));
@@ -235,12 +236,12 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_of_this_page_this_client_and_this_network() {
-        let describer = Describer::new(Countries::default(), Bots::default(), GUARD);
+        let describer = Describer::new(Countries::default(), Bots::default());
         let of = |url: &'static str, user_agent, network: &str| {
             let context = Context { url: Some(url.into()), ..Context::default() };
             let said = Said { user_agent, ..Said::default() };
             let client = Client { prefix: network.parse().unwrap(), said };
-            describer.of_page(&context, None, &client)
+            describer.of_page(&context, None, &client, GUARD)
         };
         let one = of("https://a.example/1", "Firefox/140.0", "8.8.8.0");
         assert!(Arc::ptr_eq(&one, &of("https://a.example/1", "Firefox/140.0", "8.8.8.0")));

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
 use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
 use crate::keys::{KeyKind, Scope};
+use crate::privacy::Rules;
 use crate::telemetry::{Hidden, Reason};
 
 /// Parameters of the address.
@@ -207,12 +208,14 @@ fn check(
     let visitor =
         LazyCell::new(|| daily_visitor(&salt, project.id, client.prefix, client.said.user_agent));
     let (context, sdk) = (&batch.context, batch.sdk.as_deref());
-    let guard = Guard { is_on: app.config.property_guard };
+    let rules = Rules::of(&project.settings, &app.config);
+    let guard = Guard { is_on: rules.guard };
     let dims = match trust {
-        Trust::Page => app.describer.of_page(context, sdk, client),
+        Trust::Page => app.describer.of_page(context, sdk, client, guard),
         Trust::Server => of_server(context, sdk, guard),
     };
-    let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
+    let day_only = (!rules.lasting()).then_some(&salt);
+    let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher, day_only };
     let visitor = &|| *visitor;
     Ok(accept(batch, &Sender { realm, trust, received_ms, dims, guard, visitor }))
 }

@@ -50,6 +50,8 @@ pub struct Realm<'a> {
     pub salt: &'a str,
     /// The second stage.
     pub hasher: &'a ServerHasher,
+    /// The salt of the day, where the project knows people for a day only.
+    pub day_only: Option<&'a [u8; 32]>,
 }
 
 /// Somebody.
@@ -89,6 +91,16 @@ pub fn identify(
         trust,
         realm,
     )?;
+    if let Some(salt) = realm.day_only {
+        // A page's visitor is the one it would be without an id. A server's own network says nothing of a
+        // person, so there it is the id, for this day.
+        let actor = match (trust, user.or(device)) {
+            (Trust::Page, _) => visitor(),
+            (Trust::Server, Some(id)) => day_number(salt, realm.project, &id, b"id"),
+            (Trust::Server, None) => return Err(EventCode::NobodyKnown),
+        };
+        return Ok(Identity { person: actor, actor, flags: flags::DAILY_ACTOR });
+    }
     let user = user.map(|hash| realm.hasher.person(&hash));
     let device = device.map(|hash| realm.hasher.person(&hash));
     Ok(match (user, device) {
@@ -136,15 +148,20 @@ pub fn parse_hash(text: &str) -> Option<[u8; 32]> {
 /// The number of an unnamed visitor for one day: it cannot be made again once the salt is gone, and
 /// the next day's has nothing to do with it. Never 0.
 pub fn daily_visitor(salt: &[u8; 32], project: u32, prefix: IpAddr, user_agent: &str) -> u64 {
-    let mut mac = Hmac::<Sha256>::new_from_slice(salt).expect("HMAC takes keys of any length");
-    mac.update(&project.to_be_bytes());
     let address: Cow<'_, [u8]> = match prefix {
         IpAddr::V4(v4) => v4.octets().to_vec().into(),
         IpAddr::V6(v6) => v6.octets().to_vec().into(),
     };
-    mac.update(&[u8::try_from(address.len()).unwrap_or(0)]);
-    mac.update(&address);
-    mac.update(user_agent.as_bytes());
+    day_number(salt, project, &address, user_agent.as_bytes())
+}
+
+/// A number that is made of these by a day's salt. Never 0.
+fn day_number(salt: &[u8; 32], project: u32, first: &[u8], second: &[u8]) -> u64 {
+    let mut mac = Hmac::<Sha256>::new_from_slice(salt).expect("HMAC takes keys of any length");
+    mac.update(&project.to_be_bytes());
+    mac.update(&[u8::try_from(first.len()).unwrap_or(0)]);
+    mac.update(first);
+    mac.update(second);
     let hash: [u8; 32] = mac.finalize().into_bytes().into();
     let [a, b, c, d, e, f, g, h, ..] = hash;
     u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
@@ -160,7 +177,8 @@ mod tests {
 
     fn who(claims: Claims<'_>, trust: Trust) -> Result<Identity, EventCode> {
         let hasher = ServerHasher::new(&[7; 32], 3);
-        identify(&claims, trust, &Realm { project: 3, salt: SALT, hasher: &hasher }, || 99)
+        let realm = Realm { project: 3, salt: SALT, hasher: &hasher, day_only: None };
+        identify(&claims, trust, &realm, || 99)
     }
 
     #[test]
@@ -209,6 +227,34 @@ mod tests {
     #[case::nobody_from_a_server(Claims::default(), Trust::Server, EventCode::NobodyKnown)]
     fn refused(#[case] claims: Claims<'_>, #[case] trust: Trust, #[case] code: EventCode) {
         assert_eq!(who(claims, trust), Err(code));
+    }
+
+    /// Shows S4-02.
+    #[test]
+    fn where_people_are_known_for_a_day_no_id_outlives_it() {
+        let hasher = ServerHasher::new(&[7; 32], 3);
+        let on = |day: &[u8; 32], claims, trust| {
+            let realm = Realm { project: 3, salt: SALT, hasher: &hasher, day_only: Some(day) };
+            identify(&claims, trust, &realm, || 99)
+        };
+        let hash = "ab".repeat(32);
+        let page = Claims { user: Some(&hash), device: Some(&hash), ..Claims::default() };
+        let daily = Identity { person: 99, actor: 99, flags: flags::DAILY_ACTOR };
+        assert_eq!(on(&[1; 32], page, Trust::Page), Ok(daily));
+        let server = Claims { user_id: Some("ann"), ..Claims::default() };
+        let first = on(&[1; 32], server, Trust::Server).unwrap();
+        assert_eq!((first.flags, first.person), (flags::DAILY_ACTOR, first.actor));
+        assert_eq!(on(&[1; 32], server, Trust::Server), Ok(first), "one person within a day");
+        let next = on(&[2; 32], server, Trust::Server).unwrap();
+        let lasting = who(server, Trust::Server).unwrap();
+        assert!(
+            ![next.person, lasting.person].contains(&first.person),
+            "{first:?} {next:?} {lasting:?}"
+        );
+        let nobody = on(&[1; 32], Claims::default(), Trust::Server);
+        assert_eq!(nobody, Err(EventCode::NobodyKnown));
+        // What is wrong stays wrong.
+        assert_eq!(on(&[1; 32], server, Trust::Page), Err(EventCode::RawIdRefused));
     }
 
     #[test]

@@ -39,6 +39,7 @@ use tallymark_store::Keep;
 use crate::access::{Principal, Role};
 use crate::database::{self, MigrateFailed};
 use crate::experiments::served::Served;
+use crate::privacy;
 use access_keys::AccessKey;
 use accounts::Account;
 use audit::{Deed, Whose};
@@ -102,9 +103,11 @@ impl Directory {
         self.projects.get(&project).map(|project| project.tz.as_str())
     }
 
-    /// How long a project's events are kept.
+    /// How long a project's events are kept; its preset is a bound.
     pub fn keep(&self, project: u32) -> Keep {
-        self.keeps.get(&project).cloned().unwrap_or_default()
+        let keep = self.keeps.get(&project).cloned().unwrap_or_default();
+        let settings = self.projects.get(&project).map(|project| &project.settings);
+        privacy::bounded(keep, settings.and_then(privacy::days_max))
     }
 
     /// What a project's pages get of its experiments and flags; `None` when nothing is running.

@@ -6,6 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::audit::{self, Deed, Whose};
 use super::{Meta, MetaError, organisations};
+use crate::privacy::{Mode, Preset, one_site};
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,12 @@ pub struct Settings {
     /// The origins whose pages may send, like `https://shop.example`; empty for any. It stops pages of
     /// others in browsers, not programs: those send whatever origin they like.
     pub origins: Vec<String>,
+    /// How long people are known; what the preset says where it is left out, else `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Settings that hold together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
 }
 
 /// Origins of a project.
@@ -62,6 +69,17 @@ impl Settings {
     fn check(&self) -> Result<(), Refused> {
         if self.origins.len() > ORIGINS_MAX {
             return Err(Refused::Setting("origins", format!("at most {ORIGINS_MAX}")));
+        }
+        if self.preset == Some(Preset::Cnil) {
+            if self.mode == Some(Mode::Full) {
+                let detail = "the preset cnil needs cookieless, or leave it out".to_owned();
+                return Err(Refused::Setting("mode", detail));
+            }
+            if !one_site(&self.origins) {
+                let detail =
+                    "the preset cnil needs the origins of one site: a host, and hosts below it";
+                return Err(Refused::Setting("origins", detail.to_owned()));
+            }
         }
         let wrong = self.origins.iter().find(|origin| !is_origin(origin));
         wrong.map_or(Ok(()), |origin| {

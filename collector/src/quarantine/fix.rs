@@ -85,7 +85,7 @@ impl Fix {
         let accepted = accept(
             &batch,
             &Sender {
-                realm: Realm { project: realm.project, salt: realm.salt, hasher: realm.hasher },
+                realm: *realm,
                 trust,
                 received_ms,
                 dims: Arc::default(),

@@ -17,6 +17,7 @@ use crate::extract::{Params, parse_json, read_body};
 use crate::ingest::guard::Guard;
 use crate::ingest::handler::store;
 use crate::ingest::identity::Realm;
+use crate::privacy::Rules;
 
 /// Refused events of a page, or of one call to send again.
 const PAGE_MAX: usize = 500;
@@ -130,11 +131,14 @@ pub async fn resubmit_refused(
     let page = repo::list(&app.catalog, project.id, &which, limit).await.map_err(internal)?;
     let next = page.last().filter(|_| page.len() == limit).map(|refused| refused.number);
 
-    let guard = Guard { is_on: app.config.property_guard };
+    let rules = Rules::of(&project.settings, &app.config);
+    let guard = Guard { is_on: rules.guard };
     let fix = Fix { set, unset };
     let hasher = app.hasher(project.id);
-    let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher };
     let received_ms = app.clock.now_ms();
+    let salt = app.salts.salt(received_ms).map_err(|error| ApiError::Internal(error.into()))?;
+    let day_only = (!rules.lasting()).then_some(&salt);
+    let realm = Realm { project: project.id, salt: &project.salt, hasher: &hasher, day_only };
     let (mut rows, mut stored, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
     for refused in &page {
         match fix.apply(refused, &realm, guard, received_ms) {

@@ -9,4 +9,4 @@
 
 mod fix;
 pub mod handler;
-mod repo;
+pub(crate) mod repo;

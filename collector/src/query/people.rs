@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::error::{ApiError, SMALL_BODY_LIMIT};
 use crate::extract::{Params, parse_json, read_body};
 use crate::meta::projects::Project;
+use crate::privacy::Rules;
 
 /// Merges of a page.
 const PAGE: usize = 100;
@@ -73,7 +74,16 @@ pub(super) fn parse_person(name: &'static str, text: &str) -> Result<u64, ApiErr
     person.ok_or_else(|| ApiError::parameter(name, "16 hexadecimal digits, as events show them"))
 }
 
-fn show_person(person: u64) -> String {
+/// Nobody is joined to somebody where people are known for a day only.
+///
+/// # Errors
+/// [`ApiError::IdsForADay`].
+pub fn needs_lasting_ids(app: &App, project: &Project) -> Result<(), ApiError> {
+    let lasting = Rules::of(&project.settings, &app.config).lasting();
+    if lasting { Ok(()) } else { Err(ApiError::IdsForADay) }
+}
+
+pub(crate) fn show_person(person: u64) -> String {
     format!("{person:016x}")
 }
 
@@ -93,7 +103,7 @@ struct AliasBody {
         description = "`{from: {user_id | device_id | person}, to: {…}, dry_run}`"),
     responses(
         (status = 200, description = "`{merge, from, to, ids, events, dry_run}`", body = serde_json::Value),
-        (status = 409, description = "They are one person already, or one was erased", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 409, description = "They are one person already, or one was erased, or the project knows people for a day only", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 422, description = "An id is wrong", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 507, description = "There are as many merges as the setting `links_bytes` allows", content_type = "application/problem+json", body = crate::openapi::Problem),
     )
@@ -105,6 +115,7 @@ pub async fn alias_person(
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let AliasBody { from, to, dry_run } = read_json(&app, body).await?;
+    needs_lasting_ids(&app, &project)?;
     let source = from.id(&app, &project, "from")?;
     let target = to.id(&app, &project, "to")?;
     let at_ms = app.clock.now_ms();
@@ -185,7 +196,7 @@ pub async fn list_merges(
     .await
 }
 
-fn show_link(link: &Link) -> Value {
+pub(crate) fn show_link(link: &Link) -> Value {
     let ends = link.ends.filter(|ends| ends.source != ends.target);
     json!({
         "merge": link.id,
@@ -336,7 +347,10 @@ pub async fn show_erasure(
     found.map(|erasure| Json(receipt(&erasure))).ok_or(ApiError::ErasureUnknown)
 }
 
-async fn read_json<T: serde::de::DeserializeOwned>(app: &App, body: Body) -> Result<T, ApiError> {
+pub(crate) async fn read_json<T: serde::de::DeserializeOwned>(
+    app: &App,
+    body: Body,
+) -> Result<T, ApiError> {
     let found = read_json_or_nothing(app, body).await?;
     found.ok_or_else(|| ApiError::JsonInvalid { detail: "there is none".into() })
 }

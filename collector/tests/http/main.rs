@@ -8,6 +8,7 @@ mod activity;
 mod checklist;
 mod events;
 mod growth;
+mod privacy;
 mod saved;
 mod sdk;
 mod signin;
