@@ -83,7 +83,7 @@ impl SqliteCatalog {
             })
             .connect_with(options)
             .await?;
-        database::migrate(&pool, &sqlx::migrate!("migrations/catalog")).await?;
+        database::migrate(&pool, path, &sqlx::migrate!("migrations/catalog")).await?;
         Ok(Self { pool, runtime: Handle::current(), refused_max: REFUSED_MAX })
     }
 

@@ -192,7 +192,7 @@ impl Meta {
             .busy_timeout(Duration::from_secs(5));
         let pool =
             SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await?;
-        database::migrate(&pool, &sqlx::migrate!("migrations/meta")).await?;
+        database::migrate(&pool, path, &sqlx::migrate!("migrations/meta")).await?;
         let connection = sqlx::ConnectOptions::connect(&options).await?;
         let observer = tokio::sync::Mutex::new(Observer { connection, seen_version: None });
         let shared = Shared { observer, directory: RwLock::default() };
