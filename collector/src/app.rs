@@ -173,6 +173,8 @@ impl App {
             .await
             .map_err(|_| AppError::Interrupted)??;
         let running = config.query_concurrency as usize;
+        let telemetry = Arc::<Telemetry>::default();
+        telemetry.last_event.set(clock.now_ms() / 1000);
         Ok(Self(Arc::new(Parts {
             describer,
             salts: DaySalts::new(folder.day_salts(), pepper.clone()),
@@ -185,7 +187,7 @@ impl App {
             questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),
             questions_running: Arc::new(Semaphore::new(running)),
             hashers: Mutex::default(),
-            telemetry: Arc::default(),
+            telemetry,
             store: Arc::new(store),
             catalog,
             clock,

@@ -76,6 +76,7 @@ pub async fn show_metrics(
     request: Request,
 ) -> Result<Response, ApiError> {
     app.telemetry.observe_store(&app.store.stats());
+    app.telemetry.collections.inc();
     let failed = |error: std::fmt::Error| ApiError::Internal(error.into());
     match params.format.as_deref() {
         None | Some("prometheus") => {

@@ -76,6 +76,12 @@ pub struct Telemetry {
     pub question_seconds: Histogram,
     /// Handlers that panicked. Zero, or there is a bug.
     pub panics: Counter,
+    /// When an event was stored last, in seconds since 1970; the start until then.
+    pub last_event: Gauge,
+    /// Stored events that report an error of a page.
+    pub error_reports: Counter,
+    /// How often these metrics were asked for.
+    pub collections: Counter,
     store: StoreGauges,
 }
 
@@ -120,6 +126,9 @@ impl Default for Telemetry {
             questions: Counter::default(),
             question_seconds: seconds(),
             panics: Counter::default(),
+            last_event: Gauge::default(),
+            error_reports: Counter::default(),
+            collections: Counter::default(),
             store: StoreGauges::default(),
         };
         telemetry.register();
@@ -156,6 +165,17 @@ impl Telemetry {
         r.register("questions", "Questions answered", self.questions.clone());
         r.register("question_seconds", "Time to answer a question", self.question_seconds.clone());
         r.register("panics", "Handlers that panicked", self.panics.clone());
+        r.register(
+            "last_event_timestamp_seconds",
+            "When an event was stored last, since 1970; the start until then",
+            self.last_event.clone(),
+        );
+        r.register(
+            "error_reports",
+            "Stored events that report an error",
+            self.error_reports.clone(),
+        );
+        r.register("metrics_collections", "How often metrics were read", self.collections.clone());
         r.register("store_rows", "Stored events", self.store.rows.clone());
         r.register("store_bytes", "Bytes of segments", self.store.bytes.clone());
         r.register("store_segments", "Segments", self.store.segments.clone());

@@ -113,7 +113,7 @@ enum Command {
     /// Compute statistics: JSON lines {"id", "fn", "input"} in, {"id", "got"} out.
     Stats,
     /// Say what is wrong and what to do.
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Print the settings in force and where each came from.
     Config,
 }
@@ -190,7 +190,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Verify(args) => {
                 backup::run_verify(args, folder, loaded.config, global.json).await
             }
-            Command::Doctor => doctor::run(&folder, &loaded.config, global.json).await,
+            Command::Doctor(args) => doctor::run(args, &folder, &loaded.config, global.json).await,
             Command::Stats => stats::run(),
             Command::Config => config::print(&loaded, global.json),
         }

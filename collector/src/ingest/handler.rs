@@ -93,6 +93,7 @@ where
     for (rule, count) in Rule::ALL.iter().zip(accepted.guarded).filter(|(_, count)| *count > 0) {
         app.telemetry.events_guarded.get_or_create(&Hidden { rule: rule.name() }).inc_by(count);
     }
+    let errors = accepted.rows.iter().filter(|row| &*row.event == "$error").count();
     let append = Append { rows: accepted.rows, refused: accepted.refused };
     let appended = store(app, append).await?;
     if !appended.erased.is_empty() {
@@ -102,6 +103,10 @@ where
     let receipt = Accepted::receipt(&nonce, &appended, accepted.rejected);
     app.telemetry.batches.inc();
     app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
+    if receipt.ok > 0 {
+        app.telemetry.last_event.set(app.clock.now_ms() / 1000);
+        app.telemetry.error_reports.inc_by(errors as u64);
+    }
     app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
     app.telemetry.ingest_seconds.observe(began.elapsed().as_secs_f64());
     Ok(receipt)

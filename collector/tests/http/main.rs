@@ -6,6 +6,7 @@
 mod access;
 mod activity;
 mod checklist;
+mod deploy;
 mod events;
 mod growth;
 mod privacy;

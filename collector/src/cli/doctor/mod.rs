@@ -1,6 +1,8 @@
 //! `tallymark doctor`: what is wrong, and what to do about it.
 //!
-//! Looks only; changes nothing. Exit code 1 when something is wrong.
+//! Looks only; changes nothing, unless it is asked to send an error report. Exit code 1 when something is wrong.
+
+mod served;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -42,8 +44,21 @@ impl Finding {
     }
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Send an error report with this write key to the running server, to try the way in.
+    #[arg(long, value_name = "WRITE_KEY")]
+    send: Option<String>,
+}
+
 /// Look at everything and print it.
-pub async fn run(folder: &Folder, config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    args: DoctorArgs,
+    folder: &Folder,
+    config: &Config,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let mut findings = Vec::new();
     if let Err(error) = folder.must_exist() {
         findings.push(Finding::wrong("data folder", error.to_string()));
@@ -54,6 +69,13 @@ pub async fn run(folder: &Folder, config: &Config, as_json: bool) -> anyhow::Res
         findings.push(check_meta(folder).await);
         findings.push(check_catalog(folder).await);
         findings.push(check_port(folder, config));
+        if is_serving(folder) {
+            let now_ms = Clock::System.now_ms();
+            findings.extend(args.send.map(|key| served::send(config.listen, &key, now_ms)));
+            findings.extend(served::check(config.listen, now_ms));
+        } else if args.send.is_some() {
+            findings.push(Finding::wrong("error report", "there is no server to send it to"));
+        }
     }
     findings.push(check_clock(Clock::System.now_ms()));
     for finding in &findings {
@@ -188,9 +210,12 @@ async fn check_catalog(folder: &Folder) -> Finding {
     }
 }
 
+fn is_serving(folder: &Folder) -> bool {
+    std::os::unix::net::UnixStream::connect(folder.control_socket()).is_ok()
+}
+
 fn check_port(folder: &Folder, config: &Config) -> Finding {
-    let serving = std::os::unix::net::UnixStream::connect(folder.control_socket()).is_ok();
-    match (TcpListener::bind(config.listen), serving) {
+    match (TcpListener::bind(config.listen), is_serving(folder)) {
         (_, true) => Finding::ok("server", "is running and takes commands"),
         (Ok(_), false) => {
             Finding::ok("server", format!("is not running; {} is free", config.listen))
