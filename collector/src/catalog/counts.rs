@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sqlx::{Row, SqlitePool};
-use tallymark_store::{CatalogChange, RestatedDay, Schema, SchemaDelta, TypeCounts};
+use tallymark_store::{
+    AMOUNT_MAX, CatalogChange, RestatedDay, Schema, SchemaDelta, TypeCounts, UsageDelta, UsageKind,
+};
 
 use super::{Tx, unsigned};
 
@@ -47,13 +49,14 @@ async fn write_usage(tx: &mut Tx, change: &CatalogChange) -> Result<(), sqlx::Er
         sqlx::query(
             "INSERT INTO usage (project, hour_ms, kind, count, bytes) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (project, hour_ms, kind) DO UPDATE SET \
-             count = count + excluded.count, bytes = bytes + excluded.bytes",
+             count = MIN(count + excluded.count, $6), bytes = MIN(bytes + excluded.bytes, $6)",
         )
         .bind(delta.project)
         .bind(delta.hour_ms)
-        .bind(delta.kind.as_str())
+        .bind(delta.kind.name())
         .bind(delta.count.cast_signed())
         .bind(delta.bytes.cast_signed())
+        .bind(AMOUNT_MAX.cast_signed())
         .execute(&mut **tx)
         .await?;
     }
@@ -69,6 +72,35 @@ async fn write_restated(tx: &mut Tx, days: &[RestatedDay]) -> Result<(), sqlx::E
             .await?;
     }
     Ok(())
+}
+
+/// The usage of a project, or of all, in hours that begin in `hours`.
+pub(super) async fn used(
+    pool: &SqlitePool,
+    project: Option<u32>,
+    hours: Range<i64>,
+) -> Result<Vec<UsageDelta>, sqlx::Error> {
+    // One plan for one project, where the key leads to its hours, and one for all.
+    let sql = match project {
+        Some(_) => "SELECT * FROM usage WHERE project = $1 AND hour_ms >= $2 AND hour_ms < $3",
+        None => "SELECT * FROM usage WHERE $1 IS NULL AND hour_ms >= $2 AND hour_ms < $3",
+    };
+    let rows =
+        sqlx::query(sql).bind(project).bind(hours.start).bind(hours.end).fetch_all(pool).await?;
+    let mut used = Vec::with_capacity(rows.len());
+    for row in rows {
+        let kind: String = row.try_get("kind")?;
+        // There are kinds that only the collector counts.
+        let Some(kind) = UsageKind::of(&kind) else { continue };
+        used.push(UsageDelta {
+            project: row.try_get("project")?,
+            hour_ms: row.try_get("hour_ms")?,
+            kind,
+            count: unsigned(&row, "count")?,
+            bytes: unsigned(&row, "bytes")?,
+        });
+    }
+    Ok(used)
 }
 
 /// The names and properties of a project.

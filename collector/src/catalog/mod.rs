@@ -25,7 +25,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, Row, Sqlite, SqlitePool, Transaction};
 use tallymark_store::{
-    Catalog, CatalogChange, CatalogError, CatalogState, RefusedRow, Schema, SegmentMeta,
+    Catalog, CatalogChange, CatalogError, CatalogState, RefusedRow, Schema, SegmentMeta, UsageDelta,
 };
 use tokio::runtime::Handle;
 
@@ -176,6 +176,14 @@ impl Catalog for SqliteCatalog {
 
     fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
         self.wait(counts::restated(&self.pool, project, days))
+    }
+
+    fn used(
+        &self,
+        project: Option<u32>,
+        hours: Range<i64>,
+    ) -> Result<Vec<UsageDelta>, CatalogError> {
+        self.wait(counts::used(&self.pool, project, hours))
     }
 
     fn schema(&self, project: u32) -> Result<Schema, CatalogError> {

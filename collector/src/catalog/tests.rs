@@ -2,8 +2,8 @@
 
 use super::*;
 use tallymark_store::{
-    Ends, Erasure, Link, LinkBy, PeopleDelta, PeopleState, RestatedDay, SchemaDelta, SegmentId,
-    TypeCounts, Undone, UsageDelta, UsageKind,
+    AMOUNT_MAX, Ends, Erasure, Link, LinkBy, PeopleDelta, PeopleState, RestatedDay, SchemaDelta,
+    SegmentId, TypeCounts, Undone, UsageDelta, UsageKind,
 };
 
 fn segment(id: u64) -> SegmentMeta {
@@ -180,6 +180,28 @@ fn schema_and_usage_add_up() {
         assert_eq!(schema.events["a"].count, 6);
         assert_eq!(schema.events["a"].properties["plan"].types.texts, 4);
         assert!(catalog.schema(2).unwrap().events.is_empty());
+        let sum = UsageDelta { count: 10, bytes: 200, ..change.usage[0].clone() };
+        for (project, hours, want) in [
+            (Some(1), 3_600_000..3_600_001, vec![sum.clone()]),
+            (None, i64::MIN..i64::MAX, vec![sum]),
+            (Some(2), i64::MIN..i64::MAX, vec![]),
+            (Some(1), 0..3_600_000, vec![]),
+        ] {
+            assert_eq!(catalog.used(project, hours).unwrap(), want);
+        }
+    });
+}
+
+#[test]
+fn usage_stops_where_it_would_not_be_exact() {
+    with_catalog(|catalog| {
+        let kind = UsageKind::Metered("builds".into());
+        let usage = UsageDelta { project: 1, hour_ms: 0, kind, count: AMOUNT_MAX, bytes: 0 };
+        let change = CatalogChange { usage: vec![usage.clone()], ..CatalogChange::default() };
+        for _ in 0..3 {
+            catalog.commit(&change).unwrap();
+            assert_eq!(catalog.used(Some(1), 0..1).unwrap(), [usage.clone()]);
+        }
     });
 }
 

@@ -9,6 +9,7 @@
 //! Deliberately elsewhere: SQL. The collector implements [`Catalog`] on SQLite; [`MemoryCatalog`]
 //! is for tests of this crate and for programs that keep nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,16 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// [`CatalogError`] with what the database said.
     fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError>;
+
+    /// The sums of usage deltas of a project, or of all, in hours that begin in `hours`.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with what the database said.
+    fn used(
+        &self,
+        project: Option<u32>,
+        hours: Range<i64>,
+    ) -> Result<Vec<UsageDelta>, CatalogError>;
 }
 
 /// What the catalog knows at start.
@@ -221,7 +232,7 @@ pub struct UsageDelta {
 }
 
 /// What a usage row counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UsageKind {
     /// Events stored, each once.
     Events,
@@ -229,18 +240,36 @@ pub enum UsageKind {
     Refused,
     /// Events that were too old and are gone, in the hour in which they went.
     Expired,
+    /// What servers say was used, by metric.
+    Metered(Arc<str>),
 }
 
 impl UsageKind {
-    /// The name in tables and metrics.
-    pub fn as_str(self) -> &'static str {
+    /// The first in order.
+    pub(crate) const FIRST: Self = Self::Events;
+
+    /// The name in tables: of what servers say `usage:` and the metric.
+    pub fn name(&self) -> Cow<'static, str> {
         match self {
-            Self::Events => "events",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
+            Self::Events => "events".into(),
+            Self::Refused => "refused".into(),
+            Self::Expired => "expired".into(),
+            Self::Metered(metric) => format!("{METERED}{metric}").into(),
+        }
+    }
+
+    /// The kind of this name, `None` for names that the store does not give.
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "events" => Some(Self::Events),
+            "refused" => Some(Self::Refused),
+            "expired" => Some(Self::Expired),
+            name => name.strip_prefix(METERED).map(|metric| Self::Metered(metric.into())),
         }
     }
 }
+
+const METERED: &str = "usage:";
 
 /// A catalog that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -305,7 +334,7 @@ impl Catalog for MemoryCatalog {
             tables.schema.entry(delta.project).or_default().add(delta);
         }
         for delta in &change.usage {
-            let key = (delta.project, delta.hour_ms, delta.kind);
+            let key = (delta.project, delta.hour_ms, delta.kind.clone());
             let sum = tables.usage.entry(key).or_default();
             *sum = (sum.0 + delta.count, sum.1 + delta.bytes);
         }
@@ -323,6 +352,21 @@ impl Catalog for MemoryCatalog {
         let day = |day| RestatedDay { project, day };
         let tables = self.lock();
         Ok(tables.restated.range(day(days.start)..day(days.end)).map(|day| day.day).collect())
+    }
+
+    fn used(
+        &self,
+        project: Option<u32>,
+        hours: Range<i64>,
+    ) -> Result<Vec<UsageDelta>, CatalogError> {
+        let tables = self.lock();
+        let wanted = tables.usage.iter().filter(|((of, hour_ms, _), _)| {
+            project.is_none_or(|project| project == *of) && hours.contains(hour_ms)
+        });
+        let delta = |((project, hour_ms, kind), &(count, bytes)): (&(u32, i64, UsageKind), _)| {
+            UsageDelta { project: *project, hour_ms: *hour_ms, kind: kind.clone(), count, bytes }
+        };
+        Ok(wanted.map(delta).collect())
     }
 
     fn schema(&self, project: u32) -> Result<Schema, CatalogError> {

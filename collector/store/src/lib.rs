@@ -32,6 +32,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod testing;
+mod usage;
 mod values;
 mod verify;
 mod wal;
@@ -56,4 +57,5 @@ pub use row::{Dim, Dims, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};
 pub use stats::{StoreStats, WriteState};
 pub use store::{Append, Appended, Asked, RowRange, Snapshot, Store, Tried};
+pub use usage::{AMOUNT_MAX, METRIC_CHARS_MAX, USAGE_EVENT, Used, is_metric, metered};
 pub use verify::{Problem, Verified};

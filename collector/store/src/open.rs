@@ -24,6 +24,7 @@ use crate::segment::{ColumnCache, Segment};
 use crate::shared::{Live, Shared};
 use crate::sorter;
 use crate::store::Store;
+use crate::usage::{UsageTable, recent_hours};
 use crate::wal::{self, Entry, Log};
 use crate::warm;
 use crate::writer::Writer;
@@ -107,7 +108,10 @@ pub(crate) fn open_on(
         );
     }
     let Replay { memtable: active, people } = replay;
+    let mut recent_usage = UsageTable::default();
+    recent_usage.add_deltas(&catalog.used(None, recent_hours((options.now_ms)()))?);
     let live = Live {
+        recent_usage,
         segments: Arc::new(opened),
         aside,
         active_since: (!active.is_empty()).then(Instant::now),

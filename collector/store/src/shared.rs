@@ -19,6 +19,7 @@ use crate::presence::Rosters;
 use crate::queue::Queue;
 use crate::segment::{ColumnCache, Segment};
 use crate::stats::WriteState;
+use crate::usage::UsageTable;
 use crate::wal::SealedFile;
 
 /// Held by every thread of a store.
@@ -49,6 +50,8 @@ pub(crate) struct Live {
     pub active: Memtable,
     /// When the oldest row of `active` came; decides only when to flush.
     pub active_since: Option<Instant>,
+    /// What the catalog has of the last days' usage.
+    pub recent_usage: UsageTable,
     /// Who is who, and who was erased.
     pub people: People,
     /// Rows of `active` know what frames up to this one say about people.
@@ -103,6 +106,8 @@ pub(crate) struct Frozen {
     pub epoch: u64,
     /// Whom to set apart as of `seq`.
     pub apart: Arc<Apart>,
+    /// What its rows are counted as.
+    pub usage: Arc<UsageTable>,
 }
 
 impl Live {

@@ -40,6 +40,7 @@ pub const PASSIVE: &[&str] = &[
     "$delivery",
     "$error",
     "error",
+    "usage_recorded",
 ];
 
 /// The events that make a person active: an event that is named counts, whatever it is.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::sim_disk::SimDisk;
-use crate::catalog::{Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow};
+use crate::catalog::{Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, UsageDelta};
 use crate::error::CatalogError;
 use crate::schema::Schema;
 
@@ -58,5 +58,13 @@ impl Catalog for SimCatalog {
 
     fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
         self.tables.restated(project, days)
+    }
+
+    fn used(
+        &self,
+        project: Option<u32>,
+        hours: Range<i64>,
+    ) -> Result<Vec<UsageDelta>, CatalogError> {
+        self.tables.used(project, hours)
     }
 }

@@ -311,6 +311,10 @@ impl World {
             let counted: u64 = schema.events.values().map(|event| event.count).sum();
             // What was erased did happen, and names nobody here.
             assert!(rows <= counted && counted <= rows + erased, "events by name in {project}");
+            let used = self.store().usage(project, i64::MIN..i64::MAX);
+            let used = used.expect("the catalog is in memory").into_values();
+            let used: u64 = used.map(|used| used.of(&UsageKind::Events).0).sum();
+            assert_eq!(used, counted, "usage in {project}");
         }
     }
 

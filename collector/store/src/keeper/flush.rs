@@ -7,7 +7,7 @@ use super::Keeper;
 use super::ordered::Cursor;
 use super::rewrite::{Dropped, Rewrite, expired_usage};
 use super::write::Output;
-use crate::catalog::{CatalogChange, SegmentMeta, UsageDelta, UsageKind};
+use crate::catalog::{CatalogChange, SegmentMeta};
 use crate::error::FlushError;
 use crate::memtable::{MemRun, MemView};
 use crate::schema::SchemaCounter;
@@ -28,7 +28,7 @@ impl Keeper {
             return Err(error);
         }
         let Dropped { erased, expired } = rewrite.into_dropped();
-        let mut usage = usage(&frozen);
+        let mut usage = frozen.usage.deltas();
         usage.extend(expired_usage(&expired, (self.shared.options.now_ms)()));
         let change = CatalogChange {
             add,
@@ -72,7 +72,7 @@ impl Keeper {
         if live.active.is_empty() && !live.people.has_news() {
             return None;
         }
-        let active = std::mem::take(&mut live.active);
+        let mut active = std::mem::take(&mut live.active);
         live.active_since = None;
         live.generation += 1;
         live.want_roll = true;
@@ -86,6 +86,7 @@ impl Keeper {
             people: live.people.take_delta(),
             epoch: live.active_epoch,
             apart: live.people.apart(),
+            usage: Arc::new(active.take_usage()),
         };
         live.active_epoch = seq;
         let frozen = Arc::new(frozen);
@@ -102,6 +103,7 @@ impl Keeper {
             refused: frozen.refused.clone(),
             people: frozen.people.clone(),
             apart: Arc::clone(&frozen.apart),
+            usage: Arc::clone(&frozen.usage),
             ..*frozen
         });
         self.shared.live().frozen = Some(Arc::clone(&frozen));
@@ -173,27 +175,6 @@ fn schema(rows: &MemView) -> SchemaCounter {
     let mut counter = SchemaCounter::default();
     rows.runs.iter().for_each(|run: &Arc<MemRun>| counter.merge(run.schema()));
     counter
-}
-
-fn usage(frozen: &Frozen) -> Vec<UsageDelta> {
-    let mut events = BTreeMap::new();
-    frozen.rows.runs.iter().for_each(|run| run.usage(&mut events));
-    let mut refused: BTreeMap<(u32, i64), (u64, u64)> = BTreeMap::new();
-    for row in &frozen.refused {
-        let hour_ms = row.received_ms.div_euclid(3_600_000) * 3_600_000;
-        let sum = refused.entry((row.project, hour_ms)).or_default();
-        *sum = (sum.0 + 1, sum.1 + row.raw.len() as u64);
-    }
-    let deltas = |kind, sums: BTreeMap<(u32, i64), (u64, u64)>| {
-        sums.into_iter().map(move |((project, hour_ms), (count, bytes))| UsageDelta {
-            project,
-            hour_ms,
-            kind,
-            count,
-            bytes,
-        })
-    };
-    deltas(UsageKind::Events, events).chain(deltas(UsageKind::Refused, refused)).collect()
 }
 
 /// Take the log files out that hold nothing after `seq`, oldest first.

@@ -246,6 +246,8 @@ impl Keeper {
         live.segments = Arc::new(kept);
         live.replaced.extend(gone.iter().map(Arc::downgrade));
         live.people.put_erasures(erasures);
+        live.recent_usage.add_deltas(&change.usage);
+        live.recent_usage.forget((self.shared.options.now_ms)());
         also(&mut live);
         drop(live);
         drop(held);

@@ -21,6 +21,7 @@ use crate::memtable::MemRun;
 use crate::options::StoreOptions;
 use crate::people::{Apart, ApartIn, Whose};
 use crate::retention::{Cuts, Retention};
+use crate::usage::hour_of;
 
 /// The rules in force.
 #[derive(Debug, Default)]
@@ -146,10 +147,13 @@ impl Rewrite {
 
 /// What the catalog learns of rows that were too old.
 pub(crate) fn expired_usage(rows: &BTreeMap<u32, u64>, now_ms: i64) -> Vec<UsageDelta> {
-    const HOUR_MS: i64 = 3_600_000;
-    let (hour_ms, kind, bytes) =
-        (now_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS), UsageKind::Expired, 0);
-    let usage = |(&project, &count)| UsageDelta { project, hour_ms, kind, count, bytes };
+    let usage = |(&project, &count)| UsageDelta {
+        project,
+        hour_ms: hour_of(now_ms),
+        kind: UsageKind::Expired,
+        count,
+        bytes: 0,
+    };
     rows.iter().map(usage).collect()
 }
 

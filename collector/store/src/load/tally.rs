@@ -3,21 +3,19 @@
 //! In: the rows that are written, row group by row group. Out: schema, usage and days that were closed;
 //! and the segment's presence, which needs no second look at the rows then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::catalog::{UsageDelta, UsageKind, late_day};
 use crate::columns::Columns;
 use crate::presence::{Builder, Rows};
 use crate::schema::SchemaCounter;
-
-const HOUR_MS: i64 = 3_600_000;
+use crate::usage::{USAGE_EVENT, UsageTable, hour_of, metered_by};
 
 /// Sums over the rows of one project.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub schema: SchemaCounter,
-    /// Rows and bytes by hour of receipt.
-    usage: BTreeMap<i64, (u64, u64)>,
+    usage: UsageTable,
     /// Days with rows that came after they were closed.
     pub late: BTreeSet<i32>,
 }
@@ -27,11 +25,11 @@ impl Tally {
         self.schema.add_columns(project, columns);
         let mut last_late = None;
         let rows = columns.text_bytes().into_iter().zip(&columns.received).zip(&columns.ts);
-        let (mut hour, mut sum) = (0, (0, 0));
+        let (mut hour, mut sum) = (i64::MIN, (0, 0));
         for ((bytes, received_ms), ts_ms) in rows {
-            let its_hour = received_ms.div_euclid(HOUR_MS) * HOUR_MS;
+            let its_hour = hour_of(*received_ms);
             if its_hour != hour {
-                self.add_usage(hour, sum);
+                self.add_usage(project, hour, sum);
                 (hour, sum) = (its_hour, (0, 0));
             }
             sum = (sum.0 + 1, sum.1 + u64::from(bytes));
@@ -41,25 +39,35 @@ impl Tally {
                 last_late = late;
             }
         }
-        self.add_usage(hour, sum);
+        self.add_usage(project, hour, sum);
+        self.add_metered(project, columns);
     }
 
-    fn add_usage(&mut self, hour: i64, (count, bytes): (u64, u64)) {
-        if count > 0 {
-            let sum = self.usage.entry(hour).or_default();
-            *sum = (sum.0 + count, sum.1 + bytes);
+    fn add_usage(&mut self, project: u32, hour_ms: i64, sum: (u64, u64)) {
+        if sum.0 > 0 {
+            self.usage.add(project, hour_ms, UsageKind::Events, sum);
         }
     }
 
-    pub(super) fn usage(&self, project: u32) -> Vec<UsageDelta> {
-        let delta = |(&hour_ms, &(count, bytes)): (&i64, &(u64, u64))| UsageDelta {
-            project,
-            hour_ms,
-            kind: UsageKind::Events,
-            count,
-            bytes,
+    /// What servers said was used.
+    fn add_metered(&mut self, project: u32, columns: &Columns) {
+        let Some(at) = columns.event.values.iter().position(|name| &**name == USAGE_EVENT) else {
+            return;
         };
-        self.usage.iter().map(delta).collect()
+        let mut props = String::new();
+        for row in (0..columns.len()).filter(|row| columns.event.code(*row) as usize == at + 1) {
+            props.clear();
+            columns.push_props(row, &mut props);
+            let told = metered_by(USAGE_EVENT, columns.flags[row], &props);
+            if let Some((metric, amount)) = told {
+                let hour_ms = hour_of(columns.received[row]);
+                self.usage.add(project, hour_ms, UsageKind::Metered(metric), (amount, 0));
+            }
+        }
+    }
+
+    pub(super) fn usage(&self) -> Vec<UsageDelta> {
+        self.usage.deltas()
     }
 }
 

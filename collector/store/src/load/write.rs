@@ -238,7 +238,7 @@ impl Load<'_> {
         let late = tally.late.iter().filter(|&&day| first_ms.is_some_and(|ms| day >= day_of(ms)));
         let change = CatalogChange {
             schema: tally.schema.deltas(),
-            usage: tally.usage(project),
+            usage: tally.usage(),
             restated: late.map(|&day| RestatedDay { project, day }).collect(),
             add,
             ..CatalogChange::default()

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use crate::catalog::{RefusedRow, RestatedDay};
 use crate::row::{Dims, Row};
+use crate::usage::UsageTable;
 pub(crate) use row_ref::{Aside, RowRef, SortKey};
 pub(crate) use run::{MemRun, identity_texts, session_texts};
 
@@ -36,6 +37,7 @@ pub(crate) struct Memtable {
     tail_sorted: Option<(usize, Arc<MemRun>)>,
     refused: Vec<RefusedRow>,
     restated: Arc<BTreeSet<RestatedDay>>,
+    usage: UsageTable,
     rows: usize,
     bytes: usize,
 }
@@ -57,11 +59,22 @@ impl Memtable {
         &self.refused
     }
 
+    pub(crate) fn usage(&self) -> &UsageTable {
+        &self.usage
+    }
+
+    /// The sums of a table that takes no more rows.
+    pub(crate) fn take_usage(&mut self) -> UsageTable {
+        std::mem::take(&mut self.usage)
+    }
+
     /// Add a group.
     pub(crate) fn push(&mut self, rows: Vec<Row>, refused: Vec<RefusedRow>) {
         self.bytes += rows_bytes(&rows);
         self.bytes += refused.iter().map(refused_bytes).sum::<usize>();
         self.rows += rows.len();
+        self.usage.add_rows(&rows);
+        self.usage.add_refused(&refused);
         let restated = rows.iter().filter_map(RestatedDay::of);
         restated.for_each(|day| {
             if !self.restated.contains(&day) {

@@ -5,7 +5,6 @@
 //!
 //! Deliberately elsewhere: when rows are sorted (`sorter`, and `Shared::runs` for a question).
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
@@ -258,17 +257,6 @@ impl MemRun {
             }
             counter
         })
-    }
-
-    /// Rows and text bytes by project and hour of receipt.
-    pub(crate) fn usage(&self, sums: &mut BTreeMap<(u32, i64), (u64, u64)>) {
-        const HOUR_MS: i64 = 3_600_000;
-        for row in 0..self.len() {
-            let hour = self.received[row].div_euclid(HOUR_MS) * HOUR_MS;
-            let sum = sums.entry((self.project[row], hour)).or_default();
-            let event_len = self.event.texts().get(row).map_or(0, str::len);
-            *sum = (sum.0 + 1, sum.1 + (event_len + self.props(row).len()) as u64);
-        }
     }
 
     fn make(&self, key: &ColumnKey) -> Column {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tallymark_store::{
     Append, Catalog, CatalogChange, CatalogError, CatalogState, MemoryCatalog, OpenError,
-    RefusedRow, Row, Schema, Store, StoreOptions, UsageKind,
+    RefusedRow, Row, Schema, Store, StoreOptions, UsageDelta, UsageKind,
 };
 
 use crate::support::{all_rows, append, append_rows, open, options, row, sorted, temp_dir};
@@ -56,6 +56,13 @@ impl Catalog for Flaky {
     }
     fn restated(&self, project: u32, days: Range<i32>) -> Result<BTreeSet<i32>, CatalogError> {
         self.inner.restated(project, days)
+    }
+    fn used(
+        &self,
+        project: Option<u32>,
+        hours: Range<i64>,
+    ) -> Result<Vec<UsageDelta>, CatalogError> {
+        self.inner.used(project, hours)
     }
 }
 

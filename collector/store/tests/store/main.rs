@@ -12,3 +12,4 @@ mod questions;
 mod retention;
 mod support;
 mod together;
+mod usage;
