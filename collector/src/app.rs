@@ -6,6 +6,7 @@
 //!
 //! Deliberately elsewhere: HTTP (`router`, `server`), commands (`cli`).
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -41,6 +42,8 @@ use crate::saved::resolve::resolve;
 use crate::signin::links::SignInTokens;
 use crate::signin::throttle::Throttle;
 use crate::telemetry::Telemetry;
+use crate::usage::quotas::Policy;
+use crate::usage::spent::Told;
 
 /// Everything, shared.
 #[derive(Clone)]
@@ -74,6 +77,8 @@ pub struct Parts {
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) sign_in: SignInTokens,
     pub(crate) throttle: Throttle,
+    /// Quotas of which was said that they are exceeded.
+    pub(crate) told: Told,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
     /// Questions being answered.
@@ -173,7 +178,7 @@ impl App {
             .await
             .map_err(|_| AppError::Interrupted)??;
         let running = config.query_concurrency as usize;
-        let telemetry = Arc::<Telemetry>::default();
+        let telemetry = Arc::new(Telemetry::with_prefix(&config.metrics_prefix.0));
         telemetry.last_event.set(clock.now_ms() / 1000);
         Ok(Self(Arc::new(Parts {
             describer,
@@ -188,6 +193,7 @@ impl App {
             questions_running: Arc::new(Semaphore::new(running)),
             hashers: Mutex::default(),
             telemetry,
+            told: Told::default(),
             store: Arc::new(store),
             catalog,
             clock,
@@ -318,6 +324,14 @@ impl App {
     ) -> Result<T, ApiError> {
         let app = self.clone();
         tokio::task::spawn_blocking(move || work(&app)).await?
+    }
+
+    /// The quotas in force in a project: metric, limit and policy.
+    pub fn quotas<'a>(&'a self, project: &'a Project) -> BTreeMap<&'a str, (u64, Policy)> {
+        if !self.config.quotas_enabled {
+            return BTreeMap::new();
+        }
+        self.config.quota_defaults.with(&project.settings.quotas)
     }
 
     /// The keyed hash of a project's ids; its key is derived once.

@@ -129,6 +129,16 @@ pub enum ApiError {
         /// When it may again.
         retry_after_s: u64,
     },
+    /// A quota that throttles is used up.
+    #[error(
+        "the project has used up its quota of {metric} for today; try again in {retry_after_s} s, or raise it"
+    )]
+    QuotaExceeded {
+        /// Of what.
+        metric: &'static str,
+        /// When to ask again.
+        retry_after_s: u64,
+    },
     /// Too much to do.
     #[error("too much is going on; try again shortly")]
     Busy,
@@ -220,6 +230,7 @@ impl ApiError {
             Self::JsonInvalid { .. } => (400, "json_invalid"),
             Self::ParameterInvalid { .. } => (422, "parameter_invalid"),
             Self::RateLimited { .. } => (429, "rate_limited"),
+            Self::QuotaExceeded { .. } => (429, "quota_exceeded"),
             Self::Busy => (503, "busy"),
             Self::DiskFull => (503, "disk_full"),
             Self::NotStored => (503, "not_stored"),
@@ -247,6 +258,7 @@ impl ApiError {
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_s } => Some((*retry_after_s).max(1)),
+            Self::QuotaExceeded { retry_after_s, .. } => Some(*retry_after_s),
             Self::Busy => Some(1),
             Self::DiskFull | Self::NotStored => Some(10),
             _ => None,

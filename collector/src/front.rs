@@ -19,7 +19,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Method, Request};
 use axum::response::{IntoResponse, Response};
-use axum::{BoxError, Json, Router};
+use axum::{BoxError, Router};
 use tower::ServiceExt;
 
 use crate::app::App;
@@ -62,7 +62,7 @@ impl Front {
     {
         let request_id = request_id(request.headers());
         let response = match caught(ingest(&self.app, peer.ip(), request)).await {
-            Ok(Ok(receipt)) => Json(receipt).into_response(),
+            Ok(Ok(taken)) => taken.into_response(),
             Ok(Err(error)) => error.into_response(),
             Err(panic) => panicked(&self.app, &*panic),
         };

@@ -67,11 +67,13 @@ pub enum Scope {
     ExperimentsWrite,
     /// Save cohorts, questions and annotations.
     AnalyticsWrite,
+    /// Tell what was used, and roll usage up.
+    UsageWrite,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ingest,
         Self::AnalyticsRead,
         Self::AnalyticsExport,
@@ -81,6 +83,7 @@ impl Scope {
         Self::DataErase,
         Self::ExperimentsWrite,
         Self::AnalyticsWrite,
+        Self::UsageWrite,
     ];
 
     /// Its name on the command line, in the database and in problems.
@@ -95,6 +98,7 @@ impl Scope {
             Self::DataErase => "data:erase",
             Self::ExperimentsWrite => "experiments:write",
             Self::AnalyticsWrite => "analytics:write",
+            Self::UsageWrite => "usage:write",
         }
     }
 

@@ -37,3 +37,4 @@ pub mod signin;
 pub mod task;
 pub mod telemetry;
 mod unread;
+pub mod usage;

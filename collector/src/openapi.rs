@@ -36,6 +36,7 @@ pub struct Problem {
         (name = "events", description = "Look at events and take them out"),
         (name = "experiments", description = "Define experiments and flags, and serve them to pages"),
         (name = "saved", description = "Cohorts, questions and annotations under a name"),
+        (name = "usage", description = "What a project used by day, and its quotas"),
         (name = "people", description = "Say who is who, and erase persons"),
         (name = "admin", description = "Organisations, members, projects, keys and the audit trail"),
         (name = "service", description = "Health and metrics"),

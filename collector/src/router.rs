@@ -34,6 +34,7 @@ use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
 use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
+use crate::usage::handler as usage;
 use crate::{
     dashboard, experiments, ingest, openapi, privacy, quarantine, query, saved, sdk, service,
     unread,
@@ -80,6 +81,9 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(query::events::list_events))
         .routes(routes!(query::export::export_events))
         .routes(routes!(query::schema::show_schema))
+        .routes(routes!(usage::show_usage, usage::record_usage))
+        .routes(routes!(usage::roll_up))
+        .routes(routes!(usage::show_quotas))
         .routes(routes!(query::people::alias_person))
         .routes(routes!(query::people::list_merges))
         .routes(routes!(query::people::undo_merge))

@@ -7,6 +7,8 @@
 //!
 //! Deliberately elsewhere: figures per project (the store's usage, the dashboard).
 
+mod bounded;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +20,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tallymark_store::{StoreStats, WriteState};
+
+use bounded::{Bounded, Labels, OTHER};
 
 use crate::config::{Config, LogFormat};
 
@@ -44,10 +48,53 @@ pub struct Answered {
     pub class: &'static str,
 }
 
+/// Labels of what a project used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Metered {
+    /// The project's slug; empty where metrics name no projects.
+    pub tenant: String,
+    /// Of what.
+    pub metric: String,
+}
+
+impl Labels for Metered {
+    fn other() -> Self {
+        Self { tenant: OTHER.to_owned(), metric: OTHER.to_owned() }
+    }
+}
+
+/// Labels of stored events, where metrics name projects.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EventOf {
+    /// The project's slug.
+    pub tenant: String,
+    /// The event's name.
+    pub event: String,
+    /// `web` or `server`.
+    pub source: &'static str,
+}
+
+impl Labels for EventOf {
+    fn other() -> Self {
+        Self { tenant: OTHER.to_owned(), event: OTHER.to_owned(), source: OTHER }
+    }
+}
+
 /// All metrics.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
+    /// New events of projects; only where metrics name projects.
+    pub events_of: Bounded<EventOf>,
+    /// What servers told of usage; only where metrics name projects.
+    pub usage: Bounded<Metered>,
+    /// Quotas that were exceeded, each once a day.
+    pub quota_exceeded: Bounded<Metered>,
+    labels_folded: Counter,
+    /// Time of a rollup, in seconds.
+    pub rollup_seconds: Histogram,
+    /// When the last rollup ended, in seconds since 1970.
+    pub rollup_last_run: Gauge<f64, AtomicU64>,
     /// Open connections.
     pub connections: Gauge,
     /// Connections that ended with an error: slow, broken or gone clients.
@@ -104,14 +151,32 @@ struct StoreGauges {
 
 impl Default for Telemetry {
     fn default() -> Self {
+        Self::with_prefix("tallymark")
+    }
+}
+
+impl Telemetry {
+    /// None counted yet; their names begin with this.
+    pub fn with_prefix(prefix: &str) -> Self {
         // 1 ms to 33 s in factors of two.
         let seconds = || {
             Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
                 0.001, 2.0, 16,
             ))
         };
+        let labels_folded = Counter::default();
         let mut telemetry = Self {
-            registry: Registry::with_prefix("tallymark"),
+            registry: if prefix.is_empty() {
+                Registry::default()
+            } else {
+                Registry::with_prefix(prefix)
+            },
+            events_of: Bounded::new(&labels_folded),
+            usage: Bounded::new(&labels_folded),
+            quota_exceeded: Bounded::new(&labels_folded),
+            labels_folded,
+            rollup_seconds: seconds(),
+            rollup_last_run: Gauge::default(),
             connections: Gauge::default(),
             connection_errors: Counter::default(),
             answers: Family::default(),
@@ -134,11 +199,35 @@ impl Default for Telemetry {
         telemetry.register();
         telemetry
     }
-}
 
-impl Telemetry {
     fn register(&mut self) {
         let r = &mut self.registry;
+        self.events_of.register(
+            r,
+            "analytics_events",
+            "New events by project, where metrics name them",
+        );
+        self.usage.register(r, "usage_count", "Usage that servers told, by project and metric");
+        self.quota_exceeded.register(
+            r,
+            "quota_exceeded",
+            "Quotas that were exceeded, each once a day",
+        );
+        r.register(
+            "labels_folded",
+            "Counts whose labels found no series of their own and went to other",
+            self.labels_folded.clone(),
+        );
+        r.register(
+            "analytics_rollup_duration_seconds",
+            "Time of a rollup of usage",
+            self.rollup_seconds.clone(),
+        );
+        r.register(
+            "analytics_rollup_last_run_seconds",
+            "When the last rollup of usage ended, since 1970",
+            self.rollup_last_run.clone(),
+        );
         r.register("connections", "Open connections", self.connections.clone());
         r.register(
             "connection_errors",

@@ -62,6 +62,7 @@ use Role::{Admin, Analyst, Owner, Viewer};
 use Scope::{
     Admin as Administer, AnalyticsExport as Export, AnalyticsRead as Read, AnalyticsWrite as Save,
     DataErase as Erase, DataMerge as Merge, ExperimentsWrite as Experiment, Ingest,
+    UsageWrite as Tell,
 };
 
 /// Every operation there is.
@@ -76,6 +77,10 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/events", Project(Read, Viewer)),
     rule("GET", "/v1/export", Project(Export, Analyst)),
     rule("GET", "/v1/schema", Project(Read, Viewer)),
+    rule("GET", "/v1/usage", Project(Read, Viewer)),
+    rule("POST", "/v1/usage", Project(Tell, Admin)),
+    rule("POST", "/v1/usage/rollup", Project(Tell, Admin)),
+    rule("GET", "/v1/quotas", Project(Read, Viewer)),
     rule("POST", "/v1/alias", Project(Merge, Admin)),
     rule("GET", "/v1/merges", Project(Read, Viewer)),
     rule("POST", "/v1/merges/{id}/undo", Project(Merge, Admin)),

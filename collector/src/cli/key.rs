@@ -23,7 +23,7 @@ pub enum KeyCommand {
         #[arg(long)]
         project: String,
         /// What it may do, comma separated: ingest, analytics:read, analytics:export,
-        /// analytics:write, experiments:write, data:merge, data:erase, admin,
+        /// analytics:write, experiments:write, usage:write, data:merge, data:erase, admin,
         /// metrics:read.
         #[arg(long, value_parser = Scopes::parse, required_unless_present = "public")]
         scope: Option<Scopes>,

@@ -16,6 +16,7 @@ use crate::folder::Folder;
 use crate::front::Front;
 use crate::sdk;
 use crate::server;
+use crate::usage;
 
 /// Run the collector until it is told to stop.
 pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -33,6 +34,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(app.meta.clone().watch());
     tokio::spawn(forget_day_salts(app.clone()));
+    tokio::spawn(usage::rollup::keep_running(app.clone()));
 
     // Without the socket only commands beside the server fail, and they say so.
     if let Err(error) = control::listen(app.clone(), tokio::runtime::Handle::current()) {

@@ -16,9 +16,11 @@ mod value;
 
 pub use load::{Loaded, Origin, Sources, load};
 pub use memory::{Memory, machine_bytes};
-pub use value::{LogFormat, NetList, SettingValue};
+pub use value::{LogFormat, MetricsPrefix, NetList, SettingValue};
 
 use std::net::SocketAddr;
+
+use crate::usage::quotas::Quotas;
 
 /// What is known about one setting.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +138,18 @@ settings! {
     /// A file with more patterns of robots' User-Agents, as the npm package crawler-user-agents has them. Read at
     /// the start.
     bot_file: String = "";
+    /// Take events: `true`, or `false` to answer batches 202 and store nothing, until it is turned on again.
+    analytics_enabled: bool = "true";
+    /// Look at quotas: `true`, or `false` so that nothing is ever exceeded.
+    quotas_enabled: bool = "true";
+    /// Quotas by day of projects that have no own, as JSON: `{"api_requests_daily": 100000}`.
+    quota_defaults: Quotas = "{}";
+    /// Most rows of `/api/analytics/export.csv`.
+    max_export_rows: u32 = "50000", 1 ..= 100_000_000;
+    /// What the names of metrics begin with.
+    metrics_prefix: MetricsPrefix = "tallymark";
+    /// Count events and usage by project in the metrics, at most 400 series of each: `true` or `false`.
+    metrics_by_project: bool = "false";
     /// Threads of one question.
     query_threads: u32 = "2", 1 ..= 256;
     /// Memory of one question beside the cache, in bytes; one that needs more is answered 422.

@@ -101,6 +101,26 @@ impl SettingValue for LogFormat {
     }
 }
 
+/// What the names of metrics begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPrefix(pub String);
+
+impl SettingValue for MetricsPrefix {
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if plain && !text.starts_with('_') && !text.ends_with('_') && text.len() <= 30 {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "{text:?} must be lower-case letters with _ between them, at most 30, or nothing"
+        ))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// Networks, comma separated; a single address is a network of one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetList(pub Vec<IpNet>);

@@ -23,6 +23,7 @@ use super::guard::{Guard, Marks, Rule};
 use super::identity::{Claims, Identity, Realm, Trust, identify};
 use super::quarantine::{Known, keep};
 use super::time::{Readings, event_time};
+use crate::usage::record::is_countable;
 
 /// Who sent a batch, and when.
 pub struct Sender<'a> {
@@ -163,6 +164,9 @@ fn row(
     // A page load without a number has nothing to count.
     let writer = event.n.and(writer).unwrap_or(0);
     let props = event.props.map_or(Ok("{}".into()), |raw| sender.guard.props(raw.get()))?;
+    if sender.trust == Trust::Server && !is_countable(name, &props) {
+        return Err(EventCode::PropsInvalid);
+    }
     let name = sender.guard.text(name);
     let marks = shared.marks.and(Marks::of(&props)).and(Marks::of(&name));
     let mut flags = identity_flags;

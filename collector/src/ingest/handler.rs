@@ -2,11 +2,13 @@
 
 use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{self, HeaderMap, header};
+use axum::http::{self, HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Json};
 use serde::Deserialize;
 use tallymark_protocol::batch::{Batch, BatchReceipt};
@@ -15,6 +17,7 @@ use tallymark_protocol::limits::BATCH_EVENTS_MAX;
 use tallymark_store::{Append, Appended};
 
 use super::accept::{Accepted, Sender, accept};
+use super::counts::Counts;
 use super::dims::of_server;
 use super::guard::{Guard, Rule};
 use super::identity::{Realm, Trust, daily_visitor};
@@ -24,7 +27,9 @@ use crate::error::{ApiError, BODY_LIMIT};
 use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
 use crate::keys::{KeyKind, Scope};
 use crate::privacy::Rules;
+use crate::meta::projects::Project;
 use crate::telemetry::{Hidden, Reason};
+use crate::usage::spent;
 
 /// Parameters of the address.
 #[derive(Debug, Deserialize)]
@@ -48,20 +53,18 @@ pub const BATCH_PATH: &str = "/v1/batch";
     responses(
         (status = 200, description = "`{nonce, ok, dup, rejected: [{i, code, detail}]}`", body = serde_json::Value),
         (status = 400, description = "The envelope cannot be read", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 202, description = "The setting `analytics_enabled` is off: nothing was stored", body = serde_json::Value),
         (status = 401, description = "No or an unknown key", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 403, description = "A secret key from a web page, or without the scope `ingest`", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 413, description = "More than 1 MiB or 500 events", content_type = "application/problem+json", body = crate::openapi::Problem),
-        (status = 429, description = "Faster than the key may; see Retry-After", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 429, description = "Faster than the key may, or a quota is used up; see Retry-After", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 503, description = "Busy or out of space; see Retry-After", content_type = "application/problem+json", body = crate::openapi::Problem),
     )
 )]
-pub async fn ingest_batch(
-    State(app): State<App>,
-    request: Request,
-) -> Result<Json<BatchReceipt>, ApiError> {
+pub async fn ingest_batch(State(app): State<App>, request: Request) -> Result<Taken, ApiError> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-    ingest(&app, peer, request).await.map(Json)
+    ingest(&app, peer, request).await
 }
 
 /// The same without axum's part of it.
@@ -72,7 +75,7 @@ pub async fn ingest<B>(
     app: &App,
     peer: IpAddr,
     request: http::Request<B>,
-) -> Result<BatchReceipt, ApiError>
+) -> Result<Taken, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -86,7 +89,10 @@ where
     app.telemetry.ingest_wire_bytes.inc_by(received.bytes.len() as u64);
     // Taken after the body is here: a slow sender must not hold a place.
     let _place = app.ingest_slots.try_acquire().map_err(|_| ApiError::Busy)?;
-    let (accepted, nonce) = accept_body(app, &client, &headers, packed, received).await?;
+    let (accepted, nonce, project) = accept_body(app, &client, &headers, packed, received).await?;
+    if !app.config.analytics_enabled {
+        return Ok(dropped(app, &accepted, nonce));
+    }
     for rejected in &accepted.rejected {
         app.telemetry.events_refused.get_or_create(&Reason { code: rejected.code.as_str() }).inc();
     }
@@ -94,8 +100,13 @@ where
         app.telemetry.events_guarded.get_or_create(&Hidden { rule: rule.name() }).inc_by(count);
     }
     let errors = accepted.rows.iter().filter(|row| &*row.event == "$error").count();
+    let by_project = app.config.metrics_by_project.then(|| Counts::of(&accepted.rows));
     let append = Append { rows: accepted.rows, refused: accepted.refused };
     let appended = store(app, append).await?;
+    if let Some(counts) = by_project {
+        counts.count(app, &project, &appended);
+    }
+    spent::look(app, &project);
     if !appended.erased.is_empty() {
         let erased = Reason { code: EventCode::PersonErased.as_str() };
         app.telemetry.events_refused.get_or_create(&erased).inc_by(appended.erased.len() as u64);
@@ -109,7 +120,32 @@ where
     }
     app.telemetry.events_duplicate.inc_by(u64::from(receipt.dup));
     app.telemetry.ingest_seconds.observe(began.elapsed().as_secs_f64());
-    Ok(receipt)
+    Ok(Taken::Stored(receipt))
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum Taken {
+    /// Its events are on disk.
+    Stored(BatchReceipt),
+    /// Nothing is stored here at the moment: 202. Pages keep their events and try again later.
+    Dropped(BatchReceipt),
+}
+
+impl IntoResponse for Taken {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Stored(receipt) => Json(receipt).into_response(),
+            Self::Dropped(receipt) => (StatusCode::ACCEPTED, Json(receipt)).into_response(),
+        }
+    }
+}
+
+fn dropped(app: &App, accepted: &Accepted, nonce: String) -> Taken {
+    let events = (accepted.rows.len() + accepted.rejected.len()) as u64;
+    let reason = Reason { code: "analytics_disabled" };
+    app.telemetry.events_refused.get_or_create(&reason).inc_by(events);
+    Taken::Dropped(BatchReceipt { nonce, ok: 0, dup: 0, rejected: Vec::new() })
 }
 
 /// Everything before storing. Takes the body with it: while the disk is waited for, only rows are
@@ -120,7 +156,7 @@ async fn accept_body(
     headers: &HeaderMap,
     packed: bool,
     received: Received,
-) -> Result<(Accepted, String), ApiError> {
+) -> Result<(Accepted, String, Arc<Project>), ApiError> {
     let unpacked;
     let bytes = if packed {
         unpacked = unpack::gunzip(&received.bytes, BODY_LIMIT)?;
@@ -144,8 +180,9 @@ async fn accept_body(
     app.rates
         .take(access.key.id, received_ms)
         .map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
+    spent::may_send(app, &access.project)?;
     let accepted = check(app, &batch, &access, trust, client, received_ms)?;
-    Ok((accepted, batch.nonce.unwrap_or_default().into_owned()))
+    Ok((accepted, batch.nonce.unwrap_or_default().into_owned(), access.project))
 }
 
 /// What is wrong with an envelope: where a text is of the wrong type, it would be repeated, whatever it is.

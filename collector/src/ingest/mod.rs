@@ -16,6 +16,7 @@ pub mod agent;
 pub mod bots;
 pub mod channel;
 pub mod country;
+pub(crate) mod counts;
 pub mod day_salts;
 pub mod dims;
 pub mod guard;

@@ -16,6 +16,7 @@
 pub mod access_keys;
 pub mod accounts;
 pub mod audit;
+pub mod daily_usage;
 pub mod definitions;
 pub mod invitations;
 pub mod organisations;
@@ -382,6 +383,11 @@ impl Meta {
     /// The table of rules about how long events are kept.
     pub fn retention(&self) -> retention::RetentionRules<'_> {
         retention::RetentionRules { meta: self }
+    }
+
+    /// The tables of usage by day.
+    pub fn daily_usage(&self) -> daily_usage::DailyUsage<'_> {
+        daily_usage::DailyUsage { meta: self }
     }
 
     /// The table of experiments, flags and holdouts.

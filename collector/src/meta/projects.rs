@@ -7,6 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::audit::{self, Deed, Whose};
 use super::{Meta, MetaError, organisations};
 use crate::privacy::{Mode, Preset, one_site};
+use crate::usage::quotas::Quotas;
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Settings {
     /// Settings that hold together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
+    /// The most that it may use of something in a day; stands before the installation's defaults.
+    pub quotas: Quotas,
 }
 
 /// Origins of a project.
@@ -81,6 +84,7 @@ impl Settings {
                 return Err(Refused::Setting("origins", detail.to_owned()));
             }
         }
+        self.quotas.check().map_err(|detail| Refused::Setting("quotas", detail))?;
         let wrong = self.origins.iter().find(|origin| !is_origin(origin));
         wrong.map_or(Ok(()), |origin| {
             let detail = format!("{origin:?} is not an origin; write https://shop.example");

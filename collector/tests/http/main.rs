@@ -13,6 +13,7 @@ mod privacy;
 mod saved;
 mod sdk;
 mod signin;
+mod usage;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
