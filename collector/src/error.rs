@@ -139,6 +139,14 @@ pub enum ApiError {
         /// When to ask again.
         retry_after_s: u64,
     },
+    /// Metrics that are not shown to whoever asks.
+    #[error(
+        "the metrics are for scrapers that send `metrics_token`, keys with `metrics:read`, and this machine where there is no token"
+    )]
+    MetricsClosed,
+    /// A range that there is none of.
+    #[error("range: must be 7d, 30d or 90d")]
+    RangeUnknown,
     /// Too much to do.
     #[error("too much is going on; try again shortly")]
     Busy,
@@ -231,6 +239,8 @@ impl ApiError {
             Self::ParameterInvalid { .. } => (422, "parameter_invalid"),
             Self::RateLimited { .. } => (429, "rate_limited"),
             Self::QuotaExceeded { .. } => (429, "quota_exceeded"),
+            Self::MetricsClosed => (401, "metrics_token_needed"),
+            Self::RangeUnknown => (400, "range_unknown"),
             Self::Busy => (503, "busy"),
             Self::DiskFull => (503, "disk_full"),
             Self::NotStored => (503, "not_stored"),

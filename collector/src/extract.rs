@@ -5,16 +5,16 @@
 //!
 //! Deliberately elsewhere: who may do what (`access`), what keys are (`keys`), how slowly a body may come (`server::paced`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes};
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{self, HeaderMap, Uri, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -62,6 +62,14 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetList) -> IpAdd
         }
     }
     nearest
+}
+
+/// Whether a request was made on this very machine, and by no proxy for somebody else.
+pub fn is_from_this_machine<B>(request: &http::Request<B>) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    peer.is_some_and(|info| info.0.ip().to_canonical().is_loopback())
+        && !forwarded.iter().any(|name| request.headers().contains_key(*name))
 }
 
 /// The network of an address: /24 of IPv4, /48 of IPv6.

@@ -75,11 +75,54 @@ impl Wanted {
     }
 }
 
+/// What the report says.
+#[derive(Debug)]
+pub struct Figures {
+    /// When it was made.
+    pub now: Timestamp,
+    today: Date,
+    /// Active people today and in seven days; none where that is not known.
+    pub people: [Option<u64>; 2],
+    cohorts: Vec<RetentionCohort>,
+    /// Titles and counts.
+    pub totals: Vec<(String, u64)>,
+}
+
+/// A line of the table of cohorts.
+#[derive(Debug)]
+pub struct Cohort<'a> {
+    /// Its day.
+    pub from: &'a str,
+    /// People who started on it.
+    pub size: u64,
+    /// Percent who came back a day and three days later; none where that is not known.
+    pub percent: [Option<f64>; 2],
+}
+
+impl Figures {
+    /// The cohorts, the newest first.
+    pub fn cohorts(&self) -> impl Iterator<Item = Cohort<'_>> {
+        self.cohorts.iter().rev().map(|cohort| Cohort {
+            from: &cohort.from,
+            size: cohort.size,
+            percent: DAYS.map(|day| percent(cohort, day, self.today)),
+        })
+    }
+}
+
 /// Write the report.
 ///
 /// # Errors
 /// When a question of it cannot be answered.
 pub async fn report(app: &App, project: &Project, wanted: &Wanted) -> Result<String, ApiError> {
+    Ok(text(&figures(app, project, wanted).await?, wanted.unknown))
+}
+
+/// Ask for what the report says.
+///
+/// # Errors
+/// When a question of it cannot be answered.
+pub async fn figures(app: &App, project: &Project, wanted: &Wanted) -> Result<Figures, ApiError> {
     let now = Timestamp::from_millisecond(app.clock.now_ms())
         .map_err(|error| ApiError::Internal(error.into()))?;
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
@@ -98,14 +141,13 @@ pub async fn report(app: &App, project: &Project, wanted: &Wanted) -> Result<Str
         AnswerBody::Retention(answer) => answer.cohorts,
         _ => unreachable!("retention is answered by retention"),
     };
-    let totals = wanted.totals();
-    let mut counts = Vec::new();
-    for (title, event) in &totals {
+    let mut totals = Vec::new();
+    for (title, event) in wanted.totals() {
         let question = json!({ "tz": "UTC", "from": FIRST_DAY, "to": day(1), "bucket": "month",
             "series": [{ "event": event }] });
-        counts.push((title.as_str(), total(app, project, question).await?));
+        totals.push((title, total(app, project, question).await?));
     }
-    Ok(text(now, today, people, &cohorts, &counts, wanted.unknown))
+    Ok(Figures { now, today, people, cohorts, totals })
 }
 
 async fn total(app: &App, project: &Project, question: Value) -> Result<u64, ApiError> {
@@ -115,51 +157,46 @@ async fn total(app: &App, project: &Project, question: Value) -> Result<u64, Api
     }
 }
 
-fn text(
-    now: Timestamp,
-    today: Date,
-    people: [Option<u64>; 2],
-    cohorts: &[RetentionCohort],
-    totals: &[(&str, u64)],
-    unknown: Unknown,
-) -> String {
+fn text(figures: &Figures, unknown: Unknown) -> String {
     let users =
         |count: Option<u64>| count.map_or("- users".into(), |count| format!("{count} users"));
     let mut text = String::from("Growth Metrics\n==============\n");
-    let generated = now.strftime("%Y-%m-%d %H:%M:%S");
+    let generated = figures.now.strftime("%Y-%m-%d %H:%M:%S");
     // Writing to a text does not fail.
     let _ = write!(
         text,
         "Generated: {generated} UTC\n\nDaily Active Users\n- Today: {}\n- 7-day: {}\n\n\
          Retention (Last {COHORTS} Cohorts)\n{:<12} {:>8} {:>7} {:>7}\n",
-        users(people[0]),
-        users(people[1]),
+        users(figures.people[0]),
+        users(figures.people[1]),
         "Cohort",
         "D0 Users",
         "D1",
         "D3"
     );
-    for cohort in cohorts.iter().rev() {
-        let [d1, d3] = DAYS.map(|day| share(cohort, day, today, unknown));
+    for cohort in figures.cohorts() {
+        let [d1, d3] = cohort.percent.map(|percent| share(percent, unknown));
         let _ = writeln!(text, "{:<12} {:>8} {d1:>7} {d3:>7}", cohort.from, cohort.size);
     }
     text.push_str("\nRunning Totals\n");
-    for (title, count) in totals {
+    for (title, count) in &figures.totals {
         let _ = writeln!(text, "- {title}: {count}");
     }
     text
 }
 
-/// The share of a cohort that came back on a day after its start, once that day has ended.
-fn share(cohort: &RetentionCohort, day: usize, today: Date, unknown: Unknown) -> String {
-    let about = cohort.from.parse::<Date>().ok();
-    let about = about.and_then(|from| from.checked_add(Span::new().days(day as i64)).ok());
-    match about {
-        Some(about) if about < today && cohort.size > 0 => {
-            let percent = cohort.returned[day] as f64 * 100.0 / cohort.size as f64;
-            format!("{percent:.1}%")
-        }
-        _ if unknown == Unknown::Zero => "0.0%".into(),
-        _ => "-".into(),
+/// The share of a cohort, in percent, that came back on a day after its start, once that day has ended.
+fn percent(cohort: &RetentionCohort, day: usize, today: Date) -> Option<f64> {
+    let from = cohort.from.parse::<Date>().ok()?;
+    let about = from.checked_add(Span::new().days(day as i64)).ok()?;
+    let is_known = about < today && cohort.size > 0;
+    is_known.then(|| cohort.returned[day] as f64 * 100.0 / cohort.size as f64)
+}
+
+fn share(percent: Option<f64>, unknown: Unknown) -> String {
+    match percent {
+        Some(percent) => format!("{percent:.1}%"),
+        None if unknown == Unknown::Zero => "0.0%".into(),
+        None => "-".into(),
     }
 }

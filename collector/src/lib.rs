@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod aliases;
 pub mod app;
 pub mod backup;
 mod bounds;

@@ -40,6 +40,7 @@ pub struct Problem {
         (name = "people", description = "Say who is who, and erase persons"),
         (name = "admin", description = "Organisations, members, projects, keys and the audit trail"),
         (name = "service", description = "Health and metrics"),
+        (name = "aliases", description = "The same under the names of other systems"),
     ),
     components(schemas(Problem)),
     modifiers(&SecretKey)

@@ -28,6 +28,7 @@ use utoipa_axum::routes;
 
 use crate::access;
 use crate::admin::{keys, organisations, people, projects};
+use crate::aliases::{analytics, business, growth_page};
 use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
@@ -50,6 +51,8 @@ pub fn router(app: App) -> Router {
         .route("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .route("/signout", post(signin::sign_out))
         .route("/invitation", get(signin::show_invitation).post(signin::accept_invitation))
+        .route("/admin/metrics", get(growth_page::show_page))
+        .route("/admin/metrics.js", get(growth_page::show_script))
         .merge(dashboard::router())
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
@@ -129,6 +132,15 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(service::show_health))
         .routes(routes!(service::show_readiness))
         .routes(routes!(service::show_metrics))
+        .routes(routes!(service::show_metrics_too))
+        .routes(routes!(business::show_business))
+        .routes(routes!(analytics::list_events))
+        .routes(routes!(analytics::show_usage))
+        .routes(routes!(analytics::show_kpis))
+        .routes(routes!(analytics::export_csv))
+        .routes(routes!(analytics::show_quotas))
+        .routes(routes!(analytics::roll_up))
+        .routes(routes!(analytics::create_tenant))
         .split_for_parts()
 }
 

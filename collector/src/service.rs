@@ -2,19 +2,22 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
 use tallymark_store::WriteState;
 
 use crate::access::rules::Needs;
 use crate::access::{self, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::Params;
+use crate::extract::{Params, bearer, is_from_this_machine};
 use crate::growth::{self, Wanted};
-use crate::keys::Scope;
+use crate::keys::{KeyKind, Scope};
+use crate::usage::spent;
 
 /// The process lives. Says nothing about its data: see `/readiness`.
 #[utoipa::path(get, path = "/healthz", tag = "service",
@@ -23,7 +26,8 @@ pub async fn show_health() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// The service takes events and answers questions. 503 while it does not take events.
+/// The service takes events and answers questions. 503 while it does not take events. `analytics` says whether taking
+/// events is turned on, how many came today (UTC) into all projects, and when usage was last rolled up.
 #[utoipa::path(get, path = "/readiness", tag = "service",
     responses(
         (status = 200, description = "Ready", body = serde_json::Value),
@@ -38,9 +42,17 @@ pub async fn show_readiness(State(app): State<App>) -> Response {
     let meta = if app.meta.refresh().await.is_ok() { "ok" } else { "unreadable" };
     let ready = store == "ok" && meta == "ok";
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let last = app.meta.daily_usage().last().await.ok().flatten();
+    let last = last.and_then(|last| Timestamp::from_millisecond(last.ended_ms).ok());
     let body = json!({
         "status": if ready { "ready" } else { "not_ready" },
         "checks": { "store": store, "metadata": meta },
+        "analytics": {
+            "configured": app.config.analytics_enabled,
+            "ok": ready,
+            "events_today": spent::events_today(&app),
+            "rollup_last_run": last.map(|at| at.to_string()),
+        },
     });
     (status, Json(body)).into_response()
 }
@@ -56,7 +68,8 @@ pub struct MetricsParams {
 /// What the growth report needs: as much as a question.
 const REPORT: Needs = Needs::Project(Scope::AnalyticsRead, Role::Viewer);
 
-/// Metrics of the service itself, as OpenMetrics text or JSON, which name no tenant. With `format=text` the growth report of
+/// Metrics of the service itself, as OpenMetrics text or JSON: for whoever sends the setting `metrics_token` as a bearer
+/// or a key with `metrics:read`; without a token, also for requests from this machine. With `format=text` the growth report of
 /// a project instead: active people, retention of the last seven days' newcomers, running totals.
 #[utoipa::path(get, path = "/metrics", tag = "service",
     params(
@@ -68,15 +81,18 @@ const REPORT: Needs = Needs::Project(Scope::AnalyticsRead, Role::Viewer);
     ),
     responses(
         (status = 200, description = "The metrics", body = String),
-        (status = 401, description = "The report needs a key or a session", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 401, description = "The report needs a key or a session, the metrics the token", content_type = "application/problem+json", body = crate::openapi::Problem),
     ))]
 pub async fn show_metrics(
     State(app): State<App>,
     Params(params): Params<MetricsParams>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    app.telemetry.observe_store(&app.store.stats());
-    app.telemetry.collections.inc();
+    if params.format.as_deref() != Some("text") {
+        may_scrape(&app, request.headers(), is_from_this_machine(&request)).await?;
+        app.telemetry.observe_store(&app.store.stats());
+        app.telemetry.collections.inc();
+    }
     let failed = |error: std::fmt::Error| ApiError::Internal(error.into());
     match params.format.as_deref() {
         None | Some("prometheus") => {
@@ -93,4 +109,49 @@ pub async fn show_metrics(
         }
         Some(_) => Err(ApiError::parameter("format", "must be prometheus, json or text")),
     }
+}
+
+/// `GET /metrics`, under another name.
+#[utoipa::path(get, path = "/api/metrics", tag = "aliases",
+    params(
+        ("format" = Option<String>, Query, description = "`prometheus` (default), `json` or `text`"),
+        ("project" = Option<String>, Query, description = "Of the report: the project's slug; with a dashboard session only"),
+    ),
+    responses(
+        (status = 200, description = "The metrics", body = String),
+        (status = 401, description = "The report needs a key or a session, the metrics the token", content_type = "application/problem+json", body = crate::openapi::Problem),
+    ))]
+pub async fn show_metrics_too(
+    state: State<App>,
+    params: Params<MetricsParams>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    show_metrics(state, params, request).await
+}
+
+/// Whether somebody may see the metrics of the service.
+async fn may_scrape(app: &App, headers: &HeaderMap, is_here: bool) -> Result<(), ApiError> {
+    let token = app.config.metrics_token.reveal();
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let given = value.to_str().ok().and_then(|text| text.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let given = given.map(|(_, given)| given.trim()).unwrap_or_default();
+        // Compared as keyed hashes, which are of one length: nothing of the token shows in the time it takes.
+        let mac = |text: &str| app.pepper.mac("metrics-token", text.as_bytes());
+        if token.is_some_and(|token| mac(token).ct_eq(&mac(given)).into()) {
+            return Ok(());
+        }
+        let access = bearer(app, headers).await.map_err(|_| ApiError::MetricsClosed)?;
+        return match access {
+            Some(access) if access.key.kind == KeyKind::Secret => {
+                let may = access.key.scopes.allows(Scope::MetricsRead);
+                may.then_some(()).ok_or(ApiError::ScopeMissing(Scope::MetricsRead))
+            }
+            _ => Err(ApiError::MetricsClosed),
+        };
+    }
+    if token.is_none() && is_here {
+        return Ok(());
+    }
+    Err(ApiError::MetricsClosed)
 }

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::backup::make::{BackupTask, backup};
 use crate::backup::verify::{VerifyTask, verify};
 use crate::bulk::demo::{DemoTask, fill};
-use crate::bulk::export::{ConsoleOut, ExportTask, export};
+use crate::bulk::export::{ConsoleOut, ExportTask, Wanted, export};
 use crate::bulk::import::{self, ImportTask, import};
 use crate::console::Console;
 use crate::keys::{KeyKind, Scope, Scopes};
@@ -132,8 +132,9 @@ impl Task {
                 let project = find(app, handle, &task.project)?;
                 let range = parse_range(task.from.as_deref(), task.to.as_deref(), &project.tz)?;
                 let out = &mut ConsoleOut(console);
-                let count = export(app, &project, range.clone(), task.form, out)?;
-                let noted = note_export(app, COMMAND_LINE, &project, range, Some(&count));
+                let wanted = Wanted::all(range);
+                let count = export(app, &project, &wanted, task.form, out)?;
+                let noted = note_export(app, COMMAND_LINE, &project, &wanted, Some(&count));
                 handle.block_on(noted)?;
                 Ok(console.note(&format!("{count} events"))?)
             }

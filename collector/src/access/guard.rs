@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -20,8 +20,9 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{Params, bearer};
 use crate::keys::{KeyKind, Scope};
+use crate::meta::organisations::MAIN_SLUG;
 use crate::meta::projects::Project;
-use crate::signin::session;
+use crate::signin::{pages, session};
 
 /// The layer.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -34,6 +35,10 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let (mut parts, body) = request.into_parts();
     match admit(&mut parts, &app, rule.needs).await {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        // What others have as `/admin/…` is asked by programs too, which a redirect tells nothing.
+        Err(ApiError::SignInNeeded) if path.starts_with("/admin/") => {
+            pages::sign_in(StatusCode::UNAUTHORIZED, "", "")
+        }
         Err(ApiError::SignInNeeded) if is_page(path) => Redirect::to("/signin").into_response(),
         Err(error) => error.into_response(),
     }
@@ -81,7 +86,9 @@ pub async fn admit(parts: &mut Parts, app: &App, needs: Needs) -> Result<(), Api
         }
         Needs::Organisation(least) => {
             let principal = signed_in(parts, app).await?;
-            let slug = route_parameter(parts, app, "organisation").await.unwrap_or_default();
+            let slug = route_parameter(parts, app, "organisation").await;
+            // An operation that names none is about the one that is always there.
+            let slug = slug.unwrap_or_else(|| MAIN_SLUG.to_owned());
             let directory = app.meta.directory();
             let organisation =
                 directory.organisation(&slug).ok_or(ApiError::OrganisationUnknown)?;

@@ -12,6 +12,7 @@ use super::people::realm;
 use super::text_out::{push_csv, push_csv_header, push_jsonl};
 use crate::app::App;
 use crate::meta::projects::Project;
+use crate::query::pick::Pick;
 
 /// What to export and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,15 +30,46 @@ pub struct ExportTask {
 /// Bytes gathered before they are handed on.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Write the events of `range` (Unix milliseconds, half open) to `out`, person by person, each
-/// person's in order of time. Returns how many there were.
+/// Which events leave: of these times (Unix milliseconds, half open), picked, and at most so many.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Event times.
+    pub range: Range<i64>,
+    /// Which of them.
+    pub pick: Pick,
+    /// The most.
+    pub limit: u64,
+}
+
+impl Wanted {
+    /// All events of these times.
+    pub fn all(range: Range<i64>) -> Self {
+        Self { range, pick: Pick::default(), limit: u64::MAX }
+    }
+}
+
+/// Whether there are more events than the limit.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_cut(app: &App, project: &Project, wanted: &Wanted) -> anyhow::Result<bool> {
+    let mut count = 0;
+    let beyond = wanted.limit.saturating_add(1);
+    each(app, project, wanted, beyond, &mut |_| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count == beyond)
+}
+
+/// Write events to `out`, person by person, each person's in order of time. Returns how many there were.
 ///
 /// # Errors
 /// When the store cannot be read or `out` cannot be written.
 pub fn export(
     app: &App,
     project: &Project,
-    range: Range<i64>,
+    wanted: &Wanted,
     form: Form,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<u64> {
@@ -46,7 +78,7 @@ pub fn export(
     match form {
         Form::Parquet => {
             let mut file = ParquetOut::new(out)?;
-            each(app, project, range, &mut |row| {
+            each(app, project, wanted, wanted.limit, &mut |row| {
                 count += 1;
                 file.push(&row, &realm)
             })?;
@@ -57,7 +89,7 @@ pub fn export(
             if form == Form::Csv {
                 push_csv_header(&mut text);
             }
-            each(app, project, range, &mut |row| {
+            each(app, project, wanted, wanted.limit, &mut |row| {
                 count += 1;
                 match form {
                     Form::Csv => push_csv(&mut text, &row, &realm),
@@ -78,21 +110,28 @@ pub fn export(
 fn each(
     app: &App,
     project: &Project,
-    range: Range<i64>,
+    Wanted { range, pick, .. }: &Wanted,
+    most: u64,
     row: &mut dyn FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut outcome = Ok(());
-    app.store.rows(
-        project.id,
-        RowRange::between(range.start, range.end),
-        &mut |next| match row(next) {
+    let (mut left, mut outcome) = (most, Ok(()));
+    let range = RowRange { from_ms: range.start, to_ms: range.end, person: pick.person };
+    app.store.rows(project.id, range, &mut |next| {
+        if !pick.wants(&next) {
+            return ControlFlow::Continue(());
+        }
+        if left == 0 {
+            return ControlFlow::Break(());
+        }
+        left -= 1;
+        match row(next) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 outcome = Err(error);
                 ControlFlow::Break(())
             }
-        },
-    )?;
+        }
+    })?;
     outcome
 }
 

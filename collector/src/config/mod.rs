@@ -16,7 +16,7 @@ mod value;
 
 pub use load::{Loaded, Origin, Sources, load};
 pub use memory::{Memory, machine_bytes};
-pub use value::{LogFormat, MetricsPrefix, NetList, SettingValue};
+pub use value::{LogFormat, MetricsPrefix, NetList, Secret, SettingValue};
 
 use std::net::SocketAddr;
 
@@ -146,6 +146,13 @@ settings! {
     quota_defaults: Quotas = "{}";
     /// Most rows of `/api/analytics/export.csv`.
     max_export_rows: u32 = "50000", 1 ..= 100_000_000;
+    /// What scrapers of the metrics send as `Authorization: Bearer …`. Without one they are shown on this machine, and to
+    /// keys with `metrics:read`.
+    metrics_token: Secret = "";
+    /// From how many percent on retention is good on the page of the growth report.
+    retention_good_percent: u32 = "40", 0 ..= 100;
+    /// From how many percent on it is fair.
+    retention_fair_percent: u32 = "20", 0 ..= 100;
     /// What the names of metrics begin with.
     metrics_prefix: MetricsPrefix = "tallymark";
     /// Count events and usage by project in the metrics, at most 400 series of each: `true` or `false`.

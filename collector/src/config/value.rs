@@ -101,6 +101,39 @@ impl SettingValue for LogFormat {
     }
 }
 
+/// A secret, which is never shown: not printed, not logged.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret, if there is one.
+    pub fn reveal(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+impl SettingValue for Secret {
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() || (SECRET_CHARS_MIN..=1_000).contains(&text.len()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("a secret has {SECRET_CHARS_MIN} to 1,000 characters"))
+    }
+    fn show(&self) -> String {
+        if self.0.is_empty() { String::new() } else { "(secret)".to_owned() }
+    }
+}
+
+/// Below this, a secret is soon guessed.
+const SECRET_CHARS_MIN: usize = 16;
+
 /// What the names of metrics begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsPrefix(pub String);
@@ -159,6 +192,15 @@ impl fmt::Display for NetList {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let secret = Secret::parse("0123456789abcdef").unwrap();
+        assert_eq!(secret.reveal(), Some("0123456789abcdef"));
+        assert!(!format!("{secret:?} {}", secret.show()).contains("0123"));
+        assert_eq!(Secret::parse("").unwrap().reveal(), None);
+        assert!(!Secret::parse("0123456789abcde").unwrap_err().contains("0123"));
+    }
 
     #[test]
     fn a_network_list_takes_networks_and_single_addresses() {

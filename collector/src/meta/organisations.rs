@@ -10,6 +10,8 @@ use super::{Meta, MetaError};
 
 /// The organisation that is there from the first start.
 pub const MAIN: u32 = 1;
+/// Its slug.
+pub const MAIN_SLUG: &str = "main";
 
 /// An organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,12 +16,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tallymark_analysis::filter::Condition;
 use tallymark_protocol::uuid7;
 use tallymark_store::row::flags;
 use tallymark_store::{Dim, Row, RowRange};
 
-use super::people::parse_person;
+use super::pick::{PickParams, Source};
 use super::range::parse_range;
 use crate::access::Tenant;
 use crate::app::App;
@@ -36,31 +35,12 @@ const PAGE_MAX: usize = 1_000;
 /// Which events.
 #[derive(Debug, Deserialize)]
 pub struct Filter {
-    event: Option<String>,
-    source: Option<Source>,
-    person: Option<String>,
     from: Option<String>,
     to: Option<String>,
-    #[serde(rename = "where")]
-    condition: Option<String>,
+    #[serde(flatten)]
+    pick: PickParams,
     limit: Option<usize>,
     cursor: Option<String>,
-}
-
-/// Who sent an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Source {
-    /// A page, with the write key.
-    Web,
-    /// A server, with a secret key, or an import.
-    Server,
-}
-
-impl Source {
-    fn of(row: &Row) -> Self {
-        if row.flags & flags::SERVER != 0 { Self::Server } else { Self::Web }
-    }
 }
 
 /// A page.
@@ -134,6 +114,7 @@ type Place = (i64, u128);
         ("event" = Option<String>, Query, description = "Only events of this name"),
         ("source" = Option<String>, Query, description = "`web`: only what pages sent; `server`: only what servers sent or an import brought"),
         ("person" = Option<String>, Query, description = "Only events of this person, as answers name them"),
+        ("user" = Option<String>, Query, description = "Only events of this user, as your servers know it"),
         ("from" = Option<String>, Query, description = "Date or instant, included"),
         ("to" = Option<String>, Query, description = "Date or instant, excluded"),
         ("where" = Option<String>, Query, description = "Only events that pass: the filters of a question, as JSON: `[{\"prop\":\"plan\",\"op\":\"eq\",\"value\":\"team\"}]`"),
@@ -156,24 +137,18 @@ pub async fn list_events(
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(ApiError::parameter("limit", format!("must be 1 to {PAGE_MAX}")));
     }
-    let person =
-        filter.person.as_deref().map(|person| parse_person("person", person)).transpose()?;
+    let pick = filter.pick.pick(&app, &project)?;
     let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
-    let condition =
-        filter.condition.as_deref().map_or_else(|| Ok(Condition::always()), parse_where)?;
     let to_ms = before.map_or(range.end, |(ts_ms, _)| range.end.min(ts_ms.saturating_add(1)));
-    let range = RowRange { from_ms: range.start, to_ms, person };
+    let range = RowRange { from_ms: range.start, to_ms, person: pick.person };
     let project_id = project.id;
     app.blocking(move |app| {
         let mut newest = Newest { limit, heap: BinaryHeap::with_capacity(limit + 2) };
         app.store.rows(project_id, range, &mut |row| {
             let place = (row.ts_ms, row.event_id);
-            // What costs least is asked first.
             let wanted = before.is_none_or(|before| place < before)
                 && newest.takes(place)
-                && filter.source.is_none_or(|source| source == Source::of(&row))
-                && filter.event.as_deref().is_none_or(|name| *name == *row.event)
-                && condition.holds(&row);
+                && pick.wants(&row);
             if wanted {
                 newest.take(place, row);
             }
@@ -234,14 +209,6 @@ impl Newest {
             events: entries.into_iter().map(|Reverse(Entry(_, row))| row.into()).collect(),
         }
     }
-}
-
-fn parse_where(text: &str) -> Result<Condition, ApiError> {
-    let value = serde_json::from_str(text).map_err(|error| {
-        let example = r#"[{"prop":"plan","op":"eq","value":"team"}]"#;
-        ApiError::parameter("where", format!("not JSON ({error}); write for example {example}"))
-    })?;
-    Condition::parse(&value).map_err(|error| ApiError::parameter("where", error.to_string()))
 }
 
 fn parse_cursor(text: &str) -> Result<Place, ApiError> {

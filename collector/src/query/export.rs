@@ -1,13 +1,13 @@
 //! `GET /v1/export`: raw events as a stream.
 
 use std::io::{self, Write};
-use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use hyper::body::{Bytes, Frame};
 use serde::Deserialize;
@@ -15,14 +15,18 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::pick::PickParams;
 use super::range::parse_range;
 use crate::access::{Caller, Tenant};
 use crate::app::App;
-use crate::bulk::export::export;
+use crate::bulk::export::{Wanted, export, is_cut};
 use crate::bulk::form::Form;
 use crate::error::ApiError;
 use crate::extract::Params;
 use crate::meta::projects::Project;
+
+/// Says that there are more events than were written.
+const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
 /// Chunks that may wait for a slow reader.
 const CHUNKS: usize = 4;
@@ -33,14 +37,21 @@ pub struct ExportParams {
     from: Option<String>,
     to: Option<String>,
     format: Option<Form>,
+    #[serde(flatten)]
+    pick: PickParams,
 }
 
-/// Stream the raw events of a time range. An export can be imported again.
+/// Stream the raw events of a time range, all of them or some. An export can be imported again.
 #[utoipa::path(
     get, path = "/v1/export", tag = "events", security(("secret_key" = ["analytics:export"])),
     params(
         ("from" = Option<String>, Query, description = "Date or instant, included"),
         ("to" = Option<String>, Query, description = "Date or instant, excluded"),
+        ("event" = Option<String>, Query, description = "Only events of this name"),
+        ("source" = Option<String>, Query, description = "`web` or `server`: only what pages or servers sent"),
+        ("person" = Option<String>, Query, description = "Only events of this person, as answers name them"),
+        ("user" = Option<String>, Query, description = "Only events of this user, as your servers know it"),
+        ("where" = Option<String>, Query, description = "Only events that pass: the filters of a question, as JSON"),
         ("format" = Option<String>, Query, description = "`jsonl` (default), `csv` or `parquet`"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
     ),
@@ -58,16 +69,48 @@ pub async fn export_events(
 ) -> Result<Response, ApiError> {
     let form = params.format.unwrap_or(Form::Jsonl);
     let range = parse_range(params.from.as_deref(), params.to.as_deref(), &project.tz)?;
+    let pick = params.pick.pick(&app, &project)?;
+    stream(app, caller, project, Wanted { range, pick, limit: u64::MAX }, form).await
+}
+
+/// Events as a response, written while they are read. An export that is cut says so: `X-Truncated: true`.
+///
+/// # Errors
+/// When too many exports are running, or the store cannot be read.
+pub async fn stream(
+    app: App,
+    caller: Caller,
+    project: Arc<Project>,
+    wanted: Wanted,
+    form: Form,
+) -> Result<Response, ApiError> {
     let place = app.exports.clone().try_acquire_owned().map_err(|_| ApiError::Busy)?;
+    let (is_cut, wanted) = match wanted.limit {
+        u64::MAX => (false, wanted),
+        // What is written afterwards may be one more or less than was looked at now; never more than the limit.
+        _ => {
+            let project = Arc::clone(&project);
+            let looked = app.blocking(move |app| {
+                let is_cut = is_cut(app, &project, &wanted).map_err(ApiError::Internal)?;
+                Ok((is_cut, wanted))
+            });
+            looked.await?
+        }
+    };
     let (sender, chunks) = mpsc::channel(CHUNKS);
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _place = place;
         let mut out = Channel { sender, gone: false };
-        let done = export(&app, &project, range.clone(), form, &mut out);
+        let done = export(&app, &project, &wanted, form, &mut out);
         // Before the reader sees the end: what has left is in the trail.
-        let noted =
-            handle.block_on(note_export(&app, &caller.name(), &project, range, done.as_ref().ok()));
+        let noted = handle.block_on(note_export(
+            &app,
+            &caller.name(),
+            &project,
+            &wanted,
+            done.as_ref().ok(),
+        ));
         if let Err(error) = done.and_then(|_| noted.map_err(anyhow::Error::from))
             && !out.gone
         {
@@ -85,10 +128,13 @@ pub async fn export_events(
         Form::Parquet => "attachment; filename=\"events.parquet\"",
     };
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment));
+    if is_cut {
+        headers.insert(TRUNCATED, HeaderValue::from_static("true"));
+    }
     Ok(response)
 }
 
-/// Write down that raw events left: of which times, and how many; `None` when it broke off.
+/// Write down that raw events left: which, and how many; `None` when it broke off.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -96,10 +142,12 @@ pub async fn note_export(
     app: &App,
     who: &str,
     project: &Project,
-    range: Range<i64>,
+    wanted: &Wanted,
     events: Option<&u64>,
 ) -> Result<(), ApiError> {
-    let what = json!({ "from": range.start, "to": range.end, "events": events });
+    let Wanted { range, pick, .. } = wanted;
+    let what =
+        json!({ "from": range.start, "to": range.end, "filter": pick.filter, "events": events });
     app.note(project.id, who, ("export", "events"), what).await
 }
 

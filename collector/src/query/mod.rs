@@ -8,6 +8,7 @@
 pub mod events;
 pub mod export;
 pub mod people;
+pub mod pick;
 pub mod questions;
 pub mod range;
 pub mod schema;

@@ -32,6 +32,21 @@ pub fn parse_range(
     Ok(from..to)
 }
 
+/// The same, where a date as `to` is the last day and not the one after it.
+///
+/// # Errors
+/// As [`parse_range`].
+pub fn parse_days(
+    from: Option<&str>,
+    to: Option<&str>,
+    tz: &str,
+) -> Result<std::ops::Range<i64>, ApiError> {
+    let last = to.and_then(|text| text.parse::<jiff::Timestamp>().is_err().then_some(text));
+    let after = last.and_then(|text| text.parse::<Date>().ok()?.tomorrow().ok());
+    let after = after.map(|date| date.to_string());
+    parse_range(from, after.as_deref().or(to), tz)
+}
+
 /// A moment in Unix milliseconds: a date's midnight in `zone`, or an instant.
 fn moment(text: &str, zone: &TimeZone) -> Option<i64> {
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
@@ -49,6 +64,15 @@ mod tests {
     fn dates_are_midnights_of_the_zone_and_instants_are_themselves() {
         let range = parse_range(Some("2026-09-01"), Some("2026-09-01T00:00:00Z"), "Europe/Berlin");
         assert_eq!(range.unwrap(), 1_788_213_600_000..1_788_220_800_000);
+    }
+
+    #[test]
+    fn a_last_day_is_included_and_an_instant_is_not() {
+        let whole = parse_days(Some("2026-09-01"), Some("2026-09-01"), "Europe/Berlin").unwrap();
+        assert_eq!(whole, 1_788_213_600_000..1_788_300_000_000);
+        let part = parse_days(None, Some("2026-09-01T00:00:00Z"), "Europe/Berlin").unwrap();
+        assert_eq!(part.end, 1_788_220_800_000);
+        assert!(parse_days(None, Some("soon"), "UTC").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 pub mod handler;
 pub mod links;
-mod pages;
+pub(crate) mod pages;
 pub mod password;
 pub mod session;
 pub mod throttle;

@@ -73,6 +73,13 @@ fn today(app: &App, project: u32) -> (i32, Amounts) {
     (day, amounts(&app.store.used_since(project, start_of(day))))
 }
 
+/// Events that all projects stored today.
+pub fn events_today(app: &App) -> u64 {
+    let projects = app.meta.directory().projects();
+    let events = |id| today(app, id).1.get(EVENTS).copied().unwrap_or(0);
+    projects.iter().map(|project| events(project.id)).sum()
+}
+
 /// Where the quotas of a project stand, and what it uses without one.
 pub fn standings(app: &App, project: &Project) -> (i32, Vec<Standing>) {
     let (day, mut used) = today(app, project.id);

@@ -88,7 +88,8 @@ fn refused(reply: &Reply) -> bool {
     let to_sign_in = reply.headers.get("location").is_some_and(|to| to == "/signin");
     let problem = serde_json::from_slice::<Value>(&reply.bytes).ok();
     let code = problem.and_then(|problem| problem["code"].as_str().map(str::to_owned));
-    to_sign_in || code.is_some_and(|code| CODES.contains(&code.as_str()))
+    let page = reply.status == 401;
+    to_sign_in || page || code.is_some_and(|code| CODES.contains(&code.as_str()))
 }
 
 #[test]

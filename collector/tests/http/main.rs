@@ -5,6 +5,7 @@
 
 mod access;
 mod activity;
+mod aliases;
 mod checklist;
 mod deploy;
 mod events;
