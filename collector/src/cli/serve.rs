@@ -15,13 +15,14 @@ use crate::control;
 use crate::folder::Folder;
 use crate::front::Front;
 use crate::sdk;
-use crate::server;
 use crate::usage;
+use crate::server::{self, Tls};
 
 /// Run the collector until it is told to stop.
 pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let limits = server::Limits::from(&config);
     let listen = config.listen;
+    let tls = Tls::of(&config)?;
     let app = App::open(folder, config, Clock::System).await?;
     sdk::keep(&app.meta).await?;
     let listener = TcpListener::bind(listen).await.with_context(|| {
@@ -33,6 +34,9 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(app.meta.clone().watch());
+    if let Some(tls) = &tls {
+        tokio::spawn(tls.clone().watch());
+    }
     tokio::spawn(forget_day_salts(app.clone()));
     tokio::spawn(usage::rollup::keep_running(app.clone()));
 
@@ -50,7 +54,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
         tracing::info!("stopping: open requests get {:?} to finish", limits.drain);
     };
     let telemetry = app.telemetry.clone();
-    let cut = server::serve(listener, Front::new(app.clone()), limits, telemetry, stop).await;
+    let cut = server::serve(listener, tls, Front::new(app.clone()), limits, telemetry, stop).await;
     if cut > 0 {
         tracing::warn!(connections = cut, "some requests did not finish in time");
     }
@@ -64,7 +68,8 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
 
 fn announce(app: &App, address: std::net::SocketAddr, as_json: bool) -> anyhow::Result<()> {
     let base = match app.config.public_url.trim_end_matches('/') {
-        "" => format!("http://{address}"),
+        "" if app.config.tls_cert.is_empty() => format!("http://{address}"),
+        "" => format!("https://{address}"),
         url => url.to_owned(),
     };
     let sign_in = format!("{base}/signin?token={}", app.sign_in_token()?);

@@ -108,6 +108,11 @@ settings! {
     listen: SocketAddr = "127.0.0.1:8787";
     /// The address people type, when a proxy stands in front: `https://stats.example.org`.
     public_url: String = "";
+    /// A file of certificates (PEM), the server's first, to speak TLS without a proxy; with `tls_key`. Read again when
+    /// it changes.
+    tls_cert: String = "";
+    /// The file of its private key (PEM).
+    tls_key: String = "";
     /// Networks whose `X-Forwarded-For` is believed, comma separated: `10.0.0.0/8,::1/128`.
     trusted_proxies: NetList = "";
     /// Open connections at one time; more wait in the system's queue.
@@ -206,6 +211,16 @@ settings! {
     log: String = "info";
     /// How logs look: `text` or `json`.
     log_format: LogFormat = "text";
+}
+
+impl Config {
+    /// Whether people come over https, by a proxy or by TLS of our own.
+    pub fn is_https(&self) -> bool {
+        match self.public_url.as_str() {
+            "" => !self.tls_cert.is_empty(),
+            url => url.starts_with("https://"),
+        }
+    }
 }
 
 #[cfg(test)]

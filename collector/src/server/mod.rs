@@ -6,20 +6,27 @@
 //! and never holds more than one connection slot; after a signal to stop, no new connection is
 //! taken and open requests get [`Limits::drain`] to finish.
 //!
+//! A connection over TLS has the time of its headers for the greeting as well, apart from it.
+//!
 //! Deliberately elsewhere: what a request means (`front`, `router`), how large a body may be (`extract`).
 
 mod paced;
+mod tls;
 
 pub use paced::TooSlow;
+pub use tls::Tls;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::BoxError;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -58,6 +65,7 @@ impl From<&Config> for Limits {
 /// Serve until `stop` resolves, then drain. Returns how many connections had to be cut.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     front: Front,
     limits: Limits,
     telemetry: Arc<Telemetry>,
@@ -91,22 +99,22 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let front = Arc::clone(&front);
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let front = Arc::clone(&front);
-            let request = request.map(|body| PacedBody::new(body, limits.pace));
-            async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_header_size(MAX_HEADER_BYTES)
-            .max_headers(MAX_HEADERS)
-            .serve_connection(TokioIo::new(stream), service);
-        let watched = graceful.watch(connection);
         let telemetry = Arc::clone(&telemetry);
+        let watcher = graceful.watcher();
+        let tls = tls.clone();
         tokio::spawn(async move {
             telemetry.connections.inc();
-            if let Err(error) = watched.await {
+            let served = match tls {
+                None => converse(stream, peer, front, limits, watcher).await,
+                Some(tls) => {
+                    match tokio::time::timeout(limits.header_timeout, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => converse(stream, peer, front, limits, watcher).await,
+                        Ok(Err(error)) => Err(error.into()),
+                        Err(late) => Err(late.into()),
+                    }
+                }
+            };
+            if let Err(error) = served {
                 // Clients that go away, send nonsense or are too slow: daily business.
                 telemetry.connection_errors.inc();
                 tracing::debug!(%error, "a connection ended early");
@@ -121,6 +129,28 @@ pub async fn serve(
         Ok(()) => 0,
         Err(_) => open,
     }
+}
+
+/// Answer the requests of one connection.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    front: Arc<Front>,
+    limits: Limits,
+    watcher: Watcher,
+) -> Result<(), BoxError> {
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let front = Arc::clone(&front);
+        let request = request.map(|body| PacedBody::new(body, limits.pace));
+        async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    Ok(watcher.watch(connection).await?)
 }
 
 /// All headers of a request together. Browsers stay far below; hyper's own limit is 400 KiB.

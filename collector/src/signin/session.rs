@@ -17,7 +17,7 @@ const SESSION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// The name of the cookie, and what it carries beside its value.
 fn cookie_form(app: &App) -> (&'static str, &'static str) {
     // Browsers keep no `__Host-` cookie that came without encryption.
-    match app.config.public_url.starts_with("https://") {
+    match app.config.is_https() {
         true => ("__Host-tm_session", "; Path=/; HttpOnly; SameSite=Lax; Secure"),
         false => ("tm_session", "; Path=/; HttpOnly; SameSite=Lax"),
     }

@@ -69,13 +69,7 @@ pub async fn run(
         findings.push(check_meta(folder).await);
         findings.push(check_catalog(folder).await);
         findings.push(check_port(folder, config));
-        if is_serving(folder) {
-            let now_ms = Clock::System.now_ms();
-            findings.extend(args.send.map(|key| served::send(config.listen, &key, now_ms)));
-            findings.extend(served::check(config.listen, now_ms));
-        } else if args.send.is_some() {
-            findings.push(Finding::wrong("error report", "there is no server to send it to"));
-        }
+        findings.extend(check_served(folder, config, args.send.as_deref()));
     }
     findings.push(check_clock(Clock::System.now_ms()));
     for finding in &findings {
@@ -206,6 +200,25 @@ async fn check_catalog(folder: &Folder) -> Finding {
                 "catalog",
                 format!("{} segments with {rows} events, all there", segments.len()),
             )
+        }
+    }
+}
+
+/// What the server says over HTTP, if there is one.
+fn check_served(folder: &Folder, config: &Config, write_key: Option<&str>) -> Vec<Finding> {
+    match (is_serving(folder), write_key) {
+        (false, None) => Vec::new(),
+        (false, Some(_)) => {
+            vec![Finding::wrong("error report", "there is no server to send it to")]
+        }
+        (true, _) if !config.tls_cert.is_empty() => {
+            let detail = "speaks TLS, so its metrics are not looked at here; GET /metrics has them";
+            vec![Finding::warning("metrics", detail)]
+        }
+        (true, write_key) => {
+            let now_ms = Clock::System.now_ms();
+            let sent = write_key.map(|key| served::send(config.listen, key, now_ms));
+            sent.into_iter().chain(served::check(config.listen, now_ms)).collect()
         }
     }
 }

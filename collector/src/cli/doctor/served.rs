@@ -263,6 +263,7 @@ mod tests {
         let stopped = async { drop(stopped.await) };
         let serving = server::serve(
             listener,
+            None,
             Front::new(app.clone()),
             limits,
             app.telemetry.clone(),
