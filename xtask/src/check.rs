@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use crate::shell::{cargo, command, find, loud, quiet, step};
-use crate::{checklist, doc_blocks, root};
+use crate::{checklist, doc_blocks, root, supply};
 
 /// Format, lints, layers, documentation, changelog, licences.
 ///
@@ -21,13 +21,11 @@ pub fn check() -> anyhow::Result<()> {
         quiet(&mut cargo(&root(), &layers)).map(drop)
     })?;
     if find("cargo-deny").is_some() {
-        step("licences and sources of dependencies", || {
-            quiet(&mut cargo(&root(), &["deny", "check", "licenses", "bans", "sources"])).map(drop)
+        step("advisories, and versions of dependencies", || {
+            quiet(&mut cargo(&root(), &["deny", "check"])).map(drop)
         })?;
     } else {
-        println!(
-            "· licences of dependencies: not checked, `cargo install cargo-deny` brings the tool"
-        );
+        println!("· advisories: not asked, `cargo install cargo-deny` brings the tool");
     }
     Ok(())
 }
@@ -47,6 +45,9 @@ pub fn text() -> anyhow::Result<()> {
         doc_blocks::links()
     })?;
     step("rows of the checklist and their tests", checklist::check)?;
+    step("unsafe code and panics in what ships", supply::check_sources)?;
+    step("licences and sources of dependencies", supply::check_licences)?;
+    step("the list of parts", supply::sbom::check)?;
     step("changelog fragments", fragments)?;
     step("generated and private paths", private_paths)
 }

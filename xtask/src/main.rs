@@ -15,6 +15,7 @@ mod readme;
 mod setup;
 mod shell;
 mod soak;
+mod supply;
 mod test;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ cargo xtask <command>
   build             the npm package and the collector's binary
   bench [part…]     ratios: ingest (--minutes N), store (against other engines; --events N,… --alone N,…), sdk
   check             format, lints, layers, repeated documentation, links
+  sbom              every package in the collector's binary, as CycloneDX
+  reproducible      the npm packages, built twice from nothing, are the same bytes
   checklist         write down which test shows which row of the checklist
 ";
 
@@ -54,6 +57,8 @@ fn run() -> anyhow::Result<()> {
         Some("build") => build::build().map(drop),
         Some("bench") => bench::bench(&rest),
         Some("check") => check::check(),
+        Some("sbom") => supply::sbom::write(),
+        Some("reproducible") => supply::reproducible::reproducible(&rest),
         Some("checklist") => checklist::write(),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
