@@ -275,6 +275,16 @@ mod tests {
     use axum::body::Body;
     use rstest::rstest;
 
+    /// Shows S4-70.
+    #[rstest]
+    #[case::v4("203.0.113.77", "203.0.113.0")]
+    #[case::v4_already_cut("203.0.113.0", "203.0.113.0")]
+    #[case::v6("2001:db8:aaaa:bbbb:cccc::1", "2001:db8:aaaa::")]
+    #[case::v4_in_v6("::ffff:203.0.113.77", "203.0.113.0")]
+    fn an_address_is_cut_to_its_network(#[case] address: &str, #[case] network: &str) {
+        assert_eq!(prefix(address.parse().unwrap()).to_string(), network);
+    }
+
     #[rstest]
     #[case::nobody_trusted("", "9.9.9.9", "1.1.1.1", "9.9.9.9")]
     #[case::the_hop_before_the_proxy("10.0.0.0/8", "10.0.0.1", "1.1.1.1", "1.1.1.1")]

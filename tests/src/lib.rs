@@ -15,6 +15,7 @@ pub mod event;
 pub mod http;
 pub mod launch;
 pub mod load;
+pub mod mutate;
 pub mod peer;
 pub mod phase;
 pub mod proxy;

@@ -38,6 +38,8 @@ enum Tests {
     EndToEnd(&'static str),
     /// A filter of the store's own tests, on a disk in memory. They count their seeds from 0.
     Store(&'static str),
+    /// The fuzz tests of the collector.
+    Fuzz,
     /// Specs of `tests/browser`: the packed package in Chromium.
     Browser(&'static [&'static str]),
 }
@@ -188,6 +190,24 @@ const PROOFS: &[Proof] = &[
         needs: || Ok(()),
     },
     Proof {
+        name: "fuzz",
+        number: "24, 25",
+        shows: "made-up batches, questions, headers and files to import: nothing panics, nothing takes long",
+        tests: Tests::Fuzz,
+        full: &[("TALLYMARK_TEST_INPUTS", "10000000")],
+        minutes: 10,
+        needs: || Ok(()),
+    },
+    Proof {
+        name: "fuzz_log",
+        number: "25",
+        shows: "made-up pages of the log are read or refused",
+        tests: Tests::Store("wal::fuzz::"),
+        full: &[("TALLYMARK_TEST_INPUTS", "10000000")],
+        minutes: 10,
+        needs: || Ok(()),
+    },
+    Proof {
         name: "browser",
         number: "43 to 57",
         shows: "closed tabs, killed browsers, no network, shared queues, bad networks, bodies, storage, clocks, losses, hostile pages, marked values",
@@ -313,6 +333,7 @@ fn tests(proof: &Proof, is_short: bool) -> Command {
     let of: &[&str] = match proof.tests {
         Tests::EndToEnd(filter) => &["-p", "tallymark-tests", "--test", "e2e", filter],
         Tests::Store(filter) => &["-p", "tallymark-store", "--lib", filter],
+        Tests::Fuzz => &["-p", "tallymark", "--test", "fuzz"],
         Tests::Browser(specs) => {
             let mut command =
                 command(&root().join("tests/browser"), "npm", &["test", "--silent", "--"]);

@@ -143,7 +143,7 @@ fn bundle(npm: &Path, work: &Path, entry: &Entry) -> anyhow::Result<()> {
     });
     arguments.extend(beside.map(|other| format!("--external:./{}.js", other.name)));
     arguments.extend(entry.peers.iter().map(|peer| format!("--external:{peer}")));
-    arguments.extend(aliases(npm, work));
+    arguments.extend(aliases(npm, work)?);
     let common = ["--bundle", "--target=es2022", "--minify", "--sourcemap", "--log-level=warning"];
     arguments.extend(common.map(str::to_owned));
     arguments.push(match entry.form {
@@ -162,18 +162,28 @@ fn bundle(npm: &Path, work: &Path, entry: &Entry) -> anyhow::Result<()> {
     if is_script { load_parts_by_hash(&npm.join("dist"), entry) } else { Ok(()) }
 }
 
-/// Where the sources find what is made of Rust.
-pub fn aliases(npm: &Path, work: &Path) -> Vec<String> {
+/// Where the sources find what is made of Rust: copied to one place, because names of files are in what is built, and it is
+/// to be the same wherever cargo builds.
+///
+/// # Errors
+/// When a file cannot be copied.
+pub fn aliases(npm: &Path, work: &Path) -> anyhow::Result<Vec<String>> {
+    let made = npm.join("made");
+    std::fs::create_dir_all(&made)?;
     let mut arguments = Vec::new();
     for module in MODULES {
         for (kind, file) in [("glue", "bg"), ("asm", "asm")] {
-            let path = work.join(format!("{}_{file}.js", module.name));
+            let name = format!("{}_{file}.js", module.name);
+            let (from, path) = (work.join(&name), made.join(&name));
+            if from.exists() {
+                std::fs::copy(&from, &path)?;
+            }
             arguments.push(format!("--alias:tallymark-{kind}/{}={}", module.name, path.display()));
         }
     }
     // What Rust imports, see `sdk-wasm/src/evaluation.rs`.
     arguments.push(format!("--alias:tallymark-host={}", npm.join("src/host.ts").display()));
-    arguments
+    Ok(arguments)
 }
 
 /// The hashes of everything that the script loads later, as JSON.

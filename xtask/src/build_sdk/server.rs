@@ -22,7 +22,7 @@ pub fn build(root: &Path, work: &Path) -> anyhow::Result<()> {
         "--outdir=server/dist".to_owned(),
         format!("--define:TALLYMARK_VERSION=\"{}\"", version(&folder)?),
     ];
-    arguments.extend(aliases(&npm, work));
+    arguments.extend(aliases(&npm, work)?);
     // Nothing of a platform is known, so nothing of one can be imported.
     let common = [
         "--bundle",

@@ -15,6 +15,8 @@ mod ahead;
 mod codec;
 mod file;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod payload;
 mod recover;
 
