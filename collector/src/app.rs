@@ -35,6 +35,7 @@ use crate::ingest::country::{Countries, CountryFileError};
 use crate::ingest::day_salts::DaySalts;
 use crate::ingest::dims::Describer;
 use crate::ingest::rate::Rates;
+use crate::live::Live;
 use crate::meta::audit::{Deed, Whose};
 use crate::meta::projects::Project;
 use crate::meta::{Meta, MetaError};
@@ -79,6 +80,8 @@ pub struct Parts {
     pub(crate) throttle: Throttle,
     /// Quotas of which was said that they are exceeded.
     pub(crate) told: Told,
+    /// Who looks at what goes on.
+    pub live: Live,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
     /// Questions being answered.
@@ -194,6 +197,7 @@ impl App {
             hashers: Mutex::default(),
             telemetry,
             told: Told::default(),
+            live: Live::new(config.live_streams),
             store: Arc::new(store),
             catalog,
             clock,

@@ -24,6 +24,7 @@ pub mod front;
 pub mod growth;
 pub mod ingest;
 pub mod keys;
+pub mod live;
 pub mod meta;
 mod openapi;
 pub mod privacy;

@@ -37,7 +37,7 @@ use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
 use crate::usage::handler as usage;
 use crate::{
-    dashboard, experiments, ingest, openapi, privacy, quarantine, query, saved, sdk, service,
+    dashboard, experiments, ingest, live, openapi, privacy, quarantine, query, saved, sdk, service,
     unread,
 };
 
@@ -84,6 +84,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(query::events::list_events))
         .routes(routes!(query::export::export_events))
         .routes(routes!(query::schema::show_schema))
+        .routes(routes!(live::stream_live))
         .routes(routes!(usage::show_usage, usage::record_usage))
         .routes(routes!(usage::roll_up))
         .routes(routes!(usage::show_quotas))

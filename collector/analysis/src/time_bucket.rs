@@ -1,11 +1,11 @@
-//! The only calendar: local hours, days, weeks and months of a time zone, as Unix milliseconds.
+//! The only calendar: local minutes, hours, days, weeks and months of a time zone, as Unix milliseconds.
 //!
 //! In: a time zone, a unit and a range. Out: the boundaries of every bucket the range touches, and
 //! which bucket an instant falls into.
 //!
 //! A bucket is half open: its first millisecond belongs to it, its end to the next. Days are
-//! calendar days of the zone (23, 24 or 25 hours long); weeks start on Monday (ISO 8601). Hours
-//! are hours of elapsed time from the first local full hour, so the hour a clock repeats in
+//! calendar days of the zone (23, 24 or 25 hours long); weeks start on Monday (ISO 8601). Minutes
+//! and hours are of elapsed time from the first local full one, so the hour a clock repeats in
 //! autumn is two buckets.
 //!
 //! Invariant: boundaries rise strictly, and the first bucket holds `from`.
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::question::QuestionError;
 
-/// The most buckets of one question: ten years of days, one year of hours.
+/// The most buckets of one question: ten years of days, one year of hours, a week of minutes.
 pub const MAX_BUCKETS: usize = 10_000;
 
 /// One hour.
@@ -34,6 +34,7 @@ pub const DAY_MS: i64 = 24 * HOUR_MS;
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Unit {
+    Minute,
     Hour,
     Day,
     Week,
@@ -44,11 +45,26 @@ impl Unit {
     /// As it is written in questions.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
         }
+    }
+
+    /// The length of one that follows the clock; `None` for days and what is made of them.
+    pub const fn elapsed_ms(self) -> Option<i64> {
+        match self {
+            Self::Minute => Some(60_000),
+            Self::Hour => Some(HOUR_MS),
+            Self::Day | Self::Week | Self::Month => None,
+        }
+    }
+
+    /// Whether it is shorter than a day.
+    pub const fn is_short(self) -> bool {
+        self.elapsed_ms().is_some()
     }
 }
 
@@ -96,7 +112,7 @@ pub fn start_of(date: Date, tz: &TimeZone) -> Option<i64> {
 pub struct Buckets {
     /// Start of each bucket, and the end of the last one: one longer than [`Self::labels`].
     pub bounds_ms: Vec<i64>,
-    /// The local date of each bucket's start; for hours its instant.
+    /// The local date of each bucket's start; for minutes and hours its instant.
     pub labels: Vec<String>,
     /// Buckets in a millisecond, on average.
     per_ms: f64,
@@ -118,6 +134,7 @@ impl Buckets {
         let beyond = |at: i64| QuestionError::Time { field: "from".into(), value: at.to_string() };
         let estimate = {
             let unit_ms = match unit {
+                Unit::Minute => 60_000,
                 Unit::Hour => HOUR_MS,
                 Unit::Day => DAY_MS,
                 Unit::Week => 7 * DAY_MS,
@@ -136,11 +153,11 @@ impl Buckets {
         let mut bounds_ms = Vec::with_capacity(estimate + 3);
         let mut labels = Vec::with_capacity(estimate + 2);
         let mut left = extra;
-        if unit == Unit::Hour {
+        if let Some(step_ms) = unit.elapsed_ms() {
             let offset_ms = Timestamp::from_millisecond(from_ms)
                 .map(|at| i64::from(tz.to_offset(at).seconds()) * 1000)
                 .map_err(|_| beyond(from_ms))?;
-            let mut at = from_ms - (from_ms + offset_ms).rem_euclid(HOUR_MS);
+            let mut at = from_ms - (from_ms + offset_ms).rem_euclid(step_ms);
             loop {
                 bounds_ms.push(at);
                 if at >= to_ms {
@@ -150,7 +167,7 @@ impl Buckets {
                     left -= 1;
                 }
                 labels.push(rfc3339(at, tz));
-                at += HOUR_MS;
+                at += step_ms;
             }
             return Ok(Self::of(bounds_ms, labels));
         }
@@ -219,7 +236,7 @@ impl Buckets {
 
 fn first_day(unit: Unit, date: Date) -> Option<Date> {
     match unit {
-        Unit::Hour | Unit::Day => Some(date),
+        Unit::Minute | Unit::Hour | Unit::Day => Some(date),
         Unit::Week => {
             date.checked_sub(i64::from(date.weekday().since(Weekday::Monday)).days()).ok()
         }
@@ -229,7 +246,7 @@ fn first_day(unit: Unit, date: Date) -> Option<Date> {
 
 fn next_day(unit: Unit, date: Date) -> Option<Date> {
     match unit {
-        Unit::Hour | Unit::Day => date.tomorrow().ok(),
+        Unit::Minute | Unit::Hour | Unit::Day => date.tomorrow().ok(),
         Unit::Week => date.checked_add(7.days()).ok(),
         Unit::Month => date.checked_add(1.month()).ok(),
     }
@@ -320,6 +337,14 @@ mod tests {
     }
 
     #[test]
+    fn minutes_are_minutes_of_the_clock() {
+        let buckets = buckets(Unit::Minute, "UTC", "2026-09-01T23:58:30Z", "2026-09-02T00:01:00Z");
+        let labels = ["23:58:00+00:00", "23:59:00+00:00", "00:00:00+00:00"];
+        assert_eq!(buckets.labels.len(), 3);
+        assert!(buckets.labels.iter().zip(labels).all(|(label, end)| label.ends_with(end)));
+    }
+
+    #[test]
     fn an_instant_on_a_boundary_belongs_to_the_bucket_it_opens() {
         let buckets = buckets(Unit::Day, "UTC", "2026-09-01", "2026-09-04");
         for day in 0..2 {
@@ -333,6 +358,7 @@ mod tests {
     #[case(Unit::Day, "Europe/Berlin", "2016-01-01", "2026-01-01")]
     #[case(Unit::Month, "America/Santiago", "2016-01-01", "2026-01-01")]
     #[case(Unit::Hour, "Australia/Lord_Howe", "2025-01-01", "2026-01-01")]
+    #[case(Unit::Minute, "Australia/Lord_Howe", "2025-04-05", "2025-04-07")]
     fn every_instant_finds_the_bucket_around_it(
         #[case] unit: Unit,
         #[case] tz: &str,

@@ -77,6 +77,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/events", Project(Read, Viewer)),
     rule("GET", "/v1/export", Project(Export, Analyst)),
     rule("GET", "/v1/schema", Project(Read, Viewer)),
+    rule("GET", "/v1/live", Project(Read, Viewer)),
     rule("GET", "/v1/usage", Project(Read, Viewer)),
     rule("POST", "/v1/usage", Project(Tell, Admin)),
     rule("POST", "/v1/usage/rollup", Project(Tell, Admin)),

@@ -51,6 +51,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        app.live.stop();
         tracing::info!("stopping: open requests get {:?} to finish", limits.drain);
     };
     let telemetry = app.telemetry.clone();

@@ -188,6 +188,8 @@ settings! {
     query_concurrency: u32 = "2", 1 ..= 256;
     /// Questions waiting; more are answered 503 with Retry-After.
     query_waiting: u32 = "16", 0 ..= 10_000;
+    /// Streams of live figures at one time; more are answered 503 with Retry-After.
+    live_streams: u32 = "64", 0 ..= 10_000;
     /// Events that wait to be written, in bytes; more are answered 503 with Retry-After.
     queue_bytes: u64 = "33554432", 1_048_576 ..= 17_179_869_184;
     /// Memory for the ids of known events, in bytes; beyond it duplicates are found on the disk.

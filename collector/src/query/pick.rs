@@ -15,7 +15,7 @@ use crate::meta::projects::Project;
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PickParams {
     event: Option<String>,
-    source: Option<Source>,
+    source: Option<String>,
     person: Option<String>,
     /// A user as the customer knows it; hashed at once.
     user: Option<String>,
@@ -24,7 +24,7 @@ pub struct PickParams {
 }
 
 /// Who sent an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A page, with the write key.
@@ -34,6 +34,14 @@ pub enum Source {
 }
 
 impl Source {
+    fn parse(text: &str) -> Result<Self, ApiError> {
+        match text {
+            "web" => Ok(Self::Web),
+            "server" => Ok(Self::Server),
+            _ => Err(ApiError::parameter("source", "must be `web` or `server`")),
+        }
+    }
+
     /// Of a row.
     pub fn of(row: &Row) -> Self {
         if row.flags & flags::SERVER != 0 { Self::Server } else { Self::Web }
@@ -81,6 +89,7 @@ impl PickParams {
             }
             (None, None) => None,
         };
+        let source = self.source.as_deref().map(Source::parse).transpose()?;
         let condition =
             self.condition.as_deref().map_or_else(|| Ok(Condition::always()), parse_where)?;
         let mut filter = Map::new();
@@ -90,12 +99,12 @@ impl PickParams {
             }
         };
         note("event", self.event.clone().map(Value::from));
-        note("source", self.source.map(|source| serde_json::json!(source)));
+        note("source", source.map(|source| serde_json::json!(source)));
         // Of whom is nothing for a trail that is kept for good.
         note("person", person.map(|_| Value::from("one")));
         note("where", self.condition.map(|_| Value::from("filtered")));
         let filter = Value::Object(filter);
-        Ok(Pick { event: self.event, source: self.source, condition, person, filter })
+        Ok(Pick { event: self.event, source, condition, person, filter })
     }
 }
 

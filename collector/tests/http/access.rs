@@ -69,7 +69,9 @@ fn filled(path: &str, project: &str, organisation: &str) -> String {
         }
     }
     let path = parts.join("/");
-    format!("{path}?project={project}")
+    // It would go on for a minute.
+    let once = if path == "/v1/live" { "&once=true" } else { "" };
+    format!("{path}?project={project}{once}")
 }
 
 /// Whether an answer is a refusal of who asks, and not of what they ask for.

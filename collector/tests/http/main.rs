@@ -11,6 +11,7 @@ mod deploy;
 mod events;
 mod growth;
 mod privacy;
+mod live;
 mod saved;
 mod sdk;
 mod signin;

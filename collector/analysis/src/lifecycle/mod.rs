@@ -84,7 +84,7 @@ pub(crate) fn compile(
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Question = parse(body)?;
-    if question.bucket == Unit::Hour {
+    if question.bucket.is_short() {
         return Err(QuestionError::Field {
             field: "bucket",
             detail: "a lifecycle counts days, weeks or months".into(),

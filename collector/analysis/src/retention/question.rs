@@ -130,7 +130,7 @@ pub(super) fn periods(
     brackets: &[[usize; 2]],
 ) -> Result<(usize, i64), QuestionError> {
     let (default_periods, period_ms) = match question.bucket {
-        Unit::Hour => {
+        Unit::Minute | Unit::Hour => {
             return Err(QuestionError::Field {
                 field: "bucket",
                 detail: "retention counts days, weeks or months".into(),

@@ -137,7 +137,7 @@ pub(crate) fn compile(
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Question = parse(body)?;
     let field = |field, detail: &str| QuestionError::Field { field, detail: detail.into() };
-    if question.bucket == Unit::Hour {
+    if question.bucket.is_short() {
         return Err(field("bucket", "revenue counts days, weeks or months"));
     }
     if !(question.margin > 0.0 && question.margin <= 1.0) {

@@ -89,7 +89,7 @@ pub(crate) fn compile(
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Question = parse(body)?;
-    if question.bucket == Unit::Hour {
+    if question.bucket.is_short() {
         return Err(QuestionError::Field {
             field: "bucket",
             detail: "stickiness counts days, weeks or months".into(),

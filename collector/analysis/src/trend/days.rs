@@ -41,7 +41,7 @@ impl Days {
         }
         let days = Buckets::new(Unit::Day, &common.tz, from_ms, shape.to_ms, 0)?;
         let ends = [from_ms, shape.from_ms, shape.to_ms];
-        if unit == Unit::Hour || !ends.iter().all(|at| days.bounds_ms.contains(at)) {
+        if unit.is_short() || !ends.iter().all(|at| days.bounds_ms.contains(at)) {
             return Ok(None);
         }
         let first = days.bounds_ms.iter().position(|at| *at == shape.from_ms).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Which buckets a running form counts, and where the first of them begins.
 
 use crate::question::{Common, QuestionError};
-use crate::time_bucket::{Buckets, HOUR_MS, Unit, date_of, start_of};
+use crate::time_bucket::{Buckets, Unit, date_of, start_of};
 use crate::trend::{Measure, Question};
 
 /// Which buckets each one stands for.
@@ -77,7 +77,9 @@ pub(in crate::trend) fn buckets(
     let back = form.lead() as i64;
     let span = jiff::Span::new();
     let earlier = match question.bucket {
-        Unit::Hour => Some(buckets.bounds_ms[0] - back * HOUR_MS),
+        unit if unit.is_short() => {
+            unit.elapsed_ms().map(|step_ms| buckets.bounds_ms[0] - back * step_ms)
+        }
         unit => {
             let span = match unit {
                 Unit::Week => span.weeks(back),
