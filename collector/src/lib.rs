@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod aliases;
+mod api_page;
 pub mod app;
 pub mod backup;
 mod bounds;
@@ -10,6 +11,7 @@ pub mod bulk;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+mod conditional;
 pub mod config;
 pub mod console;
 pub mod control;

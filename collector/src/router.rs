@@ -37,7 +37,8 @@ use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
 use crate::usage::handler as usage;
 use crate::{
-    dashboard, experiments, ingest, live, openapi, privacy, quarantine, query, saved, sdk, service,
+    api_page, conditional, dashboard, experiments, ingest, live, openapi, privacy, quarantine, query,
+    saved, sdk, service,
     unread,
 };
 
@@ -47,17 +48,20 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(documented)
         .route("/openapi.json", get(show_openapi))
+        .route("/docs", get(api_page::show_page))
         .route(BATCH_PATH, axum::routing::options(preflight))
         .route("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .route("/signout", post(signin::sign_out))
         .route("/invitation", get(signin::show_invitation).post(signin::accept_invitation))
         .route("/admin/metrics", get(growth_page::show_page))
         .route("/admin/metrics.js", get(growth_page::show_script))
+        .route("/admin/metrics.css", get(growth_page::show_style))
         .merge(dashboard::router())
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), access::guard))
         .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(from_fn(conditional::tagged))
         .layer(CompressionLayer::new().gzip(true).compress_when(worth_packing()))
         .layer(from_fn_with_state(app.clone(), dress))
         .layer(from_fn(unread::read_unread))

@@ -78,18 +78,36 @@ pub async fn show_page(
         rows: rows.collect(),
         totals: totals.collect(),
     };
-    Ok(show(StatusCode::OK, &page))
+    let mut response = show(StatusCode::OK, &page);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    Ok(response)
 }
 
+/// As other pages, and the script that takes the figures anew.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
 const SCRIPT: &str = include_str!("../../assets/growth.js");
+const STYLE: &str = include_str!("../../assets/growth.css");
 
 /// `GET /admin/metrics.js`: what takes the figures anew.
 pub async fn show_script() -> Response {
+    file("text/javascript; charset=utf-8", SCRIPT)
+}
+
+/// `GET /admin/metrics.css`: how the page looks, on paper too.
+pub async fn show_style() -> Response {
+    file("text/css; charset=utf-8", STYLE)
+}
+
+fn file(kind: &'static str, text: &'static str) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
     ];
-    (headers, SCRIPT).into_response()
+    (headers, text).into_response()
 }
 
 #[cfg(test)]

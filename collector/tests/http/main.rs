@@ -15,6 +15,7 @@ mod live;
 mod saved;
 mod sdk;
 mod signin;
+mod surface;
 mod usage;
 
 use axum::body::Body;
