@@ -55,6 +55,7 @@ const PARTS: &[Part] = &[
     Part { name: "client_clocks", shows: "events whose clocks are wrong", run: e2e },
     Part { name: "definitions", shows: "experiments live, and pages get what runs", run: e2e },
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
+    Part { name: "usage", shows: "usage over kills, quotas at their edge, few labels", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "many_values", shows: "as many values as events: memory and time", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },

@@ -34,4 +34,5 @@ mod retention;
 mod rules;
 mod stats;
 mod tenants;
+mod usage;
 mod visits;
