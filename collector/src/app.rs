@@ -44,7 +44,7 @@ use crate::signin::links::SignInTokens;
 use crate::signin::throttle::Throttle;
 use crate::telemetry::Telemetry;
 use crate::usage::quotas::Policy;
-use crate::usage::spent::Told;
+use crate::usage::spent::{Stored, Told};
 
 /// Everything, shared.
 #[derive(Clone)]
@@ -80,6 +80,7 @@ pub struct Parts {
     pub(crate) throttle: Throttle,
     /// Quotas of which was said that they are exceeded.
     pub(crate) told: Told,
+    pub(crate) stored: Stored,
     /// Who looks at what goes on.
     pub live: Live,
     /// Questions being answered or waiting.
@@ -186,7 +187,8 @@ impl App {
         Ok(Self(Arc::new(Parts {
             describer,
             salts: DaySalts::new(folder.day_salts(), pepper.clone()),
-            rates: Rates::new(config.ingest_rate_per_s, config.ingest_burst),
+            rates: Rates::default(),
+            stored: Stored::default(),
             ingest_slots: Semaphore::new(config.ingest_concurrency as usize),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),

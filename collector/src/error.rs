@@ -139,6 +139,11 @@ pub enum ApiError {
         /// When to ask again.
         retry_after_s: u64,
     },
+    /// A project has stored as much as it may.
+    #[error(
+        "the project has stored as many bytes as its setting `stored_bytes` allows; raise it, or lift it with null"
+    )]
+    StoredBytesFull,
     /// Metrics that are not shown to whoever asks.
     #[error(
         "the metrics are for scrapers that send `metrics_token`, keys with `metrics:read`, and this machine where there is no token"
@@ -239,6 +244,7 @@ impl ApiError {
             Self::ParameterInvalid { .. } => (422, "parameter_invalid"),
             Self::RateLimited { .. } => (429, "rate_limited"),
             Self::QuotaExceeded { .. } => (429, "quota_exceeded"),
+            Self::StoredBytesFull => (429, "stored_bytes_full"),
             Self::MetricsClosed => (401, "metrics_token_needed"),
             Self::RangeUnknown => (400, "range_unknown"),
             Self::Busy => (503, "busy"),
@@ -268,6 +274,7 @@ impl ApiError {
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_s } => Some((*retry_after_s).max(1)),
+            Self::StoredBytesFull => Some(300),
             Self::QuotaExceeded { retry_after_s, .. } => Some(*retry_after_s),
             Self::Busy => Some(1),
             Self::DiskFull | Self::NotStored => Some(10),

@@ -26,7 +26,7 @@ use crate::usage::rollup;
 
 /// `GET /v1/events`, for admins.
 #[utoipa::path(
-    get, path = "/api/analytics/events", tag = "aliases", security(("secret_key" = ["analytics:read"])),
+    get, path = "/api/analytics/events", operation_id = "analytics_events", tag = "aliases", security(("secret_key" = ["analytics:read"])),
     params(
         ("event" = Option<String>, Query, description = "Only events of this name"),
         ("source" = Option<String>, Query, description = "`web` or `server`"),
@@ -49,7 +49,7 @@ pub async fn list_events(
 
 /// `GET /v1/usage`, for admins.
 #[utoipa::path(
-    get, path = "/api/analytics/usage", tag = "aliases", security(("secret_key" = ["analytics:read"])),
+    get, path = "/api/analytics/usage", operation_id = "analytics_usage", tag = "aliases", security(("secret_key" = ["analytics:read"])),
     params(
         ("from" = Option<String>, Query, description = "First day; 30 days before `to` if absent"),
         ("to" = Option<String>, Query, description = "Day after the last; tomorrow if absent"),
@@ -68,7 +68,7 @@ pub async fn show_usage(
 
 /// `GET /v1/quotas`, for admins.
 #[utoipa::path(
-    get, path = "/api/analytics/quotas", tag = "aliases", security(("secret_key" = ["analytics:read"])),
+    get, path = "/api/analytics/quotas", operation_id = "analytics_quotas", tag = "aliases", security(("secret_key" = ["analytics:read"])),
     params(
         ("metric" = Option<String>, Query, description = "Only this metric"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
@@ -85,7 +85,7 @@ pub async fn show_quotas(
 
 /// `POST /v1/usage/rollup`.
 #[utoipa::path(
-    post, path = "/api/analytics/rollup", tag = "aliases", security(("secret_key" = ["usage:write"])),
+    post, path = "/api/analytics/rollup", operation_id = "analytics_rollup", tag = "aliases", security(("secret_key" = ["usage:write"])),
     params(("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only")),
     responses((status = 200, description = "`{rows, duration_ms}`", body = serde_json::Value))
 )]

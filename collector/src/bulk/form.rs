@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::config::SettingValue;
+
 /// A form that events come and go in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,5 +25,20 @@ impl Form {
             Self::Jsonl => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8",
         }
+    }
+}
+
+/// A form as a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormSetting(pub Form);
+
+impl SettingValue for FormSetting {
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = <Form as ValueEnum>::from_str(text.trim(), false);
+        known.map(Self).map_err(|_| format!("{text:?} is none of parquet, jsonl and csv"))
+    }
+    fn show(&self) -> String {
+        let name = self.0.to_possible_value();
+        name.map(|name| name.get_name().to_owned()).unwrap_or_default()
     }
 }

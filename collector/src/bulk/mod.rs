@@ -30,6 +30,7 @@ pub mod parquet_in;
 pub mod parquet_out;
 pub mod people;
 pub mod properties;
+pub mod schedule;
 pub mod table;
 pub mod text_out;
 pub mod text_rows;

@@ -197,10 +197,10 @@ fn usage_stops_where_it_would_not_be_exact() {
     with_catalog(|catalog| {
         let kind = UsageKind::Metered("builds".into());
         let usage = UsageDelta { project: 1, hour_ms: 0, kind, count: AMOUNT_MAX, bytes: 0 };
-        let change = CatalogChange { usage: vec![usage.clone()], ..CatalogChange::default() };
+        let change = CatalogChange { usage: vec![usage], ..CatalogChange::default() };
         for _ in 0..3 {
             catalog.commit(&change).unwrap();
-            assert_eq!(catalog.used(Some(1), 0..1).unwrap(), [usage.clone()]);
+            assert_eq!(catalog.used(Some(1), 0..1).unwrap(), change.usage);
         }
     });
 }

@@ -20,6 +20,7 @@ pub use value::{LogFormat, MetricsPrefix, NetList, Secret, SettingValue};
 
 use std::net::SocketAddr;
 
+use crate::bulk::form::FormSetting;
 use crate::usage::quotas::Quotas;
 
 /// What is known about one setting.
@@ -131,6 +132,12 @@ settings! {
     ingest_rate_per_s: u32 = "20000", 1 ..= 1_000_000;
     /// Batches that a key may send at once before its rate counts.
     ingest_burst: u32 = "100000", 1 ..= 10_000_000;
+    /// Batches per second of pages in one network (/24 or /48), on average; more are answered 429.
+    network_rate_per_s: u32 = "20000", 1 ..= 1_000_000;
+    /// Batches that pages in one network may send at once before its rate counts.
+    network_burst: u32 = "100000", 1 ..= 10_000_000;
+    /// Batches per second of a project that has no limit of its own, on average; more are answered 429.
+    project_rate_per_s: u32 = "50000", 1 ..= 1_000_000;
     /// Hide e-mail addresses, telephone and card numbers, tokens, and properties that are called a secret in
     /// what pages and servers send: `true` or `false`.
     property_guard: bool = "true";
@@ -158,6 +165,10 @@ settings! {
     retention_good_percent: u32 = "40", 0 ..= 100;
     /// From how many percent on it is fair.
     retention_fair_percent: u32 = "20", 0 ..= 100;
+    /// A folder for a file of raw events of each project and day, written at ten past midnight UTC; empty for none.
+    export_folder: String = "";
+    /// The form of these files: `parquet`, `jsonl` or `csv`.
+    export_format: FormSetting = "parquet";
     /// What the names of metrics begin with.
     metrics_prefix: MetricsPrefix = "tallymark";
     /// Count events and usage by project in the metrics, at most 400 series of each: `true` or `false`.

@@ -12,8 +12,15 @@ use crate::app::App;
 use crate::meta::projects::Project;
 use crate::telemetry::{EventOf, Metered};
 
-/// Of each row in order: its name, who sent it, and what it tells of usage.
-pub struct Counts(Vec<(Arc<str>, bool, Option<(Arc<str>, u64)>)>);
+/// Of each row, in order.
+pub struct Counts(Vec<Counted>);
+
+struct Counted {
+    event: Arc<str>,
+    by_server: bool,
+    /// The metric and the amount that it tells of.
+    used: Option<(Arc<str>, u64)>,
+}
 
 impl Counts {
     /// Of rows that are about to be stored.
@@ -21,7 +28,8 @@ impl Counts {
         let of = |row: &Row| {
             let by_server = row.flags & flags::SERVER != 0;
             let tells = by_server && *row.event == *USAGE_EVENT;
-            (Arc::clone(&row.event), by_server, if tells { metered(&row.props) } else { None })
+            let used = if tells { metered(&row.props) } else { None };
+            Counted { event: Arc::clone(&row.event), by_server, used }
         };
         Self(rows.iter().map(of).collect())
     }
@@ -29,7 +37,7 @@ impl Counts {
     /// Count those that are new.
     pub fn count(self, app: &App, project: &Project, appended: &Appended) {
         let Appended { duplicate, erased } = appended;
-        for (place, (event, by_server, used)) in self.0.into_iter().enumerate() {
+        for (place, Counted { event, by_server, used }) in self.0.into_iter().enumerate() {
             if duplicate.get(place).copied().unwrap_or(false) || erased.contains(&place) {
                 continue;
             }

@@ -21,6 +21,7 @@ use super::counts::Counts;
 use super::dims::of_server;
 use super::guard::{Guard, Rule};
 use super::identity::{Realm, Trust, daily_visitor};
+use super::rate::{Budget, Pace};
 use super::unpack;
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
@@ -177,12 +178,30 @@ async fn accept_body(
         return Err(ApiError::TooManyEvents { got: batch.events.len() });
     }
     let received_ms = app.clock.now_ms();
+    let budgets = budgets(app, &access, trust, client);
     app.rates
-        .take(access.key.id, received_ms)
+        .take(&budgets, received_ms)
         .map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
-    spent::may_send(app, &access.project)?;
+    spent::may_send(app, &access.project).await?;
     let accepted = check(app, &batch, &access, trust, client, received_ms)?;
     Ok((accepted, batch.nonce.unwrap_or_default().into_owned(), access.project))
+}
+
+/// Whose budgets a batch is of. Servers have no network of their own: a customer's is one address.
+fn budgets(app: &App, access: &Access, trust: Trust, client: &Client<'_>) -> Vec<(Budget, Pace)> {
+    let config = &app.config;
+    let project = access.project.settings.batches_per_s.unwrap_or(config.project_rate_per_s);
+    let mut budgets = Vec::with_capacity(3);
+    let key = Pace::new(config.ingest_rate_per_s, config.ingest_burst);
+    budgets.push((Budget::Key(access.key.id), key));
+    // As much at once as comes in five seconds.
+    let project = Pace::new(project, project.saturating_mul(5));
+    budgets.push((Budget::Project(access.project.id), project));
+    if trust == Trust::Page {
+        let network = Pace::new(config.network_rate_per_s, config.network_burst);
+        budgets.push((Budget::Network(client.prefix), network));
+    }
+    budgets
 }
 
 /// What is wrong with an envelope: where a text is of the wrong type, it would be repeated, whatever it is.

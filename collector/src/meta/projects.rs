@@ -59,6 +59,10 @@ pub struct Settings {
     pub preset: Option<Preset>,
     /// The most that it may use of something in a day; stands before the installation's defaults.
     pub quotas: Quotas,
+    /// Batches per second, on average; none for the installation's.
+    pub batches_per_s: Option<u32>,
+    /// The most bytes of events (names and properties) that it may have sent in all; none for as many as there are.
+    pub stored_bytes: Option<u64>,
 }
 
 /// Origins of a project.
@@ -83,6 +87,9 @@ impl Settings {
                     "the preset cnil needs the origins of one site: a host, and hosts below it";
                 return Err(Refused::Setting("origins", detail.to_owned()));
             }
+        }
+        if self.batches_per_s == Some(0) {
+            return Err(Refused::Setting("batches_per_s", "at least 1".to_owned()));
         }
         self.quotas.check().map_err(|detail| Refused::Setting("quotas", detail))?;
         let wrong = self.origins.iter().find(|origin| !is_origin(origin));

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{counted, day_of};
 use crate::app::App;
+use crate::bulk::schedule;
 use crate::error::ApiError;
 use crate::meta::daily_usage::Rollup;
 use crate::meta::projects::Project;
@@ -83,20 +84,26 @@ pub async fn run(app: &App, from: i32, only: Option<&Project>) -> Result<Done, A
     Ok(done)
 }
 
-/// Make every rollup in its time. Runs until it is dropped.
+/// What a day leaves to do.
+async fn daily(app: &App) -> Result<(), ApiError> {
+    run_if_due(app).await?;
+    schedule::run(app).await.map(drop)
+}
+
+/// Make every rollup and export in its time. Runs until it is dropped.
 pub async fn keep_running(app: App) {
     let mut done = None;
     loop {
         // By the clock and not by one long sleep: a machine may sleep too, or its clock be set.
         let due = due(app.clock.now_ms());
         if done != Some(due) {
-            match run_if_due(&app).await {
-                Ok(_) => done = Some(due),
+            match daily(&app).await {
+                Ok(()) => done = Some(due),
                 Err(error) => {
                     let error = anyhow::Error::from(error);
                     tracing::error!(
                         error = format!("{error:#}"),
-                        "a rollup failed; it is tried again"
+                        "the work of the day failed; it is tried again"
                     );
                     tokio::time::sleep(RETRY_AFTER).await;
                 }

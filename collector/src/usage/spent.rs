@@ -5,13 +5,13 @@
 //! Batches that are on their way when a quota is reached go through: what is stored beyond a quota that
 //! throttles is at most one batch of each sender.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use serde::Serialize;
 
 use super::quotas::Policy;
-use super::{Amounts, EVENT_BYTES, EVENTS, amounts, day_of, start_of};
+use super::{Amounts, EVENT_BYTES, EVENTS, amounts, counted, day_of, start_of};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::daily_usage::Exceeded;
@@ -95,11 +95,41 @@ pub fn standings(app: &App, project: &Project) -> (i32, Vec<Standing>) {
     (day, all)
 }
 
+/// Bytes that projects stored before today, by project, each with the day.
+#[derive(Debug, Default)]
+pub struct Stored(Mutex<HashMap<u32, (i32, u64)>>);
+
+/// Bytes that a project stored in all, those of today from memory.
+async fn stored_bytes(app: &App, project: u32) -> Result<u64, ApiError> {
+    let (day, used) = today(app, project);
+    let known = {
+        let stored = app.stored.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stored.get(&project).copied().filter(|(of, _)| *of == day)
+    };
+    let before = match known {
+        Some((_, bytes)) => bytes,
+        None => {
+            let days = app.blocking(move |app| counted(app, project, i32::MIN..day)).await?;
+            let bytes = days.iter().filter(|day| day.metric == EVENT_BYTES).map(|day| day.amount);
+            let bytes = bytes.fold(0, u64::saturating_add);
+            let mut stored = app.stored.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            stored.insert(project, (day, bytes));
+            bytes
+        }
+    };
+    Ok(before.saturating_add(used.get(EVENT_BYTES).copied().unwrap_or(0)))
+}
+
 /// Whether a project may send events.
 ///
 /// # Errors
-/// [`ApiError::QuotaExceeded`] when a quota that throttles is used up.
-pub fn may_send(app: &App, project: &Project) -> Result<(), ApiError> {
+/// [`ApiError::QuotaExceeded`] when a quota that throttles is used up, [`ApiError::StoredBytesFull`].
+pub async fn may_send(app: &App, project: &Project) -> Result<(), ApiError> {
+    if let Some(most) = project.settings.stored_bytes
+        && stored_bytes(app, project.id).await? >= most
+    {
+        return Err(ApiError::StoredBytesFull);
+    }
     let quotas = app.quotas(project);
     let throttles = |metric: &&str| matches!(quotas.get(metric), Some((_, Policy::Throttle)));
     if ![EVENTS, EVENT_BYTES].iter().any(throttles) {

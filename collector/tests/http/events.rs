@@ -274,3 +274,42 @@ async fn robots_are_kept_and_left_out_where_a_question_says_so() {
         service.flush().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_are_exported_to_a_folder_when_they_are_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.set("export_folder", folder.path().to_str().unwrap()).unwrap();
+    config.set("export_format", "jsonl").unwrap();
+    let service = service_with(config).await;
+    let export = async || tallymark::bulk::schedule::run(&service.app).await.unwrap();
+    let lines = |day: &str| {
+        let text = std::fs::read_to_string(folder.path().join(format!("shop/{day}.jsonl")));
+        text.map(|text| text.lines().count()).ok()
+    };
+    service.batch(json!([event(1), event(2)])).await;
+    assert_eq!(export().await, 0, "the day goes on");
+    service.app.clock.advance(86_400_000);
+    assert_eq!((export().await, lines("2026-11-22")), (1, Some(2)));
+    // A late one: the day is written again until nothing can change it.
+    assert_eq!(service.as_server(&service.secret_key, json!([event(3)])).await.json()["ok"], 1);
+    assert_eq!((export().await, lines("2026-11-22")), (1, Some(3)));
+    service.app.clock.advance(4 * 86_400_000);
+    assert_eq!(export().await, 4, "those that were missed, a day that is settled not again");
+    assert_eq!(
+        (lines("2026-11-22"), lines("2026-11-26"), lines("2026-11-27")),
+        (Some(3), Some(0), None)
+    );
+    let names = std::fs::read_dir(folder.path().join("shop")).unwrap();
+    let part = |file: std::io::Result<std::fs::DirEntry>| {
+        file.unwrap().path().extension() == Some("part".as_ref())
+    };
+    assert!(!names.into_iter().any(part), "nothing unfinished is left");
+    let cookie = access::session_of(&service.app, None).await;
+    let request = Request::get("/v1/organisations/main/audit").header("cookie", cookie);
+    let trail = service.send(request.body(Body::empty()).unwrap()).await.json();
+    assert_eq!(
+        (&trail["acts"][0]["action"], &trail["acts"][0]["by"]),
+        (&json!("export"), &json!("schedule"))
+    );
+}

@@ -262,7 +262,8 @@ async fn a_projects_settings_change_and_pages_of_other_origins_are_refused() {
         service.post("/v1/batch", &[("origin", origin)], body).await
     };
     assert_eq!(from("https://any.example").await.status, 200);
-    let settings = json!({ "origins": ["https://shop.example"], "quotas": {} });
+    let settings = json!({ "origins": ["https://shop.example"], "quotas": {},
+        "batches_per_s": null, "stored_bytes": null });
     let changed = patch(json!({ "tz": "Europe/Zurich", "settings": settings })).await.json();
     assert_eq!((&changed["tz"], &changed["settings"]), (&json!("Europe/Zurich"), &settings));
     assert_eq!(from("https://shop.example").await.status, 200);

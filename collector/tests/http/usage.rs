@@ -351,3 +351,64 @@ async fn days_that_make_no_sense_are_named(#[case] range: &str) {
     let reply = service.get(&format!("/v1/usage?{range}"), Some(&service.secret_key)).await;
     assert_eq!(reply.problem(), (422, "parameter_invalid".into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_stores_no_more_bytes_than_its_setting_and_a_batch() {
+    let service = service().await;
+    let set = async |settings: Value| {
+        let body = json!({ "settings": settings }).to_string();
+        let request = Request::patch("/v1/project")
+            .header("authorization", format!("Bearer {}", service.secret_key))
+            .body(body.into());
+        service.send(request.unwrap()).await
+    };
+    // An event is `opened` and `{}`: eight bytes.
+    assert_eq!(set(json!({ "stored_bytes": 20 })).await.status, 200);
+    assert_eq!(service.batch(json!([event(1), event(2)])).await.status, 200);
+    service.app.clock.advance(3 * 24 * HOUR);
+    assert_eq!(service.batch(json!([event(3), event(4)])).await.json()["ok"], 2, "16 bytes so far");
+    let full = service.batch(json!([event(5)])).await;
+    assert_eq!(full.problem(), (429, "stored_bytes_full".into()));
+    assert_eq!(full.headers["retry-after"], "300");
+    service.app.blocking(|app| Ok(app.store.flush())).await.unwrap().unwrap();
+    assert_eq!(service.batch(json!([event(5)])).await.status, 429);
+    set(json!({ "stored_bytes": null })).await;
+    assert_eq!(service.batch(json!([event(5)])).await.json()["ok"], 1, "what was refused arrives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_and_a_network_have_budgets_beside_the_keys() {
+    let service = with_setting("network_burst", "6").await;
+    let other =
+        key(&service.app, &service.project, KeyKind::Public, [Scope::Ingest].into_iter().collect());
+    let other = other.await;
+    let body = json!({ "settings": { "batches_per_s": 1 } }).to_string();
+    let request = Request::patch("/v1/project")
+        .header("authorization", format!("Bearer {}", service.secret_key))
+        .body(body.into());
+    assert_eq!(service.send(request.unwrap()).await.status, 200);
+    let send = async |key: &str| {
+        let body = json!({ "key": key, "events": [] }).to_string();
+        service.post("/v1/batch", &[], body).await.status.as_u16()
+    };
+    // Five at once, whatever the key.
+    for key in [&service.write_key, &other, &service.write_key, &other, &service.write_key] {
+        assert_eq!(send(key).await, 200);
+    }
+    assert_eq!(send(&other).await, 429);
+    // Another project of the same network has one token left of the network's six.
+    let quiet = project(&service.app, "quiet").await;
+    let theirs =
+        key(&service.app, &quiet, KeyKind::Public, [Scope::Ingest].into_iter().collect()).await;
+    assert_eq!(send(&theirs).await, 200);
+    assert_eq!(send(&theirs).await, 429);
+    let elsewhere = Request::post("/v1/batch")
+        .body(Body::from(json!({ "key": theirs, "events": [] }).to_string()));
+    let elsewhere = service.front.answer(([203, 0, 113, 7], 1).into(), elsewhere.unwrap()).await;
+    assert_eq!(elsewhere.status(), 200, "another network has its own");
+    assert_eq!(
+        service.as_server(&service.secret_key, json!([])).await.status,
+        429,
+        "of the project"
+    );
+}
