@@ -37,9 +37,8 @@ use crate::signin::handler as signin;
 use crate::telemetry::{Answered, Reason};
 use crate::usage::handler as usage;
 use crate::{
-    api_page, conditional, dashboard, experiments, ingest, live, openapi, privacy, quarantine, query,
-    saved, sdk, service,
-    unread,
+    api_page, conditional, dashboard, experiments, ingest, live, openapi, privacy, quarantine,
+    query, saved, sdk, service, unread,
 };
 
 /// All routes with all layers.

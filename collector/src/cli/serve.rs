@@ -15,8 +15,8 @@ use crate::control;
 use crate::folder::Folder;
 use crate::front::Front;
 use crate::sdk;
-use crate::usage;
 use crate::server::{self, Tls};
+use crate::usage;
 
 /// Run the collector until it is told to stop.
 pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Result<ExitCode> {

@@ -27,8 +27,8 @@ use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
 use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
 use crate::keys::{KeyKind, Scope};
-use crate::privacy::Rules;
 use crate::meta::projects::Project;
+use crate::privacy::Rules;
 use crate::telemetry::{Hidden, Reason};
 use crate::usage::spent;
 
