@@ -268,9 +268,28 @@ pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Option<Access>, Ap
     Ok(Some(access))
 }
 
+/// The value of a cookie.
+pub fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, "a=b; tm_session=xyz ; c=d".parse().unwrap());
+        assert_eq!(cookie(&headers, "tm_session"), Some("xyz"));
+        assert_eq!(cookie(&headers, "__Host-tm_session"), None);
+    }
+
     use crate::config::SettingValue;
     use axum::body::Body;
     use rstest::rstest;

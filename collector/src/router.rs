@@ -59,6 +59,7 @@ pub fn router(app: App) -> Router {
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), access::guard))
+        .layer(from_fn(dashboard::words::layer))
         .layer(axum::extract::DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(conditional::tagged))
         .layer(CompressionLayer::new().gzip(true).compress_when(worth_packing()))

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::rules::{self, Needs};
 use super::{Caller, Principal, Realm, Role, Tenant};
 use crate::app::App;
+use crate::dashboard;
 use crate::error::ApiError;
 use crate::extract::{Params, bearer};
 use crate::keys::{KeyKind, Scope};
@@ -32,6 +33,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     };
     let path = path.as_str();
     let Some(rule) = rules::find(request.method(), path) else { return not_taken(path) };
+    let as_page = dashboard::wants_page(request.headers());
     let (mut parts, body) = request.into_parts();
     match admit(&mut parts, &app, rule.needs).await {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
@@ -40,6 +42,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
             pages::sign_in(StatusCode::UNAUTHORIZED, "", "")
         }
         Err(ApiError::SignInNeeded) if is_page(path) => Redirect::to("/signin").into_response(),
+        Err(error) if is_page(path) && as_page => dashboard::failure(&error),
         Err(error) => error.into_response(),
     }
 }

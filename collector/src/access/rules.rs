@@ -152,6 +152,8 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/signout", Nothing),
     rule("GET", "/", SignedIn),
     rule("GET", "/p/{slug}", Project(Read, Viewer)),
+    // Which language a browser reads is no secret and changes nothing of anybody else.
+    rule("POST", "/language", Nothing),
     rule("GET", "/assets/{file}", Nothing),
 ];
 

@@ -1,4 +1,4 @@
-//! The style sheet, inside the binary, under an address that changes with its content.
+//! The style sheet and the script, inside the binary, under addresses that change with their content.
 
 use std::sync::LazyLock;
 
@@ -8,29 +8,40 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("../../assets/dashboard.css");
+const SCRIPT: &str = include_str!("../../assets/dashboard.js");
 
-static STYLE_FILE: LazyLock<String> = LazyLock::new(|| {
-    let digest = Sha256::digest(STYLE.as_bytes());
+static STYLE_FILE: LazyLock<String> = LazyLock::new(|| name(STYLE, "css"));
+static SCRIPT_FILE: LazyLock<String> = LazyLock::new(|| name(SCRIPT, "js"));
+
+fn name(content: &str, end: &str) -> String {
+    let digest = Sha256::digest(content.as_bytes());
     let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("dashboard.{hash}.css")
-});
+    format!("dashboard.{hash}.{end}")
+}
 
 /// The address of the style sheet.
 pub fn style_href() -> String {
     format!("/assets/{}", *STYLE_FILE)
 }
 
+/// The address of the script.
+pub fn script_href() -> String {
+    format!("/assets/{}", *SCRIPT_FILE)
+}
+
 /// `GET /assets/{file}`: a file of this build. Kept by browsers for a year: another build has
 /// another address. Needs no session, the sign-in page wants it too.
 pub async fn show_asset(Path(file): Path<String>) -> Response {
-    if file != *STYLE_FILE {
-        return StatusCode::NOT_FOUND.into_response();
-    }
+    let (kind, content) = match file {
+        file if file == *STYLE_FILE => ("text/css; charset=utf-8", STYLE),
+        file if file == *SCRIPT_FILE => ("text/javascript; charset=utf-8", SCRIPT),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
     ];
-    (headers, STYLE).into_response()
+    (headers, content).into_response()
 }
 
 #[cfg(test)]
@@ -112,6 +123,13 @@ mod tests {
                 .map(|shade| order * luminance(colour(theme, &format!("s{shade}"))))
                 .collect();
             assert!(shades.windows(2).all(|pair| pair[0] < pair[1]), "theme {theme}: {shades:?}");
+        }
+    }
+
+    #[test]
+    fn the_script_asks_nobody_else_and_runs_nothing_it_was_sent() {
+        for word in ["http:", "https:", "eval", "Function(", "import", "document.write"] {
+            assert!(!SCRIPT.contains(word), "{word}");
         }
     }
 

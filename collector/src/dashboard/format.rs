@@ -2,9 +2,11 @@
 //!
 //! In: figures. Out: texts. Invariant: an unknown figure is a dash, never a zero.
 //!
-//! Deliberately elsewhere: other languages; this is the one file they will have to replace.
+//! Deliberately elsewhere: which language that is, and its words (`words`).
 
 use jiff::civil::Date;
+
+use super::words::{Lang, t};
 
 /// What stands where a figure is not known.
 pub const UNKNOWN: &str = "–";
@@ -15,7 +17,7 @@ pub fn count(value: u64) -> String {
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
+            out.push(Lang::current().ways().thousands);
         }
         out.push(digit);
     }
@@ -30,14 +32,23 @@ pub fn figure(value: f64) -> String {
     let magnitude = value.abs();
     let sign = if value < 0.0 { "−" } else { "" };
     if magnitude >= 1e15 {
-        return format!("{sign}{magnitude:.2e}");
+        return format!("{sign}{}", local(&format!("{magnitude:.2e}")));
     }
     let decimals = if magnitude >= 100.0 || magnitude.fract() == 0.0 { 0 } else { 2 };
     let text = format!("{magnitude:.decimals$}");
     let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
     let whole = count(whole.parse().unwrap_or(0));
     let rest = rest.trim_end_matches('0');
-    if rest.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") }
+    if rest.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}{}{rest}", Lang::current().ways().decimal)
+    }
+}
+
+/// A number as the code writes it, with the reader's decimal sign.
+fn local(number: &str) -> String {
+    number.replace('.', Lang::current().ways().decimal.encode_utf8(&mut [0; 4]))
 }
 
 /// Like [`figure`], with a dash for an unknown one.
@@ -56,7 +67,7 @@ pub fn short(value: f64) -> String {
         _ => return figure(value),
     };
     let text = format!("{scaled:.1}");
-    format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
+    format!("{}{unit}", local(text.strip_suffix(".0").unwrap_or(&text)))
 }
 
 /// `0.0734` → `7.3 %`; two digits below one per cent, none at a hundred.
@@ -75,7 +86,7 @@ pub fn percent(ratio: f64) -> String {
     if magnitude >= 1_000.0 {
         return format!("{sign}{}\u{a0}%", figure(magnitude.round()));
     }
-    format!("{sign}{magnitude:.decimals$}\u{a0}%")
+    format!("{sign}{}\u{a0}%", local(&format!("{magnitude:.decimals$}")))
 }
 
 /// Like [`percent`], with a dash for an unknown ratio.
@@ -101,7 +112,7 @@ pub fn signed_points(difference: f64) -> String {
         p if p >= 0.005 => "+",
         _ => "",
     };
-    format!("{sign}{:.decimals$}", points.abs())
+    format!("{sign}{}", local(&format!("{:.decimals$}", points.abs())))
 }
 
 /// A length of time in its two largest units: `3 min 20 s`, `2 d 4 h`.
@@ -134,37 +145,35 @@ pub fn maybe_duration(ms: Option<f64>) -> String {
 pub fn p_value(p: f64) -> String {
     match p {
         p if !p.is_finite() => UNKNOWN.into(),
-        p if p < 0.001 => "< 0.001".into(),
+        p if p < 0.001 => local("< 0.001"),
         p if p > 0.995 => "1".into(),
-        p if p < 0.1 => format!("{p:.3}"),
-        p => format!("{p:.2}"),
+        p if p < 0.1 => local(&format!("{p:.3}")),
+        p => local(&format!("{p:.2}")),
     }
 }
 
 /// `22 Nov`.
 pub fn day(date: Date) -> String {
-    format!("{}\u{a0}{}", date.day(), month(date))
+    let ways = Lang::current().ways();
+    format!("{}{}\u{a0}{}", date.day(), ways.after_day, month(date))
 }
 
 /// `Sun 22 Nov 2026`.
 pub fn full_day(date: Date) -> String {
-    format!("{} {}\u{a0}{} {}", weekday(date), date.day(), month(date), date.year())
+    format!("{} {} {}", weekday(date), day(date), date.year())
 }
 
-/// `a` or `an` and a noun in the right number: `1 person`, `12 people`.
-pub fn counted(value: u64, one: &str, many: &str) -> String {
-    format!("{}\u{a0}{}", count(value), if value == 1 { one } else { many })
+/// A number and a noun in the right number: `1 person`, `12 people`.
+pub fn counted(value: u64, one: &'static str, many: &'static str) -> String {
+    format!("{}\u{a0}{}", count(value), t(if value == 1 { one } else { many }))
 }
 
 fn month(date: Date) -> &'static str {
-    const NAMES: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    NAMES[(date.month() - 1) as usize]
+    Lang::current().ways().months[(date.month() - 1) as usize]
 }
 
 fn weekday(date: Date) -> &'static str {
-    const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    NAMES[date.weekday().to_monday_zero_offset() as usize]
+    Lang::current().ways().weekdays[date.weekday().to_monday_zero_offset() as usize]
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The dashboard: what people did, on one page that needs no script.
+//! The dashboard: what people did, on pages that need no script and are quicker with ours.
 //!
 //! In: a session, a project's slug, and choices in the query string. Out: HTML. Whatever is shown
 //! was asked with the bodies of the HTTP contract ([`questions`]); a part whose question fails says
@@ -19,33 +19,38 @@ mod period;
 mod plan;
 mod questions;
 mod results;
+mod shell;
 mod svg;
 #[cfg(test)]
 mod tests;
 mod view;
+pub mod words;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Form, Router};
 
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
 use crate::sdk::snippet::Snippet;
-use page::{FirstRun, Message, Projects};
+use page::{FirstRun, Projects};
+use words::Lang;
 
-pub use page::{Shell, show};
+pub use page::show;
+pub use shell::{Place, Shell, failure, wants_page};
 
 /// The dashboard's routes.
 pub fn router() -> Router<App> {
     Router::new()
         .route("/", get(show_home))
         .route("/p/{slug}", get(show_project))
+        .route("/language", post(choose_language))
         .route("/assets/{file}", get(assets::show_asset))
 }
 
@@ -74,15 +79,15 @@ async fn show_project(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let others = projects_of(&app, &caller);
-    match results::results(&app, &project, &others, query.as_deref().unwrap_or("")).await {
-        Ok(Some(response)) => response,
-        Ok(None) => first_run(&app, &project, &headers),
+    let shell = Shell::within(&app, &caller, &project, Place::Home);
+    match results::results(&app, &project, shell, query.as_deref().unwrap_or("")).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(shell)) => first_run(&app, &project, shell, &headers),
         Err(error) => failure(&error),
     }
 }
 
-fn first_run(app: &App, project: &Project, headers: &HeaderMap) -> Response {
+fn first_run(app: &App, project: &Project, shell: Shell, headers: &HeaderMap) -> Response {
     let endpoint = match app.config.public_url.trim_end_matches('/') {
         "" => {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -91,19 +96,28 @@ fn first_run(app: &App, project: &Project, headers: &HeaderMap) -> Response {
         url => url.to_owned(),
     };
     let snippet = Snippet { endpoint: &endpoint, write_key: "tm_pk_…", salt: &project.salt }.html();
-    page::show(StatusCode::OK, &FirstRun { shell: Shell::new(), project, endpoint, snippet })
+    page::show(StatusCode::OK, &FirstRun { shell, project, endpoint, snippet })
 }
 
-/// A page for whatever went wrong.
-fn failure(error: &ApiError) -> Response {
-    let text = ask::sentence(error);
-    let status =
-        StatusCode::from_u16(error.problem().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let title = match status {
-        StatusCode::NOT_FOUND => "There is nothing here",
-        StatusCode::SERVICE_UNAVAILABLE => "Too busy just now",
-        _ => "This page could not be made",
-    };
-    let way_out = Some(("/", "All projects"));
-    page::show(status, &Message { shell: Shell::new(), title, text: &text, code: None, way_out })
+#[derive(serde::Deserialize)]
+struct Chosen {
+    to: String,
+    back: String,
+}
+
+/// `POST /language`: remember a language, and go back.
+async fn choose_language(Form(Chosen { to, back }): Form<Chosen>) -> Result<Response, ApiError> {
+    let lang = Lang::of_code(&to);
+    let lang = lang.ok_or_else(|| ApiError::parameter("to", "a language of the menu"))?;
+    // Only to a page of ours: browsers take `//` and `/\\` for another host.
+    let ours = back.starts_with('/') && !back[1..].starts_with(['/', '\\']);
+    let mut response = Redirect::to(if ours { &back } else { "/" }).into_response();
+    let cookie = format!(
+        "{}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly",
+        words::COOKIE,
+        lang.ways().code
+    );
+    let cookie = HeaderValue::try_from(cookie).map_err(|error| ApiError::Internal(error.into()))?;
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
 }

@@ -1,6 +1,6 @@
 //! The pages as templates, and the headers they travel with.
 //!
-//! Invariant: a page loads one style sheet from this host and nothing else, runs no script, and
+//! Invariant: a page loads one style sheet and one script from this host and nothing else, and
 //! cannot be framed; the policy in [`PAGE_POLICY`] makes browsers keep us to that.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::assets;
+use super::shell::Shell;
 use super::view::content::Contents;
 use super::view::experiments::Experiment;
 use super::view::funnel::Funnel;
@@ -18,30 +18,12 @@ use super::view::overview::Card;
 use super::view::retention::Grid;
 use super::view::tables::Ranking;
 use super::view::{Chart, Section, Table};
+use super::words::filters;
 use crate::meta::projects::Project;
 
-/// What pages may do: style themselves, show pictures they carry, send forms here.
-pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// What every page needs.
-pub struct Shell {
-    /// Address of the style sheet.
-    pub css: String,
-}
-
-impl Shell {
-    /// The shell of this build.
-    pub fn new() -> Self {
-        Self { css: assets::style_href() }
-    }
-}
-
-impl Default for Shell {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// What pages may do: style themselves, run our script, show pictures they carry, send forms and ask here.
+pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The results of a project.
 #[derive(Template)]
@@ -49,7 +31,6 @@ impl Default for Shell {
 pub struct Results<'a> {
     pub shell: Shell,
     pub project: &'a Project,
-    pub projects: &'a [Arc<Project>],
     pub now_words: Option<String>,
     pub now_live: bool,
     pub offers: Vec<Offer>,

@@ -6,16 +6,15 @@
 //!
 //! Deliberately elsewhere: asking (`results`).
 
-use std::sync::Arc;
-
 use tallymark_analysis::answer::Group;
 use tallymark_store::Schema;
 
 use super::address::Address;
 use super::format;
-use super::page::{Offer, Results, Shell};
+use super::page::{Offer, Results};
 use super::period::{Asked, Period, Range};
 use super::questions::{self, Question};
+use super::shell::Shell;
 use super::view::experiments::{Experiment, experiment};
 use super::view::{
     Completeness, Reply, Section, content, funnel, install, overview, retention, tables, trend_of,
@@ -205,7 +204,7 @@ impl<'a> Plan<'a> {
     /// The page. `first` and `second` are the replies to the questions above.
     pub fn page<'p>(
         &'p self,
-        projects: &'p [Arc<Project>],
+        shell: Shell,
         first: &[Reply],
         second: &[Reply],
         timing: String,
@@ -216,9 +215,8 @@ impl<'a> Plan<'a> {
         let days = period.days();
         let rankings = tables::TABLES.iter().zip(&first[RANKED..FUNNEL]);
         Results {
-            shell: Shell::new(),
+            shell,
             project: self.project,
-            projects,
             now_live: people_now.is_some_and(|people| people > 0),
             now_words: people_now.map(now_words),
             offers: Period::OFFERED

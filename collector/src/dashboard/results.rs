@@ -8,26 +8,27 @@ use axum::response::Response;
 
 use super::ask::ask_all;
 use super::plan::Plan;
+use super::shell::Shell;
 use super::{format, page};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
 
-/// The page, which leads to `others` too, or nothing when the project has seen no events yet.
+/// The page in its shell, or the shell alone when the project has seen no events yet.
 ///
 /// # Errors
 /// When the project's schema cannot be read: then there is nothing to ask about.
 pub async fn results(
     app: &App,
     project: &Arc<Project>,
-    others: &[Arc<Project>],
+    shell: Shell,
     query: &str,
-) -> Result<Option<Response>, ApiError> {
+) -> Result<Result<Response, Shell>, ApiError> {
     let began = Instant::now();
     let id = project.id;
     let schema = app.blocking(move |app| Ok(app.store.schema(id)?)).await?;
     if schema.events.is_empty() {
-        return Ok(None);
+        return Ok(Err(shell));
     }
     let defined = app.meta.definitions().list(id).await?;
     let defined = defined.iter().filter(|stored| stored.definition.kind() == "experiment");
@@ -38,8 +39,8 @@ pub async fn results(
     let second = ask_all(app, project, plan.experiment_questions(&first.replies)).await;
     let asked = first.replies.len() + second.replies.len();
     let timing = timing(asked, first.rows_scanned + second.rows_scanned, began);
-    let page = plan.page(others, &first.replies, &second.replies, timing);
-    Ok(Some(page::show(StatusCode::OK, &page)))
+    let page = plan.page(shell, &first.replies, &second.replies, timing);
+    Ok(Ok(page::show(StatusCode::OK, &page)))
 }
 
 fn timing(questions: usize, rows: u64, began: Instant) -> String {

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use crate::dashboard::words::filters;
 use crate::dashboard::{Shell, show};
 use crate::meta::invitations::Invitation;
 

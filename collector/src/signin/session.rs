@@ -9,6 +9,7 @@ use super::links::random_token;
 use crate::access::Principal;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::extract::cookie;
 use crate::folder::Pepper;
 
 /// Thirty days: people look at figures weekly.
@@ -75,26 +76,4 @@ fn set_cookie(app: &App, value: &str, age_s: i64, response: &mut Response) -> Re
     let cookie = cookie.map_err(|error| ApiError::Internal(error.into()))?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(())
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cookie_is_found_among_others() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, "a=b; tm_session=xyz ; c=d".parse().unwrap());
-        assert_eq!(cookie(&headers, "tm_session"), Some("xyz"));
-        assert_eq!(cookie(&headers, "__Host-tm_session"), None);
-    }
 }

@@ -327,7 +327,7 @@ fn checks(answer: &ExperimentAnswer) -> Vec<Check> {
         let title = arms.collect::<Vec<_>>().join("; ");
         checks.push(Check { class, text: text.into(), title });
     }
-    let mut count = |n: u64, class, one: &str, many: &str, title: &str| {
+    let mut count = |n: u64, class, one: &'static str, many: &'static str, title: &str| {
         if n > 0 {
             let text = format::counted(n, one, many);
             checks.push(Check { class, text, title: title.into() });
