@@ -1,36 +1,219 @@
 // Tallymark's pages work without this script. With it a part of a page is fetched again when a form changes or time
-// passes, and there is a palette of places (Ctrl K). What it fetches was escaped by the server that made the page.
+// passes, tiles can be dragged, and there is a palette of places (Ctrl K). What is fetched was escaped by the server
+// that made the page.
 "use strict";
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const one = (selector, root = document) => root.querySelector(selector);
+  const parse = (html) => new DOMParser().parseFromString(html, "text/html").body.childNodes;
 
-  /** Fetch a part of a page; refused unless it is a page of ours. */
+  /** Fetch a part of a page. Whoever is signed out meanwhile is led to the sign-in page. */
   async function part(address, signal) {
     const reply = await fetch(address, { signal, headers: { accept: "text/html" }, credentials: "same-origin" });
-    if (reply.redirected && new URL(reply.url).pathname === "/signin") location.reload();
+    if (reply.redirected && new URL(reply.url).pathname === "/signin") location.assign("/signin");
     return reply.text();
   }
 
+  // What needs this script shows only with it.
+  for (const hidden of all("[data-print], [data-fullscreen], [data-palette]")) hidden.hidden = false;
+
   // Parts that are fetched again: data-poll is their address, data-every the seconds between.
   for (const place of all("[data-poll]")) {
-    const every = Number(place.dataset.every) * 1000;
-    const again = async () => {
-      if (!document.hidden) {
-        try {
-          const html = await part(place.dataset.poll);
-          if (html !== place.innerHTML) place.innerHTML = html;
-        } catch {
-          // The next time may be better.
-        }
+    setInterval(async () => {
+      if (document.hidden || place.contains(document.activeElement)) return;
+      try {
+        place.replaceChildren(...parse(await part(place.dataset.poll)));
+      } catch {
+        // The next time may be better.
       }
-      setTimeout(again, every);
-    };
-    setTimeout(again, every);
+    }, Number(place.dataset.every) * 1000);
   }
 
-  // The form of the language leads back to where it was used.
+  // A question: the answer is asked for again when a field changes, and the address says what is asked.
+  const form = one("form[data-live]");
+  if (form) {
+    const answer = document.getElementById(form.dataset.live);
+    const working = one(".working");
+    let asking = new AbortController();
+    let timer = 0;
+    const query = () => {
+      const fields = new URLSearchParams(new FormData(form));
+      // Rows are told by their places, so their empty fields stay; others say nothing.
+      for (const name of new Set(fields.keys()))
+        if (fields.getAll(name).length === 1 && !fields.get(name)) fields.delete(name);
+      if (fields.get("range") !== "custom") ["from", "to"].forEach((name) => fields.delete(name));
+      return fields;
+    };
+    const ask = async () => {
+      asking.abort();
+      const mine = (asking = new AbortController());
+      const fields = query();
+      const address = "?" + fields;
+      fields.set("part", "answer");
+      answer.setAttribute("aria-busy", "true");
+      const slow = setTimeout(() => (working.hidden = false), 400);
+      try {
+        const html = await part("?" + fields, mine.signal);
+        answer.replaceChildren(...parse(html));
+        history.replaceState(null, "", address);
+        for (const field of all("[data-query]")) field.value = address;
+        dress(answer);
+      } catch (error) {
+        if (error.name !== "AbortError") answer.textContent = String(error.message);
+      }
+      clearTimeout(slow);
+      if (mine === asking) {
+        working.hidden = true;
+        answer.setAttribute("aria-busy", "false");
+      }
+    };
+    one("[data-cancel]").addEventListener("click", () => asking.abort());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      clearTimeout(timer);
+      ask();
+    });
+    form.addEventListener("change", (event) => {
+      more(event.target);
+      clearTimeout(timer);
+      timer = setTimeout(ask, 150);
+    });
+    form.addEventListener("focusin", (event) => {
+      if (event.target.name === "fv") values(event.target);
+    });
+  }
+
+  /** A new empty row when the last one is used. */
+  function more(field) {
+    const rows = field.closest("[data-rows]");
+    const row = field.closest(".row");
+    if (!rows || row !== rows.lastElementChild || !field.value) return;
+    const next = row.cloneNode(true);
+    for (const input of all("input", next)) input.value = "";
+    for (const select of all("select", next)) select.selectedIndex = 0;
+    for (const number of all(".nr", next)) number.textContent = rows.children.length + 1;
+    rows.append(next);
+  }
+
+  /** What a property was, to choose from. */
+  let shown = "";
+  async function values(field) {
+    const prop = one("[name=fp]", field.closest(".row")).value;
+    if (!prop || prop === shown) return;
+    shown = prop;
+    try {
+      one("[data-values]").replaceChildren(...parse(await part("?" + new URLSearchParams({ part: "values", prop }))));
+    } catch {
+      shown = "";
+    }
+  }
+
+  /** Buttons in what was fetched. */
+  function dress(root) {
+    for (const button of all("[data-copy]", root)) {
+      button.hidden = false;
+      button.addEventListener("click", () => navigator.clipboard.writeText(one("code", button.parentElement).textContent));
+    }
+  }
+  dress(document);
+
+  for (const button of all("[data-print]")) button.addEventListener("click", () => print());
+  for (const button of all("[data-fullscreen]"))
+    button.addEventListener("click", () => document.getElementById(button.dataset.fullscreen).requestFullscreen());
+  for (const field of all("[data-absolute]")) field.value = field.value.replace("/share/", location.origin + "/share/");
   for (const back of all("form.languages [name=back]")) back.value = location.pathname + location.search;
+
+  // Tiles that are dragged onto another take its place; the form of the tile does it.
+  const board = one("[data-arrange]");
+  if (board) {
+    let dragged = null;
+    const tile = (event) => event.target.closest("[data-tile]");
+    board.addEventListener("pointerover", (event) => {
+      const over = tile(event);
+      if (over) over.draggable = Boolean(event.target.closest("header"));
+    });
+    board.addEventListener("dragstart", (event) => (dragged = tile(event)));
+    board.addEventListener("dragover", (event) => dragged && tile(event) && event.preventDefault());
+    board.addEventListener("drop", (event) => {
+      const onto = tile(event);
+      if (!dragged || !onto || onto === dragged) return;
+      event.preventDefault();
+      const arrange = one("form.arrange", dragged);
+      arrange.elements.to.value = onto.dataset.tile;
+      arrange.requestSubmit(one("[value=move]", arrange));
+    });
+  }
+
+  // The palette: pages of the navigation, and what the server knows of events, questions and dashboards.
+  const opener = one("[data-palette]");
+  const palette = one("dialog.palette");
+  if (opener && palette) {
+    const input = one("input", palette);
+    const list = one("ul", palette);
+    let places = null;
+    const option = (href, name) => {
+      const item = document.createElement("li");
+      item.role = "option";
+      item.dataset.href = href;
+      item.append(Object.assign(document.createElement("span"), { textContent: name, className: "cell" }));
+      return item;
+    };
+    const show = () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      const fits = (item) => words.every((word) => item.textContent.toLowerCase().includes(word));
+      list.replaceChildren(...places.filter(fits).slice(0, 30));
+      choose(0);
+    };
+    const choose = (index) => {
+      const items = [...list.children];
+      items.forEach((item, at) => {
+        item.setAttribute("aria-selected", String(at === index));
+        item.id = "place-" + at;
+      });
+      items[index]?.scrollIntoView({ block: "nearest" });
+      input.setAttribute("aria-activedescendant", items[index] ? "place-" + index : "");
+    };
+    const go = (item) => item && location.assign(item.dataset.href);
+    const open = async () => {
+      if (palette.open) return;
+      palette.showModal();
+      input.value = "";
+      places ??= all(".side nav a").map((link) => option(link.getAttribute("href"), link.textContent.trim()));
+      show();
+      if (places.known) return;
+      places.known = true;
+      const html = await part(opener.dataset.palette).catch(() => "");
+      places.push(...[...parse(html)].filter((node) => node.nodeType === 1));
+      show();
+    };
+    opener.addEventListener("click", open);
+    input.addEventListener("input", show);
+    list.addEventListener("click", (event) => go(event.target.closest("li")));
+    palette.addEventListener("click", (event) => event.target === palette && palette.close());
+    input.addEventListener("keydown", (event) => {
+      const at = [...list.children].findIndex((item) => item.getAttribute("aria-selected") === "true");
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step) choose((at + step + list.children.length) % list.children.length);
+      else if (event.key === "Enter") go(list.children[at]);
+      else return;
+      event.preventDefault();
+    });
+    let after = 0;
+    addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        open();
+      }
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+      // g and a letter goes to a page.
+      if (event.key === "g") after = event.timeStamp;
+      else if (event.timeStamp - after < 1500) {
+        const link = all("[data-key]").find((link) => link.dataset.key === event.key);
+        after = 0;
+        if (link) location.assign(link.href);
+      }
+    });
+  }
 
   // Menus close on Escape and when something else is clicked.
   addEventListener("click", (event) => {

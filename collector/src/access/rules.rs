@@ -152,6 +152,16 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/signout", Nothing),
     rule("GET", "/", SignedIn),
     rule("GET", "/p/{slug}", Project(Read, Viewer)),
+    rule("GET", "/p/{slug}/now", Project(Read, Viewer)),
+    rule("GET", "/p/{slug}/find", Project(Read, Viewer)),
+    rule("GET", "/p/{slug}/ask/{kind}", Project(Read, Viewer)),
+    rule("POST", "/p/{slug}/ask/{kind}", Project(Save, Analyst)),
+    rule("GET", "/p/{slug}/boards", Project(Read, Viewer)),
+    rule("POST", "/p/{slug}/boards", Project(Save, Analyst)),
+    rule("GET", "/p/{slug}/boards/{key}", Project(Read, Viewer)),
+    rule("POST", "/p/{slug}/boards/{key}", Project(Save, Analyst)),
+    // The link is the key: the handler compares it.
+    rule("GET", "/share/{of}/{key}/{token}", Nothing),
     // Which language a browser reads is no secret and changes nothing of anybody else.
     rule("POST", "/language", Nothing),
     rule("GET", "/assets/{file}", Nothing),

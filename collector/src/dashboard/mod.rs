@@ -12,8 +12,12 @@
 mod address;
 mod ask;
 mod assets;
+mod boards;
+mod build;
+mod find;
 mod format;
 mod markup;
+mod notes;
 mod page;
 mod period;
 mod plan;
@@ -50,14 +54,23 @@ pub fn router() -> Router<App> {
     Router::new()
         .route("/", get(show_home))
         .route("/p/{slug}", get(show_project))
+        .route("/p/{slug}/now", get(results::show_now))
+        .route("/p/{slug}/find", get(find::show_places))
+        .route("/p/{slug}/ask/{kind}", get(build::show_question).post(build::keep_question))
+        .route("/p/{slug}/boards", get(boards::list_boards).post(boards::create_board))
+        .route("/p/{slug}/boards/{key}", get(boards::show_board).post(boards::change_board))
+        .route("/share/{of}/{key}/{token}", get(boards::show_shared))
         .route("/language", post(choose_language))
         .route("/assets/{file}", get(assets::show_asset))
 }
 
 /// `GET /`: the projects; with one, its results.
-async fn show_home(State(app): State<App>, caller: Caller) -> Response {
+async fn show_home(State(app): State<App>, caller: Caller, RawQuery(query): RawQuery) -> Response {
     let projects = projects_of(&app, &caller);
-    if let [only] = &projects[..] {
+    let wants_all = query.is_some_and(|query| query.starts_with("all"));
+    if let [only] = &projects[..]
+        && !wants_all
+    {
         return Redirect::to(&format!("/p/{}", only.slug)).into_response();
     }
     page::show(StatusCode::OK, &Projects { shell: Shell::new(), projects: &projects })
@@ -97,6 +110,11 @@ fn first_run(app: &App, project: &Project, shell: Shell, headers: &HeaderMap) ->
     };
     let snippet = Snippet { endpoint: &endpoint, write_key: "tm_pk_…", salt: &project.salt }.html();
     page::show(StatusCode::OK, &FirstRun { shell, project, endpoint, snippet })
+}
+
+/// The kinds of questions that have a builder.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    build::form::KINDS.iter().map(|kind| kind.name)
 }
 
 #[derive(serde::Deserialize)]

@@ -9,16 +9,19 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::format;
+use super::notes::Note;
 use super::shell::Shell;
 use super::view::content::Contents;
 use super::view::experiments::Experiment;
 use super::view::funnel::Funnel;
 use super::view::install::Story;
-use super::view::overview::Card;
+use super::view::overview::{self, Card};
 use super::view::retention::Grid;
 use super::view::tables::Ranking;
-use super::view::{Chart, Section, Table};
-use super::words::filters;
+use super::view::today::{Delivery, Today};
+use super::view::{Chart, Reply, Section, Table};
+use super::words::{filters, say, t};
 use crate::meta::projects::Project;
 
 /// What pages may do: style themselves, run our script, show pictures they carry, send forms and ask here.
@@ -31,8 +34,7 @@ pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 
 pub struct Results<'a> {
     pub shell: Shell,
     pub project: &'a Project,
-    pub now_words: Option<String>,
-    pub now_live: bool,
+    pub now: Now,
     pub offers: Vec<Offer>,
     pub custom: bool,
     pub period_words: String,
@@ -61,7 +63,35 @@ pub struct Results<'a> {
     pub experiments: Section<Vec<(String, Section<Experiment>)>>,
     pub content: Section<Contents>,
     pub install: Section<Story>,
+    pub today: Option<Today>,
+    pub delivery: Section<Delivery>,
+    pub notes: Vec<Note>,
     pub timing: String,
+}
+
+/// Who is there now.
+#[derive(Template)]
+#[template(path = "now.html")]
+pub struct Now {
+    people: Option<u64>,
+}
+
+impl Now {
+    /// The people of an answer to `questions::now`.
+    pub fn of(reply: &Reply) -> Self {
+        Self { people: overview::now(reply) }
+    }
+
+    fn words(&self) -> String {
+        match self.people {
+            None => t("Nobody knows who is there").to_owned(),
+            Some(0) => t("Nobody in the last 30 minutes").to_owned(),
+            Some(n) => {
+                let people = format::counted(n, "person", "people");
+                say("{people} in the last 30 minutes", &[("people", &people)])
+            }
+        }
+    }
 }
 
 /// A range on offer.
@@ -69,6 +99,13 @@ pub struct Offer {
     pub days: i64,
     pub href: String,
     pub current: bool,
+}
+
+impl Offer {
+    /// In words.
+    pub fn words(&self) -> String {
+        format::counted(self.days.unsigned_abs(), "day", "days")
+    }
 }
 
 /// A project without events: what to paste where.

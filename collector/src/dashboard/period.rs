@@ -10,12 +10,22 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 use super::format;
+use super::words::{n, say, t};
 
 /// Longest range of one page. Longer ones are questions for the API.
 const MAX_DAYS: i64 = 400;
 
 /// Experiments rarely run longer, and what was exposed earlier is another story.
 const EXPERIMENT_DAYS: i64 = 90;
+
+/// The ranges of forms.
+pub const RANGES: [(&str, &str); 5] = [
+    ("1d", n("today")),
+    ("7d", n("last 7 days")),
+    ("30d", n("last 30 days")),
+    ("90d", n("last 90 days")),
+    ("custom", n("two dates")),
+];
 
 /// What of the query string is about time.
 #[derive(Debug, Clone, Default)]
@@ -68,9 +78,9 @@ impl Period {
             Some(name) => match TimeZone::get(name) {
                 Ok(tz) => (name.to_owned(), tz),
                 Err(_) => {
-                    complaint = Some(format!(
-                        "“{name}” is not a time zone; days are those of {project_tz}. \
-                         Use a name such as Europe/Berlin."
+                    complaint = Some(say(
+                        "“{name}” is not a time zone; days are those of {zone}. Use a name such as Europe/Berlin.",
+                        &[("name", name), ("zone", project_tz)],
                     ));
                     zone(project_tz)
                 }
@@ -82,18 +92,20 @@ impl Period {
             |range, from, to| Self { range, from, to, today, tz_name: tz_name.clone(), now_ms };
         let last = |n: i64| days(Range::Days(n), plus(today, 1 - n), plus(today, 1));
         let period = match asked.range {
+            Some("1d") => last(1),
             Some("7d") => last(7),
             Some("90d") => last(90),
             None | Some("30d" | "") => last(30),
             Some("custom") => match custom(asked) {
                 Ok((from, to)) => days(Range::Custom, from, to),
                 Err(why) => {
-                    complaint = Some(format!("{why} The last 30 days are shown instead."));
+                    complaint = Some(format!("{why} {}", t("The last 30 days are shown instead.")));
                     last(30)
                 }
             },
             Some(_) => {
-                complaint = Some("The range is 7d, 30d, 90d or custom; 30 days are shown.".into());
+                let words = t("The range is 1d, 7d, 30d, 90d or custom; 30 days are shown.");
+                complaint = Some(words.into());
                 last(30)
             }
         };
@@ -113,10 +125,20 @@ impl Period {
     /// `Last 30 days`, or the two dates.
     pub fn words(&self) -> String {
         match self.range {
-            Range::Days(days) => format!("last {days} days"),
+            Range::Days(1) => t("today").to_owned(),
+            Range::Days(days) => say("last {n} days", &[("n", &days.to_string())]),
             Range::Custom => {
-                format!("{} to {}", format::full_day(self.from), format::full_day(self.last_day()))
+                let (from, to) = (format::full_day(self.from), format::full_day(self.last_day()));
+                say("{from} to {to}", &[("from", &from), ("to", &to)])
             }
+        }
+    }
+
+    /// As addresses name its range.
+    pub fn code(&self) -> String {
+        match self.range {
+            Range::Days(days) => format!("{days}d"),
+            Range::Custom => "custom".to_owned(),
         }
     }
 
@@ -150,19 +172,23 @@ fn zone(name: &str) -> (String, TimeZone) {
 
 fn custom(asked: &Asked<'_>) -> Result<(Date, Date), String> {
     let date = |name: &str, text: Option<&str>| {
-        text.and_then(|text| text.parse::<Date>().ok())
-            .ok_or_else(|| format!("The {name} day is not a date like 2026-09-01."))
+        text.and_then(|text| text.parse::<Date>().ok()).ok_or_else(|| name.to_owned())
     };
-    let (from, last) = (date("first", asked.from)?, date("last", asked.to)?);
+    let from = date(t("The first day is not a date like 2026-09-01."), asked.from)?;
+    let last = date(t("The last day is not a date like 2026-09-01."), asked.to)?;
     // Questions beyond these years would only overflow a calendar.
     if !(1971..=2200).contains(&from.year()) || !(1971..=2200).contains(&last.year()) {
-        return Err("The years go from 1971 to 2200.".into());
+        return Err(t("The years go from 1971 to 2200.").into());
     }
     if last < from {
-        return Err("The last day is before the first.".into());
+        return Err(t("The last day is before the first.").into());
     }
     if days_between(from, last) >= MAX_DAYS {
-        return Err(format!("A page shows at most {MAX_DAYS} days; the API has no such limit."));
+        let days = MAX_DAYS.to_string();
+        return Err(say(
+            "A page shows at most {n} days; the API has no such limit.",
+            &[("n", &days)],
+        ));
     }
     Ok((from, plus(last, 1)))
 }

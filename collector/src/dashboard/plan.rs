@@ -11,19 +11,21 @@ use tallymark_store::Schema;
 
 use super::address::Address;
 use super::format;
-use super::page::{Offer, Results};
+use super::notes::Note;
+use super::page::{Now, Offer, Results};
 use super::period::{Asked, Period, Range};
 use super::questions::{self, Question};
 use super::shell::Shell;
 use super::view::experiments::{Experiment, experiment};
 use super::view::{
-    Completeness, Reply, Section, content, funnel, install, overview, retention, tables, trend_of,
+    Completeness, Reply, Section, content, funnel, install, overview, retention, tables, today,
+    trend_of,
 };
 use crate::experiments::life::State;
 use crate::meta::projects::Project;
 
 /// Offered where a time zone is asked for; any other IANA name can be typed.
-const ZONES: &[&str] = &[
+pub const ZONES: &[&str] = &[
     "UTC",
     "Africa/Cairo",
     "Africa/Johannesburg",
@@ -97,7 +99,10 @@ const RETENTION: usize = 3;
 const CONTENT: usize = 4;
 const PWA: usize = 5;
 const EXPOSED: usize = 6;
-const RANKED: usize = 7;
+const TODAY: usize = 7;
+const BEFORE: usize = 8;
+const DELIVERY: usize = 9;
+const RANKED: usize = 10;
 const FUNNEL: usize = RANKED + tables::TABLES.len();
 
 impl<'a> Plan<'a> {
@@ -135,12 +140,20 @@ impl<'a> Plan<'a> {
             questions::content(period),
             questions::pwa(period),
             questions::experiment_keys(period),
+            questions::today(period, schema, 0),
+            questions::today(period, schema, 1),
+            questions::delivery(period),
         ];
         all.extend(tables::TABLES.iter().map(|table| questions::top(period, schema, table.prop)));
         if self.steps.len() > 1 {
             all.push(questions::funnel(period, &self.steps, &self.window));
         }
         all
+    }
+
+    /// The time it shows.
+    pub fn period(&self) -> &Period {
+        &self.period
     }
 
     /// One question per experiment of the page.
@@ -207,18 +220,17 @@ impl<'a> Plan<'a> {
         shell: Shell,
         first: &[Reply],
         second: &[Reply],
+        notes: Vec<Note>,
         timing: String,
     ) -> Results<'p> {
         let (address, period) = (&self.address, &self.period);
-        let people_now = overview::now(&first[NOW]);
         let goal = self.goal.as_deref();
         let days = period.days();
         let rankings = tables::TABLES.iter().zip(&first[RANKED..FUNNEL]);
         Results {
             shell,
             project: self.project,
-            now_live: people_now.is_some_and(|people| people > 0),
-            now_words: people_now.map(now_words),
+            now: Now::of(&first[NOW]),
             offers: Period::OFFERED
                 .iter()
                 .map(|&days| Offer {
@@ -267,15 +279,11 @@ impl<'a> Plan<'a> {
             experiments: self.experiments(&first[EXPOSED], second),
             content: content::content(&first[CONTENT]),
             install: install::install(&first[PWA]),
+            today: today::today(&first[TODAY], &first[BEFORE]),
+            delivery: today::delivery(&first[DELIVERY]),
+            notes,
             timing,
         }
-    }
-}
-
-fn now_words(people: u64) -> String {
-    match people {
-        0 => "Nobody in the last 30 minutes".into(),
-        n => format!("{} in the last 30 minutes", format::counted(n, "person", "people")),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tallymark_store::Schema;
 
 use super::address::Address;
-use super::period::Period;
+use super::period::{Period, plus};
 
 /// A question of the contract.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +43,11 @@ const SIGN_UP_LADDER: &[&[&str]] = &[
 
 /// The events of a funnel: the reader's, else the most plausible ladder of what was seen.
 pub fn funnel_steps(address: &Address, schema: &Schema) -> Vec<String> {
-    if !address.steps.is_empty() {
-        return address.steps.clone();
-    }
+    if address.steps.is_empty() { ladder(schema) } else { address.steps.clone() }
+}
+
+/// The most plausible ladder of what was seen.
+pub fn ladder(schema: &Schema) -> Vec<String> {
     let climb = |ladder: &[&[&str]]| -> Vec<String> {
         let found = ladder.iter().filter_map(|names| {
             names.iter().find(|name| schema.events.contains_key(**name)).map(|name| (*name).into())
@@ -96,6 +98,23 @@ pub fn now(period: &Period) -> Question {
     question.body["to"] = instant(period.now_ms + 1).into();
     question.body["bucket"] = "hour".into();
     question
+}
+
+/// Today up to now (`weeks` 0), or the same hours of the same weekday before.
+pub fn today(period: &Period, schema: &Schema, weeks: i64) -> Question {
+    let event = looking(schema);
+    let views = event.map_or(json!({ "measure": "count" }), |event| json!({ "event": event }));
+    let mut question = trend(period, json!([{ "measure": "persons" }, views]));
+    let now_ms = period.now_ms + 1 - weeks * 7 * 86_400_000;
+    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    question.body["from"] = plus(period.today, -7 * weeks).to_string().into();
+    question.body["to"] = now.to_string().into();
+    question
+}
+
+/// How much of what pages tracked is here.
+pub fn delivery(period: &Period) -> Question {
+    Question { kind: "completeness", body: ranged(period) }
 }
 
 /// The headline figures per day, with the period before: people, page views, the goal, its value.
@@ -245,6 +264,9 @@ mod tests {
         let schema = schema(&[("$pageview", 1), ("purchase", 1)]);
         let questions = [
             now(&period),
+            today(&period, &schema, 0),
+            today(&period, &schema, 1),
+            delivery(&period),
             headline(&period, &schema, Some("purchase")),
             active(&period),
             top(&period, &schema, "path"),

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::ask::ask_all;
+use super::page::Now;
+use super::period::{Asked, Period};
 use super::plan::Plan;
 use super::shell::Shell;
-use super::{format, page};
+use super::{format, notes, page, questions};
+use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
@@ -39,8 +43,16 @@ pub async fn results(
     let second = ask_all(app, project, plan.experiment_questions(&first.replies)).await;
     let asked = first.replies.len() + second.replies.len();
     let timing = timing(asked, first.rows_scanned + second.rows_scanned, began);
-    let page = plan.page(shell, &first.replies, &second.replies, timing);
+    let notes = notes::of(app, project, plan.period()).await?;
+    let page = plan.page(shell, &first.replies, &second.replies, notes, timing);
     Ok(Ok(page::show(StatusCode::OK, &page)))
+}
+
+/// `GET /p/{slug}/now`: who is there, for a page that is open.
+pub async fn show_now(State(app): State<App>, Tenant(project): Tenant) -> Response {
+    let (period, _) = Period::read(&Asked::default(), &project.tz, app.clock.now_ms());
+    let asked = ask_all(&app, &project, vec![questions::now(&period)]).await;
+    page::show(StatusCode::OK, &Now::of(&asked.replies[0]))
 }
 
 fn timing(questions: usize, rows: u64, began: Instant) -> String {

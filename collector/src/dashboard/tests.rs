@@ -259,6 +259,22 @@ fn replies(name: &str) -> (Vec<Reply>, Vec<Reply>) {
             offline_ratio: Some(0.0),
         })),
         trend(vec![series(0, Group::Value, Some(name), "$exposure")]),
+        trend(vec![series(0, Group::All, None, name), series(1, Group::All, None, name)]),
+        trend(vec![series(0, Group::All, None, name), series(1, Group::All, None, name)]),
+        known(AnswerBody::Completeness(CompletenessAnswer {
+            known_from: "2026-11-01".into(),
+            total: tallymark_analysis::answer::Completeness {
+                page_loads: 3,
+                issued: 100,
+                received: 98,
+                missing: 2,
+                completeness_ratio: Some(0.98),
+                lost: BTreeMap::from([(name.to_owned(), 2)]),
+                ..Default::default()
+            },
+            days: Vec::new(),
+            browsers: Vec::new(),
+        })),
     ];
     for _ in super::view::tables::TABLES {
         first.push(trend(vec![
@@ -278,7 +294,7 @@ fn render(name: &str, query: &str) -> String {
 fn render_with(name: &str, query: &str, first: &[Reply], second: &[Reply]) -> String {
     let own = project(name);
     let plan = Plan::new(&own, schema(name), Vec::new(), query, NOW_MS);
-    let html = plan.page(shell(&own), first, second, "now".into()).render();
+    let html = plan.page(shell(&own), first, second, Vec::new(), "now".into()).render();
     without_our_script(&html.expect("the template renders"))
 }
 
@@ -386,7 +402,7 @@ fn a_question_without_an_answer_says_so_in_its_place_alone() {
         replies.iter().map(|_| Err("closed".to_owned())).collect()
     };
     let html = render_with("purchase", "", &none(&first), &none(&second));
-    assert_eq!(html.matches("There is no answer to this just now").count(), 14);
+    assert_eq!(html.matches("There is no answer to this just now").count(), 15);
 }
 
 #[test]
@@ -443,8 +459,10 @@ fn an_experiment_that_nobody_has_met_is_on_the_page(#[case] state: State, #[case
     let project = project("shop");
     let defined = vec![("waiting".to_owned(), state)];
     let plan = Plan::new(&project, schema("shop"), defined, "", NOW_MS);
-    let html =
-        plan.page(shell(&project), &first, &second, "now".into()).render().expect("it renders");
+    let html = plan
+        .page(shell(&project), &first, &second, Vec::new(), "now".into())
+        .render()
+        .expect("it renders");
     assert!(html.contains(words), "{html}");
 }
 

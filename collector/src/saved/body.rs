@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tallymark_analysis::time_bucket::instant;
 
+use super::board::Board;
 use super::{Kind, Refused};
 
 /// Characters of a key.
@@ -52,6 +53,10 @@ pub fn parse(
     match kind {
         Kind::Cohort => checked(body, |cohort: &Cohort| name(&cohort.name)),
         Kind::Question => checked(body, |question: &Question| name(&question.name)),
+        Kind::Dashboard => checked(body, |board: &Board| {
+            name(&board.name)?;
+            board.check()
+        }),
         Kind::Annotation => checked(body, |annotation: &Annotation| {
             if !(1..=TEXT_CHARS_MAX).contains(&annotation.text.chars().count()) {
                 return Err(Refused::Wrong("text", format!("1 to {TEXT_CHARS_MAX} characters")));

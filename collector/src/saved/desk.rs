@@ -147,7 +147,7 @@ impl Desk<'_> {
     async fn check(&self, key: &str, body: &Map<String, Value>) -> Result<(), Refused> {
         let get = |field: &str| body.get(field).cloned().unwrap_or_default();
         let (field, kind, mut question) = match self.kind {
-            Kind::Annotation => return Ok(()),
+            Kind::Annotation | Kind::Dashboard => return Ok(()),
             Kind::Cohort => ("cohort", "trend".to_owned(), json!({ "cohort": get("cohort") })),
             Kind::Question => {
                 ("question", get("kind").as_str().unwrap_or_default().to_owned(), get("question"))

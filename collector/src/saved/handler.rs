@@ -41,11 +41,11 @@ pub struct Times {
     to: Option<String>,
 }
 
-/// All saved cohorts, questions or annotations of a project, by key.
+/// All saved cohorts, questions, annotations or dashboards of a project, by key.
 #[utoipa::path(
     get, path = "/v1/saved/{kind}", tag = "saved", security(("secret_key" = ["analytics:read"])),
     params(
-        ("kind" = String, Path, description = "`cohorts`, `questions` or `annotations`"),
+        ("kind" = String, Path, description = "`cohorts`, `questions`, `annotations` or `dashboards`"),
         ("from" = Option<String>, Query, description = "Of annotations: only those that hold after this; a date or an RFC 3339 instant"),
         ("to" = Option<String>, Query, description = "Of annotations: only those that hold before this"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
@@ -74,7 +74,7 @@ pub async fn list_saved(
 #[utoipa::path(
     get, path = "/v1/saved/{kind}/{key}", tag = "saved", security(("secret_key" = ["analytics:read"])),
     params(
-        ("kind" = String, Path, description = "`cohorts`, `questions` or `annotations`"),
+        ("kind" = String, Path, description = "`cohorts`, `questions`, `annotations` or `dashboards`"),
         ("key" = String, Path, description = "Its key"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),
     ),
@@ -95,7 +95,7 @@ pub async fn show_saved(
 #[utoipa::path(
     put, path = "/v1/saved/{kind}/{key}", tag = "saved", security(("secret_key" = ["analytics:write"])),
     params(
-        ("kind" = String, Path, description = "`cohorts`, `questions` or `annotations`"),
+        ("kind" = String, Path, description = "`cohorts`, `questions`, `annotations` or `dashboards`"),
         ("key" = String, Path, description = "Its key: lower-case letters, digits, `-`, `_` and `.`"),
     ),
     request_body(content = serde_json::Value, description = "A cohort is `{name, cohort}` with its rules, a question `{name, kind, question}`, an annotation `{text, at, to}`; with `version` what it replaces, and a `note`"),
@@ -145,7 +145,7 @@ pub struct Seen {
 #[utoipa::path(
     delete, path = "/v1/saved/{kind}/{key}", tag = "saved", security(("secret_key" = ["analytics:write"])),
     params(
-        ("kind" = String, Path, description = "`cohorts`, `questions` or `annotations`"),
+        ("kind" = String, Path, description = "`cohorts`, `questions`, `annotations` or `dashboards`"),
         ("key" = String, Path, description = "Its key"),
         ("version" = u32, Query, description = "The version you have seen"),
     ),
@@ -177,7 +177,7 @@ pub struct AuditPage {
 #[utoipa::path(
     get, path = "/v1/saved/{kind}/{key}/audit", tag = "saved", security(("secret_key" = ["analytics:read"])),
     params(
-        ("kind" = String, Path, description = "`cohorts`, `questions` or `annotations`"),
+        ("kind" = String, Path, description = "`cohorts`, `questions`, `annotations` or `dashboards`"),
         ("key" = String, Path, description = "Its key"),
         ("before" = Option<i64>, Query, description = "Only changes with smaller ids: `next` of the page before"),
         ("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only"),

@@ -1,14 +1,16 @@
-//! Cohorts, questions and annotations that a team keeps under a name.
+//! Cohorts, questions, annotations and dashboards that a team keeps under a name.
 //!
 //! - A cohort holds rules. Every question takes it as `"cohort": "name"`, and in rules as `{"saved": "name"}`.
 //! - A question holds its kind and its fields, and is asked again under its name.
 //! - An annotation holds a text and a time, for whoever draws a chart.
+//! - A dashboard holds saved questions, in order.
 //!
 //! Invariant: an answer's definition says which version of a cohort was asked and what its rules were; asked again,
 //! that definition means the same, whatever became of the cohort: versions are kept for ever, in the audit trail.
 //!
 //! Deliberately elsewhere: what rules and questions mean (`tallymark_analysis`), the table (`meta::saved`).
 
+pub mod board;
 pub mod body;
 pub mod desk;
 pub mod handler;
@@ -25,10 +27,12 @@ pub enum Kind {
     Question,
     /// A text at a time.
     Annotation,
+    /// Saved questions side by side.
+    Dashboard,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Cohort, Self::Question, Self::Annotation];
+    const ALL: [Self; 4] = [Self::Cohort, Self::Question, Self::Annotation, Self::Dashboard];
 
     /// As stored, and as the audit trail names it.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Kind {
             Self::Cohort => "cohort",
             Self::Question => "question",
             Self::Annotation => "annotation",
+            Self::Dashboard => "dashboard",
         }
     }
 
@@ -45,6 +50,7 @@ impl Kind {
             Self::Cohort => "cohorts",
             Self::Question => "questions",
             Self::Annotation => "annotations",
+            Self::Dashboard => "dashboards",
         }
     }
 
@@ -63,7 +69,7 @@ impl Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// Not one of the kinds.
-    #[error("{0:?} cannot be saved; there are cohorts, questions and annotations")]
+    #[error("{0:?} cannot be saved; there are cohorts, questions, annotations and dashboards")]
     KindUnknown(String),
     /// There is none.
     #[error(

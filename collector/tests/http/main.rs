@@ -8,6 +8,7 @@ mod activity;
 mod aliases;
 mod checklist;
 mod deploy;
+mod dashboard;
 mod events;
 mod growth;
 mod live;

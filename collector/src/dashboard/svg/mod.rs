@@ -11,10 +11,12 @@
 //! (templates).
 
 pub mod bars;
+pub mod columns;
 pub mod funnel;
 pub mod grid;
 pub mod interval;
 pub mod line;
+pub mod sankey;
 
 /// Round steps for an axis from 0 to at least `max`: three to five of them.
 ///

@@ -10,6 +10,7 @@ pub mod install;
 pub mod overview;
 pub mod retention;
 pub mod tables;
+pub mod today;
 
 use tallymark_analysis::answer::{AnswerBody, ExperimentAnswer, TrendAnswer};
 
@@ -118,6 +119,7 @@ expect_body! {
     experiment_of Experiment ExperimentAnswer;
     content_of Content tallymark_analysis::answer::ContentAnswer;
     pwa_of Pwa tallymark_analysis::answer::PwaAnswer;
+    completeness_of Completeness tallymark_analysis::answer::CompletenessAnswer;
 }
 
 /// A day of an answer (`2026-09-01`) as a date; answers never give another form.

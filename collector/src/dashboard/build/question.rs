@@ -1,0 +1,295 @@
+//! A question in an address, and the same as the body that the API takes.
+//!
+//! In: the fields of a query string, what was seen in the project, a period. Out: a body ([`body`]), and fields of a body
+//! that was saved ([`fields`]). What a form cannot say stands in the field `json`, which goes before all others, so
+//! every question of the API can be asked here.
+//!
+//! Invariant: `body(fields(b)) == b` for every body without a range.
+
+use serde_json::{Map, Value, json};
+use tallymark_store::Schema;
+use url::form_urlencoded;
+
+use super::super::period::Period;
+use super::super::questions::ladder;
+use super::super::words::t;
+use super::form::{Field, Kind, Put, Rows};
+
+/// Rows of a form that may be filled in.
+pub const ROWS_MAX: usize = 20;
+
+/// The fields of an address, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fields(pub Vec<(String, String)>);
+
+impl Fields {
+    /// Read a query string.
+    pub fn read(query: &str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The first value of this name, if it says anything.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, value)| known == name && !value.trim().is_empty());
+        found.map(|(_, value)| value.trim())
+    }
+
+    /// All values of this name, empty ones too: rows are told by their places.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.trim()).collect()
+    }
+
+    /// The address with other values: empty ones take a field away.
+    pub fn with(&self, changes: &[(&str, &str)]) -> String {
+        let mut out = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
+        let changed = |name: &str| changes.iter().any(|(own, _)| *own == name);
+        for (name, value) in
+            self.0.iter().filter(|(name, value)| !changed(name) && !value.is_empty())
+        {
+            out.append_pair(name, value);
+        }
+        for (name, value) in changes.iter().filter(|(_, value)| !value.is_empty()) {
+            out.append_pair(name, value);
+        }
+        out.finish()
+    }
+
+    fn push(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+}
+
+/// The body of a question, without its range.
+///
+/// # Errors
+/// A sentence about the field that cannot be read.
+pub fn body(kind: &Kind, fields: &Fields, schema: &Schema) -> Result<Value, String> {
+    if let Some(text) = fields.get("json") {
+        let parsed: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let is_object = parsed.is_object();
+        return is_object
+            .then_some(parsed)
+            .ok_or_else(|| t("A question is a JSON object.").to_owned());
+    }
+    let mut body = Map::new();
+    match kind.rows {
+        Rows::None => {}
+        Rows::Series => {
+            body.insert("series".into(), series(fields, schema).into());
+        }
+        Rows::Steps => {
+            let mut steps: Vec<&str> = fields.all("step");
+            steps.retain(|step| !step.is_empty());
+            let suggested = ladder(schema);
+            if steps.is_empty() {
+                steps = suggested.iter().map(String::as_str).collect();
+            }
+            let steps: Vec<Value> =
+                steps.iter().take(ROWS_MAX).map(|step| json!({ "event": step })).collect();
+            body.insert("steps".into(), steps.into());
+        }
+    }
+    for field in kind.fields {
+        if let Some(text) = fields.get(field.name) {
+            put(&mut body, field, text)?;
+        }
+    }
+    if kind.name == "paths" {
+        anchor(&mut body, fields, schema);
+    }
+    let filters = filters(fields, schema)?;
+    if !filters.is_empty() {
+        body.insert("where".into(), filters.into());
+    }
+    if let Some(prop) = fields.get("by1").filter(|_| kind.breakdown) {
+        let limit: u64 = fields.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10);
+        let prop = match fields.get("by2") {
+            Some(second) => json!([prop, second]),
+            None => prop.into(),
+        };
+        body.insert("breakdown".into(), json!({ "prop": prop, "limit": limit }));
+    }
+    if let Some(cohort) = fields.get("cohort") {
+        body.insert("cohort".into(), cohort.into());
+    }
+    Ok(body.into())
+}
+
+/// A body with a range, as it is asked.
+pub fn ranged(mut body: Value, period: &Period) -> Value {
+    for (name, value) in [
+        ("from", period.from.to_string()),
+        ("to", period.to.to_string()),
+        ("tz", period.tz_name.clone()),
+    ] {
+        if body.get(name).is_none() {
+            body[name] = value.into();
+        }
+    }
+    body
+}
+
+fn series(fields: &Fields, schema: &Schema) -> Vec<Value> {
+    let (events, measures, props) =
+        (fields.all("event"), fields.all("measure"), fields.all("prop"));
+    let at = |all: &[&str], index: usize| all.get(index).copied().unwrap_or_default().to_owned();
+    let rows = (0..events.len().min(ROWS_MAX)).filter_map(|index| {
+        let (event, measure, prop) = (at(&events, index), at(&measures, index), at(&props, index));
+        if event.is_empty() && measure.is_empty() {
+            return None;
+        }
+        let mut row = Map::new();
+        if !event.is_empty() {
+            row.insert("event".into(), event.into());
+        }
+        let measure = if measure.is_empty() { "count".into() } else { measure };
+        if !matches!(&*measure, "count" | "persons" | "per_person") && !prop.is_empty() {
+            row.insert("prop".into(), prop.into());
+        }
+        row.insert("measure".into(), measure.into());
+        Some(row.into())
+    });
+    let rows: Vec<Value> = rows.collect();
+    match (rows.is_empty(), schema.events.contains_key("$pageview")) {
+        (false, _) => rows,
+        (true, true) => vec![json!({ "event": "$pageview", "measure": "persons" })],
+        (true, false) => vec![json!({ "measure": "persons" })],
+    }
+}
+
+fn put(body: &mut Map<String, Value>, field: &Field, text: &str) -> Result<(), String> {
+    let value = match field.put {
+        Put::Otherwise => return Ok(()),
+        Put::Text => text.into(),
+        Put::List => json!([text]),
+        Put::Event => json!({ "event": text }),
+        Put::Number => number(text)
+            .ok_or_else(|| format!("{}: {}", t(field.label), t("this is not a number")))?,
+        Put::Inside(outer, inner) => {
+            body.insert(outer.into(), json!({ inner: text }));
+            return Ok(());
+        }
+    };
+    body.insert(field.name.into(), value);
+    Ok(())
+}
+
+fn number(text: &str) -> Option<Value> {
+    let whole = text.parse::<i64>().ok().map(Value::from);
+    whole.or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from))
+}
+
+/// Where paths begin or end: an event, perhaps on one page.
+fn anchor(body: &mut Map<String, Value>, fields: &Fields, schema: &Schema) {
+    let view = schema.events.contains_key("$pageview").then_some("$pageview");
+    let usual = view.or_else(|| schema.events.keys().next().map(String::as_str));
+    let Some(event) = fields.get("anchor").or(usual) else { return };
+    let anchor = match fields.get("at") {
+        Some(page) => {
+            json!({ "event": event, "where": [{ "prop": "path", "op": "eq", "value": page }] })
+        }
+        None => event.into(),
+    };
+    let side = if fields.get("way") == Some("to") { "to_event" } else { "from_event" };
+    body.insert(side.into(), anchor);
+    body.entry("depth").or_insert_with(|| 3.into());
+    body.insert("limit".into(), PATHS.into());
+    body.insert("repeats".into(), "skip".into());
+}
+
+/// Transitions of a depth that can be told apart in a drawing.
+const PATHS: u64 = 9;
+
+fn filters(fields: &Fields, schema: &Schema) -> Result<Vec<Value>, String> {
+    let (props, ops, values) = (fields.all("fp"), fields.all("fo"), fields.all("fv"));
+    let mut filters = Vec::new();
+    for (index, prop) in
+        props.iter().enumerate().filter(|(_, prop)| !prop.is_empty()).take(ROWS_MAX)
+    {
+        let op = ops.get(index).copied().filter(|op| !op.is_empty()).unwrap_or("eq");
+        let value = values.get(index).copied().unwrap_or_default();
+        let typed = |text: &str| match is_number(schema, prop) {
+            true => number(text).unwrap_or_else(|| text.into()),
+            false => Value::from(text),
+        };
+        filters.push(match op {
+            "set" | "not_set" => json!({ "prop": prop, "op": op }),
+            "lt" | "lte" | "gt" | "gte" => {
+                let value = number(value)
+                    .ok_or_else(|| format!("{prop}: {}", t("this is not a number")))?;
+                json!({ "prop": prop, "op": op, "value": value })
+            }
+            "in" | "not_in" => {
+                let list: Vec<Value> = value.split(',').map(|part| typed(part.trim())).collect();
+                json!({ "prop": prop, "op": op, "value": list })
+            }
+            "eq" | "ne" => json!({ "prop": prop, "op": op, "value": typed(value) }),
+            _ => json!({ "prop": prop, "op": op, "value": value }),
+        });
+    }
+    Ok(filters)
+}
+
+/// Whether a property only ever was a number.
+fn is_number(schema: &Schema, prop: &str) -> bool {
+    let mut seen = schema.events.values().filter_map(|event| event.properties.get(prop)).peekable();
+    seen.peek().is_some() && seen.all(|property| property.types.texts + property.types.bools == 0)
+}
+
+/// The fields of a body, as `json` where the form of its kind cannot say it.
+pub fn fields(kind: &Kind, of: &Value, schema: &Schema) -> Fields {
+    let mut out = Fields::default();
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for row in list(&of["series"]) {
+        for name in ["event", "measure", "prop"] {
+            out.push(name, text(&row[name]));
+        }
+    }
+    for row in list(&of["steps"]) {
+        out.push("step", text(&row["event"]));
+    }
+    for field in kind.fields {
+        let value = match field.put {
+            Put::Otherwise => continue,
+            Put::List => text(&of[field.name][0]),
+            Put::Event => text(&of[field.name]["event"]),
+            Put::Inside(outer, inner) => text(&of[outer][inner]),
+            Put::Text | Put::Number => text(&of[field.name]),
+        };
+        if !value.is_empty() {
+            out.push(field.name, value);
+        }
+    }
+    for (side, way) in [("from_event", ""), ("to_event", "to")] {
+        if let Some(anchor) = of.get(side) {
+            out.push("way", way);
+            out.push("anchor", text(if anchor.is_object() { &anchor["event"] } else { anchor }));
+            out.push("at", text(&anchor["where"][0]["value"]));
+        }
+    }
+    for filter in list(&of["where"]) {
+        let several: Vec<String> = list(&filter["value"]).iter().map(text).collect();
+        out.push("fp", text(&filter["prop"]));
+        out.push("fo", text(&filter["op"]));
+        out.push(
+            "fv",
+            if several.is_empty() { text(&filter["value"]) } else { several.join(", ") },
+        );
+    }
+    let (one, two) = (&of["breakdown"]["prop"], &of["breakdown"]["prop"][1]);
+    out.push("by1", text(if one.is_array() { &one[0] } else { one }));
+    out.push("by2", text(two));
+    out.push("limit", text(&of["breakdown"]["limit"]));
+    out.push("cohort", text(&of["cohort"]));
+    let kept = |name: &str| matches!(name, "event" | "measure" | "prop" | "fp" | "fo" | "fv");
+    out.0.retain(|(name, value)| !value.is_empty() || kept(name));
+    if body(kind, &out, schema).as_ref() != Ok(of) {
+        out = Fields(vec![("json".into(), serde_json::to_string_pretty(of).unwrap_or_default())]);
+    }
+    out
+}

@@ -1,0 +1,206 @@
+/**
+ * The dashboard in a browser: every page at both ends of width and in both themes without a finding of axe, without
+ * sideways scrolling and without a jump; the answer follows the form; the palette and the keyboard lead everywhere.
+ */
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+
+import { launch, watchErrors } from "../support/browser.ts";
+import { Collector, type Project } from "../support/collector.ts";
+
+const HOSTILE = `"><script>window.hacked = 1</script><img src=x onerror="window.hacked=2">`;
+const STEPS = ["view_product", "add_to_cart", "purchase"];
+const REACH = [37, 23, 11];
+const AXE = readFileSync(createRequire(`${process.env["TALLYMARK_ROOT"]}/tests/browser/package.json`).resolve("axe-core/axe.min.js"), "utf8");
+
+let collector: Collector;
+let browser: Browser;
+let project: Project;
+let state: Awaited<ReturnType<Awaited<ReturnType<Browser["newContext"]>>["storageState"]>>;
+
+before(async () => {
+  [collector, browser] = await Promise.all([Collector.start(), launch()]);
+  project = await collector.createProject("board");
+  const events = story();
+  const receipt = await collector.sendFromServer(project, events);
+  assert.deepEqual(receipt, { nonce: "0".repeat(32), ok: events.length, dup: 0, rejected: [] });
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(collector.signInUrl);
+  state = await context.storageState();
+  await context.close();
+});
+
+after(async () => {
+  await browser?.close();
+  await collector?.stop();
+});
+
+function story(): object[] {
+  const events: object[] = [];
+  const now = Date.now() - 120_000;
+  const add = (person: number, name: string, props: object = {}) => {
+    const at = now + events.length * 10;
+    const hex = at.toString(16).padStart(12, "0");
+    const random = randomBytes(8).toString("hex");
+    const id = `${hex.slice(0, 8)}-${hex.slice(8)}-7${random.slice(0, 3)}-8${random.slice(3, 6)}-${random.slice(4)}`;
+    events.push({ id, name, at, user_id: `person-${person}`, props });
+  };
+  for (let person = 0; person < (REACH[0] ?? 0); person++) {
+    add(person, "$pageview", { plan: person % 2 ? "team" : "free" });
+    STEPS.forEach((step, i) => person < (REACH[i] ?? 0) && add(person, step, { value: 12.5, plan: person % 3 ? "team" : HOSTILE }));
+    add(person, "$content_view", { content_id: person % 3 ? "essay" : HOSTILE, engaged_ms: 1_000 * person, completion: 0.5 });
+    if (person < 9) add(person, "$pwa_prompt", { outcome: "shown" });
+  }
+  add(1, HOSTILE, { [HOSTILE]: HOSTILE });
+  return events;
+}
+
+async function open(path: string, options: BrowserContextOptions = {}): Promise<{ page: Page; errors: string[] }> {
+  const context = await browser.newContext({ storageState: state, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  const errors = watchErrors(page);
+  const reply = await page.goto(collector.origin + path);
+  assert.equal(reply?.status(), 200, path);
+  return { page, errors };
+}
+
+interface Finding {
+  id: string;
+  nodes: { target: string[]; failureSummary: string }[];
+}
+
+async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const found = (await page.evaluate("axe.run(document).then((run) => run.violations)")) as Finding[];
+  return found.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
+}
+
+const KINDS = ["trend", "active", "lifecycle", "stickiness", "funnel", "retention", "paths", "sessions", "content", "pwa", "attribution", "revenue", "persons", "person"];
+const PAGES = ["", "/boards", ...KINDS.map((kind) => `/ask/${kind}`), "/ask/trend?event=purchase&measure=count&by1=plan", "/ask/retention?bucket=day&range=7d"];
+
+for (const width of [360, 1280])
+  for (const colorScheme of ["light", "dark"] as const)
+    test(`at ${width} pixels, ${colorScheme}, every page is for everybody`, async () => {
+      const { page, errors } = await open(`/p/${project.slug}`, { viewport: { width, height: 800 }, colorScheme });
+      for (const path of PAGES) {
+        const reply = await page.goto(`${collector.origin}/p/${project.slug}${path}`);
+        assert.equal(reply?.status(), 200, path);
+        assert.deepEqual(await findings(page), [], path);
+        const { sideways, hacked } = await page.evaluate(() => ({
+          sideways: document.documentElement.scrollWidth - innerWidth,
+          hacked: (window as { hacked?: number }).hacked,
+        }));
+        assert.ok(sideways <= 0, `${path} is ${sideways} pixels too wide`);
+        assert.equal(hacked, undefined, path);
+      }
+      assert.deepEqual(errors, []);
+      await page.context().close();
+    });
+
+test("the answer follows the form, and the address says what is asked", async () => {
+  const { page, errors } = await open(`/p/${project.slug}/ask/funnel`);
+  const people = () => page.locator(".funnel .people a").allTextContents();
+  assert.deepEqual(await people(), REACH.map(String));
+  await page.locator("[name=step]").nth(1).fill("");
+  await page.locator("[name=step]").nth(1).dispatchEvent("change");
+  await page.waitForFunction(() => document.querySelectorAll(".funnel > li").length === 2);
+  assert.deepEqual(await people(), [String(REACH[0]), String(REACH[2])]);
+  const address = page.url();
+  await page.goto(address);
+  assert.deepEqual(await people(), [String(REACH[0]), String(REACH[2])], "the address alone asks the same");
+  // The people behind a step are real ones, each with a timeline.
+  await page.locator(".funnel .people a").last().click();
+  assert.equal(await page.locator("table.ranked tbody tr").count(), REACH[2]);
+  await page.locator("table.ranked tbody a").first().click();
+  await page.waitForSelector(".timeline li");
+  assert.ok((await page.locator(".timeline b").allTextContents()).includes("purchase"));
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a slow question can be called off", async () => {
+  const { page } = await open(`/p/${project.slug}/ask/trend`);
+  await page.route("**/*part=answer*", () => {}); // never answered
+  await page.locator("[name=bucket]").selectOption("week");
+  await page.locator("[data-cancel]").click();
+  await page.waitForFunction(() => document.querySelector("#answer")?.getAttribute("aria-busy") === "false");
+  assert.ok(await page.locator("#answer figure").first().isVisible(), "what was there stays");
+  await page.context().close();
+});
+
+test("without a script the form asks by its button", async () => {
+  const { page } = await open(`/p/${project.slug}/ask/trend`, { javaScriptEnabled: false });
+  await page.locator("[name=event]").first().fill("purchase");
+  await page.locator("[name=measure]").first().selectOption("count");
+  await page.locator("form.builder button").click();
+  assert.equal(await page.locator(".headlines dd").first().textContent(), String(REACH[2]));
+  await page.context().close();
+});
+
+test("the palette leads to an event by the keyboard alone, and g with a letter to a page", async () => {
+  const { page, errors } = await open(`/p/${project.slug}`);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("add_to");
+  await page.waitForFunction(() => document.querySelector(".palette li")?.textContent?.includes("add_to_cart"));
+  assert.deepEqual(await findings(page), []);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/ask\/trend\?event=add_to_cart/);
+  await page.keyboard.press("g");
+  await page.keyboard.press("f");
+  await page.waitForURL(/ask\/funnel$/);
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a question goes onto a dashboard, is moved by the keyboard, and refreshes itself", async () => {
+  const { page, errors } = await open(`/p/${project.slug}/boards`);
+  await page.locator("[name=name]").fill("Growth");
+  await page.getByRole("button", { name: "Create" }).click();
+  for (const [kind, name] of [["funnel", "To the purchase"], ["trend", "People"]]) {
+    await page.goto(`${collector.origin}/p/${project.slug}/ask/${kind}`);
+    await page.getByText("Save", { exact: true }).first().click();
+    await page.locator("[name=name]").fill(name ?? "");
+    await page.locator("[name=board]").selectOption("growth");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.waitForURL(/boards\/growth/);
+  }
+  const titles = () => page.locator(".tile h2 a").evaluateAll((all) => all.map((one) => one.textContent));
+  assert.deepEqual((await titles()), ["To the purchase", "People"]);
+  assert.deepEqual(await findings(page), []);
+  await page.locator(".tile").nth(1).locator("[value=move]").focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector(".tile h2 a")?.textContent === "People");
+  // Five minutes later the same page has newer figures.
+  await page.clock.install();
+  await page.reload();
+  const asked = page.waitForRequest(/part=tiles/);
+  await page.clock.fastForward(300_000);
+  await asked;
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("nothing jumps while a page comes", async () => {
+  const context = await browser.newContext({ storageState: state, viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const seen = window as unknown as { shift: number };
+    seen.shift = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) seen.shift += (entry as unknown as { value: number }).value;
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  for (const path of PAGES) {
+    await page.goto(`${collector.origin}/p/${project.slug}${path}`);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    const shift = await page.evaluate(() => (window as unknown as { shift: number }).shift);
+    assert.ok(shift < 0.01, `${path} moved by ${shift}`);
+  }
+  await context.close();
+});
