@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn lines_and_bars_stand_out_from_the_card() {
         for theme in [0, 1] {
-            for line in ["a", "b", "c", "good", "bad"] {
+            for line in ["a", "b", "c", "d", "e", "f", "past", "good", "bad"] {
                 let ratio = contrast(colour(theme, line), colour(theme, "card"));
                 assert!(ratio >= 3.0, "theme {theme}: {line} has {ratio:.2}");
             }

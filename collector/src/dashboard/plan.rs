@@ -21,6 +21,7 @@ use super::view::{
     Completeness, Reply, Section, content, funnel, install, overview, retention, tables, today,
     trend_of,
 };
+use super::words::{n, t};
 use crate::experiments::life::State;
 use crate::meta::projects::Project;
 
@@ -65,12 +66,12 @@ pub const ZONES: &[&str] = &[
 
 /// Conversion windows on offer.
 const WINDOWS: [(&str, &str); 6] = [
-    ("30m", "30 minutes"),
-    ("1h", "one hour"),
-    ("1d", "one day"),
-    ("7d", "7 days"),
-    ("14d", "14 days"),
-    ("30d", "30 days"),
+    ("30m", n("30 minutes")),
+    ("1h", n("one hour")),
+    ("1d", n("one day")),
+    ("7d", n("7 days")),
+    ("14d", n("14 days")),
+    ("30d", n("30 days")),
 ];
 const DEFAULT_WINDOW: &str = "7d";
 
@@ -260,11 +261,16 @@ impl<'a> Plan<'a> {
             charts: vec![
                 (
                     "active",
-                    "Active people",
-                    "did anything on a day, in the 7 or the 30 days up to it",
+                    t("Active people"),
+                    t("did anything on a day, in the 7 or the 30 days up to it"),
                     overview::active(&first[ACTIVE], period.today),
                 ),
-                ("views", "Page views", "per day", overview::views(&first[HEADLINE], period.today)),
+                (
+                    "views",
+                    t("Page views"),
+                    t("per day"),
+                    overview::views(&first[HEADLINE], period.today),
+                ),
             ],
             rankings: rankings.map(|(table, reply)| tables::ranking(table, reply)).collect(),
             step_choices: step_choices(&self.steps),
@@ -315,7 +321,7 @@ fn event_names(schema: &Schema, steps: &[String], goal: Option<&str>) -> Vec<Str
 
 fn windows(chosen: &str) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> =
-        WINDOWS.iter().map(|(value, words)| ((*value).into(), (*words).into())).collect();
+        WINDOWS.iter().map(|(value, words)| ((*value).into(), t(words).into())).collect();
     if all.iter().all(|(value, _)| value != chosen) {
         all.push((chosen.to_owned(), chosen.to_owned()));
     }
@@ -324,7 +330,7 @@ fn windows(chosen: &str) -> Vec<(String, String)> {
 
 fn window_words(chosen: &str) -> String {
     let known = WINDOWS.iter().find(|(value, _)| *value == chosen);
-    known.map_or_else(|| chosen.to_owned(), |(_, words)| (*words).to_owned())
+    known.map_or_else(|| chosen.to_owned(), |(_, words)| t(words).to_owned())
 }
 
 fn capitalised(words: &str) -> String {

@@ -15,6 +15,7 @@ pub mod today;
 use tallymark_analysis::answer::{AnswerBody, ExperimentAnswer, TrendAnswer};
 
 use super::markup::Markup;
+use super::words::t;
 
 /// An answer as a page gets it: the figures and whether they may still change, or a sentence that
 /// says why there are none.
@@ -58,7 +59,7 @@ impl<T> Section<T> {
     /// No answer.
     pub fn failed(why: &str) -> Self {
         Self::Failed(Words {
-            title: "There is no answer to this just now".into(),
+            title: t("There is no answer to this just now").into(),
             text: why.into(),
         })
     }

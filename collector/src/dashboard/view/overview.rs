@@ -6,6 +6,7 @@ use tallymark_analysis::answer::{ActiveAnswer, TrendAnswer, TrendSeries};
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::line::{self, Line, LineChart, Point};
+use super::super::words::{say, t};
 use super::{Chart, Legend, Reply, Section, Table, active_of, date_of, trend_of};
 
 /// One headline figure.
@@ -52,11 +53,11 @@ pub fn cards(
     let mut cards = Vec::new();
     for series in &trend.series {
         let name = match (series.index, goal) {
-            (0, _) => "People".to_owned(),
-            (1, _) if series.event.is_some() => "Page views".to_owned(),
-            (1, _) => "Events".to_owned(),
+            (0, _) => t("People").to_owned(),
+            (1, _) if series.event.is_some() => t("Page views").to_owned(),
+            (1, _) => t("Events").to_owned(),
             (2, Some(goal)) => goal.to_owned(),
-            (_, Some(goal)) => format!("{goal}: value"),
+            (_, Some(goal)) => format!("{goal}: {}", t("value")),
             _ => continue,
         };
         cards.push(card(name, series, days));
@@ -66,10 +67,10 @@ pub fn cards(
     {
         let known: Vec<f64> = active.stickiness.iter().map(|s| s.unwrap_or(f64::NAN)).collect();
         cards.push(Card {
-            name: "Stickiness".into(),
+            name: t("Stickiness").into(),
             figure: format::percent(mean),
             change: None,
-            note: "daily of monthly active people".into(),
+            note: t("daily of monthly active people").into(),
             spark: line::spark(&known),
         });
     }
@@ -94,9 +95,13 @@ fn card(name: String, series: &TrendSeries, days: i64) -> Card {
     };
     let days = format::counted(days.unsigned_abs(), "day", "days");
     let note = match previous {
-        Some(then) if then != 0.0 && change.is_some() => format!("from {}", format::figure(then)),
-        Some(then) if then != 0.0 => format!("{} in the {days} before", format::figure(then)),
-        _ => format!("none in the {days} before"),
+        Some(then) if then != 0.0 && change.is_some() => {
+            say("from {n}", &[("n", &format::figure(then))])
+        }
+        Some(then) if then != 0.0 => {
+            say("{n} in the {days} before", &[("n", &format::figure(then)), ("days", &days)])
+        }
+        _ => say("none in the {days} before", &[("days", &days)]),
     };
     let data: Vec<f64> = series.data.iter().map(|figure| figure.0.unwrap_or(0.0)).collect();
     Card { name, figure: format::maybe(series.total.0), change, note, spark: line::spark(&data) }
@@ -139,7 +144,11 @@ const OVER_DAYS_UNKNOWN: &str = "Cookieless visitors get a new id every day, so 
 
 fn legend() -> Vec<Legend> {
     let entry = |class, name| Legend { class, name };
-    vec![entry("a", "Day"), entry("b", "Week, trailing"), entry("c", "Month, trailing")]
+    vec![
+        entry("a", t("on the day")),
+        entry("b", t("Week, trailing")),
+        entry("c", t("Month, trailing")),
+    ]
 }
 
 fn active_table(answer: &ActiveAnswer) -> Table {
@@ -192,11 +201,11 @@ fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart 
     let sum = |values: &[Option<f64>]| values.iter().flatten().sum::<f64>();
     let known_then = sum(&then) > 0.02 * sum(&now);
     let mut lines = Vec::new();
-    let mut legend = vec![Legend { class: "a", name: "This period" }];
+    let mut legend = vec![Legend { class: "a", name: t("This period") }];
     if known_then {
         let name = "Before".to_owned();
         lines.push(Line { name, class: "past", values: then.clone(), area: false });
-        legend.push(Legend { class: "past", name: "Period before" });
+        legend.push(Legend { class: "past", name: t("Period before") });
     }
     lines.push(Line { name: "Views".into(), class: "a", values: now.clone(), area: true });
     let svg = line::draw(&LineChart {

@@ -5,6 +5,7 @@ use tallymark_analysis::answer::{Group, GroupValue, TrendSeries};
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::bars;
+use super::super::words::{n, t};
 use super::{Reply, Section, trend_of};
 
 /// One row with a bar behind it.
@@ -46,12 +47,12 @@ pub struct Kind {
 
 /// The tables, in order.
 pub const TABLES: [Kind; 6] = [
-    kind("Pages", "Path", "path", "No path", str::to_owned),
-    kind("Sources", "Referrer", "referrer_host", "Direct or unknown", str::to_owned),
-    kind("Channels", "Channel", "channel", "Unknown", words),
-    kind("Countries", "Country", "country", "Unknown", country),
-    kind("Devices", "Device", "device_type", "Unknown", words),
-    kind("Browsers", "Browser", "browser", "Unknown", str::to_owned),
+    kind(n("Pages"), n("Path"), "path", n("No path"), str::to_owned),
+    kind(n("Sources"), n("Referrer"), "referrer_host", n("Direct or unknown"), str::to_owned),
+    kind(n("Channels"), n("Channel"), "channel", n("Unknown"), words),
+    kind(n("Countries"), n("Country"), "country", n("Unknown"), country),
+    kind(n("Devices"), n("Device"), "device_type", n("Unknown"), words),
+    kind(n("Browsers"), n("Browser"), "browser", n("Unknown"), str::to_owned),
 ];
 
 const fn kind(
@@ -86,18 +87,18 @@ pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
                 bar: bars::behind(if own(&series) { people(series) / most } else { 0.0 }),
             };
             match seen.is_empty() {
-                true => Section::empty("Nothing in this time", "Choose a longer range."),
+                true => Section::empty(t("Nothing in this time"), t("Choose a longer range.")),
                 false => Section::Ready(seen.iter().map(row).collect()),
             }
         }
     };
-    Ranking { title: kind.title, column: kind.column, rows }
+    Ranking { title: t(kind.title), column: t(kind.column), rows }
 }
 
 fn name(kind: &Kind, series: &TrendSeries) -> String {
     match (series.group, series.value.as_ref().and_then(GroupValue::text)) {
-        (Group::Other, _) => "All others".into(),
-        (Group::Absent | Group::All, _) | (_, None) => kind.absent.into(),
+        (Group::Other, _) => t("All others").into(),
+        (Group::Absent | Group::All, _) | (_, None) => t(kind.absent).into(),
         (Group::Value, Some(value)) => (kind.words)(value),
     }
 }
