@@ -27,8 +27,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access;
-use crate::admin::{keys, organisations, people, projects};
 use crate::aliases::{analytics, business, growth_page};
+use crate::admin::people::handler as people;
+use crate::admin::{keys, organisations, projects};
 use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
@@ -50,6 +51,8 @@ pub fn router(app: App) -> Router {
         .route("/docs", get(api_page::show_page))
         .route(BATCH_PATH, axum::routing::options(preflight))
         .route("/signin", get(signin::show_sign_in).post(signin::sign_in))
+        .route("/signin/code", post(signin::sign_in_by_code))
+        .route("/password", get(signin::show_password).post(signin::set_password))
         .route("/signout", post(signin::sign_out))
         .route("/invitation", get(signin::show_invitation).post(signin::accept_invitation))
         .route("/admin/metrics", get(growth_page::show_page))
@@ -130,6 +133,8 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(people::list_members))
         .routes(routes!(people::update_member, people::remove_member))
+        .routes(routes!(people::reset_password))
+        .routes(routes!(people::drop_second_factor))
         .routes(routes!(people::list_invitations, people::invite))
         .routes(routes!(people::withdraw_invitation))
         .routes(routes!(sdk::handler::find_newest))

@@ -121,6 +121,12 @@ pub const RULES: &[Rule] = &[
     // Beyond this the handler asks that nobody gives more than they have.
     rule("PATCH", "/v1/organisations/{organisation}/members/{account}", Organisation(Admin)),
     rule("DELETE", "/v1/organisations/{organisation}/members/{account}", Organisation(Admin)),
+    rule("POST", "/v1/organisations/{organisation}/members/{account}/reset", Organisation(Admin)),
+    rule(
+        "DELETE",
+        "/v1/organisations/{organisation}/members/{account}/second-factor",
+        Organisation(Admin),
+    ),
     rule("GET", "/v1/organisations/{organisation}/invitations", Organisation(Admin)),
     rule("POST", "/v1/organisations/{organisation}/invitations", Organisation(Admin)),
     rule("DELETE", "/v1/organisations/{organisation}/invitations/{id}", Organisation(Admin)),
@@ -149,6 +155,9 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/signin", Nothing),
     rule("GET", "/invitation", Nothing),
     rule("POST", "/invitation", Nothing),
+    rule("POST", "/signin/code", Nothing),
+    rule("GET", "/password", Nothing),
+    rule("POST", "/password", Nothing),
     rule("POST", "/signout", Nothing),
     rule("GET", "/", SignedIn),
     rule("GET", "/p/{slug}", Project(Read, Viewer)),

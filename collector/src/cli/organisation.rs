@@ -8,15 +8,13 @@ use serde_json::json;
 
 use super::deed;
 use super::snippet::endpoint;
-use crate::access::Role;
-use crate::clock::Clock;
+use crate::access::{Principal, Role};
+use crate::admin::people::{Desk, Refused};
 use crate::config::Config;
-use crate::folder::Folder;
+use crate::folder::{Folder, Pepper};
 use crate::meta::Meta;
-use crate::meta::accounts::{self, Changed};
+use crate::meta::audit::Deed;
 use crate::meta::organisations::Organisation;
-use crate::signin::handler::INVITATION_MS;
-use crate::signin::links::{invitation_mac, random_token};
 
 /// What to do with organisations.
 #[derive(Debug, Subcommand)]
@@ -60,6 +58,17 @@ pub enum MemberCommand {
         /// What they are going to be: owner, admin, analyst or viewer.
         #[arg(value_parser = Role::parse)]
         role: Role,
+        /// In which organisation: its slug.
+        #[arg(long, default_value = "main")]
+        organisation: String,
+    },
+    /// Let a member set another password: prints a link that works once, within a day.
+    Reset {
+        /// Their e-mail address.
+        email: String,
+        /// Take their second factor off, too.
+        #[arg(long)]
+        second_factor: bool,
         /// In which organisation: its slug.
         #[arg(long, default_value = "main")]
         organisation: String,
@@ -120,34 +129,22 @@ pub async fn run_member(
 ) -> anyhow::Result<ExitCode> {
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
+    let pepper = folder.pepper()?;
     match command {
         MemberCommand::Invite { email, role, organisation } => {
-            let organisation = named(&meta, &organisation)?;
-            let email = accounts::email(&email)
-                .ok_or_else(|| anyhow::anyhow!("{email:?} is not an e-mail address"))?;
-            let members = meta.accounts().members(organisation.id).await?;
-            anyhow::ensure!(
-                members.iter().all(|member| member.account.email != email),
-                "{email} is a member already; `tallymark member role` changes what they are"
-            );
-            let token = random_token()?;
-            let mac = invitation_mac(&folder.pepper()?, &token);
-            let expires_ms = Clock::System.now_ms() + INVITATION_MS;
-            let made = meta.invitations();
-            let deed = deed("invite");
-            let made = made.create(&mac, organisation.id, &email, role, expires_ms, deed).await?;
-            let link = format!("{}/invitation?token={token}", endpoint(config));
+            let made = desk(&meta, &pepper, &organisation)?.invite(&email, role).await?;
+            let link = format!("{}{}", endpoint(config), made.path());
             if as_json {
-                let mut line = made.json();
+                let mut line = made.invitation.json();
                 line["link"] = json!(link);
                 println!("{line}");
             } else {
-                println!("{link}\n\nfor {email}, as {}; works once, within a week", role.as_str());
+                let (email, role) = (made.invitation.email, role.as_str());
+                println!("{link}\n\nfor {email}, as {role}; works once, within a week");
             }
         }
         MemberCommand::List { organisation } => {
-            let organisation = named(&meta, &organisation)?;
-            for member in meta.accounts().members(organisation.id).await? {
+            for member in desk(&meta, &pepper, &organisation)?.members().await? {
                 if as_json {
                     println!("{}", member.json());
                 } else {
@@ -157,34 +154,44 @@ pub async fn run_member(
             }
         }
         MemberCommand::Role { email, role, organisation } => {
-            change(&meta, &organisation, &email, Some(role)).await?;
+            let desk = desk(&meta, &pepper, &organisation)?;
+            desk.set_role(member(&desk, &email).await?, Some(role)).await?;
         }
         MemberCommand::Remove { email, organisation } => {
-            change(&meta, &organisation, &email, None).await?;
+            let desk = desk(&meta, &pepper, &organisation)?;
+            desk.set_role(member(&desk, &email).await?, None).await?;
+        }
+        MemberCommand::Reset { email, second_factor, organisation } => {
+            let desk = desk(&meta, &pepper, &organisation)?;
+            let account = member(&desk, &email).await?;
+            let made = desk.reset(account).await?;
+            if second_factor {
+                desk.drop_second_factor(account).await?;
+            }
+            let link = format!("{}{}", endpoint(config), made.path());
+            if as_json {
+                println!("{}", json!({ "email": made.email, "link": link }));
+            } else {
+                println!("{link}\n\nfor {}; works once, within a day", made.email);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn change(
-    meta: &Meta,
-    organisation: &str,
-    email: &str,
-    role: Option<Role>,
-) -> anyhow::Result<()> {
+/// Whoever has the files of the data folder, at work on the members of an organisation.
+fn desk<'a>(meta: &'a Meta, pepper: &'a Pepper, organisation: &str) -> anyhow::Result<Desk<'a>> {
     let organisation = named(meta, organisation)?;
-    let members = meta.accounts().members(organisation.id).await?;
-    let wanted = accounts::email(email);
-    let member = members.iter().find(|member| Some(&member.account.email) == wanted.as_ref());
-    let member = member.ok_or_else(|| {
-        anyhow::anyhow!("{email} is no member; `tallymark member list` shows who is")
-    })?;
-    let deed = deed(if role.is_some() { "update" } else { "remove" });
-    match meta.accounts().set_role(organisation.id, member.account.id, role, deed).await? {
-        Changed::Done(_) => Ok(()),
-        Changed::NoMember => anyhow::bail!("{email} is no member any more"),
-        Changed::LastOwner => {
-            anyhow::bail!("an organisation keeps an owner: make somebody else one first")
+    let Deed { actor, at_ms: now_ms, .. } = deed("");
+    Ok(Desk { meta, pepper, organisation, principal: &Principal::Operator, actor, now_ms })
+}
+
+/// The account of a member.
+async fn member(desk: &Desk<'_>, email: &str) -> anyhow::Result<u32> {
+    desk.account_of(email).await.map_err(|refused| match refused {
+        Refused::NoMember => {
+            anyhow::anyhow!("{email} is no member; `tallymark member list` shows who is")
         }
-    }
+        refused => refused.into(),
+    })
 }

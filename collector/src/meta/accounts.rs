@@ -27,10 +27,6 @@ pub struct Credentials {
     pub account: u32,
     /// argon2id as a PHC string, if they ever set a password.
     pub password: Option<String>,
-    /// Wrong passwords since the last right one.
-    pub failures: u32,
-    /// Until when none is looked at, Unix milliseconds.
-    pub locked_until_ms: i64,
 }
 
 /// Somebody's place in an organisation.
@@ -73,21 +69,30 @@ impl Accounts<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn credentials(&self, email: &str) -> Result<Option<Credentials>, MetaError> {
-        let row = sqlx::query(
-            "SELECT id, password, failures, locked_until_ms FROM account WHERE email = $1",
-        )
-        .bind(email)
-        .fetch_optional(&self.meta.pool)
-        .await?;
+        let row = sqlx::query("SELECT id, password FROM account WHERE email = $1")
+            .bind(email)
+            .fetch_optional(&self.meta.pool)
+            .await?;
         let read = |row: SqliteRow| {
-            Ok(Credentials {
-                account: row.try_get("id")?,
-                password: row.try_get("password")?,
-                failures: row.try_get("failures")?,
-                locked_until_ms: row.try_get("locked_until_ms")?,
-            })
+            Ok(Credentials { account: row.try_get("id")?, password: row.try_get("password")? })
         };
         row.map(read).transpose()
+    }
+
+    /// Count an attempt as a wrong one, before it is looked at. Gives how many there are then, or nothing
+    /// while the account is shut.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_attempt(&self, account: u32, now_ms: i64) -> Result<Option<u32>, MetaError> {
+        Ok(sqlx::query_scalar(
+            "UPDATE account SET failures = failures + 1 \
+             WHERE id = $1 AND locked_until_ms <= $2 RETURNING failures",
+        )
+        .bind(account)
+        .bind(now_ms)
+        .fetch_optional(&self.meta.pool)
+        .await?)
     }
 
     /// Write down how an attempt to sign in ended: failures so far, and until when none is looked at.

@@ -24,6 +24,7 @@ pub mod projects;
 pub mod retention;
 pub mod saved;
 pub mod sdk_files;
+pub mod second_factors;
 pub mod sessions;
 
 use std::path::Path;
@@ -136,6 +137,12 @@ impl Directory {
     /// The account of this number.
     pub fn account(&self, id: u32) -> Option<Arc<Account>> {
         self.accounts.get(&id).cloned()
+    }
+
+    /// The organisations somebody is a member of.
+    pub fn organisations_of(&self, account: u32) -> Vec<u32> {
+        let mine = self.roles.keys().filter(|(_, member)| *member == account);
+        mine.map(|(organisation, _)| *organisation).collect()
     }
 
     /// What somebody is in an organisation; `None` when they have no part in it.
@@ -373,6 +380,16 @@ impl Meta {
     /// The table of invitations.
     pub fn invitations(&self) -> invitations::Invitations<'_> {
         invitations::Invitations { meta: self }
+    }
+
+    /// The tables of second factors.
+    pub fn second_factors(&self) -> second_factors::SecondFactors<'_> {
+        second_factors::SecondFactors { meta: self }
+    }
+
+    /// The table of links to another password.
+    pub fn password_links(&self) -> second_factors::PasswordLinks<'_> {
+        second_factors::PasswordLinks { meta: self }
     }
 
     /// The table of projects.

@@ -1,6 +1,7 @@
 //! The forms of signing in, over HTTP.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Form;
 use axum::extract::{ConnectInfo, State};
@@ -9,18 +10,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{links, pages, password, session, throttle};
+use super::attempts::{self, Tried};
+use super::links::{Purpose, link_mac};
+use super::{pages, password, second, session};
 use crate::access::{Principal, from_our_pages};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{Client, Params};
-use crate::meta::accounts;
+use crate::meta::accounts::{self, Account};
 use crate::meta::audit::{Deed, Whose};
 use crate::meta::invitations::Invitation;
 use crate::meta::organisations::{self, MAIN};
-
-/// How long an invitation can be used.
-pub const INVITATION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// A link's parameter.
 #[derive(Debug, Deserialize)]
@@ -35,6 +35,7 @@ pub struct Link {
 /// When the session cannot be stored.
 pub async fn show_sign_in(
     State(app): State<App>,
+    headers: HeaderMap,
     Params(Link { token }): Params<Link>,
 ) -> Result<Response, ApiError> {
     let Some(token) = token else { return Ok(pages::sign_in(StatusCode::OK, "", "")) };
@@ -46,7 +47,7 @@ pub async fn show_sign_in(
     let what = json!({ "by": "link" });
     app.meta.note(Whose::Organisation(MAIN), "session", deed, what).await?;
     let mut response = Redirect::to("/").into_response();
-    session::start(&app, None, &mut response).await?;
+    session::start(&app, None, &headers, &mut response).await?;
     Ok(response)
 }
 
@@ -71,18 +72,56 @@ pub async fn sign_in(
     if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
         return Ok(pages::too_often(&typed, wait_s));
     }
-    let account = match accounts::email(&typed) {
-        Some(email) => who_is(&app, &email, password).await?,
-        None => None,
+    let tried = match accounts::email(&typed) {
+        Some(email) => attempts::with_password(&app, &email, password).await?,
+        None => Tried::Wrong,
     };
-    let Some(account) = account else {
-        let complaint = "This address and password do not belong together. After several wrong ones an \
+    match tried {
+        Tried::Wrong => {
+            let complaint = "This address and password do not belong together. After several wrong ones an \
+                 account is shut for some minutes, whatever is typed.";
+            Ok(pages::sign_in(StatusCode::UNAUTHORIZED, &typed, complaint))
+        }
+        Tried::CodeNeeded(account) => Ok(ask_for_code(&app, account)),
+        Tried::Right(account) => enter(&app, account, "password", &headers).await,
+    }
+}
+
+/// The second step, for somebody whose password was right.
+fn ask_for_code(app: &App, account: u32) -> Response {
+    pages::code(StatusCode::OK, &second::ticket(&app.pepper, account, app.clock.now_ms()), "")
+}
+
+/// The form of the second step.
+#[derive(Deserialize)]
+pub struct CodeForm {
+    ticket: String,
+    code: String,
+}
+
+/// `POST /signin/code`: the code of an authenticator app, or one to get back in.
+///
+/// # Errors
+/// When the form comes from elsewhere, a network tries too often, or the database fails.
+pub async fn sign_in_by_code(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Form(CodeForm { ticket, code }): Form<CodeForm>,
+) -> Result<Response, ApiError> {
+    if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
+        return Ok(pages::too_often("", wait_s));
+    }
+    let Some(account) = second::whose(&app.pepper, &ticket, app.clock.now_ms()) else {
+        let complaint = "That took longer than five minutes: sign in again.";
+        return Ok(pages::sign_in(StatusCode::UNAUTHORIZED, "", complaint));
+    };
+    if !attempts::with_code(&app, account, &code).await? {
+        let complaint = "This code is not right, or it was used before. After several wrong ones an \
              account is shut for some minutes, whatever is typed.";
-        return Ok(pages::sign_in(StatusCode::UNAUTHORIZED, &typed, complaint));
-    };
-    let mut response = Redirect::to("/").into_response();
-    enter(&app, account, &mut response).await?;
-    Ok(response)
+        return Ok(pages::code(StatusCode::UNAUTHORIZED, &ticket, complaint));
+    }
+    enter(&app, account, "password and code", &headers).await
 }
 
 /// How long somebody must wait before they try again, if they must.
@@ -97,24 +136,13 @@ fn must_wait_s(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Optio
     Ok(app.throttle.take(network, app.clock.now_ms()).err())
 }
 
-/// Whose address and password this is.
-async fn who_is(app: &App, email: &str, password: String) -> Result<Option<u32>, ApiError> {
-    let known = app.meta.accounts().credentials(email).await?;
-    let now_ms = app.clock.now_ms();
-    let open = known.as_ref().filter(|known| known.locked_until_ms <= now_ms);
-    let stored = open.and_then(|known| known.password.clone());
-    let right = password::is_right(app, password, stored).await?;
-    let Some(open) = open else { return Ok(None) };
-    let failures = if right { 0 } else { open.failures.saturating_add(1) };
-    if failures != open.failures {
-        let until_ms = throttle::locked_until_ms(failures, now_ms);
-        app.meta.accounts().attempted(open.account, failures, until_ms).await?;
-    }
-    Ok(right.then_some(open.account))
-}
-
 /// Start a session of somebody, and write it down where they are a member.
-async fn enter(app: &App, account: u32, response: &mut Response) -> Result<(), ApiError> {
+async fn enter(
+    app: &App,
+    account: u32,
+    by: &str,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     app.meta.refresh().await?;
     let directory = app.meta.directory();
     if let Some(account) = directory.account(account) {
@@ -124,10 +152,12 @@ async fn enter(app: &App, account: u32, response: &mut Response) -> Result<(), A
         let organisations = directory.organisations();
         for organisation in organisations.iter().filter(|o| directory.role(&who, o.id).is_some()) {
             let whose = Whose::Organisation(organisation.id);
-            app.meta.note(whose, "session", deed, json!({ "by": "password" })).await?;
+            app.meta.note(whose, "session", deed, json!({ "by": by })).await?;
         }
     }
-    session::start(app, Some(account), response).await
+    let mut response = Redirect::to("/").into_response();
+    session::start(app, Some(account), headers, &mut response).await?;
+    Ok(response)
 }
 
 /// `POST /signout`: end the session.
@@ -143,16 +173,6 @@ pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Resp
     Ok(response)
 }
 
-/// A new token and its keyed hash.
-///
-/// # Errors
-/// When the system has no randomness.
-pub fn new_invitation(app: &App) -> Result<(String, [u8; 32]), ApiError> {
-    let token = links::random_token().map_err(|error| ApiError::Internal(error.into()))?;
-    let mac = links::invitation_mac(&app.pepper, &token);
-    Ok((token, mac))
-}
-
 /// An invitation that can be used, and what to show of it.
 struct Open {
     invitation: Invitation,
@@ -161,7 +181,7 @@ struct Open {
 }
 
 async fn open(app: &App, token: &str) -> Result<Option<Open>, ApiError> {
-    let (mac, now_ms) = (links::invitation_mac(&app.pepper, token), app.clock.now_ms());
+    let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Invitation, token), app.clock.now_ms());
     let Some(invitation) = app.meta.invitations().find(&mac, now_ms).await? else {
         return Ok(None);
     };
@@ -224,11 +244,13 @@ pub async fn accept_invitation(
     let refuse = |complaint: &str| {
         Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &open, &token, &name, complaint))
     };
-    let hash = if open.known {
-        if who_is(&app, &open.invitation.email, password).await?.is_none() {
-            return refuse("This is not the password of this address.");
+    let (mut code_needed, mut hash) = (false, None);
+    if open.known {
+        match attempts::with_password(&app, &open.invitation.email, password).await? {
+            Tried::Wrong => return refuse("This is not the password of this address."),
+            Tried::CodeNeeded(_) => code_needed = true,
+            Tried::Right(_) => {}
         }
-        None
     } else {
         if let Err(complaint) = password::check(&password) {
             return refuse(&complaint);
@@ -236,16 +258,94 @@ pub async fn accept_invitation(
         if let Err(complaint) = organisations::name(&name) {
             return refuse(&complaint.to_string());
         }
-        Some(password::hash(&app, password).await?)
-    };
-    let (mac, now_ms) = (links::invitation_mac(&app.pepper, &token), app.clock.now_ms());
+        hash = Some(password::hash(&app, password).await?);
+    }
+    let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Invitation, &token), app.clock.now_ms());
     let Some(account) = app.meta.invitations().accept(&mac, name.trim(), now_ms).await? else {
         return Ok(gone());
     };
     if let Some(hash) = hash {
         app.meta.accounts().set_password(account, &hash).await?;
     }
-    let mut response = Redirect::to("/").into_response();
-    enter(&app, account, &mut response).await?;
-    Ok(response)
+    if code_needed {
+        return Ok(ask_for_code(&app, account));
+    }
+    enter(&app, account, "invitation", &headers).await
+}
+
+/// The account of a link to another password, if it can be used.
+async fn linked(app: &App, token: &str) -> Result<Option<Arc<Account>>, ApiError> {
+    let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Password, token), app.clock.now_ms());
+    let account = app.meta.password_links().find(&mac, now_ms).await?;
+    Ok(account.and_then(|account| app.meta.directory().account(account)))
+}
+
+fn link_gone() -> Response {
+    let complaint =
+        "This link was used, replaced by a newer one, or is older than a day: ask for another one.";
+    pages::sign_in(StatusCode::NOT_FOUND, "", complaint)
+}
+
+/// `GET /password?token=…`: another password, by a link.
+///
+/// # Errors
+/// When the database fails.
+pub async fn show_password(
+    State(app): State<App>,
+    Params(Link { token }): Params<Link>,
+) -> Result<Response, ApiError> {
+    let token = token.unwrap_or_default();
+    let Some(account) = linked(&app, &token).await? else { return Ok(link_gone()) };
+    Ok(pages::new_password(StatusCode::OK, &account.email, &token, ""))
+}
+
+/// The form of a link to another password.
+#[derive(Deserialize)]
+pub struct PasswordForm {
+    token: String,
+    password: String,
+}
+
+/// `POST /password`: another password, by a link. Whoever is signed in with the old one no longer is; signing
+/// in with the new one is a step of its own, so that a second factor stays one.
+///
+/// # Errors
+/// When the form comes from elsewhere, a network tries too often, or the database fails.
+pub async fn set_password(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Form(PasswordForm { token, password }): Form<PasswordForm>,
+) -> Result<Response, ApiError> {
+    if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
+        return Ok(pages::too_often("", wait_s));
+    }
+    let Some(account) = linked(&app, &token).await? else { return Ok(link_gone()) };
+    if let Err(complaint) = password::check(&password) {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(pages::new_password(status, &account.email, &token, &complaint));
+    }
+    let hash = password::hash(&app, password).await?;
+    let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Password, &token), app.clock.now_ms());
+    if app.meta.password_links().take(&mac, now_ms).await?.is_none() {
+        return Ok(link_gone());
+    }
+    change_password(&app, &account, &hash).await?;
+    Ok(pages::sign_in(StatusCode::OK, &account.email, "The password is changed: sign in with it."))
+}
+
+/// Keep another password of somebody, and write that down where they are a member.
+///
+/// # Errors
+/// When the database fails.
+pub async fn change_password(app: &App, account: &Account, hash: &str) -> Result<(), ApiError> {
+    app.meta.accounts().set_password(account.id, hash).await?;
+    let at_ms = app.clock.now_ms();
+    let deed = Deed { actor: &account.email, action: "change_password", note: "", at_ms };
+    for organisation in app.meta.directory().organisations_of(account.id) {
+        let subject = format!("member/{}", account.id);
+        let whose = Whose::Organisation(organisation);
+        app.meta.note(whose, &subject, deed, serde_json::Value::Null).await?;
+    }
+    Ok(())
 }

@@ -38,9 +38,37 @@ impl SignInTokens {
     }
 }
 
-/// The keyed hash of an invitation's token, which is what is stored of it.
-pub fn invitation_mac(pepper: &Pepper, token: &str) -> [u8; 32] {
-    pepper.mac("invitation", token.as_bytes())
+/// How long an invitation can be used.
+pub const INVITATION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// How long a link to another password can be used.
+pub const RESET_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What a link is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Becoming a member.
+    Invitation,
+    /// Setting another password.
+    Password,
+}
+
+/// A new link's token, and its keyed hash, which is what is stored of it.
+///
+/// # Errors
+/// When the system has no randomness.
+pub fn new_link(pepper: &Pepper, purpose: Purpose) -> Result<(String, [u8; 32]), getrandom::Error> {
+    let token = random_token()?;
+    let mac = link_mac(pepper, purpose, &token);
+    Ok((token, mac))
+}
+
+/// The keyed hash of a link's token.
+pub fn link_mac(pepper: &Pepper, purpose: Purpose, token: &str) -> [u8; 32] {
+    let purpose = match purpose {
+        Purpose::Invitation => "invitation",
+        Purpose::Password => "password-link",
+    };
+    pepper.mac(purpose, token.as_bytes())
 }
 
 /// 256 random bits, in hexadecimal.

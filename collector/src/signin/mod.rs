@@ -1,5 +1,6 @@
 //! How people sign in to the dashboard: with a password, or by the one-time link that the server prints
-//! for whoever runs the machine; and how they come to have a password: by an invitation.
+//! for whoever runs the machine; and how they come to have a password: by an invitation, and another one by a
+//! link. Who has set up a second factor needs its code beside the password.
 //!
 //! In: forms. Out: a session cookie, whose keyed hash is stored with whose it is.
 //!
@@ -8,9 +9,12 @@
 //!
 //! Deliberately elsewhere: what a session may do (`access`), what is stored (`meta`).
 
+pub mod attempts;
 pub mod handler;
 pub mod links;
 pub(crate) mod pages;
 pub mod password;
+pub mod second;
 pub mod session;
 pub mod throttle;
+pub mod totp;

@@ -30,6 +30,37 @@ pub fn too_often(email: &str, wait_s: u64) -> Response {
     response
 }
 
+/// The code of the second step.
+#[derive(Template)]
+#[template(path = "signin_code.html")]
+struct Code<'a> {
+    shell: Shell,
+    ticket: &'a str,
+    complaint: &'a str,
+}
+
+/// The second step of signing in, for whoever has this ticket.
+pub fn code(status: StatusCode, ticket: &str, complaint: &str) -> Response {
+    show(status, &Code { shell: Shell::new(), ticket, complaint })
+}
+
+/// Another password, by a link.
+#[derive(Template)]
+#[template(path = "password.html")]
+struct NewPassword<'a> {
+    shell: Shell,
+    email: &'a str,
+    token: &'a str,
+    complaint: &'a str,
+    chars_min: usize,
+}
+
+/// The page of a link to another password.
+pub fn new_password(status: StatusCode, email: &str, token: &str, complaint: &str) -> Response {
+    let chars_min = super::password::CHARS_MIN;
+    show(status, &NewPassword { shell: Shell::new(), email, token, complaint, chars_min })
+}
+
 /// Name and password of somebody who was invited.
 #[derive(Template)]
 #[template(path = "invitation.html")]

@@ -50,12 +50,28 @@ pub async fn principal(app: &App, headers: &HeaderMap) -> Result<Option<Principa
 pub async fn start(
     app: &App,
     account: Option<u32>,
+    headers: &HeaderMap,
     response: &mut Response,
 ) -> Result<(), ApiError> {
     let token = random_token().map_err(|error| ApiError::Internal(error.into()))?;
     let (mac, now_ms) = (mac(&app.pepper, &token), app.clock.now_ms());
-    app.meta.sessions().create(&mac, account, now_ms, now_ms + SESSION_MS).await?;
+    let device = device(headers);
+    app.meta.sessions().create(&mac, account, &device, now_ms, now_ms + SESSION_MS).await?;
     set_cookie(app, &token, SESSION_MS / 1000, response)
+}
+
+/// Browser and system, as people know them.
+fn device(headers: &HeaderMap) -> String {
+    let said = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let known = said.and_then(|said| woothee::parser::Parser::new().parse(said));
+    let part = |text: &str| (text != "UNKNOWN").then(|| text.to_owned());
+    let parts = known.map(|known| [part(known.name), part(known.os)]).unwrap_or_default();
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The keyed hash of the session of a request.
+pub fn current(app: &App, headers: &HeaderMap) -> Option<[u8; 32]> {
+    cookie(headers, cookie_form(app).0).map(|token| mac(&app.pepper, token))
 }
 
 /// End the session of a request, and take its cookie back.

@@ -30,7 +30,7 @@ impl Caller {
 /// The cookie of a new session.
 pub async fn session_of(app: &App, account: Option<u32>) -> String {
     let mut response = ().into_response();
-    session::start(app, account, &mut response).await.unwrap();
+    session::start(app, account, &HeaderMap::new(), &mut response).await.unwrap();
     let cookie = response.headers()["set-cookie"].to_str().unwrap();
     cookie.split(';').next().unwrap().to_owned()
 }

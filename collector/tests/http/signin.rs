@@ -4,6 +4,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tallymark::access::Role;
 use tallymark::meta::Meta;
+use tallymark::signin::second;
 use url::form_urlencoded;
 
 use super::access::{member, session_of};
@@ -112,6 +113,139 @@ async fn a_network_that_tries_too_often_is_told_when_to_come_again() {
         (reply.status.as_u16(), &reply.headers["retry-after"]),
         (429, &"30".parse().unwrap())
     );
+}
+
+/// The value of a hidden field of a page.
+fn hidden(reply: &Reply, name: &str) -> String {
+    let page = String::from_utf8_lossy(&reply.bytes).into_owned();
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).expect("the field");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_second_factor_needs_its_code_and_each_code_works_once() {
+    let service = service().await;
+    joined(&service, "ann@shop.example", "admin").await;
+    let app = &service.app;
+    let account = app.meta.accounts().credentials("ann@shop.example").await.unwrap().unwrap();
+    let account = app.meta.directory().account(account.account).unwrap();
+    let secret = second::begin(app, account.id).await.unwrap();
+    let begun = second::begin(app, account.id).await.unwrap();
+    assert_eq!(begun.words(), secret.words(), "a page that is opened again shows the same");
+    let now_code = || secret.code_at(app.clock.now_ms());
+    let wrong = if now_code() == "000000" { "000001" } else { "000000" };
+    assert_eq!(second::confirm(app, &account, wrong).await.unwrap(), None);
+    let fields = [("email", "ann@shop.example"), ("password", PASSWORD)];
+    assert_eq!(service.form("/signin", &fields).await.status, 303, "it is not in force yet");
+    let recovery = second::confirm(app, &account, &now_code()).await.unwrap().unwrap();
+    assert_eq!(recovery.len(), 10);
+
+    let step = service.form("/signin", &fields).await;
+    assert_eq!(
+        (step.status.as_u16(), step.headers.get("set-cookie")),
+        (200, None),
+        "no session yet"
+    );
+    let ticket = hidden(&step, "ticket");
+    let attempt = async |ticket: &str, code: &str| {
+        service.form("/signin/code", &[("ticket", ticket), ("code", code)]).await
+    };
+    assert_eq!(attempt(&ticket, &now_code()).await.status, 401, "it was used to set it up");
+    app.clock.advance(30_000);
+    let code = now_code();
+    assert_eq!(attempt("1.9999999999999.00", &code).await.status, 401, "nobody's ticket");
+    let reply = attempt(&ticket, &code).await;
+    assert_eq!(reply.status, 303);
+    let mine = service.by(&cookie(&reply), Method::GET, "/v1/organisations", Value::Null).await;
+    assert_eq!(mine.json()["organisations"][0]["role"], "admin");
+    assert_eq!(attempt(&ticket, &code).await.status, 401, "a code works once");
+    assert_eq!(attempt(&ticket, &recovery[0].to_uppercase()).await.status, 303);
+    assert_eq!(attempt(&ticket, &recovery[0]).await.status, 401, "and so do those to get back in");
+
+    // Wrong codes shut the account, and a right password between them does not open it.
+    for _ in 0..4 {
+        assert_eq!(attempt(&ticket, wrong).await.status, 401);
+        service.form("/signin", &fields).await;
+    }
+    assert_eq!(attempt(&ticket, &recovery[1]).await.status, 401, "it is shut");
+    app.clock.advance(60_000);
+    assert_eq!(attempt(&ticket, &recovery[1]).await.status, 303, "and open again");
+    app.clock.advance(300_000);
+    let late = attempt(&ticket, &now_code()).await;
+    assert!(String::from_utf8_lossy(&late.bytes).contains("five minutes"), "{late:?}");
+
+    // An admin takes it off.
+    let operator = session_of(app, None).await;
+    let path = format!("/v1/organisations/main/members/{}/second-factor", account.id);
+    assert_eq!(service.by(&operator, Method::DELETE, &path, Value::Null).await.status, 204);
+    assert_eq!(service.form("/signin", &fields).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_lets_somebody_set_another_password_once_within_a_day() {
+    let service = service().await;
+    let old = joined(&service, "ann@shop.example", "analyst").await;
+    let app = &service.app;
+    let account =
+        app.meta.accounts().credentials("ann@shop.example").await.unwrap().unwrap().account;
+    let admin = member(app, MAIN, Role::Admin, "admin@a.example").await;
+    let admin = session_of(app, Some(admin)).await;
+    let path = format!("/v1/organisations/main/members/{account}/reset");
+    let link = async || {
+        let made = service.by(&admin, Method::POST, &path, Value::Null).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()["path"].as_str().unwrap().to_owned()
+    };
+    let first = link().await;
+    let second = link().await;
+    assert_eq!(service.get(&first, None).await.status, 404, "the newest one only");
+    let page = service.get(&second, None).await;
+    assert!(String::from_utf8_lossy(&page.bytes).contains("ann@shop.example"));
+    let token = second.split_once("token=").unwrap().1;
+    let set = async |password: &str| {
+        service.form("/password", &[("token", token), ("password", password)]).await
+    };
+    assert_eq!(set("too short").await.status, 422);
+    let another = "another correct horse";
+    assert_eq!(set(another).await.status, 200);
+    assert_eq!(set(another).await.status, 404, "it works once");
+    let gone = service.by(&old, Method::GET, "/v1/organisations", Value::Null).await;
+    assert_eq!(gone.problem().0, 401, "sessions of the old password are over");
+    let sign_in = async |password: &str| {
+        service.form("/signin", &[("email", "ann@shop.example"), ("password", password)]).await
+    };
+    assert_eq!(sign_in(PASSWORD).await.status, 401);
+    assert_eq!(sign_in(another).await.status, 303);
+
+    let third = link().await;
+    app.clock.advance(24 * 60 * 60_000);
+    assert_eq!(service.get(&third, None).await.status, 404, "a day later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_helps_nobody_into_an_account_that_may_more() {
+    let service = service().await;
+    let app = &service.app;
+    let other = app.meta.organisations().create("other", "Other", DEED).await.unwrap();
+    let admin = member(app, MAIN, Role::Admin, "admin@a.example").await;
+    let owner = member(app, MAIN, Role::Owner, "owner@a.example").await;
+    // A viewer here, and the owner of something else.
+    let guest = member(app, MAIN, Role::Viewer, "guest@a.example").await;
+    assert_eq!(member(app, other.id, Role::Owner, "guest@a.example").await, guest);
+    let admin = session_of(app, Some(admin)).await;
+    let operator = session_of(app, None).await;
+    for account in [owner, guest] {
+        for (method, what) in [(Method::POST, "reset"), (Method::DELETE, "second-factor")] {
+            let path = format!("/v1/organisations/main/members/{account}/{what}");
+            let reply = service.by(&admin, method.clone(), &path, Value::Null).await;
+            assert_eq!(reply.problem(), (403, "role_missing".into()), "{path}");
+            let reply = service.by(&operator, method, &path, Value::Null).await;
+            assert!(reply.status.is_success(), "{reply:?}");
+        }
+    }
+    let path = "/v1/organisations/main/members/999/reset";
+    let reply = service.by(&admin, Method::POST, path, Value::Null).await;
+    assert_eq!(reply.problem(), (404, "member_unknown".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! Members and invitations over HTTP.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -7,55 +9,35 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Act, read_json};
+use super::super::read_json;
+use super::{Desk, Refused};
 use crate::access::{Caller, Realm, Role};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::meta::accounts::{self, Changed, Member};
+use crate::meta::accounts::Member;
 use crate::meta::invitations::Invitation;
-use crate::signin::handler::{INVITATION_MS, new_invitation};
+use crate::meta::organisations::Organisation;
 
-/// Why a member or an invitation is not made or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// No such member.
-    #[error("there is no such member")]
-    NoMember,
-    /// They are its only owner.
-    #[error("an organisation keeps an owner: make somebody else one first")]
-    LastOwner,
-    /// More than the caller has.
-    #[error("only an owner can make or unmake an owner")]
-    AboveOwn,
-    /// No such invitation.
-    #[error("there is no such invitation")]
-    NoInvitation,
-    /// They are a member.
-    #[error("{0} is a member already: change their role instead")]
-    Member(String),
-    /// Not an address.
-    #[error("{0:?} is not an e-mail address")]
-    Email(String),
-}
-
-impl Refused {
-    /// Status and permanent code.
-    pub const fn status_and_code(&self) -> (u16, &'static str) {
-        match self {
-            Self::NoMember => (404, "member_unknown"),
-            Self::LastOwner => (409, "last_owner"),
-            Self::AboveOwn => (403, "role_missing"),
-            Self::NoInvitation => (404, "invitation_unknown"),
-            Self::Member(_) => (409, "member_already"),
-            Self::Email(_) => (422, "email_invalid"),
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Meta(error) => error.into(),
+            Refused::Random(error) => Self::Internal(error.into()),
+            refused => Self::People(refused),
         }
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
-        Self::People(refused)
-    }
+/// Who asks, at their desk. `name` is [`Caller::name`].
+pub fn desk<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    name: &'a str,
+    organisation: Arc<Organisation>,
+) -> Desk<'a> {
+    let now_ms = app.clock.now_ms();
+    let (meta, pepper, principal) = (&app.meta, &app.pepper, &caller.principal);
+    Desk { meta, pepper, organisation, principal, actor: name, now_ms }
 }
 
 /// The members of an organisation, by address.
@@ -66,9 +48,11 @@ impl From<Refused> for ApiError {
 )]
 pub async fn list_members(
     State(app): State<App>,
+    caller: Caller,
     Realm(organisation): Realm,
 ) -> Result<Json<Value>, ApiError> {
-    let members = app.meta.accounts().members(organisation.id).await?;
+    let name = caller.name();
+    let members = desk(&app, &caller, &name, organisation).members().await?;
     let members: Vec<Value> = members.iter().map(Member::json).collect();
     Ok(Json(json!({ "members": members })))
 }
@@ -102,7 +86,9 @@ pub async fn update_member(
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let RoleBody { role } = read_json(&app, body).await?;
-    let changed = set_role(&app, &caller, organisation.id, account, Some(role)).await?;
+    let name = caller.name();
+    let desk = desk(&app, &caller, &name, organisation);
+    let changed = desk.set_role(account, Some(role)).await?;
     Ok(Json(changed.as_ref().map(Member::json).unwrap_or_default()))
 }
 
@@ -126,30 +112,9 @@ pub async fn remove_member(
     Realm(organisation): Realm,
     Path((_organisation, account)): Path<(String, u32)>,
 ) -> Result<StatusCode, ApiError> {
-    set_role(&app, &caller, organisation.id, account, None).await?;
+    let name = caller.name();
+    desk(&app, &caller, &name, organisation).set_role(account, None).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn set_role(
-    app: &App,
-    caller: &Caller,
-    organisation: u32,
-    account: u32,
-    role: Option<Role>,
-) -> Result<Option<Member>, ApiError> {
-    let members = app.meta.accounts().members(organisation).await?;
-    let member = members.iter().find(|member| member.account.id == account);
-    let before = member.ok_or(Refused::NoMember)?.role;
-    if caller.role < Role::Owner && (before == Role::Owner || role == Some(Role::Owner)) {
-        return Err(Refused::AboveOwn.into());
-    }
-    let act = Act::of(app, caller);
-    let deed = act.deed(if role.is_some() { "update" } else { "remove" });
-    match app.meta.accounts().set_role(organisation, account, role, deed).await? {
-        Changed::Done(member) => Ok(member),
-        Changed::NoMember => Err(Refused::NoMember.into()),
-        Changed::LastOwner => Err(Refused::LastOwner.into()),
-    }
 }
 
 /// The invitations of an organisation that nobody has used yet, the newest first.
@@ -160,9 +125,11 @@ async fn set_role(
 )]
 pub async fn list_invitations(
     State(app): State<App>,
+    caller: Caller,
     Realm(organisation): Realm,
 ) -> Result<Json<Value>, ApiError> {
-    let waiting = app.meta.invitations().list(organisation.id, app.clock.now_ms()).await?;
+    let name = caller.name();
+    let waiting = desk(&app, &caller, &name, organisation).invitations().await?;
     let waiting: Vec<Value> = waiting.iter().map(Invitation::json).collect();
     Ok(Json(json!({ "invitations": waiting })))
 }
@@ -193,22 +160,10 @@ pub async fn invite(
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let InviteBody { email, role } = read_json(&app, body).await?;
-    let email = accounts::email(&email).ok_or(Refused::Email(email))?;
-    if role > caller.role {
-        return Err(Refused::AboveOwn.into());
-    }
-    let members = app.meta.accounts().members(organisation.id).await?;
-    if members.iter().any(|member| member.account.email == email) {
-        return Err(Refused::Member(email).into());
-    }
-    let (token, mac) = new_invitation(&app)?;
-    let act = Act::of(&app, &caller);
-    let table = app.meta.invitations();
-    let expires_ms = act.at_ms + INVITATION_MS;
-    let made =
-        table.create(&mac, organisation.id, &email, role, expires_ms, act.deed("invite")).await?;
-    let mut json = made.json();
-    json["path"] = json!(format!("/invitation?token={token}"));
+    let name = caller.name();
+    let made = desk(&app, &caller, &name, organisation).invite(&email, role).await?;
+    let mut json = made.invitation.json();
+    json["path"] = json!(made.path());
     Ok((StatusCode::CREATED, Json(json)))
 }
 
@@ -230,8 +185,58 @@ pub async fn withdraw_invitation(
     Realm(organisation): Realm,
     Path((_organisation, id)): Path<(String, u32)>,
 ) -> Result<StatusCode, ApiError> {
-    let act = Act::of(&app, &caller);
-    let table = app.meta.invitations();
-    let found = table.withdraw(organisation.id, id, act.deed("withdraw")).await?;
-    if found { Ok(StatusCode::NO_CONTENT) } else { Err(Refused::NoInvitation.into()) }
+    let name = caller.name();
+    desk(&app, &caller, &name, organisation).withdraw(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A link by which a member can set another password: it works once, within a day. An admin makes one for
+/// whoever may no more than themselves, in every organisation.
+#[utoipa::path(
+    post, path = "/v1/organisations/{organisation}/members/{account}/reset", tag = "admin",
+    params(
+        ("organisation" = String, Path, description = "The slug of the organisation"),
+        ("account" = u32, Path, description = "The member's account"),
+    ),
+    responses(
+        (status = 201, description = "`{email, expires_at, path}`; the path for the only time", body = serde_json::Value),
+        (status = 403, description = "They may more than the caller", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 404, description = "No such member", content_type = "application/problem+json", body = crate::openapi::Problem),
+    )
+)]
+pub async fn reset_password(
+    State(app): State<App>,
+    caller: Caller,
+    Realm(organisation): Realm,
+    Path((_organisation, account)): Path<(String, u32)>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let name = caller.name();
+    let made = desk(&app, &caller, &name, organisation).reset(account).await?;
+    let json = json!({ "email": made.email, "expires_at": made.expires_ms, "path": made.path() });
+    Ok((StatusCode::CREATED, Json(json)))
+}
+
+/// Take the second factor off a member who has lost it: they sign in with the password alone until they set up
+/// another.
+#[utoipa::path(
+    delete, path = "/v1/organisations/{organisation}/members/{account}/second-factor", tag = "admin",
+    params(
+        ("organisation" = String, Path, description = "The slug of the organisation"),
+        ("account" = u32, Path, description = "The member's account"),
+    ),
+    responses(
+        (status = 204, description = "They have none now"),
+        (status = 403, description = "They may more than the caller", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 404, description = "No such member", content_type = "application/problem+json", body = crate::openapi::Problem),
+    )
+)]
+pub async fn drop_second_factor(
+    State(app): State<App>,
+    caller: Caller,
+    Realm(organisation): Realm,
+    Path((_organisation, account)): Path<(String, u32)>,
+) -> Result<StatusCode, ApiError> {
+    let name = caller.name();
+    desk(&app, &caller, &name, organisation).drop_second_factor(account).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
