@@ -78,6 +78,12 @@ pub async fn admit(parts: &mut Parts, app: &App, needs: Needs) -> Result<(), Api
             parts.extensions.insert(Tenant(project));
             parts.extensions.insert(caller);
         }
+        Needs::Member(role) => {
+            let named = named_project(parts, app).await?;
+            let (caller, project) = as_member(parts, app, &named, role).await?;
+            parts.extensions.insert(Tenant(project));
+            parts.extensions.insert(caller);
+        }
         Needs::SignedIn => {
             let principal = signed_in(parts, app).await?;
             parts.extensions.insert(Caller { principal, role: Role::Viewer });
@@ -127,8 +133,18 @@ async fn in_project(
             access.project,
         ));
     }
+    as_member(parts, app, &named, least).await
+}
+
+/// Who is signed in, and the project they name.
+async fn as_member(
+    parts: &Parts,
+    app: &App,
+    named: &[String],
+    least: Role,
+) -> Result<(Caller, Arc<Project>), ApiError> {
     let principal = signed_in(parts, app).await?;
-    let [slug, rest @ ..] = &named[..] else {
+    let [slug, rest @ ..] = named else {
         return Err(ApiError::parameter(
             "project",
             "with a dashboard session, say which project: ?project=slug",

@@ -22,6 +22,8 @@ pub enum Needs {
     /// On a project: a secret key of it with this scope, or somebody signed in who has this role in
     /// its organisation.
     Project(Scope, Role),
+    /// On a project: somebody signed in who has this role in its organisation. Pages are for people.
+    Member(Role),
     /// On an organisation: somebody signed in who has this role in it.
     Organisation(Role),
     /// Somebody signed in by the link that the server printed: whoever runs the machine.
@@ -36,6 +38,7 @@ impl fmt::Display for Needs {
             Self::Depends => f.write_str("depends"),
             Self::SignedIn => f.write_str("signed in"),
             Self::Project(scope, role) => write!(f, "key {} or {}", scope.as_str(), role.as_str()),
+            Self::Member(role) => write!(f, "member {}", role.as_str()),
             Self::Organisation(role) => f.write_str(role.as_str()),
             Self::Operator => f.write_str("operator"),
         }
@@ -57,7 +60,7 @@ const fn rule(method: &'static str, path: &'static str, needs: Needs) -> Rule {
     Rule { method, path, needs }
 }
 
-use Needs::{Depends, Nothing, Operator, Organisation, Project, SignedIn, WriteKey};
+use Needs::{Depends, Member, Nothing, Operator, Organisation, Project, SignedIn, WriteKey};
 use Role::{Admin, Analyst, Owner, Viewer};
 use Scope::{
     Admin as Administer, AnalyticsExport as Export, AnalyticsRead as Read, AnalyticsWrite as Save,
@@ -171,6 +174,24 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/p/{slug}/boards/{key}", Project(Save, Analyst)),
     // The link is the key: the handler compares it.
     rule("GET", "/share/{of}/{key}/{token}", Nothing),
+    rule("GET", "/p/{slug}/settings", Member(Viewer)),
+    rule("POST", "/p/{slug}/settings", Member(Admin)),
+    rule("GET", "/p/{slug}/settings/keys", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/keys", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/keys/{id}/rotate", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/keys/{id}/revoke", Member(Admin)),
+    rule("GET", "/p/{slug}/settings/members", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/members", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/members/{account}", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/invitations/{id}/withdraw", Member(Admin)),
+    rule("GET", "/p/{slug}/settings/retention", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/retention", Member(Admin)),
+    rule("GET", "/p/{slug}/settings/privacy", Member(Admin)),
+    rule("POST", "/p/{slug}/settings/privacy", Member(Admin)),
+    rule("GET", "/p/{slug}/settings/delivery", Member(Viewer)),
+    rule("POST", "/p/{slug}/settings/delivery", Member(Admin)),
+    rule("GET", "/p/{slug}/settings/limits", Member(Viewer)),
+    rule("GET", "/p/{slug}/settings/audit", Member(Admin)),
     // Which language a browser reads is no secret and changes nothing of anybody else.
     rule("POST", "/language", Nothing),
     rule("GET", "/assets/{file}", Nothing),

@@ -162,7 +162,8 @@ impl Ring<'_> {
     }
 }
 
-fn ring<'a>(app: &'a App, project: &'a Project) -> Ring<'a> {
+/// The keys of a project.
+pub(crate) fn ring<'a>(app: &'a App, project: &'a Project) -> Ring<'a> {
     Ring { meta: &app.meta, pepper: &app.pepper, project }
 }
 

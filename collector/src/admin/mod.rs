@@ -12,6 +12,7 @@ pub mod keys;
 pub mod organisations;
 pub mod people;
 pub mod projects;
+pub mod retention;
 
 use axum::body::Body;
 use serde::de::DeserializeOwned;
@@ -30,17 +31,17 @@ async fn read_json<T: DeserializeOwned>(app: &App, body: Body) -> Result<T, ApiE
 }
 
 /// As the audit trail names who asks, and when.
-struct Act {
+pub(crate) struct Act {
     actor: String,
-    at_ms: i64,
+    pub(crate) at_ms: i64,
 }
 
 impl Act {
-    fn of(app: &App, caller: &Caller) -> Self {
+    pub(crate) fn of(app: &App, caller: &Caller) -> Self {
         Self { actor: caller.name(), at_ms: app.clock.now_ms() }
     }
 
-    fn deed<'a>(&'a self, action: &'a str) -> Deed<'a> {
+    pub(crate) fn deed<'a>(&'a self, action: &'a str) -> Deed<'a> {
         Deed { actor: &self.actor, action, note: "", at_ms: self.at_ms }
     }
 }

@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tallymark_store::Keep;
 
 use crate::admin::projects::{self, Created};
+use crate::admin::retention::{Days, changed, parse_days, parse_event};
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::meta::Meta;
 use crate::meta::projects::{Change, NewProject};
-use crate::privacy::{self, Mode, Preset};
+use crate::privacy::{Mode, Preset};
 use crate::sdk;
 use crate::sdk::snippet::Snippet;
 
@@ -71,27 +71,6 @@ pub struct SetArgs {
     /// Settings that hold together.
     #[arg(long, value_parser = ["cnil", "none"])]
     preset: Option<String>,
-}
-
-/// How long: days, or for ever.
-type Days = Option<u32>;
-
-/// 100 years: more is a mistake.
-const DAYS_MAX: u32 = 36_500;
-
-fn parse_days(text: &str) -> Result<Days, String> {
-    if text == "ever" {
-        return Ok(None);
-    }
-    let days = text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
-    days.map(Some).ok_or_else(|| format!("1 to {DAYS_MAX} days, or `ever`"))
-}
-
-fn parse_event(text: &str) -> Result<(String, Option<Days>), String> {
-    let (name, days) = text.split_once('=').ok_or("a name, `=` and days")?;
-    tallymark_protocol::event_name::check(name).map_err(|code| code.detail().to_owned())?;
-    let days = (!days.is_empty()).then(|| parse_days(days)).transpose()?;
-    Ok((name.to_owned(), days))
 }
 
 /// The script tag of a new project's pages; `None` where the binary was built without the SDK.
@@ -185,22 +164,10 @@ async fn keep(args: KeepArgs, folder: &Folder, as_json: bool) -> anyhow::Result<
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
     let project = projects::named(&meta, &slug).await?;
-    if let Some(most) = privacy::days_max(&project.settings) {
-        let asked = days.iter().chain(event.iter().filter_map(|(_, days)| days.as_ref()));
-        let longer = asked.copied().find(|days| days.is_none_or(|days| days > most));
-        ensure!(longer.is_none(), "the preset of {slug} keeps events for {most} days at most");
-    }
-    let project = project.id;
-    let rules = meta.retention();
-    if let Some(days) = days {
-        rules.set(project, None, days).await?;
-    }
-    for (name, days) in &event {
-        match days {
-            Some(days) => rules.set(project, Some(name), *days).await?,
-            None => rules.remove(project, name).await?,
-        }
-    }
+    let (settings, project) = (project.settings.clone(), project.id);
+    let keep = changed(meta.directory().keep(project), &settings, days, &event);
+    let keep = keep.map_err(anyhow::Error::msg)?;
+    meta.retention().replace(project, &keep, deed("update")).await?;
     let Keep { days, events } = meta.directory().keep(project);
     if as_json {
         println!("{}", json!({ "slug": slug, "days": days, "events": events }));

@@ -7,8 +7,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-const STYLE: &str = include_str!("../../assets/dashboard.css");
-const SCRIPT: &str = include_str!("../../assets/dashboard.js");
+const STYLE: &str =
+    concat!(include_str!("../../assets/dashboard.css"), include_str!("../../assets/forms.css"));
+const SCRIPT: &str =
+    concat!(include_str!("../../assets/dashboard.js"), include_str!("../../assets/forms.js"));
 
 static STYLE_FILE: LazyLock<String> = LazyLock::new(|| name(STYLE, "css"));
 static SCRIPT_FILE: LazyLock<String> = LazyLock::new(|| name(SCRIPT, "js"));

@@ -15,6 +15,7 @@ mod assets;
 mod boards;
 mod build;
 mod find;
+mod form;
 mod format;
 mod markup;
 mod notes;
@@ -23,6 +24,7 @@ mod period;
 mod plan;
 mod questions;
 mod results;
+mod settings;
 mod shell;
 mod svg;
 #[cfg(test)]
@@ -62,6 +64,7 @@ pub fn router() -> Router<App> {
         .route("/share/{of}/{key}/{token}", get(boards::show_shared))
         .route("/language", post(choose_language))
         .route("/assets/{file}", get(assets::show_asset))
+        .merge(settings::router())
 }
 
 /// `GET /`: the projects; with one, its results.

@@ -504,15 +504,17 @@ mod tests {
         let project = meta.projects().create(&shop(), DEED).await.unwrap().id;
         let rules = meta.retention();
         assert_eq!(meta.directory().keep(project), Keep::default());
-        rules.set(project, None, Some(400)).await.unwrap();
-        rules.set(project, Some("seen"), Some(90)).await.unwrap();
-        rules.set(project, Some("seen"), Some(30)).await.unwrap();
-        rules.set(project, Some("paid"), None).await.unwrap();
         let events = [("seen".to_owned(), Some(30)), ("paid".to_owned(), None)].into();
-        assert_eq!(meta.directory().keep(project), Keep { days: Some(400), events });
-        rules.remove(project, "seen").await.unwrap();
-        rules.remove(project, "paid").await.unwrap();
-        assert_eq!(meta.directory().keep(project), Keep { days: Some(400), ..Keep::default() });
+        for keep in [Keep { days: Some(400), events }, Keep { days: Some(400), ..Keep::default() }]
+        {
+            rules.replace(project, &keep, DEED).await.unwrap();
+            rules.replace(project, &keep, DEED).await.unwrap();
+            assert_eq!(meta.directory().keep(project), keep);
+        }
+        let acts = meta.audit(organisations::MAIN, Some(project), None, 10).await.unwrap();
+        let acts: Vec<_> = acts.iter().filter(|act| act["subject"] == "retention").collect();
+        assert_eq!(acts.len(), 2, "what changes nothing is no act");
+        assert_eq!(acts[1]["after"]["events"]["seen"], 30);
         assert_eq!(meta.directory().keep(project + 1), Keep::default());
     }
 

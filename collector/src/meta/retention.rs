@@ -1,9 +1,11 @@
 //! How long the events of projects are kept.
 
 use hashbrown::HashMap;
+use serde_json::{Value, json};
 use sqlx::{Row, SqliteConnection};
 use tallymark_store::Keep;
 
+use super::audit::{self, Deed, Whose};
 use super::{Meta, MetaError};
 
 /// In the table, the name of "all events without a rule of their own". No event is named so.
@@ -16,40 +18,44 @@ pub struct RetentionRules<'a> {
 }
 
 impl RetentionRules<'_> {
-    /// Keep events of this name, or all others, for so many days; `None` is for ever.
+    /// Let these rules hold instead of those before.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set(
+    pub async fn replace(
         &self,
         project: u32,
-        event: Option<&str>,
-        days: Option<u32>,
+        keep: &Keep,
+        deed: Deed<'_>,
     ) -> Result<(), MetaError> {
-        sqlx::query(
-            "INSERT INTO retention (project, event, days) VALUES ($1, $2, $3) \
-             ON CONFLICT (project, event) DO UPDATE SET days = excluded.days",
-        )
-        .bind(project)
-        .bind(event.unwrap_or(ALL))
-        .bind(days)
-        .execute(&self.meta.pool)
-        .await?;
-        self.meta.refresh().await
-    }
-
-    /// Events of this name have no rule of their own any more.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn remove(&self, project: u32, event: &str) -> Result<(), MetaError> {
-        sqlx::query("DELETE FROM retention WHERE project = $1 AND event = $2")
+        let mut change = self.meta.change().await?;
+        let mut before = list(&mut change).await?;
+        let before = before.remove(&project).unwrap_or_default();
+        if before == *keep {
+            return Ok(());
+        }
+        sqlx::query("DELETE FROM retention WHERE project = $1")
             .bind(project)
-            .bind(event)
-            .execute(&self.meta.pool)
+            .execute(&mut *change)
             .await?;
-        self.meta.refresh().await
+        let others = keep.events.iter().map(|(event, days)| (event.as_str(), *days));
+        for (event, days) in others.chain([(ALL, keep.days)]) {
+            sqlx::query("INSERT INTO retention (project, event, days) VALUES ($1, $2, $3)")
+                .bind(project)
+                .bind(event)
+                .bind(days)
+                .execute(&mut *change)
+                .await?;
+        }
+        let (whose, was, is) = (Whose::Project(project), Some(json(&before)), Some(json(keep)));
+        audit::note(&mut change, whose, "retention", deed, was, is).await?;
+        self.meta.commit(change).await
     }
+}
+
+/// As the audit trail shows it.
+fn json(keep: &Keep) -> Value {
+    json!({ "days": keep.days, "events": keep.events })
 }
 
 pub(super) async fn list(

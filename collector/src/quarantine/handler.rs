@@ -18,6 +18,7 @@ use crate::ingest::guard::Guard;
 use crate::ingest::handler::store;
 use crate::ingest::identity::Realm;
 use crate::privacy::Rules;
+use crate::meta::projects::Project;
 
 /// Refused events of a page, or of one call to send again.
 const PAGE_MAX: usize = 500;
@@ -25,11 +26,14 @@ const PAGE_MAX: usize = 500;
 const FIX_BYTES_MAX: usize = 64 * 1024;
 
 /// Which refused events.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Filter {
-    code: Option<String>,
-    after: Option<i64>,
-    limit: Option<usize>,
+    /// Only of this code.
+    pub code: Option<String>,
+    /// Only after this number.
+    pub after: Option<i64>,
+    /// How many.
+    pub limit: Option<usize>,
 }
 
 /// List events that were refused, oldest first, each with the code of the reason and what is kept of
@@ -53,8 +57,16 @@ pub async fn list_refused(
     Tenant(project): Tenant,
     Params(filter): Params<Filter>,
 ) -> Result<Json<Value>, ApiError> {
+    list(&app, &project, &filter).await.map(Json)
+}
+
+/// A page of what was refused, as it is answered.
+///
+/// # Errors
+/// When the limit is wrong, or the catalog fails.
+pub async fn list(app: &App, project: &Project, filter: &Filter) -> Result<Value, ApiError> {
     let limit = limit(filter.limit, 100)?;
-    flush(&app).await?;
+    flush(app).await?;
     let which = Which {
         code: filter.code.as_deref(),
         after: filter.after.unwrap_or(0),
@@ -73,28 +85,31 @@ pub async fn list_refused(
                 "code": refused.code, "event": event })
         })
         .collect();
-    Ok(Json(json!({
+    Ok(json!({
         "events": events, "next": next, "kept": totals.kept,
         "refused": totals.refused, "dropped": totals.dropped,
-    })))
+    }))
 }
 
 /// What to send again, and how it is mended.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resubmission {
     /// Only these numbers.
-    numbers: Option<Vec<i64>>,
+    pub numbers: Option<Vec<i64>>,
     /// Only of this code.
-    code: Option<String>,
+    pub code: Option<String>,
     /// Only after this number: `next` of the answer before.
     #[serde(default)]
-    after: i64,
-    limit: Option<usize>,
+    pub after: i64,
+    /// How many.
+    pub limit: Option<usize>,
+    /// Fields of the event with their new values.
     #[serde(default)]
-    set: serde_json::Map<String, Value>,
+    pub set: serde_json::Map<String, Value>,
+    /// Fields to leave out.
     #[serde(default)]
-    unset: std::collections::BTreeSet<String>,
+    pub unset: std::collections::BTreeSet<String>,
 }
 
 /// Send refused events again, oldest first, with the same change to each. Those that are stored now
@@ -117,7 +132,18 @@ pub async fn resubmit_refused(
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let received = read_body(body, FIX_BYTES_MAX, &app.large_bodies).await?;
-    let asked: Resubmission = parse_json(&received.bytes)?;
+    resubmit(&app, &project, parse_json(&received.bytes)?).await.map(Json)
+}
+
+/// Send refused events again, as it is answered.
+///
+/// # Errors
+/// When it is not said which, or they cannot be stored now.
+pub async fn resubmit(
+    app: &App,
+    project: &Project,
+    asked: Resubmission,
+) -> Result<Value, ApiError> {
     let Resubmission { numbers, code, after, limit: wanted, set, unset } = asked;
     let limit = limit(wanted, PAGE_MAX)?;
     if numbers.is_none() && code.is_none() {
@@ -126,7 +152,7 @@ pub async fn resubmit_refused(
     if numbers.as_ref().is_some_and(|numbers| numbers.len() > PAGE_MAX) {
         return Err(ApiError::parameter("numbers", format!("at most {PAGE_MAX}")));
     }
-    flush(&app).await?;
+    flush(app).await?;
     let which = Which { numbers: numbers.as_deref(), code: code.as_deref(), after };
     let page = repo::list(&app.catalog, project.id, &which, limit).await.map_err(internal)?;
     let next = page.last().filter(|_| page.len() == limit).map(|refused| refused.number);
@@ -151,7 +177,7 @@ pub async fn resubmit_refused(
             ),
         }
     }
-    let appended = store(&app, Append { rows, refused: Vec::new() }).await?;
+    let appended = store(app, Append { rows, refused: Vec::new() }).await?;
     repo::forget(&app.catalog, project.id, &stored).await.map_err(internal)?;
     let dup = appended.duplicate.iter().filter(|dup| **dup).count();
     let ok = appended.duplicate.len() - dup - appended.erased.len();
@@ -159,9 +185,7 @@ pub async fn resubmit_refused(
     rejected.extend(appended.erased.iter().map(
         |at| json!({ "number": stored[*at], "code": erased.as_str(), "detail": erased.detail() }),
     ));
-    Ok(Json(json!({
-        "ok": ok, "dup": dup, "rejected": rejected, "next": next,
-    })))
+    Ok(json!({ "ok": ok, "dup": dup, "rejected": rejected, "next": next }))
 }
 
 fn limit(asked: Option<usize>, default: usize) -> Result<usize, ApiError> {

@@ -27,7 +27,7 @@ use crate::privacy::Rules;
 /// Merges of a page.
 const PAGE: usize = 100;
 /// Hours after which no file holds an erased person any more.
-const ERASE_WITHIN_MS: i64 = 24 * 60 * 60 * 1000;
+pub const ERASE_WITHIN_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// One id, named in one of three ways.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

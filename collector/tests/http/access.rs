@@ -164,7 +164,9 @@ async fn every_operation_does_for_every_caller_what_the_table_says() {
                     scopes.is_some_and(|scopes| scopes.allows(scope))
                         || role.is_some_and(|role| role >= least)
                 }
-                Needs::Organisation(least) => role.is_some_and(|role| role >= least),
+                Needs::Member(least) | Needs::Organisation(least) => {
+                    role.is_some_and(|role| role >= least)
+                }
             };
             let path = filled(rule.path, "shop", "main");
             let reply = service.try_as(caller, rule.method, &path).await;

@@ -15,6 +15,7 @@ mod live;
 mod privacy;
 mod saved;
 mod sdk;
+mod settings;
 mod signin;
 mod surface;
 mod usage;
