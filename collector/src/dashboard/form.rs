@@ -79,7 +79,8 @@ const DONE: &[(&str, &str)] = &[
 /// A page's parameter that says what was done before.
 #[derive(Debug, Default, Deserialize)]
 pub struct After {
-    done: Option<String>,
+    /// The word.
+    pub done: Option<String>,
 }
 
 impl From<After> for Said {

@@ -9,12 +9,14 @@
 //!
 //! Deliberately elsewhere: signing in and out (`signin`), who sees what (`access`), what figures mean (`analysis`).
 
+mod account;
 mod address;
 mod ask;
 mod assets;
 mod boards;
 mod build;
 mod find;
+mod experiments;
 mod form;
 mod format;
 mod markup;
@@ -26,6 +28,7 @@ mod questions;
 mod results;
 mod settings;
 mod shell;
+mod start;
 mod svg;
 #[cfg(test)]
 mod tests;
@@ -40,12 +43,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 
-use crate::access::{Caller, Tenant};
+use crate::access::{Caller, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
-use crate::sdk::snippet::Snippet;
-use page::{FirstRun, Projects};
+use page::Projects;
 use words::Lang;
 
 pub use page::show;
@@ -65,6 +67,9 @@ pub fn router() -> Router<App> {
         .route("/language", post(choose_language))
         .route("/assets/{file}", get(assets::show_asset))
         .merge(settings::router())
+        .merge(experiments::router())
+        .merge(account::router())
+        .merge(start::router())
 }
 
 /// `GET /`: the projects; with one, its results.
@@ -76,7 +81,11 @@ async fn show_home(State(app): State<App>, caller: Caller, RawQuery(query): RawQ
     {
         return Redirect::to(&format!("/p/{}", only.slug)).into_response();
     }
-    page::show(StatusCode::OK, &Projects { shell: Shell::new(), projects: &projects })
+    let directory = app.meta.directory();
+    let mut makes = directory.organisations();
+    makes.retain(|of| directory.role(&caller.principal, of.id) >= Some(Role::Admin));
+    let makes = makes.iter().map(|of| (of.slug.clone(), of.name.clone())).collect();
+    page::show(StatusCode::OK, &Projects { shell: Shell::new(), projects: &projects, makes })
 }
 
 /// The projects somebody has a part in, by slug.
@@ -98,21 +107,23 @@ async fn show_project(
     let shell = Shell::within(&app, &caller, &project, Place::Home);
     match results::results(&app, &project, shell, query.as_deref().unwrap_or("")).await {
         Ok(Ok(response)) => response,
-        Ok(Err(shell)) => first_run(&app, &project, shell, &headers),
+        Ok(Err(_)) => {
+            let page = start::first_run(&app, &caller, &project, &headers, None, None);
+            page::show(StatusCode::OK, &page)
+        }
         Err(error) => failure(&error),
     }
 }
 
-fn first_run(app: &App, project: &Project, shell: Shell, headers: &HeaderMap) -> Response {
-    let endpoint = match app.config.public_url.trim_end_matches('/') {
+/// The collector's address as browsers know it.
+fn endpoint(app: &App, headers: &HeaderMap) -> String {
+    match app.config.public_url.trim_end_matches('/') {
         "" => {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
             format!("http://{}", host.unwrap_or("127.0.0.1:8787"))
         }
         url => url.to_owned(),
-    };
-    let snippet = Snippet { endpoint: &endpoint, write_key: "tm_pk_…", salt: &project.salt }.html();
-    page::show(StatusCode::OK, &FirstRun { shell, project, endpoint, snippet })
+    }
 }
 
 /// The kinds of questions that have a builder.

@@ -108,23 +108,14 @@ impl Offer {
     }
 }
 
-/// A project without events: what to paste where.
-#[derive(Template)]
-#[template(path = "first_run.html")]
-pub struct FirstRun<'a> {
-    pub shell: Shell,
-    pub project: &'a Project,
-    pub endpoint: String,
-    /// The script tag; `None` where the binary was built without the SDK.
-    pub snippet: Option<String>,
-}
-
 /// The projects there are.
 #[derive(Template)]
 #[template(path = "projects.html")]
 pub struct Projects<'a> {
     pub shell: Shell,
     pub projects: &'a [Arc<Project>],
+    /// Slugs and names of the organisations that the reader may make projects in.
+    pub makes: Vec<(String, String)>,
 }
 
 /// A page that only says something.

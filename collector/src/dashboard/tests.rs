@@ -7,7 +7,6 @@ use rstest::rstest;
 use tallymark_analysis::answer::*;
 use tallymark_store::{EventSchema, PropertySchema, Schema, TypeCounts};
 
-use super::page::FirstRun;
 use super::plan::Plan;
 use super::shell::{Place, Shell, nav};
 use super::view::{Completeness, Reply};
@@ -403,18 +402,6 @@ fn a_question_without_an_answer_says_so_in_its_place_alone() {
     };
     let html = render_with("purchase", "", &none(&first), &none(&second));
     assert_eq!(html.matches("There is no answer to this just now").count(), 15);
-}
-
-#[test]
-fn a_project_without_events_says_what_to_paste_and_looks_again() {
-    let project = project("</title><script>");
-    let endpoint = "http://\"><script>".to_owned();
-    let snippet = Some("<script async></script>".to_owned());
-    let page = FirstRun { shell: Shell::new(), project: &project, endpoint, snippet };
-    let html = without_our_script(&page.render().expect("the template renders"));
-    assert!(html.contains("npm install @tallymark/web") && html.contains(&project.salt));
-    assert!(html.contains("http-equiv=\"refresh\" content=\"5\""));
-    assert!(html.contains("script async") && !html.contains("<script"));
 }
 
 #[test]

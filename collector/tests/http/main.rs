@@ -10,6 +10,7 @@ mod checklist;
 mod deploy;
 mod dashboard;
 mod events;
+mod experiment_pages;
 mod growth;
 mod live;
 mod privacy;
@@ -19,6 +20,7 @@ mod settings;
 mod signin;
 mod surface;
 mod usage;
+mod start;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};

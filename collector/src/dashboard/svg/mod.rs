@@ -12,6 +12,7 @@
 
 pub mod bars;
 pub mod columns;
+pub mod effect;
 pub mod funnel;
 pub mod grid;
 pub mod interval;

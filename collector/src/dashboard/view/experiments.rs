@@ -138,7 +138,7 @@ fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
 
 /// What a metric's figures are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub enum Unit {
     /// Shares of people.
     Rate,
     /// Numbers of any kind.
@@ -146,14 +146,16 @@ enum Unit {
 }
 
 impl Unit {
-    fn of(metric: &MetricResult) -> Self {
+    /// What they are of this metric.
+    pub fn of(metric: &MetricResult) -> Self {
         match metric.kind.as_str() {
             "conversion" | "retention" | "funnel" => Self::Rate,
             _ => Self::Number,
         }
     }
 
-    fn value(self, arm: &ArmMetric) -> String {
+    /// What an arm has, in words.
+    pub fn value(self, arm: &ArmMetric) -> String {
         match self {
             Self::Rate => format::maybe_percent(arm.value),
             Self::Number => format::maybe(arm.value),
