@@ -95,20 +95,34 @@ impl Accounts<'_> {
         .await?)
     }
 
-    /// Write down how an attempt to sign in ended: failures so far, and until when none is looked at.
+    /// An attempt turned out right, and others may follow it: it is taken off the count.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn attempted(
-        &self,
-        account: u32,
-        failures: u32,
-        locked_until_ms: i64,
-    ) -> Result<(), MetaError> {
-        sqlx::query("UPDATE account SET failures = $2, locked_until_ms = $3 WHERE id = $1")
+    pub async fn excuse(&self, account: u32) -> Result<(), MetaError> {
+        let sql = "UPDATE account SET failures = max(failures - 1, 0) WHERE id = $1";
+        sqlx::query(sql).bind(account).execute(&self.meta.pool).await?;
+        Ok(())
+    }
+
+    /// Somebody is in: what went wrong before is forgotten.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forgive(&self, account: u32) -> Result<(), MetaError> {
+        let sql = "UPDATE account SET failures = 0, locked_until_ms = 0 WHERE id = $1";
+        sqlx::query(sql).bind(account).execute(&self.meta.pool).await?;
+        Ok(())
+    }
+
+    /// Look at no attempt until this time, or a later one that was said before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn shut(&self, account: u32, until_ms: i64) -> Result<(), MetaError> {
+        sqlx::query("UPDATE account SET locked_until_ms = max(locked_until_ms, $2) WHERE id = $1")
             .bind(account)
-            .bind(failures)
-            .bind(locked_until_ms)
+            .bind(until_ms)
             .execute(&self.meta.pool)
             .await?;
         Ok(())

@@ -41,10 +41,10 @@ pub async fn with_password(app: &App, email: &str, text: String) -> Result<Tried
     }
     if second::is_in_force(app, account).await? {
         // Wrong codes must not be forgotten by typing the password again.
-        accounts.attempted(account, failures - 1, 0).await?;
+        accounts.excuse(account).await?;
         return Ok(Tried::CodeNeeded(account));
     }
-    accounts.attempted(account, 0, 0).await?;
+    accounts.forgive(account).await?;
     Ok(Tried::Right(account))
 }
 
@@ -59,7 +59,7 @@ pub async fn with_code(app: &App, account: u32, code: &str) -> Result<bool, ApiE
     };
     let right = second::take(app, account, code).await?;
     if right {
-        accounts.attempted(account, 0, 0).await?;
+        accounts.forgive(account).await?;
     } else {
         shut(app, account, failures).await?;
     }
@@ -68,5 +68,5 @@ pub async fn with_code(app: &App, account: u32, code: &str) -> Result<bool, ApiE
 
 async fn shut(app: &App, account: u32, failures: u32) -> Result<(), ApiError> {
     let until_ms = throttle::locked_until_ms(failures, app.clock.now_ms());
-    Ok(app.meta.accounts().attempted(account, failures, until_ms).await?)
+    Ok(app.meta.accounts().shut(account, until_ms).await?)
 }

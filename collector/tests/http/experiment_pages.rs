@@ -157,3 +157,23 @@ async fn what_cannot_be_made_comes_back_as_it_was_typed() {
     let (_, page) = service.page(&viewer, "/p/shop/experiments/menu").await;
     assert!(!page.contains("/transition"), "no buttons for who may not: {page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_experiment_that_is_assigned_elsewhere_is_listed_and_read() {
+    let service = service().await;
+    let cookie = analyst(&service).await;
+    met(&service, 0..200).await;
+    let events = json!([{ "id": "01a2020f-5b40-7000-8000-ffffffffffff", "name": "$exposure", "at": NOW, "user_id": "anna",
+        "props": { "experiment": HOSTILE, "variant": HOSTILE } }]);
+    service.as_server(&service.secret_key, events).await;
+    service.app.clock.advance(60_000);
+    let (_, page) = service.page(&cookie, "/p/shop/experiments").await;
+    assert!(page.contains("assigned elsewhere") && page.contains("200\u{a0}people"), "{page}");
+    assert!(
+        page.contains("/p/shop/experiments/%22%3E%3Cscript") && !page.contains("<script>alert")
+    );
+    let (status, page) = service.page(&cookie, "/p/shop/experiments/buy-button").await;
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("success is bought") && page.contains("All metrics"), "{page}");
+    assert!(!page.contains("/transition") && !page.contains("Decision log"), "{page}");
+}

@@ -6,20 +6,22 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
+use tallymark_analysis::answer::{AnswerBody, GroupValue};
 
 use super::super::ask::ask_all;
 use super::super::questions::Question;
 use super::super::view::Section;
 use super::super::view::experiments::experiment;
 use super::super::words::{filters, t};
-use super::super::{Place, Shell, show as show_page};
-use super::{badge, desk, kind, may_change};
+use super::super::{Place, Shell, format, show as show_page};
+use super::{address, badge, desk, kind, lately, may_change};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::dashboard::form::{Trouble, moment};
 use crate::experiments::definition::Definition;
 use crate::experiments::life::State as Life;
 use crate::meta::definitions::Stored;
+use crate::meta::projects::Project;
 
 /// How many are asked about: each is a scan.
 const ASKED_MAX: usize = 12;
@@ -36,6 +38,7 @@ struct Page {
 }
 
 struct Row {
+    href: String,
     key: String,
     kind: &'static str,
     look: &'static str,
@@ -120,6 +123,7 @@ pub async fn show(
         let (look, state) = badge(stored.state);
         let key = stored.definition.key().to_owned();
         Row {
+            href: address(&project, &key),
             health: health(&key),
             kind: kind(stored.definition.kind()),
             look,
@@ -129,13 +133,33 @@ pub async fn show(
             key,
         }
     });
+    let mut rows: Vec<Row> = rows.collect();
+    if state.is_none() {
+        let defined = |key: &str| all.iter().any(|stored| stored.definition.key() == key);
+        let met = elsewhere(&app, &project).await;
+        rows.extend(met.into_iter().filter(|(key, _)| !defined(key)).map(|(key, people)| Row {
+            href: address(&project, &key),
+            key,
+            kind: t("experiment"),
+            look: "",
+            state: t("assigned elsewhere"),
+            about: t("People met it, and no definition is kept here.").to_owned(),
+            since: None,
+            health: Some(Health {
+                tone: "",
+                state: t("Look at it"),
+                people: format::counted(people as u64, "person", "people"),
+                warnings: Vec::new(),
+            }),
+        }));
+    }
     let page = Page {
-        rows: rows.collect(),
+        any: !rows.is_empty() || !all.is_empty(),
+        rows,
         shell: Shell::within(&app, &caller, &project, Place::Experiments),
         slug: project.slug.clone(),
         states,
         may_change: may_change(&caller),
-        any: !all.is_empty(),
     };
     Ok(show_page(StatusCode::OK, &page))
 }
@@ -147,4 +171,19 @@ fn about(definition: &Definition) -> String {
         Definition::Flag(flag) => flag.description.clone(),
         Definition::Holdout(holdout) => holdout.description.clone(),
     }
+}
+
+/// The experiments that people met lately, by people: also those that are assigned by something else.
+async fn elsewhere(app: &App, project: &Project) -> Vec<(String, f64)> {
+    let (from, to) = lately(app);
+    let body = json!({ "from": from, "to": to, "bucket": "month",
+        "series": [{ "event": "$exposure", "measure": "persons" }],
+        "breakdown": { "prop": "experiment", "limit": ASKED_MAX } });
+    let Ok(answered) = app.ask(project, "trend", body).await else { return Vec::new() };
+    let AnswerBody::Trend(trend) = answered.body else { return Vec::new() };
+    let found = trend.series.into_iter().filter_map(|series| match series.value {
+        Some(GroupValue::One(key)) => Some((key, series.total.0?)),
+        _ => None,
+    });
+    found.collect()
 }

@@ -15,6 +15,7 @@ mod show;
 use axum::Router;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use url::form_urlencoded::byte_serialize;
 
 use super::words::{n, t};
 use crate::access::Caller;
@@ -38,9 +39,20 @@ fn desk<'a>(app: &'a App, project: &Project, name: &'a str) -> Desk<'a> {
     Desk { meta: &app.meta, project: project.id, actor: name, now_ms: app.clock.now_ms() }
 }
 
-/// Where an experiment's page is.
+/// Where an experiment's page is. Keys of experiments that are assigned elsewhere are any texts.
 fn address(project: &Project, key: &str) -> String {
-    format!("/p/{}/experiments/{key}", project.slug)
+    let key: String = byte_serialize(key.as_bytes()).collect();
+    format!("/p/{}/experiments/{}", project.slug, key.replace('+', "%20"))
+}
+
+/// Days in which experiments that are assigned elsewhere are looked for.
+const ELSEWHERE_DAYS: i64 = 90;
+
+/// The range of questions about them.
+fn lately(app: &App) -> (String, String) {
+    let now_ms = app.clock.now_ms();
+    let instant = |ms| jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
+    (instant(now_ms - ELSEWHERE_DAYS * 24 * 60 * 60 * 1000), instant(now_ms))
 }
 
 /// To an experiment's page, and what was done before.

@@ -7,19 +7,21 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::address::Address;
 use super::super::ask::ask_all;
-use super::super::questions::Question;
+use super::super::questions::{Question, funnel_steps, goal};
 use super::super::view::experiments::{Check, Experiment, experiment};
 use super::super::view::{Section, experiment_of};
-use super::super::words::{filters, t};
+use super::super::words::{filters, say, t};
 use super::super::{Place, Shell, show as show_page};
 use super::result::{self, Ahead, Effects, Slices, Timeline};
-use super::{badge, desk, kind, may_change, step, to};
+use super::{ELSEWHERE_DAYS, badge, desk, kind, lately, may_change, step, to};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::dashboard::form::{After, Fields, Filled, Said, Trouble, moment};
 use crate::error::ApiError;
 use crate::experiments::definition::Definition;
+use crate::experiments::desk::Refused;
 use crate::experiments::life::State as Life;
 use crate::meta::projects::Project;
 
@@ -96,13 +98,20 @@ async fn page(
     (status, said): (StatusCode, Said),
 ) -> Result<Response, Trouble> {
     let desk = desk(app, project, "");
-    let stored = desk.load(key).await?;
-    let acts = desk.audit(key, None).await?;
     let slice = slice.and_then(|wanted| SLICES.into_iter().find(|known| *known == wanted));
+    let stored = match desk.load(key).await {
+        Ok(stored) => stored,
+        Err(unknown @ Refused::Unknown(_)) => {
+            return elsewhere(app, caller, project, key, slice).await?.ok_or(unknown.into());
+        }
+        Err(refused) => return Err(refused.into()),
+    };
+    let acts = desk.audit(key, None).await?;
     let begun = stored.started_ms.is_some();
     let result = match &stored.definition {
         Definition::Experiment(_) if begun => {
-            Some(findings(app, project, key, stored.state, slice).await)
+            let body = json!({ "experiment": key, "daily": true });
+            Some(findings(app, project, key, Some(stored.state), (body, slice)).await)
         }
         Definition::Experiment(_) => Some(Section::empty(
             t("It has not begun"),
@@ -143,21 +152,65 @@ async fn page(
     Ok(show_page(status, &page))
 }
 
+/// An experiment that people met and that is defined nowhere here, by what counts as success in this project;
+/// nothing when nobody met it.
+async fn elsewhere(
+    app: &App,
+    caller: &Caller,
+    project: &std::sync::Arc<Project>,
+    key: &str,
+    slice: Option<&'static str>,
+) -> Result<Option<Response>, Trouble> {
+    let id = project.id;
+    let schema = app.blocking(move |app| Ok(app.store.schema(id)?)).await?;
+    let address = Address::default();
+    let goal = goal(&address, &funnel_steps(&address, &schema), &schema);
+    let (true, Some(goal)) = (schema.events.contains_key("$exposure"), goal) else {
+        return Ok(None);
+    };
+    let (from, to) = lately(app);
+    let body = json!({ "experiment": key, "from": from, "to": to, "daily": true,
+        "metrics": [{ "name": goal, "event": goal }] });
+    let found = findings(app, project, key, None, (body, slice)).await;
+    if !matches!(found, Section::Ready(_)) {
+        return Ok(None);
+    }
+    let page = Page {
+        shell: Shell::within(app, caller, project, Place::Experiments),
+        frame: Frame { said: Said::default() },
+        slug: project.slug.clone(),
+        key: key.to_owned(),
+        kind: kind(""),
+        look: "",
+        state: t("assigned elsewhere"),
+        about: say(
+            "No definition is kept here: success is {goal}, of the last {days} days, and the arms are taken to be equal.",
+            &[("goal", &goal), ("days", &ELSEWHERE_DAYS.to_string())],
+        ),
+        dates: Vec::new(),
+        steps: Vec::new(),
+        result: Some(found),
+        slices_on_offer: SLICES.map(|name| (name, slice == Some(name))).to_vec(),
+        acts: Vec::new(),
+        definition: String::new(),
+    };
+    Ok(Some(show_page(StatusCode::OK, &page)))
+}
+
 async fn findings(
     app: &App,
     project: &std::sync::Arc<Project>,
     key: &str,
-    state: Life,
-    slice: Option<&str>,
+    state: Option<Life>,
+    (mut body, slice): (Value, Option<&str>),
 ) -> Section<Findings> {
-    let mut body = json!({ "experiment": key, "daily": true });
     if let Some(slice) = slice {
         body["slices"] = json!([slice]);
     }
     let question = Question { kind: "experiment", body };
     let replies = ask_all(app, project, vec![question]).await.replies;
     let Some(reply) = replies.first() else { return Section::failed("") };
-    match experiment(key, Some(state), reply) {
+    match experiment(key, state, reply) {
         Section::Ready(head) => match experiment_of(reply) {
             Ok(answer) => Section::Ready(Findings {
                 head,

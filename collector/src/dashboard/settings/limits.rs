@@ -111,7 +111,7 @@ fn of_an_event() -> Vec<Limit> {
 /// Bytes in the largest unit that leaves a whole number.
 fn bytes(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = units.into_iter().find(|(size, _)| bytes >= *size && bytes % size == 0);
+    let unit = units.into_iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size));
     let (size, name) = unit.unwrap_or((1, "B"));
     format!("{} {name}", format::count(bytes / size))
 }
