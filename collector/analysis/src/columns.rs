@@ -47,6 +47,19 @@ impl Times {
         }
     }
 
+    /// The times of some rows. Rows far apart are each somewhere else in memory: asked for one after the other,
+    /// with a decision after each, every one would be waited for.
+    #[inline]
+    pub fn gather(&self, rows: &[u32], times: &mut [i64]) {
+        let each = times.iter_mut().zip(rows);
+        match self {
+            Self::Narrow { base_ms, offsets } => {
+                each.for_each(|(at, row)| *at = base_ms + i64::from(offsets[*row as usize]));
+            }
+            Self::Wide(times) => each.for_each(|(at, row)| *at = times[*row as usize]),
+        }
+    }
+
     /// The first of some rows, which are in order, that is not before a time; the end of them if all are.
     #[inline]
     pub fn seek(&self, rows: Range<usize>, at_ms: i64) -> usize {

@@ -43,6 +43,8 @@ pub(super) struct Counter {
     matcher: Matcher,
     /// By slot.
     shown: Vec<Shown>,
+    /// Memory for the times of some rows.
+    looked_up: [i64; TOGETHER],
     /// In the second pass: the listed values, by series.
     listed: Option<Arc<Vec<HashSet<Key>>>>,
     /// In the second pass: by breakdown code, the tallies that do not list the value, as bits.
@@ -68,6 +70,9 @@ struct Shown {
     bucket: Option<Bucket>,
 }
 
+/// Rows whose times are looked up together.
+const TOGETHER: usize = 64;
+
 impl Counter {
     pub(super) fn new(
         shape: Arc<Shape>,
@@ -81,6 +86,7 @@ impl Counter {
             beyond: Vec::new(),
             person: 0,
             shown: Vec::new(),
+            looked_up: [0; TOGETHER],
             shape,
             times,
             matcher,
@@ -150,34 +156,40 @@ impl Counter {
     fn count_rows(&mut self, span: &Span<'_>, shown: &mut Shown, group_of: impl Fn(usize) -> u64) {
         let Span { block, rows, .. } = span;
         let Shown { masks, wanted, numbers, bucket: all, .. } = shown;
-        let Self { shape, cells, person, width, .. } = self;
+        let Self { shape, cells, person, width, looked_up, .. } = self;
         let is_one = shape.tallies.len() == 1;
         let mut bucket = all.unwrap_or(Bucket::NONE);
         let places = wanted.within(rows);
-        for &row in &wanted.rows()[places] {
-            let row = row as usize;
-            if all.is_none() && !bucket.holds(block.ts.get(row)) {
-                bucket = shape.bucket(block.ts.get(row));
+        for rows in wanted.rows()[places].chunks(TOGETHER) {
+            if all.is_none() {
+                block.ts.gather(rows, looked_up);
             }
-            let group = group_of(row) * *width as u64;
-            let place = cells.at(group + bucket.column as u64);
-            let mut tallies = if is_one { 1 } else { masks.get(row) };
-            while tallies != 0 {
-                let at = tallies.trailing_zeros() as usize;
-                tallies &= tallies - 1;
-                if let Some((column, measure)) = shape.tallies[at].number {
-                    let value = block.numbers[column].find(row, &mut numbers[at]);
-                    if value.is_nan() {
-                        continue;
-                    }
-                    cells.value(place + at, value, measure);
+            for (row, at_ms) in rows.iter().zip(&*looked_up) {
+                let at_ms = *at_ms;
+                let row = *row as usize;
+                if all.is_none() && !bucket.holds(at_ms) {
+                    bucket = shape.bucket(at_ms);
                 }
-                let counts = &mut cells.counts[place + at];
-                counts.events += 1;
-                let is_new = shape.tallies[at].persons && counts.person(*person);
-                if let Some(total) = bucket.total.filter(|_| is_new) {
-                    let total = cells.at(group + total as u64) + at;
-                    cells.counts[total].person(*person);
+                let group = group_of(row) * *width as u64;
+                let place = cells.at(group + bucket.column as u64);
+                let mut tallies = if is_one { 1 } else { masks.get(row) };
+                while tallies != 0 {
+                    let at = tallies.trailing_zeros() as usize;
+                    tallies &= tallies - 1;
+                    if let Some((column, measure)) = shape.tallies[at].number {
+                        let value = block.numbers[column].find(row, &mut numbers[at]);
+                        if value.is_nan() {
+                            continue;
+                        }
+                        cells.value(place + at, value, measure);
+                    }
+                    let counts = &mut cells.counts[place + at];
+                    counts.events += 1;
+                    let is_new = shape.tallies[at].persons && counts.person(*person);
+                    if let Some(total) = bucket.total.filter(|_| is_new) {
+                        let total = cells.at(group + total as u64) + at;
+                        cells.counts[total].person(*person);
+                    }
                 }
             }
         }
