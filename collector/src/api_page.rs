@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
+use crate::dashboard::words::filters;
 use crate::dashboard::{Shell, show};
 use crate::router::openapi_document;
 

@@ -325,14 +325,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case::v4("203.0.113.77", "203.0.113.0")]
-    #[case::v6("2001:db8:1:2:3:4:5:6", "2001:db8:1::")]
-    #[case::v4_in_v6("::ffff:203.0.113.77", "203.0.113.0")]
-    fn an_address_is_cut_to_its_network(#[case] address: &str, #[case] want: &str) {
-        assert_eq!(prefix(address.parse().unwrap()), want.parse::<IpAddr>().unwrap());
-    }
-
-    #[rstest]
     #[case::at_the_limit(10, Some(10))]
     #[case::one_more(11, None)]
     #[case::far_more(1_000, None)]

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::access::Tenant;
 use crate::app::App;
 use crate::config::Config;
+use crate::dashboard::words::filters;
 use crate::dashboard::{Shell, show};
 use crate::error::ApiError;
 use crate::extract::Params;

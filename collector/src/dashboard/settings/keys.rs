@@ -57,6 +57,7 @@ const fn meaning(scope: Scope) -> &'static str {
         Scope::AnalyticsWrite => n("save cohorts, questions and annotations"),
         Scope::AnalyticsExport => n("take raw events out"),
         Scope::ExperimentsWrite => n("define and run experiments and flags"),
+        Scope::UsageWrite => n("report usage, and roll days up"),
         Scope::DataMerge => n("say who is who"),
         Scope::DataErase => n("erase persons"),
         Scope::MetricsRead => n("read the metrics of the service"),
