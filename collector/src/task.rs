@@ -196,6 +196,8 @@ impl Task {
 }
 
 fn find(app: &App, handle: &Handle, slug: &str) -> anyhow::Result<Arc<Project>> {
+    // What a command before this one changed holds, also in a server that looks only twice a second.
+    handle.block_on(app.meta.refresh())?;
     let found = handle.block_on(app.meta.find_project(slug))?;
     found.with_context(|| {
         format!("there is no project {slug:?}; `tallymark project list` shows those there are")

@@ -44,6 +44,7 @@ const PARTS: &[Part] = &[
     Part { name: "completeness", shows: "exactly what pages lost is missing", run: e2e },
     Part { name: "growth", shows: "one story, asked for in every way", run: e2e },
     Part { name: "identity", shows: "no raw id anywhere", run: e2e },
+    Part { name: "privacy", shows: "what thieves, logs and those who ask get to see", run: e2e },
     Part { name: "people", shows: "one person across the login, aliases, undo", run: e2e },
     Part { name: "erase", shows: "an erased person is in no answer and no file", run: e2e },
     Part { name: "retention", shows: "events go when their time is over", run: e2e },

@@ -28,6 +28,7 @@ mod order;
 mod parquet;
 mod people;
 mod power;
+mod privacy;
 mod quarantine;
 mod restart;
 mod retention;
