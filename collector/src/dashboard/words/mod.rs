@@ -233,7 +233,7 @@ mod tests {
                     continue;
                 }
                 let rest = text[at + start.len()..].trim_start().trim_start_matches('"');
-                out.extend(rest.split(end).next().map(|found| unfolded(found)));
+                out.extend(rest.split(end).next().map(unfolded));
             }
         }
         // The two forms of a noun.

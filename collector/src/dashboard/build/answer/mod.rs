@@ -113,11 +113,14 @@ pub struct Grid {
     pub marks: [String; 3],
     /// The columns after name and size.
     pub heads: Vec<String>,
-    /// Name, size, cells with class and text.
-    pub rows: Vec<(String, String, Vec<(&'static str, String)>)>,
+    /// Them, the one of all first.
+    pub rows: Vec<GridRow>,
     /// The same figures.
     pub data: Data,
 }
+
+/// A row of a grid: name, size, cells with class and text.
+pub type GridRow = (String, String, Vec<(&'static str, String)>);
 
 /// Something that somebody did.
 #[derive(Debug, Clone)]
