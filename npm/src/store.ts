@@ -86,21 +86,19 @@ function open(name: string): Promise<IDBDatabase> {
 }
 
 function durable(database: IDBDatabase): Store {
-  /** Runs requests in one transaction; gives the results when it is complete. */
-  const run = (
-    mode: IDBTransactionMode,
-    work: (queue: IDBObjectStore, meta: IDBObjectStore) => IDBRequest[] | void,
-  ): Promise<unknown[]> =>
+  /** Makes requests in one transaction; gives the results when it is complete. */
+  const run = (mode: IDBTransactionMode, work: (queue: IDBObjectStore, meta: IDBObjectStore) => IDBRequest[]): Promise<unknown[]> =>
     new Promise((resolve, reject) => {
       const step = database.transaction([QUEUE, META], mode, { durability: "relaxed" });
-      const requests = work(step.objectStore(QUEUE), step.objectStore(META)) ?? [];
+      const requests = work(step.objectStore(QUEUE), step.objectStore(META));
       step.oncomplete = () => resolve(requests.map(({ result }) => result));
       step.onabort = () => reject(step.error);
-      // Not left to the browser: a page that is about to go has no later moment. Readers may ask for more.
-      if (mode === "readwrite") step.commit?.();
+      // Not left to the browser, which waits for the page: a page that is about to go has no later moment, and
+      // what it writes then waits for what it reads.
+      step.commit?.();
     });
   const write = async (work: (queue: IDBObjectStore, meta: IDBObjectStore) => void): Promise<void> => {
-    await run("readwrite", (queue, meta) => void work(queue, meta));
+    await run("readwrite", (queue, meta) => (work(queue, meta), []));
   };
   return {
     isDurable: true,
@@ -110,18 +108,12 @@ function durable(database: IDBDatabase): Store {
         for (const key of remove) queue.delete(key);
       }),
     async oldest(last) {
-      const [keys, notes, parcels = []] = await run("readonly", (queue, meta) => {
-        const looked = queue.getAllKeys(null, OLDEST);
-        const requests: IDBRequest[] = [looked, meta.get(META)];
-        // Reading what no batch can take would be most of what sending costs.
-        looked.onsuccess = () => {
-          const to = last(looked.result as Key[]);
-          if (to) requests.push(queue.getAll(IDBKeyRange.upperBound(to)));
-        };
-        return requests;
-      });
-      const found = (parcels as Parcel[]).map((parcel, i) => ({ ...parcel, key: (keys as Key[])[i] as Key }));
-      return [found, (notes as Notes | undefined) ?? {}, !(keys as Key[])[0]];
+      const [keys, notes] = (await run("readonly", (queue, meta) => [queue.getAllKeys(null, OLDEST), meta.get(META)])) as [Key[], Notes?];
+      // Reading what no batch can take would be most of what sending costs.
+      const to = last(keys);
+      const range = to && IDBKeyRange.upperBound(to);
+      const [taken, parcels] = (range ? await run("readonly", (queue) => [queue.getAllKeys(range), queue.getAll(range)]) : [[], []]) as [Key[], Parcel[]];
+      return [parcels.map((parcel, i) => ({ ...parcel, key: taken[i] as Key })), notes ?? {}, !keys[0]];
     },
     keys: async () => (await run("readonly", (queue) => [queue.getAllKeys()]))[0] as Key[],
     note: (notes) => write((_, meta) => meta.put(notes, META)),

@@ -3,7 +3,8 @@
  *
  * Builds the examples they visit with the packed package, bundles every spec into a folder of its own and
  * hands them to `node --test`. Needs the collector (`TALLYMARK_BIN`, else the debug build) and
- * Chromium (`CHROMIUM`, else `/usr/bin/chromium`). A missing one is a failure, not a skip.
+ * Chromium (`CHROMIUM`, else `/usr/bin/chromium`). A missing one is a failure, not a skip. `TALLYMARK_TEST_NAME` is a
+ * pattern of the tests to run.
  */
 
 import { spawnSync } from "node:child_process";
@@ -55,6 +56,7 @@ function runSpecs(specs, concurrency) {
     "--test-reporter=spec",
     `--test-concurrency=${concurrency}`,
     `--test-timeout=${TIMEOUT_MS}`,
+    ...(process.env.TALLYMARK_TEST_NAME ? [`--test-name-pattern=${process.env.TALLYMARK_TEST_NAME}`] : []),
     ...specs.map((file) => join(out, file.replace(/\.ts$/, ".mjs"))),
   ];
   const { status } = spawnSync(process.execPath, args, { cwd: here, env, stdio: "inherit" });

@@ -105,7 +105,10 @@ async fn page(
 fn own(caller: &Caller) -> Result<Arc<Account>, ApiError> {
     match &caller.principal {
         Principal::Person(account) => Ok(Arc::clone(account)),
-        _ => Err(ApiError::SignInNeeded),
+        _ => Err(ApiError::parameter(
+            "account",
+            "you came by the printed link, which is nobody's; sign in with an account",
+        )),
     }
 }
 

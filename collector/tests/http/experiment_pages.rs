@@ -72,7 +72,7 @@ async fn an_experiment_is_planned_made_started_read_and_concluded() {
     assert_eq!(definition["ends_at"], "2026-12-06T12:30:00Z");
 
     let (_, page) = service.page(&cookie, &to).await;
-    assert!(page.contains("It has not begun") && page.contains(">Start</button>"), "{page}");
+    assert!(page.contains("It has not begun") && page.contains(">Start now</button>"), "{page}");
     assert!(!page.contains("<script>alert") && !page.contains("<img src=x"));
     let transition = "/p/shop/experiments/buy-button/transition";
     let step = |to: &'static str| [("to", to), ("note", HOSTILE)];

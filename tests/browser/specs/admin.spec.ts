@@ -114,9 +114,9 @@ test("an experiment is planned, started, and read", async () => {
   if (PICTURES) await page.screenshot({ path: `${PICTURES}/plan.png`, fullPage: true });
   await page.getByRole("button", { name: "Make the draft" }).first().click();
   await page.getByText("It has not begun").waitFor();
-  await page.locator("summary", { hasText: "Start" }).click();
+  await page.locator("summary", { hasText: "Start now" }).click();
   await page.getByLabel(/Why/).fill(HOSTILE);
-  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await page.getByRole("button", { name: "Start now", exact: true }).click();
   await page.getByText("Nobody is in its arms yet").waitFor();
   const story = people(800);
   for (let from = 0; from < story.length; from += 400) {

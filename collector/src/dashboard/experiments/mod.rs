@@ -87,7 +87,7 @@ fn may_change(caller: &Caller) -> bool {
 /// What a step of a life does, on its button.
 const fn step(to: Life) -> &'static str {
     match to {
-        Life::Running => n("Start"),
+        Life::Running => n("Start now"),
         Life::Paused => n("Pause"),
         Life::Concluded => n("Conclude"),
         Life::Draft => "",
