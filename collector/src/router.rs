@@ -27,9 +27,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access;
-use crate::aliases::{analytics, business, growth_page};
 use crate::admin::people::handler as people;
 use crate::admin::{keys, organisations, projects};
+use crate::aliases::{analytics, business, growth_page};
 use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};

@@ -17,8 +17,8 @@ use crate::extract::{Params, parse_json, read_body};
 use crate::ingest::guard::Guard;
 use crate::ingest::handler::store;
 use crate::ingest::identity::Realm;
-use crate::privacy::Rules;
 use crate::meta::projects::Project;
+use crate::privacy::Rules;
 
 /// Refused events of a page, or of one call to send again.
 const PAGE_MAX: usize = 500;

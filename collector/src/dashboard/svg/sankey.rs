@@ -77,7 +77,7 @@ pub fn draw(
             w.element(
                 "text",
                 &[("x", &Pct(at / 10.0)), ("y", &Num(node.y - 5.0)), ("text-anchor", &anchor)],
-                format!("{} {}", short(&node.name, columns.len()), note(node.size)),
+                format!("{} {}", short(&node.name, columns.len(), index), note(node.size)),
             );
             w.close();
         }
@@ -91,13 +91,15 @@ fn left(index: usize, columns: usize) -> f64 {
     (1000.0 - NODE) * index as f64 / (columns.max(2) - 1) as f64
 }
 
-/// A name that fits between columns.
-fn short(name: &str, columns: usize) -> String {
+/// A name that fits between columns. Those of the last column go to the left and share their room with the
+/// names before them.
+fn short(name: &str, columns: usize, index: usize) -> String {
     let room = match columns {
         0..=3 => 22,
         4 => 15,
         _ => 10,
     };
+    let room = if columns > 2 && index + 2 >= columns { room * 2 / 3 } else { room };
     match name.chars().count() {
         count if count <= room => name.to_owned(),
         _ => name.chars().take(room - 1).chain(['…']).collect(),
