@@ -8,6 +8,8 @@ import { Site } from "./site.ts";
 
 /** Content counts as seen after a second on screen; a busy browser begins to count late. */
 const LOOK_MS = 2_000;
+/** Between two steps. */
+const PAUSE_MS = 500;
 
 /** Serve the built shop, configured as whoever runs it would: by a `config.json`. */
 export function openShop(config: { key: string; salt: string; endpoint: string }): Promise<Site> {
@@ -45,12 +47,22 @@ export class Visitor {
     return (await button.getAttribute("data-variant")) ?? "";
   }
 
+  /**
+   * A person takes longer from one step to the next than two batches differ on their way: an event's time is that of its
+   * batch's arrival, less its age.
+   */
+  async #pause(): Promise<void> {
+    await this.page.waitForTimeout(PAUSE_MS);
+  }
+
   async addToCart(): Promise<void> {
+    await this.#pause();
     await this.page.getByRole("button", { name: "Add to cart" }).click();
     await this.page.getByText("is in your cart").waitFor();
   }
 
   async startCheckout(): Promise<void> {
+    await this.#pause();
     await this.page.getByRole("link", { name: "Go to cart" }).click();
     await this.page.getByRole("link", { name: "Check out" }).click();
     await this.page.getByRole("heading", { name: "Where to?" }).waitFor();
@@ -58,6 +70,7 @@ export class Visitor {
 
   /** Fill in the three steps; `delivery` is the visible name of the choice. */
   async order(delivery: "By post" | "By bicycle"): Promise<void> {
+    await this.#pause();
     await this.page.getByLabel("Name").fill("Ada Canary");
     await this.page.getByLabel("Street and number").fill("12 Secret Street");
     await this.page.getByLabel("Town").fill("Nowhere");
