@@ -64,6 +64,7 @@ export class Visitor {
   async startCheckout(): Promise<void> {
     await this.#pause();
     await this.page.getByRole("link", { name: "Go to cart" }).click();
+    await this.#pause();
     await this.page.getByRole("link", { name: "Check out" }).click();
     await this.page.getByRole("heading", { name: "Where to?" }).waitFor();
   }
@@ -76,7 +77,9 @@ export class Visitor {
     await this.page.getByLabel("Town").fill("Nowhere");
     await this.page.getByRole("button", { name: "Continue to delivery" }).click();
     await this.page.getByText(delivery).click();
+    await this.#pause();
     await this.page.getByRole("button", { name: "Continue to payment" }).click();
+    await this.#pause();
     await this.page.getByRole("button", { name: "Place the order" }).click();
     await this.page.getByRole("heading", { name: "Thank you" }).waitFor();
   }
