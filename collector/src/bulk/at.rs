@@ -139,6 +139,7 @@ mod tests {
 
     const NOON: i64 = 1_788_264_000_000;
 
+    /// Shows S1-30.
     #[rstest]
     #[case::ms(Cell::Int(NOON), AtFormat::Auto, Some(NOON))]
     #[case::seconds(Cell::Int(NOON / 1000), AtFormat::Auto, Some(NOON))]

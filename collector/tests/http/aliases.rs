@@ -65,6 +65,7 @@ async fn s3_09_events_are_listed_by_each_filter() {
     assert_eq!(both.problem(), (422, "parameter_invalid".into()));
 }
 
+/// Shows S3-15 and S3-16.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_11_and_15_usage_and_quotas_are_what_the_first_names_answer() {
     let service = service().await;
@@ -126,6 +127,7 @@ async fn s3_13_the_table_includes_its_last_day_and_takes_filters() {
     }
 }
 
+/// Shows S3-38.
 #[rstest]
 #[case::fewer(2, false)]
 #[case::as_many(3, false)]
@@ -252,6 +254,7 @@ fn paid(
     ("payment.completed", user, days_ago, props)
 }
 
+/// Shows S4-30, S4-31 and S4-32.
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_29_to_32_the_business_is_summed_up_for_a_range() {
     let service = service().await;
@@ -296,6 +299,7 @@ async fn two_currencies_are_never_added_up() {
     assert_eq!((revenue(0), revenue(1)), (10.0, 5.0), "{sums}");
 }
 
+/// Shows S1-20, S1-22 and S1-24.
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_19_the_growth_page_is_for_admins_and_shows_what_the_text_says() {
     let service = service().await;
@@ -327,7 +331,9 @@ async fn s1_19_the_growth_page_is_for_admins_and_shows_what_the_text_says() {
         r#"<div id="today"><span>Today</span><b>1</b></div>"#,
         r#"<div id="week"><span>7 days</span><b>3</b></div>"#,
         r#"<th scope="row">2026-11-18</th><td>2</td><td class="good">50.0%</td><td class="poor">0.0%</td>"#,
-        "Total Expenses<b>4</b>",
+        r#"<span aria-hidden="true">💶</span> Total Expenses<b>4</b>"#,
+        r#"<span aria-hidden="true">📄</span> Total Reports<b>1</b>"#,
+        r#"<span aria-hidden="true">🏁</span> Challenges Started<b>0</b>"#,
         r#"<a href="/metrics?format=text&amp;project=shop&#38;unknown=zero" download="metrics.txt">"#,
     ] {
         assert!(page.contains(part), "{part} in {page}");
@@ -339,7 +345,9 @@ async fn s1_19_the_growth_page_is_for_admins_and_shows_what_the_text_says() {
     );
     assert!(!page.contains("<style"), "the policy would not take it");
     let style = service.get("/admin/metrics.css", None).await;
-    assert!(String::from_utf8(style.bytes).unwrap().contains("@media print"), "s1_26");
+    let style = String::from_utf8(style.bytes).unwrap();
+    assert!(style.contains("@media print"), "s1_26");
+    assert!(style.contains("gradient") && !style.contains("url("), "s1_22, s1_20: {style}");
     let script = service.get("/admin/metrics.js", None).await;
     assert_eq!(script.headers["content-type"], "text/javascript; charset=utf-8");
     assert!(String::from_utf8(script.bytes).unwrap().contains("EVERY_MS = 300_000"));

@@ -112,6 +112,7 @@ async fn s1_10_sources_add_up_to_all_events_and_rare_ones_are_other() {
     assert_eq!(service.count("expense_logged").await, 11);
 }
 
+/// Shows S1-30.
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_11_who_logs_five_expenses_today_is_one_active_user_of_the_utc_day() {
     let mut events: Vec<Did<'_>> = (0..5).map(|_| did("expense_logged", 1, 0)).collect();

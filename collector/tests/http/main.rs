@@ -14,6 +14,7 @@ mod experiment_pages;
 mod growth;
 mod live;
 mod privacy;
+mod rows;
 mod saved;
 mod sdk;
 mod settings;

@@ -8,12 +8,12 @@ const HOUR: i64 = 3_600_000;
 const TO_MIDNIGHT: i64 = 11 * HOUR + HOUR / 2;
 
 impl Service {
-    async fn tell(&self, body: Value) -> Reply {
+    pub(super) async fn tell(&self, body: Value) -> Reply {
         let bearer = format!("Bearer {}", self.secret_key);
         self.post("/v1/usage", &[("authorization", &bearer)], body.to_string()).await
     }
 
-    async fn read(&self, path: &str) -> Value {
+    pub(super) async fn read(&self, path: &str) -> Value {
         let reply = self.get(path, Some(&self.secret_key)).await;
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
         reply.json()
@@ -26,7 +26,7 @@ impl Service {
         reply.json()
     }
 
-    async fn quota(&self, metric: &str) -> Value {
+    pub(super) async fn quota(&self, metric: &str) -> Value {
         self.read(&format!("/v1/quotas?metric={metric}")).await["quotas"][0].clone()
     }
 
@@ -38,8 +38,19 @@ impl Service {
         self.send(request.unwrap()).await
     }
 
-    async fn metrics(&self) -> String {
+    pub(super) async fn metrics(&self) -> String {
         String::from_utf8(self.get("/metrics", None).await.bytes).unwrap()
+    }
+
+    /// Wait for a line of the metrics that is written behind the answer.
+    async fn settles(&self, line: &str) {
+        for _ in 0..100 {
+            if self.metrics().await.contains(&format!("{line}\n")) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("no {line}: {}", self.metrics().await);
     }
 }
 
@@ -50,6 +61,7 @@ async fn with_setting(key: &str, text: &str) -> Service {
     service_with(config).await
 }
 
+/// Shows S3-02 and S3-16.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_06_three_increments_are_three_at_once_and_after_the_rollup() {
     let service = service().await;
@@ -75,6 +87,7 @@ async fn s3_06_three_increments_are_three_at_once_and_after_the_rollup() {
     assert_eq!((table.len(), builds.amount), (3, 3), "one row for each metric and day");
 }
 
+/// Shows S3-62.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_told_again_counts_once_and_many_can_be_told_at_once() {
     let service = service().await;
@@ -125,6 +138,7 @@ async fn what_cannot_be_counted_is_refused_whole(#[case] body: Value, #[case] co
     assert_eq!(service.read("/v1/quotas").await["quotas"], json!([]));
 }
 
+/// Shows S3-15.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_events_their_bytes_and_refused_ones_are_counted_for_every_project() {
     let service = service().await;
@@ -144,6 +158,7 @@ async fn stored_events_their_bytes_and_refused_ones_are_counted_for_every_projec
     );
 }
 
+/// Shows S3-43.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_07_a_quota_is_exceeded_by_one_more_than_it_allows_and_s3_42_stops_nothing() {
     let service = with_setting("quota_defaults", r#"{"builds_daily":2}"#).await;
@@ -162,24 +177,15 @@ async fn s3_07_a_quota_is_exceeded_by_one_more_than_it_allows_and_s3_42_stops_no
 async fn s3_44_the_counter_rises_once_for_each_day_on_which_a_quota_is_exceeded() {
     let service = with_setting("quota_defaults", r#"{"builds_daily":1}"#).await;
     let line = r#"tallymark_quota_exceeded_total{tenant="",metric="builds_daily"}"#;
-    let settled = async |want: &str| {
-        for _ in 0..100 {
-            if service.metrics().await.contains(&format!("{line} {want}\n")) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("not {want}: {}", service.metrics().await);
-    };
     service.tell(json!({ "metric": "builds_daily" })).await;
     assert!(!service.metrics().await.contains(line));
     for _ in 0..3 {
         service.tell(json!({ "metric": "builds_daily" })).await;
     }
-    settled("1").await;
+    service.settles(&format!("{line} 1")).await;
     service.app.clock.advance(24 * HOUR);
     service.tell(json!({ "metric": "builds_daily", "amount": 2 })).await;
-    settled("2").await;
+    service.settles(&format!("{line} 2")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +242,7 @@ async fn a_quota_that_throttles_refuses_batches_until_it_is_raised_or_the_day_is
     assert_eq!(service.post("/v1/batch", &[], body.to_string()).await.json()["ok"], 1);
 }
 
+/// Shows S3-18, S3-60 and S3-61.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_17_the_rollup_runs_once_at_ten_past_midnight_and_catches_up_what_was_missed() {
     let service = service().await;
@@ -262,6 +269,8 @@ async fn s3_17_the_rollup_runs_once_at_ten_past_midnight_and_catches_up_what_was
         metrics.contains("tallymark_analytics_rollup_duration_seconds_count 3\n"),
         "s3_18: {metrics}"
     );
+    let all = r#"tallymark_analytics_rollup_duration_seconds_bucket{le="+Inf"} 3"#;
+    assert!(metrics.contains(all), "a histogram: {metrics}");
     let at = format!(
         "tallymark_analytics_rollup_last_run_seconds {:?}\n",
         app.clock.now_ms() as f64 / 1e3
@@ -309,6 +318,7 @@ async fn s3_49_a_rollup_by_hand_is_in_the_audit_trail_and_needs_its_scope() {
     }
 }
 
+/// Shows S4-01.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_37_where_analytics_are_off_batches_are_taken_and_dropped() {
     let service = with_setting("analytics_enabled", "false").await;
@@ -319,12 +329,19 @@ async fn s3_37_where_analytics_are_off_batches_are_taken_and_dropped() {
     assert_eq!(service.count("opened").await, 0);
     let counted = r#"tallymark_events_refused_total{code="analytics_disabled"} 1"#;
     assert!(service.metrics().await.contains(counted), "every loss is counted");
+    let said = service.get("/readiness", None).await.json();
+    assert_eq!(said["analytics"]["configured"], false);
 }
 
+/// Shows S3-58 and S3-59.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_57_metrics_by_project_have_their_labels_where_they_are_wanted() {
     let mut config = Config::default();
-    for (key, text) in [("metrics_by_project", "true"), ("metrics_prefix", "sbh")] {
+    for (key, text) in [
+        ("metrics_by_project", "true"),
+        ("metrics_prefix", "sbh"),
+        ("quota_defaults", r#"{"builds_daily":2}"#),
+    ] {
         config.set(key, text).unwrap();
     }
     let service = service_with(config).await;
@@ -339,6 +356,7 @@ async fn s3_57_metrics_by_project_have_their_labels_where_they_are_wanted() {
     ] {
         assert!(metrics.contains(&format!("{line}\n")), "{line} in {metrics}");
     }
+    service.settles(r#"sbh_quota_exceeded_total{tenant="shop",metric="builds_daily"} 1"#).await;
 }
 
 #[rstest]
@@ -376,6 +394,7 @@ async fn a_project_stores_no_more_bytes_than_its_setting_and_a_batch() {
     assert_eq!(service.batch(json!([event(5)])).await.json()["ok"], 1, "what was refused arrives");
 }
 
+/// Shows S3-54.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_and_a_network_have_budgets_beside_the_keys() {
     let service = with_setting("network_burst", "6").await;

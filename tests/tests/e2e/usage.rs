@@ -160,6 +160,7 @@ fn a_quota_is_overshot_by_a_batch_of_each_sender_at_most_and_what_was_refused_ar
     ));
 }
 
+/// Shows S3-57.
 #[test]
 fn metrics_stay_short_whatever_names_clients_make_up() {
     const NAMES: u64 = 100_000;

@@ -1,0 +1,220 @@
+//! Rows of the product's checklist that no other test meets on its way: what is stored, counters, what a host
+//! reports of itself, the first moments of the service.
+
+use super::access::session_of;
+use super::*;
+use tallymark::config::{Sources, load};
+
+impl Service {
+    /// The stored events, oldest first, as this key lists them.
+    async fn stored(&self, key: &str) -> Vec<Value> {
+        let mut events = self.get("/v1/events", Some(key)).await.json()["events"].take();
+        let mut events = std::mem::take(events.as_array_mut().unwrap());
+        events.reverse();
+        events
+    }
+}
+
+/// Shows S1-01 and S3-01.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_kept_as_it_was_sent_beside_the_time_it_came() {
+    let service = service().await;
+    let props = json!({ "amount": 12.5, "category": "food", "shared": true });
+    let bare = with(event(1), "at", NOW - 5_000);
+    let full = with(with(event(2), "name", "expense_logged"), "props", props.clone());
+    let full = with(full, "at", NOW - 1);
+    assert_eq!(service.batch(json!([bare, full])).await.json()["ok"], 2);
+    let mut known = with(event(3), "user_id", "ann");
+    known.as_object_mut().unwrap().remove("device");
+    assert_eq!(service.as_server(&service.secret_key, json!([known])).await.json()["ok"], 1);
+
+    let stored = service.stored(&service.secret_key).await;
+    let fields = |event: &Value| {
+        ["name", "at", "received_at", "source", "props", "identified"]
+            .map(|name| event[name].clone())
+    };
+    let want = [
+        json!(["opened", NOW - 5_000, NOW, "web", {}, false]),
+        json!(["expense_logged", NOW - 1, NOW, "web", props, false]),
+        json!(["opened", NOW, NOW, "server", {}, true]),
+    ];
+    assert_eq!(stored.iter().map(|event| json!(fields(event))).collect::<Vec<_>>(), want);
+    assert_eq!(stored[0]["person"], stored[1]["person"]);
+    assert_ne!(stored[0]["person"], stored[2]["person"]);
+
+    // It has a name and belongs to a project: without either it is not stored.
+    let nameless = service.batch(json!([with(event(4), "name", Value::Null)])).await;
+    assert_eq!(nameless.json()["rejected"][0]["code"], "event_name_invalid", "{nameless:?}");
+    let body = json!({ "events": [event(5)] }).to_string();
+    assert_eq!(service.post("/v1/batch", &[], body).await.status, 401);
+    assert_eq!(service.stored(&service.secret_key).await.len(), 3);
+    let other = project(&service.app, "other").await;
+    let other = key(&service.app, &other, KeyKind::Secret, Scopes::all()).await;
+    assert_eq!(service.stored(&other).await, [] as [Value; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s1_02_a_hundred_increments_at_once_are_a_hundred_of_one_counter() {
+    let service = std::sync::Arc::new(service().await);
+    let mut tellers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let service = std::sync::Arc::clone(&service);
+        tellers.spawn(async move {
+            assert_eq!(service.tell(json!({ "metric": "mails_daily" })).await.status, 200);
+        });
+    }
+    tellers.join_all().await;
+    assert_eq!(service.quota("mails_daily").await["current"], 100);
+    let counters = service.read("/v1/quotas").await;
+    let of_that_name = counters["quotas"].as_array().unwrap().iter();
+    assert_eq!(of_that_name.filter(|quota| quota["metric"] == "mails_daily").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s1_03_a_question_looks_at_rows_of_its_project_and_its_days_only() {
+    const WEEKS: i64 = 21 * 86_400_000;
+    let service = service().await;
+    let at = |numbers: std::ops::Range<u64>, at: i64| -> Value {
+        numbers.map(|number| with(event(number), "at", at)).collect()
+    };
+    let other = project(&service.app, "other").await;
+    let other = key(&service.app, &other, KeyKind::Secret, Scopes::all()).await;
+    for (key, events) in
+        [(&other, at(0..400, NOW)), (&service.secret_key, at(400..800, NOW - WEEKS))]
+    {
+        assert_eq!(service.as_server(key, events).await.json()["ok"], 400);
+    }
+    service.batch(at(800..803, NOW)).await;
+    service.app.blocking(|app| Ok(app.store.flush())).await.unwrap().unwrap();
+    let days = json!({ "from": "2026-11-22", "to": "2026-11-23" });
+    for (kind, more) in [
+        ("trend", json!({ "series": [{ "event": "opened" }] })),
+        ("funnel", json!({ "steps": [{ "event": "opened" }, { "event": "opened" }] })),
+        ("active", json!({ "event": "opened" })),
+        ("retention", json!({ "start": { "event": "opened" } })),
+    ] {
+        let mut question = days.clone();
+        question.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = service.ask(kind, question).await;
+        // Three of the 803 that are stored are meant.
+        let looked_at = answer["rows_scanned"].as_u64().unwrap();
+        assert!((1..=4).contains(&looked_at), "{kind} looked at {looked_at} rows");
+    }
+}
+
+/// Shows S1-34.
+#[rstest]
+#[case::a_letter("x".to_owned())]
+#[case::fifty_characters("e".repeat(50))]
+#[case::fifty_beyond_ascii("ü".repeat(50))]
+#[case::with_dots("a.name.of.our.own".to_owned())]
+#[case::with_spaces("A name of our own".to_owned())]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_ones_own_is_taken_and_can_be_asked_for(#[case] name: String) {
+    let service = service().await;
+    let receipt = service.batch(json!([with(event(1), "name", name.as_str())])).await.json();
+    assert_eq!(receipt["ok"], 1, "{receipt}");
+    assert_eq!(service.count(&name).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s1_35_metrics_and_their_page_answer_right_after_the_start() {
+    let service = service().await;
+    assert_eq!(service.get("/metrics", None).await.status, 200);
+    let cookie = session_of(&service.app, None).await;
+    let request = Request::get("/admin/metrics?project=shop").header("cookie", cookie);
+    assert_eq!(service.send(request.body(Body::empty()).unwrap()).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_05_a_name_with_dots_is_stored_and_its_amounts_are_added_up() {
+    let service = service().await;
+    let order = |number: u64, amount: f64| {
+        let event = with(event(number), "name", "business.order.completed");
+        with(event, "props", json!({ "amount": amount, "currency": "EUR" }))
+    };
+    service.batch(json!([order(1, 19.5), order(2, 0.5), order(3, 100.0)])).await;
+    let series =
+        json!([{ "event": "business.order.completed", "measure": "sum", "prop": "amount" }]);
+    assert_eq!(
+        service.ask("trend", json!({ "series": series })).await["series"][0]["total"],
+        120.0
+    );
+}
+
+/// Shows S3-28, S3-29, S3-30 and S3-31: the host reports them by a secret key, each is an event of its project.
+#[rstest]
+#[case::a_registration("auth.user.registered", json!({ "method": "email" }))]
+#[case::a_login("auth.user.login", json!({ "method": "password" }))]
+#[case::a_build("builder.generate.completed", json!({ "project": "site-7", "duration_ms": 5_210 }))]
+#[case::an_upload("files.uploaded", json!({ "size": 4, "type": "text/plain" }))]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_reports_is_an_event_of_its_tenant_with_all_it_said(
+    #[case] name: &str,
+    #[case] props: Value,
+) {
+    let service = service().await;
+    let reported = json!([{ "id": "01a2020f-5b40-7000-8000-000000000001", "name": name, "at": NOW,
+        "user_id": "ann", "props": props }]);
+    assert_eq!(service.as_server(&service.secret_key, reported).await.json()["ok"], 1);
+    let stored = service.stored(&service.secret_key).await;
+    assert_eq!((&stored[0]["name"], &stored[0]["props"]), (&json!(name), &props));
+    assert_eq!((&stored[0]["source"], &stored[0]["identified"]), (&json!("server"), &json!(true)));
+    let other = project(&service.app, "other").await;
+    let other = key(&service.app, &other, KeyKind::Secret, Scopes::all()).await;
+    assert_eq!(service.stored(&other).await, [] as [Value; 0], "another tenant has no such event");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_40_default_quotas_are_json_and_bad_json_stops_the_start_and_says_why() {
+    let start = |text: &str| {
+        let env = vec![("TALLYMARK_QUOTA_DEFAULTS".to_owned(), text.to_owned())];
+        load(&Sources { env, ..Sources::default() })
+    };
+    let config = start(r#"{"api_requests_daily": 100000, "builds_daily": 200}"#).unwrap().config;
+    let service = service_with(config).await;
+    for (metric, limit) in [("api_requests_daily", 100_000), ("builds_daily", 200)] {
+        service.tell(json!({ "metric": metric })).await;
+        assert_eq!(service.quota(metric).await["limit"], limit);
+    }
+    for bad in ["", "{", "[]", r#"{"builds_daily": -1}"#, r#"{"builds_daily": "many"}"#] {
+        let Err(error) = start(bad) else { panic!("{bad:?} was taken") };
+        let error = error.to_string();
+        let begin = "quota_defaults (environment TALLYMARK_QUOTA_DEFAULTS): ";
+        assert!(error.starts_with(begin), "{bad:?}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s4_33_a_scraper_with_the_bearer_gets_text_in_which_every_sample_has_its_family() {
+    let mut config = Config::default();
+    config.set("metrics_token", "a-token-of-scrapers").unwrap();
+    let service = service_with(config).await;
+    service.batch(json!([event(1), with(event(2), "name", "")])).await;
+    let path = "/api/metrics?format=prometheus";
+    assert_eq!(service.get(path, None).await.status, 401);
+    let reply = service.get(path, Some("a-token-of-scrapers")).await;
+    let text = String::from_utf8(reply.bytes).unwrap();
+    let mut family = ("", "");
+    let mut samples = 0;
+    for line in text.lines() {
+        if let Some(of) = line.strip_prefix("# TYPE ") {
+            family = of.split_once(' ').unwrap();
+        } else if !line.starts_with('#') {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let name = series.split('{').next().unwrap();
+            let end = name.strip_prefix(family.0).unwrap_or_else(|| panic!("{line} of {family:?}"));
+            let ends: &[&str] = match family.1 {
+                "counter" => &["_total", "_created"],
+                "gauge" => &[""],
+                "histogram" => &["_bucket", "_sum", "_count", "_created"],
+                "info" => &["_info"],
+                other => panic!("{other}: {line}"),
+            };
+            assert!(ends.contains(&end), "{line} of {family:?}");
+            samples += 1;
+        }
+    }
+    assert!(samples > 20, "{text}");
+}
