@@ -75,6 +75,7 @@ const MEASURE = `(() => {
   return { median: took[${CALLS / 2}], p99: took[${(CALLS * 99) / 100}], mean: whole / ${CALLS} };
 })()`;
 
+// Shows S3-04.
 test("track() copies and returns: median at most 5 µs, 99 of 100 at most 50 µs, all 10,000 arrive", async () => {
   const { bench } = fixture;
   const visit = await bench.visit({
@@ -98,6 +99,15 @@ test("track() copies and returns: median at most 5 µs, 99 of 100 at most 50 µs
   assert.ok(median <= 5 * BUSY, `the median call took ${median} µs`);
   assert.ok(p99 <= 50 * BUSY, `one of a hundred calls took ${p99} µs`);
   assert.ok(perEvent <= 80 * SHARED, `an event took ${perEvent} µs of the main thread`);
+});
+
+test("S3-52: while the collector never finishes an answer, 99 of 100 calls still take less than a millisecond", async () => {
+  const { page, proxy } = await fixture.bench.visit({ name: "cost-stalled", behave: () => "stall-answer" });
+  await page.evaluate("tally.ready()");
+  const { p99 } = await page.evaluate<{ p99: number }>(MEASURE);
+  await until("a batch that waits for its answer", () => proxy.batches.length > 0);
+  figure(`track() while the collector stalls: p99 ${p99.toFixed(1)} µs`);
+  assert.ok(p99 < 1_000, `one of a hundred calls took ${p99} µs`);
 });
 
 test("no task of ours is longer than 10 ms, whatever a page calls in one go", async () => {

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
@@ -123,6 +124,35 @@ test("the answer follows the form, and the address says what is asked", async ()
   await page.locator("table.ranked tbody a").first().click();
   await page.waitForSelector(".timeline li");
   assert.ok((await page.locator(".timeline b").allTextContents()).includes("purchase"));
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+// Shows S3-22, S3-24 and S3-25.
+test("a filter changes chart, table and what is downloaded", async () => {
+  const { page, errors } = await open(`/p/${project.slug}/ask/trend?event=purchase&measure=count&range=7d`);
+  const scripts = await page.locator("script[src]").evaluateAll((all) => all.map((one) => new URL((one as HTMLScriptElement).src).origin));
+  assert.deepEqual([...new Set(scripts)], [collector.origin], "what draws is ours");
+  const column = () => page.locator("#answer table tbody td:nth-child(2)").allTextContents();
+  const drawn = () => page.locator("#answer svg polyline, #answer svg path").first().evaluate((line) => line.outerHTML);
+  const total = async () => (await column()).reduce((sum, cell) => sum + Number(cell.replaceAll(",", "")), 0);
+  const downloaded = async () => {
+    const saving = page.waitForEvent("download");
+    await page.getByText("Download CSV").click();
+    const text = await readFile(await (await saving).path(), "utf8");
+    const rows = (text.split("\r\n\r\n").at(-1) ?? "").trim().split("\r\n").slice(1);
+    return rows.reduce((sum, row) => sum + Number(row.split(",")[1]), 0);
+  };
+  const [all, shape] = [await total(), await drawn()];
+  assert.deepEqual([all, await downloaded()], [REACH[2], REACH[2]]);
+  await page.locator("[name=fp]").first().fill("plan");
+  await page.locator("[name=fv]").first().fill("team");
+  await page.locator("[name=fv]").first().dispatchEvent("change");
+  await page.waitForURL(/fv=team/);
+  // Persons 0, 3, 6 and 9 of eleven have another plan.
+  await page.waitForFunction(() => document.querySelector("#answer")?.getAttribute("aria-busy") === "false");
+  assert.deepEqual([await total(), await downloaded()], [7, 7]);
+  assert.notEqual(await drawn(), shape);
   assert.deepEqual(errors, []);
   await page.context().close();
 });

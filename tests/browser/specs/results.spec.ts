@@ -167,6 +167,7 @@ async function assertFits(page: Page): Promise<void> {
 }
 
 for (const width of [360, 1280]) {
+  // Shows S3-20 and S3-26.
   test(`the page shows the API's numbers at ${width} pixels`, () =>
     withPage({ viewport: { width, height: 800 } }, async (page) => {
       await assertNumbers(page);
