@@ -191,6 +191,7 @@ test("the palette leads to an event by the keyboard alone, and g with a letter t
   await page.context().close();
 });
 
+// Shows S3-21.
 test("a question goes onto a dashboard, is moved by the keyboard, and refreshes itself", async () => {
   const { page, errors } = await open(`/p/${project.slug}/boards`);
   await page.locator("[name=name]").fill("Growth");
@@ -209,12 +210,24 @@ test("a question goes onto a dashboard, is moved by the keyboard, and refreshes 
   await page.locator(".tile").nth(1).locator("[value=move]").focus();
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelector(".tile h2 a")?.textContent === "People");
-  // Five minutes later the same page has newer figures.
+  // Five minutes later the same page has newer figures, which are the API's.
+  const people = () => page.locator(".tile .funnel .people").evaluateAll((all) => all.map((one) => Number.parseInt(one.textContent ?? "", 10)));
+  const day = (ahead: number) => new Date(Date.now() + ahead * 86_400_000).toISOString().slice(0, 10);
+  const answered = async () => {
+    const question = { from: day(-7), to: day(1), steps: STEPS.map((event) => ({ event })) };
+    const { steps } = await collector.query<{ steps: { persons: number }[] }>(project, "funnel", question);
+    return steps.map(({ persons }) => persons);
+  };
   await page.clock.install();
   await page.reload();
-  const asked = page.waitForRequest(/part=tiles/);
+  assert.deepEqual(await people(), await answered());
+  await collector.sendFromServer(project, story().map((event) => ({ ...event, user_id: "person-new" })));
+  const asked = page.waitForResponse(/part=tiles/);
   await page.clock.fastForward(300_000);
   await asked;
+  await page.waitForFunction((want) => document.querySelector(".tile .funnel .people")?.textContent?.startsWith(want), String((REACH[0] ?? 0) + 1));
+  assert.deepEqual(await people(), REACH.map((count) => count + 1));
+  assert.deepEqual(await people(), await answered());
   assert.deepEqual(errors, []);
   await page.context().close();
 });

@@ -180,6 +180,31 @@ test("in mode none nothing is stored and nothing is sent", async () => {
   assert.deepEqual(await fixture.bench.collector.events(project), []);
 });
 
+// Shows S3-65.
+test("in mode none the page is as it was: its functions, its errors, its addresses", async () => {
+  const { page, proxy, errors } = await fixture.bench.visit({
+    name: "mode-none-host",
+    before: `
+      window.parts = () => [fetch, XMLHttpRequest.prototype.open, XMLHttpRequest.prototype.send, navigator.sendBeacon, history.pushState,
+        history.replaceState, addEventListener, Storage.prototype.setItem, console.error, console.log, onerror, onunhandledrejection, setTimeout];
+      window.atFirst = parts();`,
+    script: `tally.track("opened"); tally.page(); tally.identify("${CANARY}");`,
+    changes: { mode: "none", autoPage: true },
+  });
+  assert.equal(await page.evaluate("parts().every((part, i) => part === atFirst[i])"), true);
+  const host = await page.evaluate(async () => {
+    const thrown = new Promise((resolve) => addEventListener("error", (event) => resolve(event.message), { once: true }));
+    setTimeout(() => { throw new Error("the host's own"); });
+    history.pushState({ mine: 1 }, "", "?next");
+    localStorage.setItem("host", "kept");
+    const { ok } = await fetch(location.href);
+    return [await thrown, location.search, history.state, localStorage.getItem("host"), ok];
+  });
+  assert.deepEqual(host, ["Uncaught Error: the host's own", "?next", { mine: 1 }, "kept", true]);
+  assert.equal(errors.length, 1, "the host's own error is all there is");
+  assert.deepEqual(proxy.batches, []);
+});
+
 /** The first two groups of a UUIDv7 made now. */
 function uuidTime(): string {
   const hex = Date.now().toString(16).padStart(12, "0");
