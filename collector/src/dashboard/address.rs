@@ -85,10 +85,27 @@ impl Address {
         self.fields().into_iter().filter(|(name, _)| !own.contains(name)).collect()
     }
 
+    /// The address of a builder over the same time.
+    pub fn ask(&self, slug: &str, kind: &str, asked: &[(&str, &str)]) -> String {
+        builder(slug, kind, self.fields_without(&["step", "window", "metric"]), asked)
+    }
+
     /// The same page for another of the offered ranges.
     pub fn with_range(&self, days: i64) -> String {
         Self { range: Some(format!("{days}d")), from: None, to: None, ..self.clone() }.query()
     }
+}
+
+/// The address of a builder: what it asks about, over which time, and the question.
+pub fn builder<'a>(
+    slug: &str,
+    kind: &str,
+    time: impl IntoIterator<Item = (&'a str, &'a str)>,
+    asked: &[(&str, &str)],
+) -> String {
+    let mut query = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
+    query.extend_pairs(time).extend_pairs(asked);
+    format!("/p/{slug}/ask/{kind}{}", query.finish())
 }
 
 #[cfg(test)]
@@ -116,6 +133,16 @@ mod tests {
         assert_eq!(Address::read("steps=a, b").steps, ["a", "b"]);
         assert_eq!(Address::read("step=a%2C+b&step=c").steps, ["a, b", "c"]);
         assert_eq!(Address::read(&"step=a&".repeat(50)).steps.len(), MAX_STEPS);
+    }
+
+    #[test]
+    fn a_builder_is_asked_over_the_time_of_the_page_alone() {
+        let address = Address::read("range=7d&tz=UTC&step=a&window=1d&metric=m");
+        let asked = [("fp", "path"), ("fv", "/a&b=\"<")];
+        assert_eq!(
+            address.ask("shop", "trend", &asked),
+            "/p/shop/ask/trend?range=7d&tz=UTC&fp=path&fv=%2Fa%26b%3D%22%3C"
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct Results<'a> {
     pub kept_by_funnel: Vec<(&'static str, &'a str)>,
     pub kept_by_metric: Vec<(&'static str, &'a str)>,
     pub cards: Section<Vec<Card>>,
-    pub charts: Vec<(&'static str, &'static str, &'static str, Section<Chart>)>,
+    pub charts: Vec<(&'static str, String, &'static str, &'static str, Section<Chart>)>,
     pub rankings: Vec<Ranking>,
     pub step_choices: Vec<String>,
     pub event_names: Vec<String>,
@@ -65,8 +65,18 @@ pub struct Results<'a> {
     pub install: Section<Story>,
     pub today: Option<Today>,
     pub delivery: Section<Delivery>,
+    pub leads: Leads,
     pub notes: Vec<Note>,
     pub timing: String,
+}
+
+/// Where the heads of sections lead: the same question in its builder.
+pub struct Leads {
+    pub funnel: String,
+    pub retention: String,
+    pub experiments: String,
+    pub content: String,
+    pub install: String,
 }
 
 /// Who is there now.

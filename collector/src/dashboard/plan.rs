@@ -12,7 +12,7 @@ use tallymark_store::Schema;
 use super::address::Address;
 use super::format;
 use super::notes::Note;
-use super::page::{Now, Offer, Results};
+use super::page::{Leads, Now, Offer, Results};
 use super::period::{Asked, Period, Range};
 use super::questions::{self, Question};
 use super::shell::Shell;
@@ -227,6 +227,10 @@ impl<'a> Plan<'a> {
         let (address, period) = (&self.address, &self.period);
         let goal = self.goal.as_deref();
         let days = period.days();
+        let views = questions::looking(&self.schema).unwrap_or_default();
+        let ask = |kind: &str, asked: &[(&str, &str)]| address.ask(&self.project.slug, kind, asked);
+        let mut funnel_asked = vec![("window", self.window.as_str())];
+        funnel_asked.extend(self.steps.iter().map(|step| ("step", step.as_str())));
         let rankings = tables::TABLES.iter().zip(&first[RANKED..FUNNEL]);
         Results {
             shell,
@@ -261,18 +265,22 @@ impl<'a> Plan<'a> {
             charts: vec![
                 (
                     "active",
+                    ask("active", &[]),
                     t("Active people"),
                     t("did anything on a day, in the 7 or the 30 days up to it"),
                     overview::active(&first[ACTIVE], period.today),
                 ),
                 (
                     "views",
+                    ask("trend", &[("event", views), ("measure", "count")]),
                     t("Page views"),
                     t("per day"),
                     overview::views(&first[HEADLINE], period.today),
                 ),
             ],
-            rankings: rankings.map(|(table, reply)| tables::ranking(table, reply)).collect(),
+            rankings: rankings
+                .map(|(table, reply)| tables::ranking(table, reply, |asked| ask("trend", asked)))
+                .collect(),
             step_choices: step_choices(&self.steps),
             event_names: event_names(&self.schema, &self.steps, goal),
             windows: windows(&self.window),
@@ -287,6 +295,13 @@ impl<'a> Plan<'a> {
             install: install::install(&first[PWA]),
             today: today::today(&first[TODAY], &first[BEFORE]),
             delivery: today::delivery(&first[DELIVERY]),
+            leads: Leads {
+                funnel: ask("funnel", &funnel_asked),
+                retention: ask("retention", &[("bucket", "week")]),
+                experiments: format!("/p/{}/experiments", self.project.slug),
+                content: ask("content", &[]),
+                install: ask("pwa", &[]),
+            },
             notes,
             timing,
         }

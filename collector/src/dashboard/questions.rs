@@ -86,7 +86,7 @@ pub fn has_value(schema: &Schema, event: &str) -> bool {
 }
 
 /// The event that stands for looking around: page views, else any event.
-fn looking(schema: &Schema) -> Option<&'static str> {
+pub fn looking(schema: &Schema) -> Option<&'static str> {
     schema.events.contains_key("$pageview").then_some("$pageview")
 }
 

@@ -389,6 +389,33 @@ fn the_page_shows_the_figures_it_was_given() {
 }
 
 #[test]
+fn rows_and_heads_lead_to_the_same_question_in_its_builder() {
+    let html = render("a&b", "range=7d&step=$pageview&step=a%26b&window=1d");
+    let escaped = html.replace("&#38;", "&").replace("&amp;", "&");
+    for address in [
+        "trend?range=7d&by1=path",
+        "trend?range=7d&fp=path&fo=eq&fv=a%26b",
+        "trend?range=7d&fp=country&fo=not_set&fv=",
+        "trend?range=7d&event=%24pageview&measure=count",
+        "active?range=7d",
+        "funnel?range=7d&window=1d&step=%24pageview&step=a%26b",
+        "retention?range=7d&bucket=week",
+        "content?range=7d",
+        "pwa?range=7d",
+    ] {
+        assert!(escaped.contains(&format!("href=\"/p/shop/ask/{address}\"")), "{address}: {html}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_table_leads_nowhere() {
+    let (mut first, second) = replies("purchase");
+    first[10] = trend(vec![series(0, Group::Other, None, "$pageview")]);
+    let html = render_with("purchase", "", &first, &second);
+    assert!(html.contains("<span class=\"cell\" title=\"All others\">"), "{html}");
+}
+
+#[test]
 fn a_question_without_an_answer_says_so_in_its_place_alone() {
     let (mut first, second) = replies("purchase");
     first[2] = Err("too many questions are waiting; try again in a second".into());

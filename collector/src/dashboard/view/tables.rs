@@ -17,6 +17,8 @@ pub struct Row {
     pub figure: String,
     /// The bar.
     pub bar: Markup,
+    /// The same people over time; nowhere where the row is many values.
+    pub href: Option<String>,
 }
 
 /// A table of the page.
@@ -26,6 +28,8 @@ pub struct Ranking {
     pub title: &'static str,
     /// Heading of the names.
     pub column: &'static str,
+    /// The table over time.
+    pub href: String,
     /// The rows.
     pub rows: Section<Vec<Row>>,
 }
@@ -65,8 +69,9 @@ const fn kind(
     Kind { title, column, prop, absent, words }
 }
 
-/// One table.
-pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
+/// One table. `lead` gives the address of a trend with these fields: without an event it is about the same people as
+/// the table.
+pub fn ranking(kind: &Kind, reply: &Reply, lead: impl Fn(&[(&str, &str)]) -> String) -> Ranking {
     let rows = match trend_of(reply) {
         Err(why) => Section::failed(&why),
         Ok(trend) => {
@@ -85,6 +90,8 @@ pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
                 name: name(kind, series),
                 figure: format::figure(people(series)),
                 bar: bars::behind(if own(&series) { people(series) / most } else { 0.0 }),
+                href: condition(series)
+                    .map(|(op, value)| lead(&[("fp", kind.prop), ("fo", op), ("fv", value)])),
             };
             match seen.is_empty() {
                 true => Section::empty(t("Nothing in this time"), t("Choose a longer range.")),
@@ -92,7 +99,21 @@ pub fn ranking(kind: &Kind, reply: &Reply) -> Ranking {
             }
         }
     };
-    Ranking { title: t(kind.title), column: t(kind.column), rows }
+    Ranking {
+        title: t(kind.title),
+        column: t(kind.column),
+        href: lead(&[("by1", kind.prop)]),
+        rows,
+    }
+}
+
+/// What is asked of the property of a row's people: operator and value.
+fn condition(series: &TrendSeries) -> Option<(&'static str, &str)> {
+    match (series.group, series.value.as_ref().and_then(GroupValue::text)) {
+        (Group::Value, Some(value)) => Some(("eq", value)),
+        (Group::Absent, _) => Some(("not_set", "")),
+        _ => None,
+    }
 }
 
 fn name(kind: &Kind, series: &TrendSeries) -> String {

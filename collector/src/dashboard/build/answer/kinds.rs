@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tallymark_analysis::answer::*;
-use url::form_urlencoded;
 
+use super::super::super::address::builder;
 use super::super::super::format;
 use super::super::super::svg::columns::{self, Column};
 use super::super::super::svg::line::Line;
@@ -35,12 +35,9 @@ pub struct Around<'a> {
 impl Around<'_> {
     /// The address of another question over the same time.
     fn ask(&self, kind: &str, fields: &[(&str, &str)]) -> String {
-        let mut query = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
-        for name in ["range", "from", "to", "tz"] {
-            query.extend_pairs(self.fields.get(name).map(|value| (name, value)));
-        }
-        query.extend_pairs(fields);
-        format!("/p/{}/ask/{kind}{}", self.slug, query.finish())
+        let time = ["range", "from", "to", "tz"];
+        let time = time.into_iter().filter_map(|name| Some((name, self.fields.get(name)?)));
+        builder(self.slug, kind, time, fields)
     }
 
     fn moment(&self, ms: i64) -> Cell {
