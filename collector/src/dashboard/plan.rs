@@ -6,12 +6,13 @@
 //!
 //! Deliberately elsewhere: asking (`results`).
 
+use jiff::tz::TimeZone;
 use tallymark_analysis::answer::Group;
 use tallymark_store::Schema;
 
 use super::address::Address;
 use super::format;
-use super::notes::Note;
+use super::notes::{self, Note};
 use super::page::{Leads, Now, Offer, Results};
 use super::period::{Asked, Period, Range};
 use super::questions::{self, Question};
@@ -227,6 +228,8 @@ impl<'a> Plan<'a> {
         let (address, period) = (&self.address, &self.period);
         let goal = self.goal.as_deref();
         let days = period.days();
+        let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
+        let marks = |days: &[String]| notes::marks(&notes, days, &tz);
         let views = questions::looking(&self.schema).unwrap_or_default();
         let ask = |kind: &str, asked: &[(&str, &str)]| address.ask(&self.project.slug, kind, asked);
         let mut funnel_asked = vec![("window", self.window.as_str())];
@@ -268,14 +271,14 @@ impl<'a> Plan<'a> {
                     ask("active", &[]),
                     t("Active people"),
                     t("did anything on a day, in the 7 or the 30 days up to it"),
-                    overview::active(&first[ACTIVE], period.today),
+                    overview::active(&first[ACTIVE], period.today, &marks),
                 ),
                 (
                     "views",
                     ask("trend", &[("event", views), ("measure", "count")]),
                     t("Page views"),
                     t("per day"),
-                    overview::views(&first[HEADLINE], period.today),
+                    overview::views(&first[HEADLINE], period.today, &marks),
                 ),
             ],
             rankings: rankings

@@ -7,6 +7,7 @@ use rstest::rstest;
 use tallymark_analysis::answer::*;
 use tallymark_store::{EventSchema, PropertySchema, Schema, TypeCounts};
 
+use super::notes::Note;
 use super::plan::Plan;
 use super::shell::{Place, Shell, nav};
 use super::view::{Completeness, Reply};
@@ -405,6 +406,19 @@ fn rows_and_heads_lead_to_the_same_question_in_its_builder() {
     ] {
         assert!(escaped.contains(&format!("href=\"/p/shop/ask/{address}\"")), "{address}: {html}");
     }
+}
+
+#[test]
+fn what_the_team_noted_is_marked_in_the_charts_and_stands_in_their_tables() {
+    let (first, second) = replies("purchase");
+    let own = project("shop");
+    let plan = Plan::new(&own, schema("purchase"), Vec::new(), "", NOW_MS);
+    let note = Note { at_ms: NOW_MS, at: "22 Nov".into(), text: "<b>release".into() };
+    let html = plan.page(shell(&own), &first, &second, vec![note], "now".into()).render();
+    let html = html.expect("the template renders");
+    let title = "<title>22 Nov: &lt;b&gt;release</title>";
+    assert_eq!(html.matches(title).count(), 2, "active people and page views: {html}");
+    assert_eq!(html.matches("22 Nov: &#60;b&#62;release</td>").count(), 2, "{html}");
 }
 
 #[test]

@@ -241,7 +241,12 @@ async fn render(
         tz: fields.get("tz"),
     };
     let (period, _) = Period::read(&asked, &project.tz, app.clock.now_ms());
-    let shown = tiles(app, project, board, fields, &period, reader).await?;
+    // They are for the team.
+    let notes = match reader {
+        Reader::Member => notes::of(app, project, &period).await?,
+        Reader::Stranger => Vec::new(),
+    };
+    let shown = tiles(app, project, board, fields, (&period, &notes), reader).await?;
     let Frame { shell, here, may_change, shared, questions, version, embedded } = frame;
     let now = jiff::Timestamp::from_millisecond(period.now_ms).unwrap_or_default();
     let now = now.to_zoned(TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC));
@@ -268,11 +273,7 @@ async fn render(
         period_words: period.words(),
         tz: period.tz_name.clone(),
         tiles,
-        // They are for the team.
-        notes: match reader {
-            Reader::Member => notes::of(app, project, &period).await?,
-            Reader::Stranger => Vec::new(),
-        },
+        notes,
         may_change,
         questions,
         shared,
@@ -288,7 +289,7 @@ async fn tiles(
     project: &Arc<Project>,
     board: &Board,
     fields: &Fields,
-    period: &Period,
+    (period, notes): (&Period, &[Note]),
     reader: Reader,
 ) -> Result<Vec<Shown>, ApiError> {
     let schema = build::schema(app, project).await?;
@@ -328,6 +329,7 @@ async fn tiles(
                     definition: &answered.definition,
                     tz: &tz,
                     today: period.today,
+                    notes,
                 };
                 blocks(&answered.body, &around)
             }

@@ -29,7 +29,7 @@ use super::period::{Asked, Period, RANGES};
 use super::shell::{Place, Shell, failure};
 use super::view::Words;
 use super::words::{filters, t};
-use super::{ask, plan};
+use super::{ask, notes, plan};
 use crate::access::{Caller, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
@@ -256,12 +256,15 @@ async fn ask(
         }
         Ok(answered) => {
             let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
+            // An answer is worth more than the notes on it.
+            let notes = notes::of(app, project, period).await.unwrap_or_default();
             let around = Around {
                 slug: &project.slug,
                 fields,
                 definition: &answered.definition,
                 tz: &tz,
                 today: period.today,
+                notes: &notes,
             };
             answer.blocks = blocks(&answered.body, &around);
             csv = answer::csv(&answer.blocks);

@@ -13,6 +13,8 @@ pub struct Point {
     pub tick: Option<String>,
     /// Heading of the note.
     pub label: String,
+    /// What happened then, if somebody wrote it down.
+    pub mark: Option<String>,
 }
 
 /// One line.
@@ -80,6 +82,12 @@ pub fn draw(chart: &LineChart) -> Markup {
     y_labels(&mut w, &steps, top);
     for index in 0..chart.points.len() {
         hit(&mut w, chart, index, top);
+    }
+    // Over the columns of the cursor, which would catch the pointer.
+    for (index, point) in chart.points.iter().enumerate() {
+        if let Some(text) = &point.mark {
+            mark(&mut w, x(index, chart.points.len()), text);
+        }
     }
     w.close();
     w.finish()
@@ -334,6 +342,18 @@ fn hit(w: &mut Writer, chart: &LineChart, index: usize, top: f64) {
     w.close();
 }
 
+/// Something that happened: a rule through the plot and a dot above it that says what.
+fn mark(w: &mut Writer, at: f64, text: &str) {
+    w.open("g", &[("class", &"mark")]);
+    w.element("title", &[], text);
+    w.empty(
+        "line",
+        &[("x1", &Pct(at)), ("x2", &Pct(at)), ("y1", &Num(TOP - 8.0)), ("y2", &Num(TOP + PLOT))],
+    );
+    w.empty("circle", &[("cx", &Pct(at)), ("cy", &Num(TOP - 12.0)), ("r", &"5")]);
+    w.close();
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -346,7 +366,11 @@ mod tests {
             points: values
                 .iter()
                 .enumerate()
-                .map(|(i, _)| Point { tick: Some(format!("t{i}")), label: format!("day {i}") })
+                .map(|(i, _)| Point {
+                    tick: Some(format!("t{i}")),
+                    label: format!("day {i}"),
+                    mark: (i == 1).then(|| "</title><script>".to_owned()),
+                })
                 .collect(),
             lines: vec![Line {
                 name: "</text><script>".into(),
@@ -378,6 +402,8 @@ mod tests {
             .collect();
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{svg}");
         assert_eq!(svg.matches("class=\"hit\"").count(), values.len());
+        let marks = svg.matches("<title>&lt;/title&gt;&lt;script&gt;</title>").count();
+        assert_eq!(marks, usize::from(values.len() > 1));
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
     }
 

@@ -33,6 +33,9 @@ pub struct Change {
     pub text: String,
 }
 
+/// What the team noted of each of some days, empty where there is nothing.
+pub type Marks<'a> = dyn Fn(&[String]) -> Vec<Option<String>> + 'a;
+
 /// People of the last half hour.
 pub fn now(reply: &Reply) -> Option<u64> {
     let total = trend_of(reply).ok()?.series.first()?.total.0?;
@@ -108,7 +111,7 @@ fn card(name: String, series: &TrendSeries, days: i64) -> Card {
 }
 
 /// Daily, weekly and monthly active people.
-pub fn active(reply: &Reply, today: Date) -> Section<Chart> {
+pub fn active(reply: &Reply, today: Date, marks: &Marks<'_>) -> Section<Chart> {
     let answer = match active_of(reply) {
         Ok(answer) => answer,
         Err(why) => return Section::failed(&why),
@@ -122,10 +125,11 @@ pub fn active(reply: &Reply, today: Date) -> Section<Chart> {
     let figures = |counts: &[Option<u64>]| -> Vec<Option<f64>> {
         counts.iter().map(|count| count.map(|n| n as f64)).collect()
     };
+    let marks = marks(&answer.days);
     let daily: Vec<Option<u64>> = answer.dau.iter().copied().map(Some).collect();
     let svg = line::draw(&LineChart {
         title: "Daily, weekly and monthly active people; the table below has the figures".into(),
-        points: points(&answer.days),
+        points: points(&answer.days, &marks),
         lines: vec![
             Line { name: "Month".into(), class: "c", values: figures(&answer.mau), area: false },
             Line { name: "Week".into(), class: "b", values: figures(&answer.wau), area: false },
@@ -135,7 +139,12 @@ pub fn active(reply: &Reply, today: Date) -> Section<Chart> {
         format: format::figure,
     });
     let remark = answer.reason.map(|_| OVER_DAYS_UNKNOWN);
-    Section::Ready(Chart { svg, legend: legend(), table: active_table(answer), remark })
+    Section::Ready(Chart {
+        svg,
+        legend: legend(),
+        table: noted(active_table(answer), marks),
+        remark,
+    })
 }
 
 /// Said where weekly and monthly figures have gaps.
@@ -174,7 +183,7 @@ fn active_table(answer: &ActiveAnswer) -> Table {
 }
 
 /// Page views per day, over those of the period before.
-pub fn views(headline: &Reply, today: Date) -> Section<Chart> {
+pub fn views(headline: &Reply, today: Date, marks: &Marks<'_>) -> Section<Chart> {
     let trend = match trend_of(headline) {
         Ok(trend) => trend,
         Err(why) => return Section::failed(&why),
@@ -188,10 +197,15 @@ pub fn views(headline: &Reply, today: Date) -> Section<Chart> {
     if series.total.0.unwrap_or(0.0) == 0.0 {
         return Section::empty("No page views in this time", "Choose a longer range.");
     }
-    Section::Ready(views_chart(trend, series, today))
+    Section::Ready(views_chart(trend, series, today, marks(&trend.buckets)))
 }
 
-fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart {
+fn views_chart(
+    trend: &TrendAnswer,
+    series: &TrendSeries,
+    today: Date,
+    marks: Vec<Option<String>>,
+) -> Chart {
     let now: Vec<Option<f64>> = series.data.iter().map(|figure| figure.0).collect();
     let then: Vec<Option<f64>> = match &series.previous {
         Some(previous) => previous.data.iter().map(|f| f.0).take(now.len()).collect(),
@@ -210,7 +224,7 @@ fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart 
     lines.push(Line { name: "Views".into(), class: "a", values: now.clone(), area: true });
     let svg = line::draw(&LineChart {
         title: "Page views per day; the table below has the figures".into(),
-        points: points(&trend.buckets),
+        points: points(&trend.buckets, &marks),
         lines,
         unfinished: trend.buckets.last().and_then(|day| date_of(day)) == Some(today),
         format: format::figure,
@@ -220,11 +234,23 @@ fn views_chart(trend: &TrendAnswer, series: &TrendSeries, today: Date) -> Chart 
         vec![day.clone(), figure(&now), figure(&then)]
     });
     let head = ["Day", "Views", "Period before"].map(str::to_owned).into();
-    Chart { svg, legend, table: Table { head, rows: rows.collect() }, remark: None }
+    let table = noted(Table { head, rows: rows.collect() }, marks);
+    Chart { svg, legend, table, remark: None }
+}
+
+/// A table with a column of what was noted of each row, if anything was.
+fn noted(mut table: Table, marks: Vec<Option<String>>) -> Table {
+    if !marks.is_empty() {
+        table.head.push(t("Notes").to_owned());
+        for (row, mark) in table.rows.iter_mut().zip(marks) {
+            row.push(mark.unwrap_or_default());
+        }
+    }
+    table
 }
 
 /// Points with a label under about seven of them, on Mondays when there are weeks.
-fn points(days: &[String]) -> Vec<Point> {
+fn points(days: &[String], marks: &[Option<String>]) -> Vec<Point> {
     let every = days.len().div_ceil(7).max(1);
     // Whole weeks between labels keep weekdays comparable by eye.
     let every = if days.len() > 14 { every.next_multiple_of(7) } else { every };
@@ -233,8 +259,9 @@ fn points(days: &[String]) -> Vec<Point> {
         Some(date) => Point {
             tick: (last - index).is_multiple_of(every).then(|| format::day(date)),
             label: format::full_day(date),
+            mark: marks.get(index).cloned().flatten(),
         },
-        None => Point { tick: None, label: day.clone() },
+        None => Point { tick: None, label: day.clone(), mark: None },
     };
     days.iter().enumerate().map(point).collect()
 }
@@ -294,7 +321,7 @@ mod tests {
         };
         let chart = |reason| {
             let reply = Ok((AnswerBody::Active(answer(reason)), Completeness::Complete));
-            match active(&reply, jiff::civil::date(2026, 11, 22)) {
+            match active(&reply, jiff::civil::date(2026, 11, 22), &|_| Vec::new()) {
                 Section::Ready(chart) => chart,
                 other => panic!("{other:?}"),
             }
@@ -312,12 +339,12 @@ mod tests {
         let days: Vec<String> = (0..90)
             .map(|day| first.saturating_add(jiff::Span::new().days(day)).to_string())
             .collect();
-        let labelled: Vec<usize> = points(&days)
+        let labelled: Vec<usize> = points(&days, &[])
             .iter()
             .enumerate()
             .filter_map(|(index, point)| point.tick.as_ref().map(|_| index))
             .collect();
         assert_eq!(labelled, [5, 19, 33, 47, 61, 75, 89]);
-        assert!(points(&[]).is_empty());
+        assert!(points(&[], &[]).is_empty());
     }
 }

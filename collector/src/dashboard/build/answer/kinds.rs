@@ -8,6 +8,7 @@ use tallymark_analysis::answer::*;
 
 use super::super::super::address::builder;
 use super::super::super::format;
+use super::super::super::notes::Note;
 use super::super::super::svg::columns::{self, Column};
 use super::super::super::svg::line::Line;
 use super::super::super::svg::sankey::{self, Flow};
@@ -30,6 +31,8 @@ pub struct Around<'a> {
     pub tz: &'a TimeZone,
     /// Today, there.
     pub today: Date,
+    /// What the team noted of the time.
+    pub notes: &'a [Note],
 }
 
 impl Around<'_> {
@@ -54,8 +57,8 @@ impl Around<'_> {
 /// The blocks of an answer.
 pub fn blocks(answer: &AnswerBody, around: &Around<'_>) -> Vec<Block> {
     match answer {
-        AnswerBody::Trend(answer) => over_time::trend(answer, around.today),
-        AnswerBody::Active(answer) => over_time::active(answer, around.today),
+        AnswerBody::Trend(answer) => over_time::trend(answer, around),
+        AnswerBody::Active(answer) => over_time::active(answer, around),
         AnswerBody::Lifecycle(answer) => over_time::lifecycle(answer),
         AnswerBody::Stickiness(answer) => stickiness(answer),
         AnswerBody::Funnel(answer) => funnel(answer, around),
@@ -65,7 +68,7 @@ pub fn blocks(answer: &AnswerBody, around: &Around<'_>) -> Vec<Block> {
         AnswerBody::Content(answer) => content(answer),
         AnswerBody::Pwa(answer) => pwa(answer),
         AnswerBody::Attribution(answer) => attribution(answer),
-        AnswerBody::Revenue(answer) => revenue(answer, around.today),
+        AnswerBody::Revenue(answer) => revenue(answer, around),
         AnswerBody::Persons(answer) => persons(answer, around),
         AnswerBody::Person(answer) => person(answer, around),
         AnswerBody::Completeness(_) | AnswerBody::Experiment(_) | AnswerBody::Explain(_) => {
@@ -355,7 +358,7 @@ fn retention(answer: &RetentionAnswer, around: &Around<'_>) -> Vec<Block> {
             rows,
             data: Data { head, rows: table },
         }),
-        drawing(t("How many stay"), &columns, vec![line], legend, curve, around.today),
+        drawing(t("How many stay"), &columns, vec![line], legend, curve, around),
     ]
 }
 
@@ -438,7 +441,7 @@ fn sessions(answer: &SessionsAnswer, around: &Around<'_>) -> Vec<Block> {
             (t("Median length"), Cell::Length(total.median_duration_ms.0), ""),
             (t("Pages per session"), Cell::Figure(total.pages_per_session), ""),
         ]),
-        drawing(t("Sessions"), &buckets, vec![line], Vec::new(), data, around.today),
+        drawing(t("Sessions"), &buckets, vec![line], Vec::new(), data, around),
     ];
     if !answer.breakdown.is_empty() {
         let head = [t("Value"), t("Sessions"), t("People"), t("Bounced"), t("Success")];
@@ -611,7 +614,7 @@ fn attribution(answer: &AttributionAnswer) -> Vec<Block> {
     ]
 }
 
-fn revenue(answer: &RevenueAnswer, today: Date) -> Vec<Block> {
+fn revenue(answer: &RevenueAnswer, around: &Around<'_>) -> Vec<Block> {
     let mut blocks = Vec::new();
     for money in &answer.currencies {
         let currency = money.currency.as_deref().unwrap_or("");
@@ -658,7 +661,7 @@ fn revenue(answer: &RevenueAnswer, today: Date) -> Vec<Block> {
             vec![line],
             Vec::new(),
             data,
-            today,
+            around,
         ));
         let rows = answer.buckets.iter().zip(&money.taken).map(|(bucket, taken)| {
             vec![

@@ -1,24 +1,24 @@
 //! Answers over time: trends, active people, lifecycles.
 
-use jiff::civil::Date;
 use tallymark_analysis::answer::{
     ActiveAnswer, Group, GroupValue, LifecycleAnswer, TrendAnswer, TrendSeries,
 };
 
 use super::super::super::format;
+use super::super::super::notes::marks;
 use super::super::super::svg::columns::{self, Column};
 use super::super::super::svg::line::{self, Line, LineChart, Point};
 use super::super::super::view::{Words, date_of};
 use super::super::super::words::t;
 use super::super::form::MEASURES;
-use super::kinds::{figures, nothing, ranked};
+use super::kinds::{Around, figures, nothing, ranked};
 use super::{Block, Cell, Data, Drawing, Headline};
 
 /// Colours of lines, in order; what goes beyond them is in the table only.
 const COLOURS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 /// A trend: lines, their totals, and the figures.
-pub fn trend(answer: &TrendAnswer, today: Date) -> Vec<Block> {
+pub fn trend(answer: &TrendAnswer, around: &Around<'_>) -> Vec<Block> {
     if answer.series.is_empty() {
         return nothing();
     }
@@ -61,7 +61,7 @@ pub fn trend(answer: &TrendAnswer, today: Date) -> Vec<Block> {
         row
     });
     let data = Data { head, rows: rows.collect() };
-    let drawing = drawing(t("Over time"), &answer.buckets, lines, legend, data, today);
+    let drawing = drawing(t("Over time"), &answer.buckets, lines, legend, data, around);
     let totals = answer
         .series
         .iter()
@@ -136,7 +136,7 @@ fn clipped(name: &str) -> String {
 }
 
 /// Daily, weekly and monthly active people.
-pub fn active(answer: &ActiveAnswer, today: Date) -> Vec<Block> {
+pub fn active(answer: &ActiveAnswer, around: &Around<'_>) -> Vec<Block> {
     let whole = |counts: &[Option<u64>]| counts.iter().map(|n| n.map(|n| n as f64)).collect();
     let daily: Vec<Option<u64>> = answer.dau.iter().copied().map(Some).collect();
     let line =
@@ -175,7 +175,7 @@ pub fn active(answer: &ActiveAnswer, today: Date) -> Vec<Block> {
             t("of a month's people are there on a day"),
         ),
     ])];
-    blocks.push(drawing(t("Active people"), &answer.days, lines, legend, data, today));
+    blocks.push(drawing(t("Active people"), &answer.days, lines, legend, data, around));
     if answer.reason.is_some() {
         blocks.push(Block::Nothing(Words {
             title: t("Some figures are not known").to_owned(),
@@ -241,15 +241,22 @@ pub fn short_day(bucket: &str) -> String {
     }
 }
 
-/// Lines over buckets.
+/// Lines over buckets, with what the team noted of their time.
 pub fn drawing(
     title: &str,
     buckets: &[String],
     lines: Vec<Line>,
     legend: Vec<(&'static str, String)>,
-    data: Data,
-    today: Date,
+    mut data: Data,
+    around: &Around<'_>,
 ) -> Block {
+    let marks = marks(around.notes, buckets, around.tz);
+    if !marks.is_empty() {
+        data.head.push(t("Notes").to_owned());
+        for (row, mark) in data.rows.iter_mut().zip(&marks) {
+            row.push(Cell::Text(mark.clone().unwrap_or_default()));
+        }
+    }
     let every = buckets.len().div_ceil(7).max(1);
     let last = buckets.len().saturating_sub(1);
     let points = buckets.iter().enumerate().map(|(index, bucket)| Point {
@@ -258,12 +265,13 @@ pub fn drawing(
             Some(date) if bucket.len() == 10 => format::full_day(date),
             _ => bucket.clone(),
         },
+        mark: marks.get(index).cloned().flatten(),
     });
     let svg = line::draw(&LineChart {
         title: format!("{title}. {}", t("The table below has the figures.")),
         points: points.collect(),
         lines,
-        unfinished: buckets.last().and_then(|bucket| date_of(bucket)) == Some(today),
+        unfinished: buckets.last().and_then(|bucket| date_of(bucket)) == Some(around.today),
         format: format::figure,
     });
     Block::Chart(Drawing { title: title.to_owned(), legend, svg, wide: false, data })
