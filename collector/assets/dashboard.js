@@ -91,7 +91,9 @@
     const next = row.cloneNode(true);
     for (const input of all("input", next)) input.value = "";
     for (const select of all("select", next)) select.selectedIndex = 0;
-    for (const number of all(".nr", next)) number.textContent = rows.children.length + 1;
+    // The next number, or the next letter of a formula.
+    const place = rows.children.length + 1;
+    for (const number of all(".nr", next)) number.textContent = /\d/.test(number.textContent) ? place : String.fromCharCode(64 + place);
     rows.append(next);
   }
 

@@ -125,6 +125,14 @@ async fn an_answer_on_a_page_is_that_of_the_api() {
     let people: Vec<&str> =
         table.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
     assert_eq!(people, ["7", "5", "3"], "{csv}");
+    // A filter of one step and what ends the way, of which only those who paid enough are left.
+    let only = "fp=value&fo=gt&fv=100&fs=3";
+    let csv = reader.get(&format!("/p/shop/ask/funnel?{query}&{only}&xe=left&xa=&xb=")).await;
+    let csv = String::from_utf8(csv.bytes).unwrap();
+    let table = csv.split("\r\n\r\n").last().unwrap();
+    let people: Vec<&str> =
+        table.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(people, ["7", "5", "0"], "{csv}");
     // A filter, a sum and a breakdown, all by the form's fields.
     let query = "event=bought&measure=sum&prop=value&fp=plan&fo=eq&fv=team&by1=plan&part=csv";
     let csv =
@@ -147,6 +155,7 @@ async fn what_a_form_cannot_say_is_asked_as_json_and_what_is_wrong_is_said() {
         ("trend?event=viewed&measure=sum", "There is no answer to this"),
         ("trend?fp=plan&fo=gt&fv=x", "this is not a number"),
         ("trend?tz=Mars%2FOlympus", "is not a time zone"),
+        ("funnel?step=viewed&step=bought&fp=plan&fs=9", "A filter is about Step 9"),
         ("funnel?step=viewed", "A funnel takes two steps or more."),
     ] {
         let html = reader.page(&format!("/p/shop/ask/{query}")).await;

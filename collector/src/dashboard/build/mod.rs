@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod form;
 pub mod question;
+mod rows;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use answer::kinds::{Around, blocks};
 use answer::{Block, Blocks};
 use form::{BUILT_IN, Kind, Look, MEASURES, OPERATORS, Rows};
 use question::Fields;
+use rows::table;
 
 /// A name with what is known of it.
 #[derive(Debug)]
@@ -58,6 +60,7 @@ struct Input {
 
 /// A row of a trend.
 struct Row {
+    name: String,
     event: String,
     measure: String,
     prop: String,
@@ -68,6 +71,14 @@ struct Filter {
     prop: String,
     op: String,
     value: String,
+    row: String,
+}
+
+/// What ends the way of whoever does it between two steps.
+struct Exclusion {
+    event: String,
+    after: String,
+    before: String,
 }
 
 /// The answer with everything that belongs to it.
@@ -90,6 +101,8 @@ struct Page {
     kind: &'static Kind,
     rows: Vec<Row>,
     steps: Vec<String>,
+    exclusions: Vec<Exclusion>,
+    scopes: Vec<(String, String)>,
     inputs: Vec<Input>,
     filters: Vec<Filter>,
     by: [String; 2],
@@ -173,11 +186,14 @@ async fn page(
             .unwrap_or(&saved.key)
             .to_owned(),
     };
+    let (series, steps) = (series_of(&fields, &schema, kind), steps(&fields, &schema, kind));
     let page = Page {
         shell: Shell::within(app, caller, project, Place::Question(kind.name)),
         kind,
-        rows: rows(&fields, &schema, kind),
-        steps: steps(&fields, &schema, kind),
+        scopes: scopes(kind, series.len().max(steps.len())),
+        rows: series,
+        steps,
+        exclusions: exclusions_of(&fields, kind),
         inputs: inputs(kind, &fields),
         filters: filters_of(&fields),
         by: ["by1", "by2"].map(|name| fields.get(name).unwrap_or_default().to_owned()),
@@ -345,43 +361,63 @@ async fn values(app: &App, project: &Arc<Project>, prop: &str) -> Result<Respons
     Ok(show(StatusCode::OK, &Options { options: options.collect() }))
 }
 
-fn rows(fields: &Fields, schema: &Schema, kind: &Kind) -> Vec<Row> {
+fn series_of(fields: &Fields, schema: &Schema, kind: &Kind) -> Vec<Row> {
     if kind.rows != Rows::Series {
         return Vec::new();
     }
-    let body = question::body(
-        kind,
-        &Fields(fields.0.iter().filter(|(name, _)| name != "json").cloned().collect()),
-        schema,
-    );
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let series =
-        body.map(|body| body["series"].as_array().cloned().unwrap_or_default()).unwrap_or_default();
-    let rows = series.iter().map(|row| Row {
-        event: text(&row["event"]),
-        measure: text(&row["measure"]),
-        prop: text(&row["prop"]),
-    });
-    let more = Row { event: String::new(), measure: String::new(), prop: String::new() };
-    rows.chain([more]).collect()
+    let mut rows = table(fields, ["event", "measure", "prop"]);
+    if rows.is_empty() {
+        let usual = rows::read(kind.rows, &Fields::default(), schema).unwrap_or_default().0;
+        let row = |row: &Value| ["event", "measure", "prop"].map(|name| rows::text(&row[name]));
+        rows = usual.iter().map(row).collect();
+    }
+    rows.push(Default::default());
+    let row = |(index, [event, measure, prop]): (usize, [String; 3])| Row {
+        name: kind.rows.name(index + 1),
+        event,
+        measure,
+        prop,
+    };
+    rows.into_iter().enumerate().map(row).collect()
 }
 
 fn steps(fields: &Fields, schema: &Schema, kind: &Kind) -> Vec<String> {
     if kind.rows != Rows::Steps {
         return Vec::new();
     }
-    let mut steps: Vec<String> =
-        fields.all("step").into_iter().filter(|step| !step.is_empty()).map(str::to_owned).collect();
+    let mut steps: Vec<String> = table(fields, ["step"]).into_iter().map(|[step]| step).collect();
     if steps.is_empty() {
         steps = super::questions::ladder(schema);
     }
-    steps.truncate(question::ROWS_MAX);
     while steps.len() < 2 {
         steps.push(String::new());
     }
     steps.push(String::new());
     steps
 }
+
+fn exclusions_of(fields: &Fields, kind: &Kind) -> Vec<Exclusion> {
+    if kind.rows != Rows::Steps {
+        return Vec::new();
+    }
+    let rows = table(fields, ["xe", "xa", "xb"]).into_iter();
+    let rows = rows.filter(|[event, ..]| !event.is_empty()).chain([Default::default()]);
+    rows.map(|[event, after, before]| Exclusion { event, after, before }).collect()
+}
+
+/// The rows that a filter can be about: number and name. More than there are, for those that are added.
+fn scopes(kind: &Kind, rows: usize) -> Vec<(String, String)> {
+    let name = |place: usize| {
+        (place.to_string(), super::words::say("only of {row}", &[("row", &kind.rows.name(place))]))
+    };
+    match kind.rows {
+        Rows::None => Vec::new(),
+        _ => (1..=rows.max(SCOPES_MIN)).map(name).collect(),
+    }
+}
+
+/// Rows that a filter can be about on a page that has fewer.
+const SCOPES_MIN: usize = 6;
 
 fn inputs(kind: &'static Kind, fields: &Fields) -> Vec<Input> {
     let input = |field: &'static form::Field| Input {
@@ -395,15 +431,9 @@ fn inputs(kind: &'static Kind, fields: &Fields) -> Vec<Input> {
 }
 
 fn filters_of(fields: &Fields) -> Vec<Filter> {
-    let (props, ops, values) = (fields.all("fp"), fields.all("fo"), fields.all("fv"));
-    let at = |all: &[&str], index: usize| all.get(index).copied().unwrap_or_default().to_owned();
-    let given = (0..props.len()).filter(|index| !props[*index].is_empty()).map(|index| Filter {
-        prop: at(&props, index),
-        op: at(&ops, index),
-        value: at(&values, index),
-    });
-    let more = Filter { prop: String::new(), op: String::new(), value: String::new() };
-    given.chain([more]).collect()
+    let rows = table(fields, ["fp", "fo", "fv", "fs"]).into_iter();
+    let rows = rows.filter(|[prop, ..]| !prop.is_empty()).chain([Default::default()]);
+    rows.map(|[prop, op, value, row]| Filter { prop, op, value, row }).collect()
 }
 
 /// The events that were seen, the most frequent first.

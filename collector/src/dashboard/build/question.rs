@@ -1,7 +1,7 @@
 //! A question in an address, and the same as the body that the API takes.
 //!
 //! In: the fields of a query string, what was seen in the project, a period. Out: a body ([`body`]), and fields of a body
-//! that was saved ([`fields`]). What a form cannot say stands in the field `json`, which goes before all others, so
+//! that was saved ([`fields`]). Rows are read and written in `rows`. What a form cannot say stands in the field `json`, which goes before all others, so
 //! every question of the API can be asked here.
 //!
 //! Invariant: `body(fields(b)) == b` for every body without a range.
@@ -11,12 +11,9 @@ use tallymark_store::Schema;
 use url::form_urlencoded;
 
 use super::super::period::Period;
-use super::super::questions::ladder;
 use super::super::words::t;
 use super::form::{Field, Kind, Put, Rows};
-
-/// Rows of a form that may be filled in.
-pub const ROWS_MAX: usize = 20;
+use super::rows::{self, PLACED, number, text};
 
 /// The fields of an address, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,12 +36,14 @@ impl Fields {
         self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.trim()).collect()
     }
 
-    /// The address with other values: empty ones take a field away.
+    /// The address with other values: empty ones take a field away. Rows keep their empty fields, which are told by
+    /// their places.
     pub fn with(&self, changes: &[(&str, &str)]) -> String {
         let mut out = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
         let changed = |name: &str| changes.iter().any(|(own, _)| *own == name);
+        let says = |name: &str, value: &str| !value.is_empty() || PLACED.contains(&name);
         for (name, value) in
-            self.0.iter().filter(|(name, value)| !changed(name) && !value.is_empty())
+            self.0.iter().filter(|(name, value)| !changed(name) && says(name, value))
         {
             out.append_pair(name, value);
         }
@@ -54,7 +53,8 @@ impl Fields {
         out.finish()
     }
 
-    fn push(&mut self, name: &str, value: impl Into<String>) {
+    /// Add a field.
+    pub fn push(&mut self, name: &str, value: impl Into<String>) {
         self.0.push((name.to_owned(), value.into()));
     }
 }
@@ -72,21 +72,16 @@ pub fn body(kind: &Kind, fields: &Fields, schema: &Schema) -> Result<Value, Stri
             .ok_or_else(|| t("A question is a JSON object.").to_owned());
     }
     let mut body = Map::new();
+    let (rows, filters) = rows::read(kind.rows, fields, schema)?;
     match kind.rows {
         Rows::None => {}
-        Rows::Series => {
-            body.insert("series".into(), series(fields, schema).into());
-        }
+        Rows::Series => _ = body.insert("series".into(), rows.into()),
         Rows::Steps => {
-            let mut steps: Vec<&str> = fields.all("step");
-            steps.retain(|step| !step.is_empty());
-            let suggested = ladder(schema);
-            if steps.is_empty() {
-                steps = suggested.iter().map(String::as_str).collect();
+            let exclusions = rows::exclusions(fields, rows.len())?;
+            if !exclusions.is_empty() {
+                body.insert("exclude".into(), exclusions.into());
             }
-            let steps: Vec<Value> =
-                steps.iter().take(ROWS_MAX).map(|step| json!({ "event": step })).collect();
-            body.insert("steps".into(), steps.into());
+            body.insert("steps".into(), rows.into());
         }
     }
     for field in kind.fields {
@@ -97,7 +92,6 @@ pub fn body(kind: &Kind, fields: &Fields, schema: &Schema) -> Result<Value, Stri
     if kind.name == "paths" {
         anchor(&mut body, fields, schema);
     }
-    let filters = filters(fields, schema)?;
     if !filters.is_empty() {
         body.insert("where".into(), filters.into());
     }
@@ -129,34 +123,6 @@ pub fn ranged(mut body: Value, period: &Period) -> Value {
     body
 }
 
-fn series(fields: &Fields, schema: &Schema) -> Vec<Value> {
-    let (events, measures, props) =
-        (fields.all("event"), fields.all("measure"), fields.all("prop"));
-    let at = |all: &[&str], index: usize| all.get(index).copied().unwrap_or_default().to_owned();
-    let rows = (0..events.len().min(ROWS_MAX)).filter_map(|index| {
-        let (event, measure, prop) = (at(&events, index), at(&measures, index), at(&props, index));
-        if event.is_empty() && measure.is_empty() {
-            return None;
-        }
-        let mut row = Map::new();
-        if !event.is_empty() {
-            row.insert("event".into(), event.into());
-        }
-        let measure = if measure.is_empty() { "count".into() } else { measure };
-        if !matches!(&*measure, "count" | "persons" | "per_person") && !prop.is_empty() {
-            row.insert("prop".into(), prop.into());
-        }
-        row.insert("measure".into(), measure.into());
-        Some(row.into())
-    });
-    let rows: Vec<Value> = rows.collect();
-    match (rows.is_empty(), schema.events.contains_key("$pageview")) {
-        (false, _) => rows,
-        (true, true) => vec![json!({ "event": "$pageview", "measure": "persons" })],
-        (true, false) => vec![json!({ "measure": "persons" })],
-    }
-}
-
 fn put(body: &mut Map<String, Value>, field: &Field, text: &str) -> Result<(), String> {
     let value = match field.put {
         Put::Otherwise => return Ok(()),
@@ -172,11 +138,6 @@ fn put(body: &mut Map<String, Value>, field: &Field, text: &str) -> Result<(), S
     };
     body.insert(field.name.into(), value);
     Ok(())
-}
-
-fn number(text: &str) -> Option<Value> {
-    let whole = text.parse::<i64>().ok().map(Value::from);
-    whole.or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from))
 }
 
 /// Where paths begin or end: an event, perhaps on one page.
@@ -200,59 +161,10 @@ fn anchor(body: &mut Map<String, Value>, fields: &Fields, schema: &Schema) {
 /// Transitions of a depth that can be told apart in a drawing.
 const PATHS: u64 = 9;
 
-fn filters(fields: &Fields, schema: &Schema) -> Result<Vec<Value>, String> {
-    let (props, ops, values) = (fields.all("fp"), fields.all("fo"), fields.all("fv"));
-    let mut filters = Vec::new();
-    for (index, prop) in
-        props.iter().enumerate().filter(|(_, prop)| !prop.is_empty()).take(ROWS_MAX)
-    {
-        let op = ops.get(index).copied().filter(|op| !op.is_empty()).unwrap_or("eq");
-        let value = values.get(index).copied().unwrap_or_default();
-        let typed = |text: &str| match is_number(schema, prop) {
-            true => number(text).unwrap_or_else(|| text.into()),
-            false => Value::from(text),
-        };
-        filters.push(match op {
-            "set" | "not_set" => json!({ "prop": prop, "op": op }),
-            "lt" | "lte" | "gt" | "gte" => {
-                let value = number(value)
-                    .ok_or_else(|| format!("{prop}: {}", t("this is not a number")))?;
-                json!({ "prop": prop, "op": op, "value": value })
-            }
-            "in" | "not_in" => {
-                let list: Vec<Value> = value.split(',').map(|part| typed(part.trim())).collect();
-                json!({ "prop": prop, "op": op, "value": list })
-            }
-            "eq" | "ne" => json!({ "prop": prop, "op": op, "value": typed(value) }),
-            _ => json!({ "prop": prop, "op": op, "value": value }),
-        });
-    }
-    Ok(filters)
-}
-
-/// Whether a property only ever was a number.
-fn is_number(schema: &Schema, prop: &str) -> bool {
-    let mut seen = schema.events.values().filter_map(|event| event.properties.get(prop)).peekable();
-    seen.peek().is_some() && seen.all(|property| property.types.texts + property.types.bools == 0)
-}
-
 /// The fields of a body, as `json` where the form of its kind cannot say it.
 pub fn fields(kind: &Kind, of: &Value, schema: &Schema) -> Fields {
     let mut out = Fields::default();
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => String::new(),
-    };
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    for row in list(&of["series"]) {
-        for name in ["event", "measure", "prop"] {
-            out.push(name, text(&row[name]));
-        }
-    }
-    for row in list(&of["steps"]) {
-        out.push("step", text(&row["event"]));
-    }
+    rows::write(of, &mut out);
     for field in kind.fields {
         let value = match field.put {
             Put::Otherwise => continue,
@@ -272,22 +184,12 @@ pub fn fields(kind: &Kind, of: &Value, schema: &Schema) -> Fields {
             out.push("at", text(&anchor["where"][0]["value"]));
         }
     }
-    for filter in list(&of["where"]) {
-        let several: Vec<String> = list(&filter["value"]).iter().map(text).collect();
-        out.push("fp", text(&filter["prop"]));
-        out.push("fo", text(&filter["op"]));
-        out.push(
-            "fv",
-            if several.is_empty() { text(&filter["value"]) } else { several.join(", ") },
-        );
-    }
     let (one, two) = (&of["breakdown"]["prop"], &of["breakdown"]["prop"][1]);
     out.push("by1", text(if one.is_array() { &one[0] } else { one }));
     out.push("by2", text(two));
     out.push("limit", text(&of["breakdown"]["limit"]));
     out.push("cohort", text(&of["cohort"]));
-    let kept = |name: &str| matches!(name, "event" | "measure" | "prop" | "fp" | "fo" | "fv");
-    out.0.retain(|(name, value)| !value.is_empty() || kept(name));
+    out.0.retain(|(name, value)| !value.is_empty() || PLACED.contains(&&**name));
     if body(kind, &out, schema).as_ref() != Ok(of) {
         out = Fields(vec![("json".into(), serde_json::to_string_pretty(of).unwrap_or_default())]);
     }
