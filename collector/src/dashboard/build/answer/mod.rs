@@ -3,10 +3,16 @@
 //! In: an answer and what is needed to lead on from it. Out: [`Block`]s, which one template prints, and the same
 //! figures as CSV. Pure.
 //!
-//! Deliberately elsewhere: one function per kind of answer ([`kinds`]), the drawings (`svg`).
+//! Deliberately elsewhere: one function per kind of answer ([`kinds`] knows them), the drawings (`svg`).
 
+mod content;
+mod funnel;
+mod journeys;
 pub mod kinds;
 mod over_time;
+mod people;
+mod returns;
+mod success;
 
 use std::fmt::{self, Display};
 
