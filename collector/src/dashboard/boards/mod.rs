@@ -350,7 +350,7 @@ fn fitting(blocks: Vec<Block>) -> Vec<Block> {
     let mut drawn = false;
     let keep = |block: &Block| match block {
         Block::Figures(_) => true,
-        Block::More(..) => false,
+        Block::More(..) | Block::Note(_) => false,
         _ => !std::mem::replace(&mut drawn, true),
     };
     let mut keep = keep;

@@ -5,7 +5,8 @@ use tallymark_analysis::answer::ContentItem;
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::bars;
-use super::{Reply, Section, content_of};
+use super::super::words::{say, t};
+use super::{Reply, Section, Words, content_of};
 
 /// Rows on the page; the API has them all.
 const ROWS: usize = 12;
@@ -40,6 +41,17 @@ pub struct Row {
     pub bar: Markup,
 }
 
+/// Said where no content was viewed.
+pub fn none() -> Words {
+    Words {
+        title: t("No content views in this time").into(),
+        text: t("Where people read or look at something, call watchContent(element, { id, type, owner }) of \
+                 @tallymark/web/content: it tells time in sight and how far they came. \
+                 contentView({ id, type, owner }) tells the view alone.")
+        .into(),
+    }
+}
+
 /// The content section.
 pub fn content(reply: &Reply) -> Section<Contents> {
     let answer = match content_of(reply) {
@@ -47,23 +59,22 @@ pub fn content(reply: &Reply) -> Section<Contents> {
         Err(why) => return Section::failed(&why),
     };
     if answer.items.is_empty() {
-        return Section::empty(
-            "No content views in this time",
-            "Call contentView({ id, type, owner }) where people read or look at something.",
-        );
+        return Section::Empty(none());
     }
     let most = answer.items.iter().map(|item| item.views).max().unwrap_or(0) as f64;
     let rows = answer.items.iter().take(ROWS).map(|item| row(item, most));
     let hidden = answer.contents.saturating_sub(answer.items.len().min(ROWS) as u64);
     Section::Ready(Contents {
-        summary: format!(
-            "{} of {} by {}",
-            format::counted(answer.total.views, "view", "views"),
-            format::counted(answer.contents, "item", "items"),
-            format::counted(answer.total.viewers, "person", "people")
+        summary: say(
+            "{views} of {items} by {people}",
+            &[
+                ("views", &format::counted(answer.total.views, "view", "views")),
+                ("items", &format::counted(answer.contents, "item", "items")),
+                ("people", &format::counted(answer.total.viewers, "person", "people")),
+            ],
         ),
         rows: rows.collect(),
-        more: (hidden > 0).then(|| format!("{} more", format::count(hidden))),
+        more: (hidden > 0).then(|| say("{n} more", &[("n", &format::count(hidden))])),
     })
 }
 
@@ -72,7 +83,7 @@ fn row(item: &ContentItem, most: f64) -> Row {
         [item.content_type.as_deref(), item.owner.as_deref()].into_iter().flatten().collect();
     let finished = (item.viewers > 0).then(|| item.reached[3] as f64 / item.viewers as f64);
     Row {
-        id: item.id.clone().unwrap_or_else(|| "without id".into()),
+        id: item.id.clone().unwrap_or_else(|| t("without id").into()),
         kind: kind.join(" · "),
         views: format::count(item.views),
         viewers: format::count(item.viewers),

@@ -5,6 +5,7 @@ use tallymark_analysis::answer::FunnelAnswer;
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::funnel as draw;
+use super::super::words::{say, t};
 use super::{Reply, Section, Table, funnel_of};
 
 /// The funnel as a list of steps.
@@ -57,19 +58,25 @@ pub struct Leaving {
 /// The funnel's section. `steps` are the events asked for.
 pub fn funnel(reply: Option<&Reply>, steps: &[String]) -> Section<Funnel> {
     let Some(reply) = reply else {
-        let text = "Pick two events or more above, or add them to the address: ?steps=first,second. \
-                    So far the project has seen too few to suggest one.";
-        return Section::empty("A funnel needs two steps", text);
+        return Section::empty(
+            t("A funnel needs two steps"),
+            t(
+                "Pick two events or more above, or add them to the address: ?steps=first,second. So far the project \
+               has seen too few to suggest one.",
+            ),
+        );
     };
     let answer = match funnel_of(reply) {
         Ok(answer) => answer,
         Err(why) => return Section::failed(&why),
     };
     if answer.steps.first().is_none_or(|step| step.persons == 0) {
-        let first = steps.first().map_or("the first event", String::as_str);
-        let text =
-            format!("No one did “{first}” in this time. Pick other steps or a longer range.");
-        return Section::empty("Nobody entered this funnel", text);
+        let first = steps.first().map_or(t("the first event"), String::as_str);
+        let text = say(
+            "No one did “{event}” in this time. Pick other steps or a longer range.",
+            &[("event", first)],
+        );
+        return Section::empty(t("Nobody entered this funnel"), text);
     }
     Section::Ready(build(answer))
 }
@@ -80,7 +87,7 @@ fn build(answer: &FunnelAnswer) -> Funnel {
         let after = all.get(index + 1);
         Step {
             number: step.step,
-            name: step.event.clone().unwrap_or_else(|| "any event".into()),
+            name: step.event.clone().unwrap_or_else(|| t("any event").into()),
             persons: format::count(step.persons),
             ratio: format::maybe_percent(step.conversion_ratio),
             svg: draw::step(
@@ -104,22 +111,30 @@ fn build(answer: &FunnelAnswer) -> Funnel {
         .min_by(|a, b| a.2.total_cmp(&b.2))
         .filter(|(_, _, ratio)| *ratio < 1.0)
         .map(|(before, after, ratio)| {
-            let name = |event: &Option<String>| event.clone().unwrap_or_else(|| "any event".into());
-            format!(
-                "{} → {}: {} leave",
-                name(&before.event),
-                name(&after.event),
-                format::percent(1.0 - ratio)
+            let name =
+                |event: &Option<String>| event.clone().unwrap_or_else(|| t("any event").into());
+            say(
+                "{from} → {to}: {share} leave",
+                &[
+                    ("from", &name(&before.event)),
+                    ("to", &name(&after.event)),
+                    ("share", &format::percent(1.0 - ratio)),
+                ],
             )
         });
     let (entered, last) = (all.first(), all.last());
     Funnel {
         steps: steps.collect(),
         conversion: format::maybe_percent(last.and_then(|step| step.conversion_ratio)),
-        completed: format!(
-            "{} of {}",
-            format::count(last.map_or(0, |step| step.persons)),
-            format::counted(entered.map_or(0, |step| step.persons), "person", "people")
+        completed: say(
+            "{n} of {all}",
+            &[
+                ("n", &format::count(last.map_or(0, |step| step.persons))),
+                (
+                    "all",
+                    &format::counted(entered.map_or(0, |step| step.persons), "person", "people"),
+                ),
+            ],
         ),
         median: format::maybe_duration(answer.time_to_convert.median_ms),
         p90: format::maybe_duration(answer.time_to_convert.p90_ms),
@@ -130,16 +145,16 @@ fn build(answer: &FunnelAnswer) -> Funnel {
 
 fn table(answer: &FunnelAnswer) -> Table {
     let head = [
-        "Step",
-        "People",
-        "Of those who entered",
-        "Of the step before",
-        "Median time",
-        "90 % within",
+        t("Step"),
+        t("People"),
+        t("Of those who entered"),
+        t("Of the step before"),
+        t("Median time"),
+        t("90 % within"),
     ];
     let rows = answer.steps.iter().map(|step| {
         vec![
-            format!("{}. {}", step.step, step.event.as_deref().unwrap_or("any event")),
+            format!("{}. {}", step.step, step.event.as_deref().unwrap_or(t("any event"))),
             format::count(step.persons),
             format::maybe_percent(step.conversion_ratio),
             format::maybe_percent(step.from_previous_ratio),

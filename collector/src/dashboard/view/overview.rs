@@ -118,8 +118,8 @@ pub fn active(reply: &Reply, today: Date, marks: &Marks<'_>) -> Section<Chart> {
     };
     if answer.dau.iter().all(|people| *people == 0) {
         return Section::empty(
-            "Nobody was active in this time",
-            "Choose a longer range, or wait for the first events to arrive.",
+            t("Nobody was active in this time"),
+            t("Choose a longer range, or wait for the first events to arrive."),
         );
     }
     let figures = |counts: &[Option<u64>]| -> Vec<Option<f64>> {
@@ -128,12 +128,12 @@ pub fn active(reply: &Reply, today: Date, marks: &Marks<'_>) -> Section<Chart> {
     let marks = marks(&answer.days);
     let daily: Vec<Option<u64>> = answer.dau.iter().copied().map(Some).collect();
     let svg = line::draw(&LineChart {
-        title: "Daily, weekly and monthly active people; the table below has the figures".into(),
+        title: t("Daily, weekly and monthly active people; the table below has the figures").into(),
         points: points(&answer.days, &marks),
         lines: vec![
-            Line { name: "Month".into(), class: "c", values: figures(&answer.mau), area: false },
-            Line { name: "Week".into(), class: "b", values: figures(&answer.wau), area: false },
-            Line { name: "Day".into(), class: "a", values: figures(&daily), area: true },
+            Line { name: t("Month").into(), class: "c", values: figures(&answer.mau), area: false },
+            Line { name: t("Week").into(), class: "b", values: figures(&answer.wau), area: false },
+            Line { name: t("Day").into(), class: "a", values: figures(&daily), area: true },
         ],
         unfinished: answer.days.last().and_then(|day| date_of(day)) == Some(today),
         format: format::figure,
@@ -173,11 +173,9 @@ fn active_table(answer: &ActiveAnswer) -> Table {
         ]
     });
     Table {
-        head: ["Day", "Day", "Week", "Month", "Day of month"]
-            .into_iter()
-            .zip(["", "active", "active", "active", "active"])
-            .map(|(a, b)| if b.is_empty() { a.to_owned() } else { format!("{a}, {b}") })
-            .collect(),
+        head: [t("Day"), t("People on the day"), t("in 7 days"), t("in 30 days"), t("Stickiness")]
+            .map(str::to_owned)
+            .into(),
         rows: rows.collect(),
     }
 }
@@ -190,12 +188,12 @@ pub fn views(headline: &Reply, today: Date, marks: &Marks<'_>) -> Section<Chart>
     };
     let Some(series) = trend.series.iter().find(|series| series.index == 1) else {
         return Section::empty(
-            "No page views in this time",
-            "The SDK sends one per page by itself.",
+            t("No page views in this time"),
+            t("The SDK sends one per page by itself."),
         );
     };
     if series.total.0.unwrap_or(0.0) == 0.0 {
-        return Section::empty("No page views in this time", "Choose a longer range.");
+        return Section::empty(t("No page views in this time"), t("Choose a longer range."));
     }
     Section::Ready(views_chart(trend, series, today, marks(&trend.buckets)))
 }
@@ -217,13 +215,13 @@ fn views_chart(
     let mut lines = Vec::new();
     let mut legend = vec![Legend { class: "a", name: t("This period") }];
     if known_then {
-        let name = "Before".to_owned();
+        let name = t("Before").to_owned();
         lines.push(Line { name, class: "past", values: then.clone(), area: false });
         legend.push(Legend { class: "past", name: t("Period before") });
     }
-    lines.push(Line { name: "Views".into(), class: "a", values: now.clone(), area: true });
+    lines.push(Line { name: t("Views").into(), class: "a", values: now.clone(), area: true });
     let svg = line::draw(&LineChart {
-        title: "Page views per day; the table below has the figures".into(),
+        title: t("Page views per day; the table below has the figures").into(),
         points: points(&trend.buckets, &marks),
         lines,
         unfinished: trend.buckets.last().and_then(|day| date_of(day)) == Some(today),
@@ -233,7 +231,7 @@ fn views_chart(
         let figure = |values: &[Option<f64>]| format::maybe(values.get(i).copied().flatten());
         vec![day.clone(), figure(&now), figure(&then)]
     });
-    let head = ["Day", "Views", "Period before"].map(str::to_owned).into();
+    let head = [t("Day"), t("Views"), t("Period before")].map(str::to_owned).into();
     let table = noted(Table { head, rows: rows.collect() }, marks);
     Chart { svg, legend, table, remark: None }
 }

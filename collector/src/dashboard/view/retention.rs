@@ -2,6 +2,7 @@
 
 use super::super::format;
 use super::super::svg::grid::{SHADES, shade};
+use super::super::words::{say, t};
 use super::{Reply, Section, date_of, retention_of};
 
 /// The grid.
@@ -49,8 +50,8 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
     };
     if answer.cohorts.iter().all(|cohort| cohort.size == 0) {
         return Section::empty(
-            "Nobody started in these weeks",
-            "People appear here in the week of their first event.",
+            t("Nobody started in these weeks"),
+            t("People appear here in the week of their first event."),
         );
     }
     // Weeks before anybody came say nothing.
@@ -58,12 +59,12 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
     let cohorts = &answer.cohorts[first..];
     if cohorts.iter().all(|cohort| cohort.ratio.iter().skip(1).all(Option::is_none)) {
         let people = cohorts.iter().map(|cohort| cohort.size).sum();
-        let text = format!(
-            "{} were seen for the first time so far. Whether they come back shows when their next \
-             week is over, and 72 hours for events that arrive late.",
-            format::counted(people, "person", "people")
+        let text = say(
+            "{people} were seen for the first time so far. Whether they come back shows when their next week is over, \
+             and 72 hours for events that arrive late.",
+            &[("people", &format::counted(people, "person", "people"))],
         );
-        return Section::empty("It is too early to tell", text);
+        return Section::empty(t("It is too early to tell"), text);
     }
     // Week 0 is everybody: its 100 % would leave no shades for the rest.
     let most = cohorts.iter().flat_map(|c| c.ratio.iter().skip(1)).flatten();
@@ -76,7 +77,7 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
         None => Cell {
             class: "pending".into(),
             text: "·".into(),
-            title: "not known yet: the week is not over, or events may still arrive".into(),
+            title: t("not known yet: the week is not over, or events may still arrive").into(),
         },
         Some(ratio) => Cell {
             class: match index {
@@ -85,13 +86,15 @@ pub fn retention(reply: &Reply) -> Section<Grid> {
             },
             text: format::percent(ratio),
             title: match returned {
-                Some((back, of)) => format!(
-                    "{} of {} came back after {}",
-                    format::count(back),
-                    format::count(of),
-                    format::counted(index as u64, "week", "weeks")
+                Some((back, of)) => say(
+                    "{n} of {all} came back after {weeks}",
+                    &[
+                        ("n", &format::count(back)),
+                        ("all", &format::count(of)),
+                        ("weeks", &format::counted(index as u64, "week", "weeks")),
+                    ],
                 ),
-                None => format!("{} of all", format::percent(ratio)),
+                None => say("{share} of all", &[("share", &format::percent(ratio))]),
             },
         },
     };

@@ -3,20 +3,14 @@
 use tallymark_analysis::answer::*;
 
 use super::super::super::svg::funnel as funnel_svg;
-use super::super::super::view::Words;
+use super::super::super::view;
 use super::super::super::words::t;
 use super::kinds::{figures, heads, ranked, text};
 use super::{Block, Cell, Data, Step};
 
 pub fn content(answer: &ContentAnswer) -> Vec<Block> {
     if answer.items.is_empty() {
-        return vec![Block::Nothing(Words {
-            title: t("No content views in this time").to_owned(),
-            text: t(
-                "Call contentView({ id, type, owner }) where people read or look at something.",
-            )
-            .to_owned(),
-        })];
+        return vec![Block::Nothing(view::content::none())];
     }
     let rows = answer.items.iter().map(|item| {
         let name = item.id.as_ref().or(item.owner.as_ref()).or(item.content_type.as_ref());
@@ -52,20 +46,16 @@ pub fn content(answer: &ContentAnswer) -> Vec<Block> {
 }
 
 pub fn pwa(answer: &PwaAnswer) -> Vec<Block> {
-    let stage = |stage: &str| match stage {
-        "prompt_shown" => t("were asked to install"),
-        "prompt_accepted" => t("said yes"),
-        "installed" => t("installed it"),
-        "launched_standalone" => t("opened it as an app"),
-        _ => t("went on"),
-    };
+    if answer.stages.iter().all(|stage| stage.persons == 0) {
+        return vec![Block::Nothing(view::install::none())];
+    }
     let most = answer.stages.first().map_or(0, |stage| stage.persons);
     let share = |n: u64| if most == 0 { 0.0 } else { n as f64 / most as f64 };
     let steps = answer.stages.iter().enumerate().map(|(index, at)| {
         let after = answer.stages.get(index + 1);
         Step {
             number: index + 1,
-            name: stage(&at.stage).to_owned(),
+            name: view::install::stage(&at.stage).to_owned(),
             people: Cell::Count(at.persons),
             share: Cell::Share((most > 0).then(|| share(at.persons))),
             svg: funnel_svg::step(share(at.persons), after.map(|next| share(next.persons))),
@@ -77,13 +67,8 @@ pub fn pwa(answer: &PwaAnswer) -> Vec<Block> {
         }
     });
     let rows = answer.display_modes.iter().map(|mode| {
-        let name = match mode.display_mode.as_deref() {
-            Some("browser") => t("In a browser tab").to_owned(),
-            Some("standalone") => t("As an installed app").to_owned(),
-            other => other.unwrap_or(t("not known")).to_owned(),
-        };
         vec![
-            text(name),
+            text(view::install::mode(mode.display_mode.as_deref())),
             Cell::Count(mode.persons),
             Cell::Count(mode.events),
             Cell::Share(mode.returned_ratio),

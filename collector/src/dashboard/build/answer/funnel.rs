@@ -5,17 +5,25 @@ use tallymark_analysis::answer::*;
 
 use super::super::super::format;
 use super::super::super::svg::funnel as funnel_svg;
-use super::super::super::words::t;
+use super::super::super::view::Words;
+use super::super::super::words::{say, t};
 use super::kinds::{Around, figures, heads, histogram, nothing, ranked, text};
 use super::over_time::group;
 use super::{Block, Cell, Data, Step};
 
 pub fn funnel(answer: &FunnelAnswer, around: &Around<'_>) -> Vec<Block> {
     let all = &answer.steps;
-    if all.first().is_none_or(|step| step.persons == 0) {
-        return nothing();
-    }
     let name = |step: &FunnelStep| step.event.clone().unwrap_or_else(|| t("any event").to_owned());
+    let Some(first) = all.first() else { return nothing() };
+    if first.persons == 0 {
+        return vec![Block::Nothing(Words {
+            title: t("Nobody entered this funnel").to_owned(),
+            text: say(
+                "No one did “{event}” in this time. Pick other steps or a longer range.",
+                &[("event", &name(first))],
+            ),
+        })];
+    }
     let share = |step: &FunnelStep| step.conversion_ratio.unwrap_or(0.0);
     let steps = all.iter().enumerate().map(|(index, step)| {
         let after = all.get(index + 1);
@@ -57,6 +65,11 @@ pub fn funnel(answer: &FunnelAnswer, around: &Around<'_>) -> Vec<Block> {
             ),
         ]),
         Block::Funnel(steps.collect()),
+        Block::Note(
+            t("The list behind a figure is of those who did its events in this time, in any order and within any \
+               window: it may be longer than the figure says.")
+            .to_owned(),
+        ),
     ];
     let counts: Vec<u64> = answer.time_to_convert.histogram.iter().map(|bar| bar.persons).collect();
     if counts.iter().any(|count| *count > 0) {

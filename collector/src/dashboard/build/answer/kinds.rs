@@ -72,7 +72,7 @@ pub fn blocks(answer: &AnswerBody, around: &Around<'_>) -> Vec<Block> {
         AnswerBody::Sessions(answer) => sessions(answer, around),
         AnswerBody::Content(answer) => content(answer),
         AnswerBody::Pwa(answer) => pwa(answer),
-        AnswerBody::Attribution(answer) => attribution(answer),
+        AnswerBody::Attribution(answer) => attribution(answer, around),
         AnswerBody::Revenue(answer) => revenue(answer, around),
         AnswerBody::Persons(answer) => persons(answer, around),
         AnswerBody::Person(answer) => person(answer, around),

@@ -40,6 +40,8 @@ pub enum Block {
     Timeline(Vec<Moment>),
     /// Where more of the same is.
     More(String, String),
+    /// What is to be known about the block before it.
+    Note(String),
     /// There is nothing to show, and why.
     Nothing(Words),
 }
@@ -237,6 +239,7 @@ pub fn csv(blocks: &[Block]) -> String {
             | Block::Funnel(_)
             | Block::Timeline(_)
             | Block::More(..)
+            | Block::Note(_)
             | Block::Nothing(_) => continue,
         };
         if !out.is_empty() {

@@ -1,16 +1,18 @@
 //! What leads to success, and what it brings: attribution and revenue.
 
+use serde_json::Value;
 use tallymark_analysis::answer::*;
 
 use super::super::super::svg::line::Line;
-use super::super::super::words::t;
+use super::super::super::view::Words;
+use super::super::super::words::{say, t};
 use super::kinds::{Around, figures, heads, nothing, ranked, text};
 use super::over_time::drawing;
 use super::{Block, Cell, Data};
 
-pub fn attribution(answer: &AttributionAnswer) -> Vec<Block> {
+pub fn attribution(answer: &AttributionAnswer, around: &Around<'_>) -> Vec<Block> {
     if answer.touches.is_empty() {
-        return nothing();
+        return no_success(around.definition);
     }
     let models: Vec<String> = answer.touches[0]
         .models
@@ -120,5 +122,53 @@ pub fn revenue(answer: &RevenueAnswer, around: &Around<'_>) -> Vec<Block> {
             |_| String::new(),
         ));
     }
-    if blocks.is_empty() { nothing() } else { blocks }
+    if blocks.is_empty() { no_money(around.definition) } else { blocks }
+}
+
+/// What the question follows, where nothing of it came.
+fn no_money(definition: &Value) -> Vec<Block> {
+    let followed = ["started", "renewed", "changed", "ended", "paid", "refunded"];
+    let names = followed.iter().filter_map(|role| definition["events"][*role].as_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    vec![Block::Nothing(Words {
+        title: t("No subscriptions and no payments in this time").to_owned(),
+        text: say(
+            "Revenue follows the events {events}, with amount and currency as their properties. Send them from your \
+             server, or name your own as events of the question, as JSON.",
+            &[("events", &names)],
+        ),
+    })]
+}
+
+/// Nobody did what counts as success.
+fn no_success(definition: &Value) -> Vec<Block> {
+    match definition["conversion"]["event"].as_str() {
+        None => nothing(),
+        Some(event) => vec![Block::Nothing(Words {
+            title: say("Nobody did {event} in this time", &[("event", event)]),
+            text: t("Choose a longer range, another event, or fewer filters.").to_owned(),
+        })],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_money_names_the_events_of_the_question() {
+        let events = json!({ "started": "began", "paid": "<paid>" });
+        let blocks = no_money(&json!({ "events": events }));
+        let [Block::Nothing(words)] = &blocks[..] else { panic!("{blocks:?}") };
+        assert!(words.text.contains("the events began, <paid>, with amount"), "{}", words.text);
+    }
+
+    #[test]
+    fn no_success_names_what_counts_as_one() {
+        let blocks = no_success(&json!({ "conversion": { "event": "bought" } }));
+        let [Block::Nothing(words)] = &blocks[..] else { panic!("{blocks:?}") };
+        assert_eq!(words.title, "Nobody did bought in this time");
+    }
 }
