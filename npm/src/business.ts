@@ -193,6 +193,38 @@ function pay(name: string, payment: Payment, more: Properties): void {
   });
 }
 
+/** Money that somebody wrote down. */
+export interface Expense {
+  amount: number;
+  category?: string;
+  /** Where: `messenger`, `form`, … */
+  source?: string;
+}
+
+/** Record that an expense was written down: `expense_logged`, which makes active in the growth report. */
+export function trackExpenseLogged(expense: Expense): void {
+  quietly(() => {
+    const { amount, category, source } = expense;
+    if (isAmount("amount", amount ?? NaN)) record("expense_logged", { amount, category, source });
+  });
+}
+
+/** Record that an expense was changed: `expense_edited`. */
+export function trackExpenseEdited(expenseId: string | number): void {
+  quietly(() => tell("expense_edited", "expense_id", expenseId));
+}
+
+/** Record that somebody asked for a report, such as `summary_week`: `report_requested`. */
+export function trackReportRequested(reportType: string): void {
+  quietly(() => tell("report_requested", "report_type", reportType));
+}
+
+function tell(name: string, property: string, value: unknown): void {
+  const text = String(value ?? "");
+  if (!text) return refuse(`${property} is missing`);
+  record(name, { [property]: text });
+}
+
 /** What a visitor did with content. Who did it comes with the event. */
 export interface Interaction {
   contentId: string | number;

@@ -46,7 +46,24 @@ test("figures and durations are events with a name, a number and tags", () => {
   ]);
 });
 
+// Shows S1-31, S1-32 and S1-33, with the refusals below.
+test("an expense, its change and a report have the names that the growth report counts", () => {
+  business.trackExpenseLogged({ amount: 12.5, category: "food", source: "form" });
+  business.trackExpenseEdited(7);
+  business.trackReportRequested("summary_week");
+  assert.deepEqual(recorded(), [
+    ["track", "expense_logged", { amount: 12.5, category: "food", source: "form" }],
+    ["track", "expense_edited", { expense_id: "7" }],
+    ["track", "report_requested", { report_type: "summary_week" }],
+  ]);
+});
+
 for (const [what, call] of [
+  ["a negative expense", () => business.trackExpenseLogged({ amount: -0.01 })],
+  ["an expense that is no number", () => business.trackExpenseLogged({ amount: NaN })],
+  ["an expense without an amount", () => business.trackExpenseLogged({ category: "food" })],
+  ["a change of no expense", () => business.trackExpenseEdited()],
+  ["a report without a type", () => business.trackReportRequested("")],
   ["a figure that is none", () => business.recordKpi("a", NaN)],
   ["a figure without an end", () => business.recordKpi("a", Infinity)],
   ["a negative duration", () => business.recordPerformance("a", -1)],

@@ -63,9 +63,9 @@ const ENTRIES = {
   autocapture: [1_500, ["autocapture"]],
   "consent-mode": [310, ["followConsentMode"]],
   business: [
-    2_050,
+    2_150,
     ["logEvent", "recordKpi", "recordPerformance", "startSpan", "measured", "trackUserRegistration", "trackPaymentSuccess",
-      "trackPaymentFailure", "trackSubscriptionCreated", "trackContentInteraction", "trackCreatorActivity", "featureUsed",
+      "trackPaymentFailure", "trackSubscriptionCreated", "trackExpenseLogged", "trackExpenseEdited", "trackReportRequested", "trackContentInteraction", "trackCreatorActivity", "featureUsed",
       "startFeature", "startFunnel", "detectPlatform"],
   ],
   experiments: [2_850, ["start", "value", "variant", "exposure", "conversion", "exposeWhenSeen", "setAttributes", "evaluate", "onChange"]],

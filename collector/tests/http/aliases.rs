@@ -8,11 +8,17 @@ const DAY: i64 = 86_400_000;
 const TOKEN: &str = "a-token-of-scrapers";
 
 impl Service {
-    async fn admin(&self, path: &str) -> Reply {
+    pub(super) async fn admin(&self, path: &str) -> Reply {
         self.get(path, Some(&self.secret_key)).await
     }
 
-    async fn as_session(&self, method: Method, path: &str, cookie: &str, body: Value) -> Reply {
+    pub(super) async fn as_session(
+        &self,
+        method: Method,
+        path: &str,
+        cookie: &str,
+        body: Value,
+    ) -> Reply {
         let request = Request::builder()
             .method(method)
             .uri(path)

@@ -218,3 +218,73 @@ async fn s4_33_a_scraper_with_the_bearer_gets_text_in_which_every_sample_has_its
     }
     assert!(samples > 20, "{text}");
 }
+
+/// Shows S3-68: each step of a tenant's story, over HTTP only, with all that is to be seen of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_made_sends_is_read_is_metered_and_takes_its_data_along() {
+    let service = service().await;
+    let operator = session_of(&service.app, None).await;
+
+    // 1. The tenant and its key.
+    let acme = json!({ "name": "Acme", "slug": "acme" });
+    let made = service.as_session(Method::POST, "/api/tenants", &operator, acme).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let scopes = ["ingest", "analytics:read", "analytics:export", "usage:write"];
+    let wanted = json!({ "name": "host", "kind": "secret", "scopes": scopes });
+    let path = "/v1/keys?project=acme";
+    let made = service.as_session(Method::POST, path, &operator, wanted).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let bearer = format!("Bearer {key}");
+    let read = async |path: &str| {
+        let reply = service.get(path, Some(&key)).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        reply
+    };
+
+    // 2. What its host reports: events, and the use of its API.
+    let names = ["auth.user.registered", "auth.user.login", "builder.generate.completed"];
+    let report = |(number, name): (usize, &&str)| {
+        json!({ "id": format!("01a2020f-5b40-7000-8000-{number:012x}"), "name": name, "at": NOW,
+            "user_id": "ann" })
+    };
+    let reports: Value = names.iter().enumerate().map(report).collect();
+    assert_eq!(service.as_server(&key, reports).await.json()["ok"], 3);
+    let used = json!({ "metric": "api_requests_daily", "amount": 7 }).to_string();
+    let told = service.post("/v1/usage", &[("authorization", &bearer)], used).await;
+    assert_eq!(told.json()["recorded"], 1, "{told:?}");
+
+    // 3. Its events and key figures.
+    let listed = read("/api/analytics/events?event=auth.user.login&user=ann").await.json();
+    assert_eq!(listed["events"].as_array().unwrap().len(), 1);
+    let figures = read("/api/analytics/metrics").await.json();
+    let figure = |name: &str| figures[name].as_u64();
+    let want = [Some(1), Some(1), Some(1), Some(7)];
+    assert_eq!(["signups", "logins", "builds", "api_calls"].map(figure), want, "{figures}");
+
+    // 4. Quotas at once; the rollup changes nothing that was to be read before.
+    let quotas = read("/api/analytics/quotas").await.json();
+    let mut quotas = quotas["quotas"].as_array().unwrap().iter();
+    let used = quotas.find(|quota| quota["metric"] == "api_requests_daily").unwrap();
+    assert_eq!((&used["current"], &used["exceeded"]), (&json!(7), &json!(false)));
+    let usage = "/api/analytics/usage?from=2026-11-22&to=2026-11-23&metric=api_requests_daily";
+    let before = read(usage).await.json();
+    assert_eq!(before["metrics"]["api_requests_daily"]["data"], json!([7]));
+    for _ in 0..2 {
+        let path = "/api/analytics/rollup";
+        let done = service.post(path, &[("authorization", &bearer)], "").await;
+        assert_eq!(done.status, 200, "{done:?}");
+        assert_eq!(read(usage).await.json(), before);
+    }
+
+    // 5. Its table has its own events only, and the service is well.
+    let table = read("/api/analytics/export.csv?from=2026-11-22&to=2026-11-22").await;
+    let table = String::from_utf8(table.bytes).unwrap();
+    for name in names {
+        assert_eq!(table.matches(name).count(), 1, "{name} in {table}");
+    }
+    let others = service.admin("/api/analytics/events").await.json();
+    assert_eq!(others["events"], json!([]), "another tenant saw nothing of it");
+    let analytics = service.get("/readiness", None).await.json()["analytics"].clone();
+    assert_eq!((&analytics["ok"], &analytics["configured"]), (&json!(true), &json!(true)));
+}
