@@ -110,8 +110,42 @@
     }
   }
 
+  /** A drawing as a file of its own: what the style sheet says of an element goes into the element. */
+  const LOOKS =
+    "fill stroke stroke-width stroke-dasharray stroke-linecap stroke-linejoin opacity paint-order vector-effect font-family font-size font-weight text-anchor display".split(" ");
+  function file(svg) {
+    const copy = svg.cloneNode(true);
+    const [shown, kept] = [svg, copy].map((root) => [root, ...all("*", root)]);
+    shown.forEach((element, at) => {
+      const style = getComputedStyle(element);
+      for (const name of LOOKS) kept[at].setAttribute(name, style.getPropertyValue(name));
+      kept[at].removeAttribute("href");
+    });
+    // What follows the pointer has no place in a picture.
+    for (const hit of all(".hit", copy)) hit.remove();
+    const { width, height } = svg.getBoundingClientRect();
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    const ground = document.createElementNS(svg.namespaceURI, "rect");
+    ground.setAttribute("width", "100%");
+    ground.setAttribute("height", "100%");
+    ground.setAttribute("fill", getComputedStyle(svg.closest("figure")).backgroundColor);
+    copy.prepend(ground);
+    return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  }
+  function download(figure) {
+    const href = URL.createObjectURL(file(one("svg", figure)));
+    const name = one("h2", figure).textContent.trim();
+    Object.assign(document.createElement("a"), { href, download: name + ".svg" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  }
+
   /** Buttons in what was fetched. */
   function dress(root) {
+    for (const button of all("[data-svg]", root)) {
+      button.hidden = false;
+      button.addEventListener("click", () => download(button.closest("figure")));
+    }
     for (const button of all("[data-copy]", root)) {
       button.hidden = false;
       button.addEventListener("click", () => navigator.clipboard.writeText(one("code", button.parentElement).textContent));

@@ -157,6 +157,48 @@ test("a filter changes chart, table and what is downloaded", async () => {
   await page.context().close();
 });
 
+for (const colorScheme of ["light", "dark"] as const)
+  test(`a chart is downloaded as a picture that looks the same without our style, ${colorScheme}`, async () => {
+    const { page, errors } = await open(`/p/${project.slug}/ask/trend?event=purchase&measure=count`, { colorScheme });
+    const looks = () =>
+      [".stroke", ".axis text"].map((name) => {
+        const style = getComputedStyle(document.querySelector(`svg.line ${name}`) as Element);
+        return [style.stroke, style.strokeWidth, style.fill, style.fontSize];
+      });
+    const shown = await page.evaluate(looks);
+    const waiting = page.waitForEvent("download");
+    await page.locator("#answer [data-svg]").first().click();
+    const download = await waiting;
+    assert.equal(download.suggestedFilename(), "Over time.svg");
+    const svg = readFileSync(await download.path(), "utf8");
+    assert.ok(svg.startsWith("<svg xmlns=") && !svg.includes("var(") && !svg.includes('class="hit"'), svg);
+    const alone = await page.context().newPage();
+    await alone.goto("data:image/svg+xml," + encodeURIComponent(svg));
+    assert.deepEqual(await alone.evaluate(looks), shown);
+    assert.deepEqual(errors, []);
+    await page.context().close();
+  });
+
+test("a filter is of one step, and an exclusion ends the way", async () => {
+  const { page, errors } = await open(`/p/${project.slug}/ask/funnel`);
+  const people = () => page.locator(".funnel .people a").allTextContents();
+  await page.locator("[name=fp]").first().fill("value");
+  await page.locator("[name=fo]").first().selectOption("gt");
+  await page.locator("[name=fv]").first().fill("100");
+  await page.locator("[name=fs]").first().selectOption("3");
+  await page.waitForFunction(() => document.querySelectorAll(".funnel .people a")[2]?.textContent === "0");
+  assert.deepEqual(await people(), [String(REACH[0]), String(REACH[1]), "0"]);
+  assert.equal(await page.locator("[name=fp]").count(), 2, "there is room for another");
+  await page.locator("[name=fp]").first().fill("");
+  await page.locator("[name=xe]").first().fill("add_to_cart");
+  await page.locator("[name=xe]").first().dispatchEvent("change");
+  await page.waitForFunction(() => document.querySelector("#answer")?.getAttribute("aria-busy") === "false" && location.search.includes("xe=add"));
+  await page.reload();
+  assert.equal(await page.locator("[name=xe]").first().inputValue(), "add_to_cart");
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
 test("a slow question can be called off", async () => {
   const { page } = await open(`/p/${project.slug}/ask/trend`);
   await page.route("**/*part=answer*", () => {}); // never answered

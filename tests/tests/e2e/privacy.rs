@@ -37,7 +37,7 @@ fn whoever_steals_the_files_recognises_nobody_without_the_secret_and_everybody_w
     let known = 400;
     let events: Vec<Event> = (0..known)
         .map(|number| {
-            let hash = to_hex(&h1(project.salt.as_bytes(), Namespace::User, &word(number)));
+            let hash = to_hex(&h1(project.salt.as_bytes(), Namespace::User, word(number)));
             Event::new(&format!("of_{number}"), &mut random).with("user", hash)
         })
         .collect();
@@ -49,7 +49,7 @@ fn whoever_steals_the_files_recognises_nobody_without_the_secret_and_everybody_w
     collector.stop();
     collector.restart();
     let last = Event::new("last", &mut random)
-        .with("user", to_hex(&h1(project.salt.as_bytes(), Namespace::User, &word(0))));
+        .with("user", to_hex(&h1(project.salt.as_bytes(), Namespace::User, word(0))));
     assert_eq!(collector.send(&project, &[last]).json()["ok"], json!(1));
     collector.kill();
 
@@ -64,8 +64,8 @@ fn whoever_steals_the_files_recognises_nobody_without_the_secret_and_everybody_w
     let mut recognised = 0;
     let holder = ServerHasher::new(&pepper, 1);
     for number in 0..words {
-        let first = h1(project.salt.as_bytes(), Namespace::User, &word(number));
-        let plain = h1(b"", Namespace::User, &word(number));
+        let first = h1(project.salt.as_bytes(), Namespace::User, word(number));
+        let plain = h1(b"", Namespace::User, word(number));
         for hash in [&first, &plain] {
             let [a, b, c, d, e, f, g, h, ..] = *hash;
             guesses.insert(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
