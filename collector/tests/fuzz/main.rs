@@ -393,7 +393,8 @@ async fn whatever_is_in_a_file_is_imported_or_refused() {
             let mut inputs = Inputs::new(kind, corpus, words, usual);
             while let Some(bytes) = inputs.next() {
                 fs::write(&path, bytes).unwrap();
-                let delimiter = Delimiter::Byte(if inputs.given.is_multiple_of(3) { b';' } else { b',' });
+                let delimiter =
+                    Delimiter::Byte(if inputs.given.is_multiple_of(3) { b';' } else { b',' });
                 let csv = CsvOptions { delimiter, header: true, columns: Vec::new() };
                 let task = ImportTask {
                     project: "shop".into(),
