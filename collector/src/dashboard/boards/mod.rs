@@ -3,7 +3,7 @@
 //! A dashboard is kept as other saved things are (`saved`), with versions and an audit trail. Whoever may save
 //! questions arranges it, by forms that need no script. It can be shared by a link that shows it to anybody, read-only:
 //! the link holds a keyed hash over a number that the dashboard keeps, so a new number ends the old link. What
-//! strangers see shows no group of fewer than [`threshold::PERSONS_MIN`] people, and never single people.
+//! strangers see shows no group of fewer than [`K`](crate::privacy::threshold::K) people, and never single people.
 //!
 //! Deliberately elsewhere: how an answer looks (`build::answer`), which groups are too small ([`threshold`]).
 

@@ -1,20 +1,22 @@
-//! What of an answer strangers may see: no group of fewer than [`PERSONS_MIN`] people, and no single people.
+//! What of an answer strangers may see: no group of fewer than [`K`] people, nor what is left of a total without
+//! it, and no single people.
 //!
 //! A group is a row of a breakdown, a cohort of retention, a content, a page, a way between two. Where an answer does
-//! not say how many people a row is of (a trend of sums), that is asked as well.
+//! not say how many people a row is of (a trend of sums), that is asked as well; where nobody can say it (what is
+//! beyond a limit), the row counts as one of few.
+//!
+//! Deliberately elsewhere: which groups are too small, and which are hidden with them (`privacy::threshold`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tallymark_analysis::answer::{AnswerBody, Group, GroupValue, TouchGroup};
+use tallymark_analysis::answer::{AnswerBody, TrendSeries};
 
 use crate::app::{Answered, App};
 use crate::error::ApiError;
 use crate::meta::projects::Project;
-
-/// A group that strangers may see has so many people at least.
-pub const PERSONS_MIN: u64 = 5;
+use crate::privacy::threshold::{K, hidden};
 
 /// Ask for strangers.
 ///
@@ -29,21 +31,20 @@ pub async fn ask(
     if matches!(kind, "persons" | "person" | "explain") {
         return Err(ApiError::RoleMissing(crate::access::Role::Viewer));
     }
-    let large = match kind == "trend" && body.get("breakdown").is_some_and(|by| !by.is_null()) {
+    let shown = match kind == "trend" && body.get("breakdown").is_some_and(|by| !by.is_null()) {
         true => Some(large_groups(app, project, &body).await?),
         false => None,
     };
     let mut answered = app.ask(project, kind, body).await?;
-    hide_small(&mut answered.body, large.as_ref());
+    hide_small(&mut answered.body, shown.as_ref());
     Ok(answered)
 }
 
+/// Names of groups, by series.
+type Shown = BTreeMap<usize, BTreeSet<String>>;
+
 /// The values of a trend's breakdown that are of enough people.
-async fn large_groups(
-    app: &App,
-    project: &Arc<Project>,
-    body: &Value,
-) -> Result<BTreeSet<String>, ApiError> {
+async fn large_groups(app: &App, project: &Arc<Project>, body: &Value) -> Result<Shown, ApiError> {
     let mut of_people = body.clone();
     for field in ["formula", "compare", "form"] {
         of_people.as_object_mut().map(|fields| fields.remove(field));
@@ -56,59 +57,57 @@ async fn large_groups(
         of_people["series"] = json!([{ "measure": "persons" }]);
     }
     let answered = app.ask(project, "trend", of_people).await?;
-    let AnswerBody::Trend(trend) = answered.body else { return Ok(BTreeSet::new()) };
-    let is_large = |total: Option<f64>| total.is_some_and(|people| people >= PERSONS_MIN as f64);
-    let mut large = BTreeSet::new();
-    for series in trend.series.iter().filter(|series| is_large(series.total.0)) {
-        large.extend(series.value.as_ref().map(|value| name(series.index, value)));
+    let AnswerBody::Trend(mut trend) = answered.body else { return Ok(Shown::new()) };
+    let mut shown = Shown::new();
+    let series: BTreeSet<usize> = trend.series.iter().map(|series| series.index).collect();
+    for index in series {
+        let mut own: Vec<TrendSeries> =
+            trend.series.extract_if(.., |series| series.index == index).collect();
+        keep_large(&mut own, |series| series.total.0.map(|people| people as u64));
+        shown.insert(index, own.iter().map(name).collect());
     }
-    Ok(large)
+    Ok(shown)
 }
 
-fn name(index: usize, value: &GroupValue) -> String {
-    format!("{index} {}", serde_json::to_string(value).unwrap_or_default())
+fn name(series: &TrendSeries) -> String {
+    serde_json::to_string(&(series.group, &series.value)).unwrap_or_default()
 }
 
-/// Take away what is of too few people. `large` names the values of a trend that are not.
-fn hide_small(body: &mut AnswerBody, large: Option<&BTreeSet<String>>) {
-    let enough = |persons: u64| persons >= PERSONS_MIN;
+/// Take rows of too few people away, and those that have to go with them.
+fn keep_large<T>(rows: &mut Vec<T>, people: impl Fn(&T) -> Option<u64>) {
+    let people: Vec<u64> = rows.iter().map(|row| people(row).unwrap_or(1)).collect();
+    let mut hide = hidden(&people, K).into_iter();
+    rows.retain(|_| hide.next() == Some(false));
+}
+
+/// Take away what is of too few people. `shown` names the groups of a trend that are not.
+fn hide_small(body: &mut AnswerBody, shown: Option<&Shown>) {
     match body {
         AnswerBody::Trend(trend) => {
-            let is_formula = trend.series.iter().any(|series| series.measure == "formula");
-            trend.series.retain(|series| match (&series.value, series.group, large) {
-                (Some(value), Group::Value, Some(large)) if is_formula => {
-                    large.iter().any(|own| own.ends_with(&name(0, value)[1..]))
-                }
-                (Some(value), Group::Value, Some(large)) => {
-                    large.contains(&name(series.index, value))
-                }
-                (_, Group::Value, _) => false,
-                _ => true,
+            let Some(shown) = shown else { return };
+            trend.series.retain(|series| match series.measure == "formula" {
+                true => shown.values().all(|own| own.contains(&name(series))),
+                false => shown.get(&series.index).is_some_and(|own| own.contains(&name(series))),
             });
         }
         AnswerBody::Funnel(funnel) => {
-            let first = |row: &tallymark_analysis::answer::FunnelGroup| {
-                row.steps.first().map_or(0, |step| step.persons)
-            };
-            funnel.breakdown.retain(|row| row.group != Group::Value || enough(first(row)));
+            keep_large(&mut funnel.breakdown, |row| row.steps.first().map(|step| step.persons));
         }
         AnswerBody::Retention(retention) => {
-            retention.cohorts.retain(|cohort| enough(cohort.size));
+            keep_large(&mut retention.cohorts, |cohort| Some(cohort.size));
             retention.breakdown.clear();
         }
         AnswerBody::Sessions(sessions) => {
-            sessions
-                .breakdown
-                .retain(|row| row.group != Group::Value || row.persons.is_some_and(enough));
-            sessions.entry_pages.retain(|page| enough(page.sessions));
-            sessions.exit_pages.retain(|page| enough(page.sessions));
+            keep_large(&mut sessions.breakdown, |row| row.persons);
+            keep_large(&mut sessions.entry_pages, |page| Some(page.sessions));
+            keep_large(&mut sessions.exit_pages, |page| Some(page.sessions));
         }
-        AnswerBody::Content(content) => content.items.retain(|item| enough(item.viewers)),
-        AnswerBody::Pwa(pwa) => pwa.display_modes.retain(|mode| enough(mode.persons)),
-        AnswerBody::Paths(paths) => paths.edges.retain(|edge| enough(edge.persons)),
-        AnswerBody::Attribution(attribution) => attribution.touches.retain(|touch| {
-            touch.group != TouchGroup::Value || touch.conversions.is_some_and(enough)
-        }),
+        AnswerBody::Content(content) => keep_large(&mut content.items, |item| Some(item.viewers)),
+        AnswerBody::Pwa(pwa) => keep_large(&mut pwa.display_modes, |mode| Some(mode.persons)),
+        AnswerBody::Paths(paths) => keep_large(&mut paths.edges, |edge| Some(edge.persons)),
+        AnswerBody::Attribution(attribution) => {
+            keep_large(&mut attribution.touches, |touch| touch.conversions);
+        }
         AnswerBody::Persons(_) | AnswerBody::Person(_) | AnswerBody::Explain(_) => {
             unreachable!("nobody asks for single people here")
         }
@@ -123,12 +122,13 @@ fn hide_small(body: &mut AnswerBody, large: Option<&BTreeSet<String>>) {
 
 #[cfg(test)]
 mod tests {
-    use tallymark_analysis::answer::{PathEdge, PathsAnswer};
+    use tallymark_analysis::answer::{AnswerBody, PathEdge, PathsAnswer};
 
     use super::*;
 
+    /// Shows the second half of no. 60 where strangers look.
     #[test]
-    fn a_group_of_five_is_shown_and_one_of_four_is_not() {
+    fn small_groups_are_hidden_with_those_that_subtraction_would_need() {
         let edge = |persons| PathEdge {
             depth: 1,
             from: "/".into(),
@@ -136,10 +136,18 @@ mod tests {
             count: 100,
             persons,
         };
-        let mut body =
-            AnswerBody::Paths(PathsAnswer { edges: vec![edge(5), edge(4)], depths: Vec::new() });
-        hide_small(&mut body, None);
-        let AnswerBody::Paths(paths) = body else { panic!() };
-        assert_eq!(paths.edges, [edge(5)]);
+        for (people, want) in [
+            (&[K, 50][..], &[K, 50][..]),
+            (&[K - 1, 30, 50], &[50]),
+            (&[6, 5, 30], &[30]),
+            (&[2, 3, 30, 40], &[40]),
+        ] {
+            let edges = people.iter().map(|persons| edge(*persons)).collect();
+            let mut body = AnswerBody::Paths(PathsAnswer { edges, depths: Vec::new() });
+            hide_small(&mut body, None);
+            let AnswerBody::Paths(paths) = body else { panic!() };
+            let left: Vec<u64> = paths.edges.iter().map(|edge| edge.persons).collect();
+            assert_eq!(left, want, "{people:?}");
+        }
     }
 }
