@@ -37,4 +37,4 @@ mod world;
 pub(crate) use random::Random;
 pub(crate) use sim_disk::SimDisk;
 pub(crate) use source::Source;
-pub(crate) use world::{World, small_options};
+pub(crate) use world::{IN_A_MERGE, World, small_options};

@@ -21,7 +21,7 @@ use crate::disk::{Disk, DiskFile, Listed, Lock};
 const SECTOR: usize = 512;
 
 /// Called at points of the store's work, to do something in the middle of it.
-pub(crate) type Hook = Box<dyn FnMut() + Send>;
+pub(crate) type Hook = Box<dyn FnMut(&str) + Send>;
 
 /// Cloning gives another handle to the same disk.
 #[derive(Clone)]
@@ -468,7 +468,7 @@ impl Disk for SimDisk {
         let hook = || self.hook.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = hook().take();
         if let Some(mut taken) = taken {
-            taken();
+            taken(point);
             *hook() = Some(taken);
         }
     }

@@ -58,6 +58,9 @@ impl Ledger {
     }
 }
 
+/// The point at which a merge lets others go first.
+pub(crate) const IN_A_MERGE: &str = "merge: between batches";
+
 pub(crate) struct World {
     pub disk: SimDisk,
     pub catalog: Arc<SimCatalog>,
@@ -222,19 +225,35 @@ impl World {
         merged
     }
 
-    /// Append something at some points of what the keeper does from now on.
+    /// Append something at some points of what the keeper does from now on, and flush it between some
+    /// batches of merges.
     pub(crate) fn append_at_points(&self, mut random: Random, source: Source) {
-        let Running { store, writer, .. } = self.running();
-        let (shared, writer) = (Arc::clone(&store.shared), Arc::clone(writer));
-        let ledger = Arc::clone(&self.ledger);
-        self.disk.at_points(Some(Box::new(move || {
-            // Taken: the point is in the writer's own work.
-            if let Ok(mut writer) = writer.try_lock()
-                && random.percent(40)
-            {
-                let rows = source.rows(&mut random, 3);
-                let _ = append(&shared, &mut writer, &ledger, rows);
+        self.at_points(move |point, append, keeper| {
+            if random.percent(40) {
+                append(source.rows(&mut random, 3));
             }
+            // Seldom: each is more to merge.
+            if point == IN_A_MERGE && random.percent(5) {
+                let _ = keeper.flush();
+            }
+        });
+    }
+
+    /// Do something at all points but those of the writer's own work.
+    pub(crate) fn at_points(
+        &self,
+        mut each: impl FnMut(&str, &mut dyn FnMut(Vec<Row>), &Keeper) + Send + 'static,
+    ) {
+        let Running { store, writer, keeper } = self.running();
+        let (shared, writer) = (Arc::clone(&store.shared), Arc::clone(writer));
+        let (ledger, keeper) = (Arc::clone(&self.ledger), keeper.clone());
+        self.disk.at_points(Some(Box::new(move |point| {
+            // Taken: the point is in the writer's own work.
+            let Ok(mut writer) = writer.try_lock() else { return };
+            let mut append = |rows| {
+                let _ = append(&shared, &mut writer, &ledger, rows);
+            };
+            each(point, &mut append, &keeper);
         })));
     }
 

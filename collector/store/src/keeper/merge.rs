@@ -6,9 +6,13 @@
 //! the others together. So a few late events never rewrite a whole week. When a month is over for
 //! `month_after_days`, its weeks are merged in the same way into segments of the month.
 //!
+//! A long merge makes room for shorter ones: between two batches it merges the tiers of lower levels
+//! that became full since it began. So segments do not pile up while a large one is written.
+//!
 //! Ids go with the merge that finds all its rows received more than `dedupe_days` ago; segments with
 //! ids that are still needed and segments without are never merged with each other.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -46,14 +50,38 @@ impl Keeper {
         Ok(())
     }
 
+    /// Merge until no tier below a level is full, but for segments that a merge under way has taken.
+    fn merge_below(&self, level: u8, taken: &BTreeSet<SegmentId>) -> Result<(), FlushError> {
+        while let Some(plan) = self.full_below(level, taken) {
+            self.merge_beside(&plan, taken)?;
+        }
+        Ok(())
+    }
+
+    fn full_below(&self, level: u8, taken: &BTreeSet<SegmentId>) -> Option<Plan> {
+        let segments = self.segments()?;
+        let now_ms = (self.shared.options.now_ms)();
+        let free = segments
+            .iter()
+            .filter(|segment| segment.meta().level < level && !taken.contains(&segment.meta().id));
+        let (shed, needed): (Vec<_>, Vec<_>) =
+            free.partition(|segment| self.sheds_ids(segment, now_ms));
+        [shed, needed].iter().find_map(|class| {
+            by_week(class).into_iter().find_map(|(week, segments)| {
+                let inputs = self.full_tier(&segments)?;
+                Some(Plan { inputs, week: week.to_owned() })
+            })
+        })
+    }
+
+    /// All segments, unless the store closes.
+    fn segments(&self) -> Option<Vec<Arc<Segment>>> {
+        let live = self.shared.live();
+        (!live.closing).then(|| live.segments.to_vec())
+    }
+
     fn next_merge(&self, settled: &BTreeSet<String>) -> Option<Plan> {
-        let segments = {
-            let live = self.shared.live();
-            if live.closing {
-                return None;
-            }
-            live.segments.to_vec()
-        };
+        let segments = self.segments()?;
         let options = &self.shared.options;
         let now_ms = (options.now_ms)();
         let month_end_ms = now_ms.saturating_sub(i64::from(options.month_after_days) * DAY_MS);
@@ -92,27 +120,23 @@ impl Keeper {
         segments: &[&Arc<Segment>],
         settled: &BTreeSet<String>,
     ) -> Option<(Vec<Arc<Segment>>, String)> {
-        let fan_in = self.shared.options.merge_fan_in.max(2);
-        let mut weeks: BTreeMap<&str, Vec<&Arc<Segment>>> = BTreeMap::new();
-        for segment in segments {
-            weeks.entry(&segment.meta().week).or_default().push(segment);
-        }
-        for (week, segments) in weeks {
-            let mut tiers: BTreeMap<u8, Vec<Arc<Segment>>> = BTreeMap::new();
-            for segment in &segments {
-                tiers.entry(segment.meta().level).or_default().push(Arc::clone(segment));
-            }
-            let full = tiers.into_values().find(|tier| tier.len() >= fan_in);
-            let full = full.map(|mut tier| {
-                tier.truncate(INPUTS_MAX.max(fan_in));
-                tier
-            });
+        by_week(segments).into_iter().find_map(|(week, segments)| {
             let worth = || settled.contains(week).then(|| worth_merging(&segments)).flatten();
-            if let Some(inputs) = full.or_else(worth) {
-                return Some((inputs, week.to_owned()));
-            }
+            let inputs = self.full_tier(&segments).or_else(worth)?;
+            Some((inputs, week.to_owned()))
+        })
+    }
+
+    /// As many segments of one level as are merged, among those of one week.
+    fn full_tier(&self, segments: &[&Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
+        let fan_in = self.shared.options.merge_fan_in.max(2);
+        let mut tiers: BTreeMap<u8, Vec<Arc<Segment>>> = BTreeMap::new();
+        for segment in segments {
+            tiers.entry(segment.meta().level).or_default().push(Arc::clone(segment));
         }
-        None
+        let mut tier = tiers.into_values().find(|tier| tier.len() >= fan_in)?;
+        tier.truncate(INPUTS_MAX.max(fan_in));
+        Some(tier)
     }
 
     /// Whether nobody needs the ids of a segment any more, or they are gone.
@@ -122,7 +146,14 @@ impl Keeper {
     }
 
     pub(super) fn merge(&self, plan: &Plan) -> Result<(), FlushError> {
+        self.merge_beside(plan, &BTreeSet::new())
+    }
+
+    /// Merge while others, which have taken these segments, are under way.
+    fn merge_beside(&self, plan: &Plan, taken: &BTreeSet<SegmentId>) -> Result<(), FlushError> {
         let Plan { inputs, week } = plan;
+        let ids = inputs.iter().map(|segment| segment.meta().id);
+        let taken: BTreeSet<SegmentId> = taken.iter().copied().chain(ids).collect();
         let level = inputs.iter().map(|segment| segment.meta().level).max().unwrap_or(0);
         let mut counts: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
         for (key, of_input) in inputs.iter().flat_map(|segment| segment.keys()) {
@@ -147,7 +178,17 @@ impl Keeper {
             watch: None,
         };
         let cursors = in_place.chain(aside).collect();
-        let meta = self.write_segment(output, cursors, &rewrite, &|| self.give_way())?;
+        // One that fails is tried again, and told of, when this merge is done.
+        let has_failed = Cell::new(false);
+        let each = || {
+            self.folders.disk.reached("merge: between batches");
+            self.give_way()?;
+            if !has_failed.get() {
+                has_failed.set(self.merge_below(level, &taken).is_err());
+            }
+            Ok(())
+        };
+        let meta = self.write_segment(output, cursors, &rewrite, &each)?;
         let files: Vec<String> = inputs.iter().map(|segment| segment.meta().path()).collect();
         let Dropped { erased, expired } = rewrite.into_dropped();
         let change = CatalogChange {
@@ -182,6 +223,14 @@ impl Keeper {
         }
         Ok(aside.finish())
     }
+}
+
+fn by_week<'a>(segments: &[&'a Arc<Segment>]) -> BTreeMap<&'a str, Vec<&'a Arc<Segment>>> {
+    let mut weeks: BTreeMap<&str, Vec<&Arc<Segment>>> = BTreeMap::new();
+    for segment in segments {
+        weeks.entry(&segment.meta().week).or_default().push(segment);
+    }
+    weeks
 }
 
 /// The smallest of these segments, if they are worth one rewrite; in the order of their numbers, so
@@ -219,7 +268,10 @@ fn worth_a_rewrite(rows: &[u64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::{IN_A_MERGE, Random, Source, World};
+    use crate::row::Row;
     use rstest::rstest;
+    use std::sync::{Mutex, PoisonError};
 
     #[rstest]
     #[case::nothing(&[], 0)]
@@ -232,5 +284,49 @@ mod tests {
     #[case::a_small_one_goes_with_two_large_ones(&[1, 1_000, 1_000], 3)]
     fn segments_of_a_settled_week(#[case] rows: &[u64], #[case] want: usize) {
         assert_eq!(worth_a_rewrite(rows), want);
+    }
+
+    #[test]
+    fn a_long_merge_merges_what_becomes_full_while_it_goes_on() {
+        let mut random = Random::new(1);
+        let source = Source::default();
+        let mut rows = move || -> Vec<Row> {
+            let of_one_week = |row| Row { project: 1, ts_ms: 1_700_000_000_000, ..row };
+            (0..40).map(|_| of_one_week(source.row(&mut random))).collect()
+        };
+        let world = World::new();
+        let mut flushed = |count| {
+            for _ in 0..count {
+                world.append(rows()).unwrap();
+                world.flush().unwrap();
+            }
+        };
+        flushed(2);
+        world.merge(false).unwrap();
+        flushed(1);
+        let levels_of = |keeper: &Keeper| -> Vec<u8> {
+            let segments = keeper.segments().unwrap();
+            let mut levels: Vec<u8> = segments.iter().map(|segment| segment.meta().level).collect();
+            levels.sort_unstable();
+            levels
+        };
+        let seen: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let noted = Arc::clone(&seen);
+        world.at_points(move |point, append, keeper| {
+            if point != IN_A_MERGE {
+                return;
+            }
+            let levels = levels_of(keeper);
+            if levels.len() < 4 && !levels.contains(&2) {
+                append(rows());
+                keeper.flush().unwrap();
+            }
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(levels);
+        });
+        world.merge(true).unwrap();
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both that the long one takes are still there, and two that were flushed are one.
+        assert!(seen.contains(&vec![0, 1, 1]), "{seen:?}");
+        world.check();
     }
 }

@@ -211,7 +211,7 @@ mod tests {
         let (disk, ahead) = ahead();
         ahead.want(1000);
         let again = Arc::clone(&ahead);
-        disk.at_points(Some(Box::new(move || again.want(2000))));
+        disk.at_points(Some(Box::new(move |_| again.want(2000))));
         ahead.make();
         disk.at_points(None);
         let blank = ahead.take(1000).unwrap();
