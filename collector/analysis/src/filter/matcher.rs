@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::by_code::by_code;
 use super::{Columns, Condition, Filter};
 use crate::columns::{Block, Coded, Codes};
 use crate::each_width;
@@ -147,13 +148,12 @@ impl Matcher {
     }
 
     fn fill<M: Mask>(&self, block: &Block, times: &Range<i64>, masks: &mut Vec<M>) {
-        let by_code: Vec<M> = self.table.iter().map(|mask| M::of(*mask)).collect();
-        let by_code = block.event.table(&by_code);
+        let table: Vec<M> = self.table.iter().map(|mask| M::of(*mask)).collect();
+        let table = block.event.table(&table);
         masks.clear();
-        masks.resize(block.rows.start, M::of(0));
-        each_width!(&*block.event.codes, codes => {
-            masks.extend(codes[block.rows.clone()].iter().map(|code| by_code[*code as usize]));
-        });
+        masks.resize(block.rows.end, M::of(0));
+        let of_rows = &mut masks[block.rows.clone()];
+        by_code(&block.event.codes, block.rows.clone(), &table, of_rows, |_, mask| mask);
         if !block.all_in_time {
             for row in block.rows.clone() {
                 if !times.contains(&block.ts.get(row)) {
@@ -240,16 +240,12 @@ impl Masks {
 
 fn restrict<M: Mask>(masks: &mut [M], block: &Block, column: &Coded, table: &[u64]) {
     let table: Vec<M> = table.iter().map(|bits| M::of(*bits)).collect();
-    each_width!(&*column.codes, codes => {
-        let rows = masks[block.rows.clone()].iter_mut().zip(&codes[block.rows.clone()]);
-        for (mask, code) in rows {
-            *mask = *mask & table[*code as usize];
-        }
-    });
+    let of_rows = &mut masks[block.rows.clone()];
+    by_code(&column.codes, block.rows.clone(), &table, of_rows, |mask, bits| mask & bits);
 }
 
 /// An integer with a bit per pattern.
-pub trait Mask: Copy + std::ops::BitAnd<Output = Self> + 'static {
+pub trait Mask: Copy + PartialEq + std::ops::BitAnd<Output = Self> + 'static {
     /// The low bits.
     fn of(mask: u64) -> Self;
     /// All bits.

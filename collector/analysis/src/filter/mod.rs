@@ -9,7 +9,7 @@
 //! property passes `ne`, `not_in`, `not_contains` and `not_set`, and nothing else.
 //!
 //! A test of a text runs once per distinct value, into a look-up table by code that grows with the
-//! dictionary; per row it costs one look-up.
+//! dictionary; per row it costs one look-up, or less (`by_code`).
 //!
 //! Invariant: a filter depends on values only, never on their codes. Regular expressions are
 //! limited in size and match in linear time.
@@ -23,15 +23,16 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use crate::columns::Block;
-use crate::each_width;
 use crate::events::{Dictionaries, Need, Run};
 use crate::question::QuestionError;
 
+mod by_code;
 mod columns;
 mod matcher;
 #[cfg(test)]
 mod tests;
 
+use by_code::by_code;
 pub use columns::{Columns, TextColumn};
 pub use matcher::{Mask, Masks, Matcher};
 
@@ -413,7 +414,7 @@ impl Check {
         }
     }
 
-    /// Keep of the selected rows those that pass. A test of a text costs one look-up a row.
+    /// Keep of the selected rows those that pass.
     fn keep(&self, block: &Block, selected: &mut [bool]) {
         match self {
             Self::Always => {}
@@ -430,11 +431,8 @@ impl Check {
             Self::Text { column, table, .. } => {
                 let coded = column.of_block(block);
                 let table = coded.table(table);
-                each_width!(&*coded.codes, codes => {
-                    let codes = &codes[block.rows.clone()];
-                    for (selected, code) in selected.iter_mut().zip(codes) {
-                        *selected &= table[*code as usize];
-                    }
+                by_code(&coded.codes, block.rows.clone(), &table, selected, |so_far, passes| {
+                    so_far & passes
                 });
             }
             Self::Number { column, test } => {
