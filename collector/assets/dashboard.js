@@ -8,11 +8,20 @@
   const parse = (html) => new DOMParser().parseFromString(html, "text/html").body.childNodes;
 
   /** Fetch a part of a page. Whoever is signed out meanwhile is led to the sign-in page. */
-  async function part(address, signal) {
+  async function part(address, signal, said) {
     const reply = await fetch(address, { signal, headers: { accept: "text/html" }, credentials: "same-origin" });
     if (reply.redirected && new URL(reply.url).pathname === "/signin") location.assign("/signin");
-    return reply.text();
+    if (!said) return reply.text();
+    // Lines of progress, each whole in its piece, and then the answer.
+    const pieces = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let html = ""; ; ) {
+      const { done, value } = await pieces.read();
+      if (done) return html.split(LINE_ENDS).pop();
+      html += value;
+      if (html.endsWith(LINE_ENDS)) said(html.slice(html.lastIndexOf(LINE_BEGINS)));
+    }
   }
+  const [LINE_BEGINS, LINE_ENDS] = ['<p class="progress">', "<!--said-->"];
 
   // What needs this script shows only with it.
   for (const hidden of all("[data-print], [data-fullscreen], [data-palette]")) hidden.hidden = false;
@@ -34,6 +43,7 @@
   if (form) {
     const answer = document.getElementById(form.dataset.live);
     const working = one(".working");
+    const atFirst = [...working.childNodes];
     let asking = new AbortController();
     let timer = 0;
     const query = () => {
@@ -51,9 +61,10 @@
       const address = "?" + fields;
       fields.set("part", "answer");
       answer.setAttribute("aria-busy", "true");
+      working.replaceChildren(...atFirst);
       const slow = setTimeout(() => (working.hidden = false), 400);
       try {
-        const html = await part("?" + fields, mine.signal);
+        const html = await part("?" + fields, mine.signal, (line) => mine === asking && working.replaceChildren(...parse(line)));
         answer.replaceChildren(...parse(html));
         history.replaceState(null, "", address);
         for (const field of all("[data-query]")) field.value = address;
@@ -67,7 +78,12 @@
         answer.setAttribute("aria-busy", "false");
       }
     };
-    one("[data-cancel]").addEventListener("click", () => asking.abort());
+    // Closing the connection ends the work on the server.
+    working.addEventListener("click", (event) => {
+      if (!event.target.closest("[data-cancel]")) return;
+      event.preventDefault();
+      asking.abort();
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       clearTimeout(timer);

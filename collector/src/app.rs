@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use tallymark_analysis::experiment::loss;
 use tallymark_analysis::question::Compiled;
 use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
-use tallymark_store::{OpenError, Retention, Store, StoreOptions, Zones};
+use tallymark_store::{OpenError, Progress, Retention, Store, StoreOptions, Zones};
 use tokio::sync::Semaphore;
 
 use crate::bounds;
@@ -139,6 +139,15 @@ pub struct Answered {
     pub body: AnswerBody,
 }
 
+/// Somebody waits for an answer, as long as this lives.
+struct Waiting(Arc<Progress>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// With 1 MiB on the wire and 1 MiB unpacked each: 64 MiB.
 const LARGE_BODIES_MAX: usize = 32;
 /// Exports over HTTP at one time: each holds a thread as long as its reader likes.
@@ -220,6 +229,21 @@ impl App {
         kind: &str,
         body: Value,
     ) -> Result<Answered, ApiError> {
+        self.ask_watched(project, kind, body, Arc::default()).await
+    }
+
+    /// The same for somebody who watches how far it is. Dropping the future, as a server does when a client
+    /// goes away, stops the work; so does [`query_timeout_ms`](Config::query_timeout_ms).
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); [`ApiError::QuestionTooSlow`] after that time.
+    pub async fn ask_watched(
+        &self,
+        project: &Project,
+        kind: &str,
+        body: Value,
+        progress: Arc<Progress>,
+    ) -> Result<Answered, ApiError> {
         let began = Instant::now();
         let context = Context { tz: project.tz.clone(), now_ms: self.clock.now_ms() };
         let (mut body, defined) = match kind {
@@ -237,15 +261,17 @@ impl App {
         let store = Arc::clone(&self.store);
         let project_id = project.id;
         let facts = Facts { now_ms: context.now_ms };
-        let (answer, restated, rows_scanned, definition) = tokio::task::spawn_blocking(move || {
-            // The permits live as long as the work does, even when nobody waits for it any more.
+        progress.expect(question.looks());
+        let waiting = Waiting(Arc::clone(&progress));
+        let work = tokio::task::spawn_blocking(move || {
+            // The permits live as long as the work does, also the moment that it takes to stop.
             let _permits = (admitted, running);
             let mut rows_scanned = 0;
             let snapshot = store.snapshot();
             let restated = restated(&store, project_id, &question.definition)?;
             let mut ask = |question: &Compiled| {
                 question.ask(&facts, |analysis| {
-                    let asked = snapshot.ask(project_id, analysis)?;
+                    let asked = snapshot.ask_watched(project_id, analysis, &progress)?;
                     rows_scanned += asked.rows_scanned;
                     Ok::<_, ApiError>(asked.partial)
                 })
@@ -257,9 +283,14 @@ impl App {
             {
                 loss::judge(result, losses);
             }
+            progress.end();
             Ok::<_, ApiError>((answer, restated, rows_scanned, question.definition))
-        })
-        .await??;
+        });
+        let patience = Duration::from_millis(self.config.query_timeout_ms);
+        let done = tokio::time::timeout(patience, work).await;
+        let (answer, restated, rows_scanned, definition) =
+            done.map_err(|_| ApiError::QuestionTooSlow)???;
+        drop(waiting);
         let elapsed = began.elapsed();
         self.telemetry.questions.inc();
         self.telemetry.question_seconds.observe(elapsed.as_secs_f64());

@@ -170,6 +170,12 @@ pub enum ApiError {
          filter, or break it down by a property with fewer values"
     )]
     QuestionTooLarge,
+    /// A question that took too long.
+    #[error(
+        "the question took longer than one may (`query_timeout_ms`) and was stopped: ask for a shorter time, or \
+         filter"
+    )]
+    QuestionTooSlow,
     /// A statistic that cannot be computed.
     #[error(transparent)]
     Statistic(#[from] StatsError),
@@ -219,6 +225,7 @@ impl ApiError {
         match self {
             Self::NotFound => (404, "not_found"),
             Self::QuestionTooLarge => (422, "question_too_large"),
+            Self::QuestionTooSlow => (504, "question_too_slow"),
             Self::MethodNotAllowed => (405, "method_not_allowed"),
             Self::KeyMissing => (401, "key_missing"),
             Self::KeyMalformed => (401, "key_malformed"),
@@ -334,6 +341,7 @@ impl From<ScanError> for ApiError {
     fn from(error: ScanError) -> Self {
         match error {
             ScanError::TooLarge => Self::QuestionTooLarge,
+            ScanError::Stopped => Self::QuestionTooSlow,
             error => Self::Internal(error.into()),
         }
     }

@@ -53,6 +53,10 @@ pub trait Analysis: Send + Sync {
     fn refine(&self, _partial: &Partial) -> Option<Box<dyn Analysis>> {
         None
     }
+    /// How often it may be asked in all: more than once where it may [`refine`](Self::refine).
+    fn looks(&self) -> u32 {
+        1
+    }
     /// The answer a person reads.
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer;
 }

@@ -189,6 +189,7 @@ fn the_question_that_looks_most_often_is_content_by_itself() {
         Ok::<_, Infallible>(partial)
     });
     assert_eq!(looks, LOOKS_MAX);
+    assert_eq!(compiled.looks() as usize, looks, "and it was foreseen");
     assert!(last.unwrap().texts.contains(&"identity".to_owned()), "the last look was the last one");
 }
 

@@ -197,6 +197,8 @@ settings! {
     quarantine_events: u32 = "10000", 0 ..= 10_000_000;
     /// Questions worked on at one time.
     query_concurrency: u32 = "2", 1 ..= 256;
+    /// Longest time that a question is worked on, in ms; then it is stopped and answered 504.
+    query_timeout_ms: u64 = "300000", 100 ..= 86_400_000;
     /// Questions waiting; more are answered 503 with Retry-After.
     query_waiting: u32 = "16", 0 ..= 10_000;
     /// Streams of live figures at one time; more are answered 503 with Retry-After.

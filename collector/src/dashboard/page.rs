@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -156,18 +157,25 @@ impl std::fmt::Display for Table {
 
 /// A template as a response.
 pub fn show(status: StatusCode, page: &impl Template) -> Response {
-    let (status, body) = match page.render() {
-        Ok(body) => (status, body),
-        Err(error) => {
-            tracing::error!(%error, "a template failed");
-            (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.".to_owned())
-        }
-    };
+    match page.render() {
+        Ok(body) => send(status, body),
+        Err(error) => broken(&error),
+    }
+}
+
+/// What is said when a template fails.
+pub fn broken(error: &askama::Error) -> Response {
+    tracing::error!(%error, "a template failed");
+    send(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+}
+
+/// HTML as a response, whole or as it comes.
+pub fn send(status: StatusCode, body: impl Into<Body>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
         // Figures of a company have no place in a shared or a disk cache.
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
     ];
-    (status, headers, body).into_response()
+    (status, headers, body.into()).into_response()
 }

@@ -162,6 +162,9 @@ pub enum ScanError {
     /// The catalog could not be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Whoever asked does not wait any more.
+    #[error("the question was stopped before it had an answer")]
+    Stopped,
     /// A kernel panicked: a mistake of ours, logged where it happened.
     #[error("a scan thread stopped unexpectedly")]
     Panicked,

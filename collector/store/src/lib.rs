@@ -18,6 +18,7 @@ mod open;
 mod options;
 mod people;
 mod presence;
+mod progress;
 mod props;
 mod queue;
 mod retention;
@@ -52,6 +53,7 @@ pub use people::{
     Ends, Erasure, Link, LinkBy, MergeRefused, PeopleCommand, PeopleDelta, PeopleDone, PeopleState,
     Undone,
 };
+pub use progress::Progress;
 pub use retention::{Keep, Retention};
 pub use row::{Dim, Dims, Row};
 pub use schema::{EventSchema, PropertySchema, Schema, SchemaDelta, TypeCounts};

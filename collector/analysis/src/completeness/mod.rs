@@ -134,6 +134,10 @@ impl Analysis for Asked {
         Box::new(ByRun::new(&self.plan, counter))
     }
 
+    fn looks(&self) -> u32 {
+        2
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         if self.sought.is_some() {
             return None;

@@ -266,6 +266,10 @@ impl Analysis for Experiment {
         Box::new(ByRun::new(&self.plan, counter))
     }
 
+    fn looks(&self) -> u32 {
+        2
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         let table = figures::Table::Plain { partial, shape: &self.shape };
         joined::look(&table, &self.shape, self)

@@ -308,6 +308,10 @@ impl Analysis for Paths {
         Box::new(ByRun::new(&self.plan, counter))
     }
 
+    fn looks(&self) -> u32 {
+        2
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         // Silence ends a session that has no name, and every event breaks it: all must be seen.
         let unseen = partial.rows.contains_key(&[Key::Int(counter::UNNAMED)][..]);

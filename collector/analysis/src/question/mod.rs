@@ -73,6 +73,12 @@ impl Compiled {
         self
     }
 
+    /// How often a store may be asked in all.
+    pub fn looks(&self) -> u32 {
+        let cohorts = self.among.len() + self.analysis.cohorts().len();
+        cohorts as u32 + self.analysis.looks()
+    }
+
     /// Ask a store, first who is in the cohorts, then again as often as the question needs it, and read
     /// the answer.
     ///

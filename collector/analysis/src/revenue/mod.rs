@@ -187,6 +187,10 @@ impl Analysis for Revenue {
         Box::new(ByRun::new(&self.plan, Counter::new(&self.shape)))
     }
 
+    fn looks(&self) -> u32 {
+        2
+    }
+
     fn refine(&self, _: &Partial) -> Option<Box<dyn Analysis>> {
         Some(Box::new(There { plan: self.there.clone(), shape: Arc::clone(&self.shape) }))
     }

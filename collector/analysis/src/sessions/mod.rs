@@ -311,6 +311,10 @@ impl Analysis for Sessions {
         Box::new(Counter::new(&self.shape, self.plan.from_ms..self.plan.to_ms))
     }
 
+    fn looks(&self) -> u32 {
+        2
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         if !self.shape.zones.is_empty() {
             return None;

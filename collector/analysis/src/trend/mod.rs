@@ -327,6 +327,12 @@ fn periods(common: &Common, question: &Question) -> Result<(Vec<Buckets>, i64), 
     }
 }
 
+impl Trend {
+    fn counts_persons(&self) -> bool {
+        self.shape.lines.iter().any(|line| line.measure.counts_persons())
+    }
+}
+
 impl Analysis for Trend {
     fn scan(&self) -> &ScanPlan {
         &self.plan
@@ -345,9 +351,12 @@ impl Analysis for Trend {
         self.days.as_ref().map(|days| days as &dyn Presence)
     }
 
+    fn looks(&self) -> u32 {
+        if self.shape.breakdown.is_some() && self.counts_persons() { 2 } else { 1 }
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
-        let persons = self.shape.lines.iter().any(|line| line.measure.counts_persons());
-        if self.listed.is_some() || self.shape.breakdown.is_none() || !persons {
+        if self.listed.is_some() || self.shape.breakdown.is_none() || !self.counts_persons() {
             return None;
         }
         let (listed, beyond) = read::listed(partial, &self.shape);

@@ -1,16 +1,19 @@
 //! Builders: one page per kind of question, all by the same code.
 //!
 //! In: a kind and a question in the address. Out: the form, and the answer beside it; with `part=answer` the answer
-//! alone, for a page that is there; with `part=csv` its figures; with `part=values` what a property was. The form is a
-//! plain one that works by its button; the script asks for the answer again when a field changes.
+//! alone, for a page that is there; with `part=form` no answer; with `part=csv` its figures; with `part=values` what a
+//! property was. The form is a plain one that works by its button; the script asks for the answer again when a field
+//! changes.
 //!
 //! Deliberately elsewhere: which fields there are ([`form`]), what they mean as a question ([`question`]), how answers
-//! look ([`answer`]), keeping questions (`saved`).
+//! look ([`answer`]), waiting for them ([`wait`]), keeping questions (`saved`).
 
 pub mod answer;
+mod asked;
 pub mod form;
 pub mod question;
 mod rows;
+mod wait;
 
 use std::sync::Arc;
 
@@ -18,30 +21,28 @@ use askama::Template;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tallymark_store::Schema;
+use tallymark_store::{Progress, Schema};
 
 use super::boards;
 use super::format;
 use super::page::show;
 use super::period::{Asked, Period, RANGES};
+use super::plan;
 use super::shell::{Place, Shell, failure};
-use super::view::Words;
 use super::words::{filters, t};
-use super::{ask, notes, plan};
 use crate::access::{Caller, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
 use crate::saved::Kind as SavedKind;
 use crate::saved::desk::Desk;
-use answer::kinds::{Around, blocks};
-use answer::{Block, Blocks};
+use asked::Asking;
 use form::{BUILT_IN, Kind, Look, MEASURES, OPERATORS, Rows};
 use question::Fields;
 use rows::table;
+use wait::Wait;
 
 /// A name with what is known of it.
 #[derive(Debug)]
@@ -81,19 +82,6 @@ struct Exclusion {
     before: String,
 }
 
-/// The answer with everything that belongs to it.
-#[derive(Template)]
-#[template(path = "answer.html")]
-pub struct Answer {
-    blocks: Vec<Block>,
-    /// What is to be known about the answer as a whole.
-    notes: Vec<String>,
-    complaint: Option<String>,
-    csv: String,
-    curl: String,
-    cost: String,
-}
-
 #[derive(Template)]
 #[template(path = "ask.html")]
 struct Page {
@@ -117,13 +105,7 @@ struct Page {
     saved: Option<Seen>,
     boards: Vec<Seen>,
     may_save: bool,
-    answer: Answer,
-}
-
-impl Answer {
-    fn shown(&self) -> String {
-        Blocks { blocks: &self.blocks }.render().unwrap_or_default()
-    }
+    answer: String,
 }
 
 /// Values to choose from.
@@ -156,7 +138,7 @@ async fn page(
     kind: &'static Kind,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    let schema = schema(app, project).await?;
+    let schema = Arc::new(schema(app, project).await?);
     let part = fields.get("part").map(str::to_owned);
     if part.as_deref() == Some("values") {
         return values(app, project, fields.get("prop").unwrap_or_default()).await;
@@ -164,11 +146,31 @@ async fn page(
     let mut fields = fields;
     fields.0.retain(|(name, _)| name != "part");
     let period = period(&fields, project, app);
-    let (answer, blocks_csv) = ask(app, project, kind, &fields, &schema, &period).await;
-    match part.as_deref() {
-        Some("answer") => return Ok(show(StatusCode::OK, &answer)),
-        Some("csv") => return Ok(download(kind.name, blocks_csv)),
-        _ => {}
+    let asking = Asking {
+        app: app.clone(),
+        project: Arc::clone(project),
+        kind,
+        fields: fields.clone(),
+        period: period.0.clone(),
+        complaint: period.1,
+    };
+    if part.as_deref() == Some("csv") {
+        let (_, csv) = asking.ask(schema, Arc::default()).await;
+        return Ok(download(kind.name, csv));
+    }
+    let is_cancelled = part.as_deref() == Some("form");
+    let progress = Arc::new(Progress::default());
+    let (known, watched) = (Arc::clone(&schema), Arc::clone(&progress));
+    let asking = async move {
+        let answer = match is_cancelled {
+            true => asking.cancelled(),
+            false => asking.ask(known, watched).await.0,
+        };
+        answer.to_string()
+    };
+    let wait = Wait { asking, progress, cancel: fields.with(&[("part", "form")]) };
+    if part.as_deref() == Some("answer") {
+        return Ok(wait.alone().await);
     }
     let saved = match fields.get("saved") {
         None => None,
@@ -187,8 +189,9 @@ async fn page(
             .to_owned(),
     };
     let (series, steps) = (series_of(&fields, &schema, kind), steps(&fields, &schema, kind));
-    let page = Page {
-        shell: Shell::within(app, caller, project, Place::Question(kind.name)),
+    let shell = Shell::within(app, caller, project, Place::Question(kind.name));
+    let page = move |answer| Page {
+        shell,
         kind,
         scopes: scopes(kind, series.len().max(steps.len())),
         rows: series,
@@ -210,7 +213,7 @@ async fn page(
         period: period.0,
         answer,
     };
-    Ok(show(StatusCode::OK, &page))
+    Ok(wait.within(page).await)
 }
 
 /// Everything that was seen in a project.
@@ -230,108 +233,6 @@ fn period(fields: &Fields, project: &Project, app: &App) -> (Period, Option<Stri
         tz: fields.get("tz"),
     };
     Period::read(&asked, &project.tz, app.clock.now_ms())
-}
-
-/// Ask the question of an address. Gives the answer, and its figures as CSV.
-async fn ask(
-    app: &App,
-    project: &Arc<Project>,
-    kind: &'static Kind,
-    fields: &Fields,
-    schema: &Schema,
-    (period, complaint): &(Period, Option<String>),
-) -> (Answer, String) {
-    let nothing = |title: &'static str, text: String| {
-        vec![Block::Nothing(Words { title: title.to_owned(), text })]
-    };
-    let link = format!("/p/{}/ask/{}{}", project.slug, kind.name, fields.with(&[("part", "csv")]));
-    let mut answer = Answer {
-        blocks: Vec::new(),
-        notes: Vec::new(),
-        complaint: complaint.clone(),
-        csv: link,
-        curl: String::new(),
-        cost: String::new(),
-    };
-    let body = match question::body(kind, fields, schema) {
-        Ok(body) => question::ranged(body, period),
-        Err(why) => {
-            answer.blocks = nothing(t("This question cannot be read"), why);
-            return (answer, String::new());
-        }
-    };
-    answer.curl = curl(app, kind.name, &body);
-    if let Some(wanted) = wanted(kind, &body) {
-        answer.blocks = nothing(t("The question is not complete yet"), wanted.to_owned());
-        return (answer, String::new());
-    }
-    let mut csv = String::new();
-    match app.ask(project, kind.name, body).await {
-        Err(error) => {
-            answer.blocks = nothing(t("There is no answer to this"), ask::sentence(&error))
-        }
-        Ok(answered) => {
-            let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
-            // An answer is worth more than the notes on it.
-            let notes = notes::of(app, project, period).await.unwrap_or_default();
-            let around = Around {
-                slug: &project.slug,
-                fields,
-                definition: &answered.definition,
-                tz: &tz,
-                today: period.today,
-                notes: &notes,
-            };
-            answer.blocks = blocks(&answered.body, &around);
-            csv = answer::csv(&answer.blocks);
-            if !answered.complete {
-                let day = format::full_day(period.settled_on());
-                answer.notes.push(super::words::say(
-                    "Not complete until {day}: events may arrive late.",
-                    &[("day", &day)],
-                ));
-            }
-            if let [first, ..] = &answered.restated[..] {
-                let count = answered.restated.len().to_string();
-                let values = [("n", count.as_str()), ("first", first.as_str())];
-                answer.notes.push(super::words::say(
-                    "Events came for {n} days after these were called complete, the first of them {first}.",
-                    &values,
-                ));
-            }
-            answer.cost = format!(
-                "{} · {}",
-                format::counted(answered.rows_scanned, "row", "rows"),
-                format::duration(answered.elapsed_ms)
-            );
-        }
-    }
-    (answer, csv)
-}
-
-/// What a question still needs before it can be asked.
-fn wanted(kind: &Kind, body: &Value) -> Option<&'static str> {
-    match kind.name {
-        "funnel" if body["steps"].as_array().is_none_or(|steps| steps.len() < 2) => {
-            Some(t("A funnel takes two steps or more."))
-        }
-        "person" if body.get("person").is_none() => {
-            Some(t("Choose somebody from the list of people."))
-        }
-        _ => None,
-    }
-}
-
-/// The same question for a shell.
-fn curl(app: &App, kind: &str, body: &Value) -> String {
-    let host = match app.config.public_url.trim_end_matches('/') {
-        "" => "http://127.0.0.1:8787",
-        url => url,
-    };
-    let body = serde_json::to_string_pretty(body).unwrap_or_default().replace('\'', "'\\''");
-    format!(
-        "curl {host}/v1/query/{kind} \\\n  -H \"Authorization: Bearer $TALLYMARK_SECRET_KEY\" \\\n  -d '{body}'"
-    )
 }
 
 fn download(name: &str, csv: String) -> Response {

@@ -62,6 +62,12 @@ fn of_server(app: &App) -> Vec<Limit> {
             "query_waiting",
         ),
         limit(
+            t("Time of a question"),
+            format::duration(config.query_timeout_ms as f64),
+            t("stopped and answered 504"),
+            "query_timeout_ms",
+        ),
+        limit(
             t("Memory of a question"),
             bytes(config.question_bytes),
             t("answered 422 with what to ask instead"),

@@ -117,6 +117,11 @@ impl Lang {
         chosen.or_else(|| accepted.and_then(accepts)).unwrap_or_default()
     }
 
+    /// Make something in this language, later and elsewhere than its request.
+    pub fn within<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        CURRENT.scope(self, work)
+    }
+
     fn find(self, text: &str) -> Option<&'static str> {
         match self {
             Self::English => None,

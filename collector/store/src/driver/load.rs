@@ -69,6 +69,9 @@ impl Loader {
         if within.is_empty() {
             return Ok(None);
         }
+        if question.progress.is_stopped() {
+            return Err(ScanError::Stopped);
+        }
         let rows = runs.starts[within.start] as usize..runs.starts[within.end] as usize;
         self.rows_scanned += rows.len() as u64;
 

@@ -31,6 +31,7 @@ use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 use crate::block::{Block, ColumnKey, Property};
 use crate::error::ScanError;
 use crate::people::ApartIn;
+use crate::progress::Progress;
 use crate::store::Asked;
 use load::{Loaded, Loader};
 use scratch::Scratch;
@@ -59,12 +60,13 @@ impl<'a> Timed<'a> {
     }
 }
 
-/// What one question may use.
+/// What one question may use, and where it says how far it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Limits<'a> {
     pub threads: usize,
     /// Memory beside the cache.
     pub bytes: usize,
+    pub progress: &'a Progress,
 }
 
 /// Ask one question.
@@ -76,17 +78,18 @@ pub(crate) fn ask(
     analysis: &dyn Analysis,
     sources: &[Source],
     apart: Option<&ApartIn>,
-    limits: Limits,
+    limits: Limits<'_>,
 ) -> Result<Asked, ScanError> {
-    let mut question = Question::new(project, analysis.scan());
+    let mut question = Question::new(project, analysis.scan(), limits.progress);
     question.skip = apart.map_or(&[], |apart| &apart.skip);
     let mut sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
     sources.sort_by_key(|source| source.first_ms);
     let sources = &sources[..];
-    let ranges = match question.plan.only {
-        Some(person) => vec![person..=person],
+    let (ranges, rows) = match question.plan.only {
+        Some(person) => (vec![person..=person], 0),
         None => split::ranges(project, sources, &question.times, limits.threads),
     };
+    limits.progress.begin(rows);
     let next = AtomicUsize::new(0);
     let workers = limits.threads.clamp(1, ranges.len().max(1));
     let results: Vec<Result<Asked, ScanError>> = std::thread::scope(|scope| {
@@ -130,9 +133,9 @@ pub(crate) fn ask_apart(
     analysis: &dyn Analysis,
     sources: &[Source],
     apart: &ApartIn,
-    limits: Limits,
+    limits: Limits<'_>,
 ) -> Result<Asked, ScanError> {
-    let question = Question::new(project, analysis.scan());
+    let question = Question::new(project, analysis.scan(), limits.progress);
     let sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
     let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
     worker.bytes_max = limits.bytes;
@@ -151,10 +154,11 @@ struct Question<'a> {
     numbers: Vec<ColumnKey>,
     /// Persons to leave out, sorted.
     skip: &'a [u64],
+    progress: &'a Progress,
 }
 
 impl<'a> Question<'a> {
-    fn new(project: u32, plan: &'a ScanPlan) -> Self {
+    fn new(project: u32, plan: &'a ScanPlan, progress: &'a Progress) -> Self {
         let text = |name: &String| ColumnKey::Text(Property::of_name(name));
         let number = |name: &String| ColumnKey::Number(Property::of_name(name));
         let need = |need: &'a Need| (Property::of_name(&need.prop), &need.texts[..]);
@@ -166,6 +170,7 @@ impl<'a> Question<'a> {
             texts: plan.texts.iter().map(text).collect(),
             numbers: plan.numbers.iter().map(number).collect(),
             skip: &[],
+            progress,
         }
     }
 }
@@ -251,7 +256,10 @@ impl<'a> Worker<'a> {
             if self.loader.dictionaries.bytes() + self.kernel.bytes() > self.bytes_max {
                 return Err(ScanError::TooLarge);
             }
-            if let Some(loaded) = self.loader.load(self.question, stored, persons)? {
+            let before = self.loader.rows_scanned;
+            let loaded = self.loader.load(self.question, stored, persons)?;
+            self.question.progress.add(self.loader.rows_scanned - before);
+            if let Some(loaded) = loaded {
                 self.kernel.block(slot, &loaded.block, &self.loader.dictionaries);
                 let run = loaded.within.start;
                 let person = loaded.person(run);

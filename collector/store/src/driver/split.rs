@@ -6,14 +6,14 @@ use super::Timed;
 
 /// More ranges than threads, so that a thread with light ones takes more of them.
 const RANGES_PER_THREAD: usize = 4;
-/// Ranges that cover every person once, in order. Cuts are where blocks begin, if possible, so
-/// that few blocks are looked at by two threads.
+/// Ranges that cover every person once, in order, and about how many rows there are in all. Cuts are where
+/// blocks begin, if possible, so that few blocks are looked at by two threads.
 pub(super) fn ranges(
     project: u32,
     sources: &[Timed<'_>],
     times: &Range<i64>,
     threads: usize,
-) -> Vec<RangeInclusive<u64>> {
+) -> (Vec<RangeInclusive<u64>>, u64) {
     let mut samples: Vec<(u64, u64)> = Vec::new();
     for block in sources.iter().flat_map(|source| source.blocks) {
         if block.bounds().may_hold(project, 0..=u64::MAX, times) {
@@ -21,9 +21,9 @@ pub(super) fn ranges(
         }
     }
     samples.sort_unstable();
-    let rows: u64 = samples.iter().map(|(_, rows)| rows).sum();
+    let all: u64 = samples.iter().map(|(_, rows)| rows).sum();
     let count = (threads * RANGES_PER_THREAD).clamp(1, samples.len().max(1));
-    let share = rows / count as u64 + 1;
+    let share = all / count as u64 + 1;
     let mut ranges = Vec::with_capacity(count);
     let (mut from, mut held) = (0, 0);
     for (person, rows) in samples {
@@ -34,7 +34,7 @@ pub(super) fn ranges(
         held += rows;
     }
     ranges.push(from..=u64::MAX);
-    ranges
+    (ranges, all)
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
         ) {
             let run = Arc::new(MemRun::sort(&[Arc::new(rows)]));
             let source = Source { blocks: vec![run] };
-            let ranges = ranges(1, &[Timed::new(&source)], &(i64::MIN..i64::MAX), threads);
+            let (ranges, _) = ranges(1, &[Timed::new(&source)], &(i64::MIN..i64::MAX), threads);
             prop_assert_eq!(*ranges[0].start(), 0);
             prop_assert_eq!(*ranges[ranges.len() - 1].end(), u64::MAX);
             for pair in ranges.windows(2) {

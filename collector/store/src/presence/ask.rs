@@ -17,6 +17,7 @@ use super::sources::{Bits, Sources};
 use crate::block::Block;
 use crate::error::ScanError;
 use crate::memtable::MemRun;
+use crate::progress::Progress;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::store::Asked;
@@ -35,7 +36,7 @@ pub(crate) fn ask(
     runs: &[Arc<MemRun>],
     project: u32,
     presence: &dyn Presence,
-    aside: &[u64],
+    (aside, progress): (&[u64], &Progress),
 ) -> Result<Option<Asked>, ScanError> {
     let plan = presence.plan();
     let mut stored = Sources::default();
@@ -49,9 +50,9 @@ pub(crate) fn ask(
         if cuts_a_day(plan, (meta.ts_min_ms, meta.ts_max_ms)) {
             return Ok(None);
         }
-        let stop = || shared.live().closing;
+        let stop = || progress.is_stopped() || shared.live().closing;
         let Some(presence) = segment.presence(&shared.options.zones, &stop)? else {
-            return Ok(None);
+            return if progress.is_stopped() { Err(ScanError::Stopped) } else { Ok(None) };
         };
         match stored.add(plan, project, presence, Some(segment)) {
             Ok(true) => {}
@@ -85,7 +86,9 @@ pub(crate) fn ask(
             return Ok(None);
         }
     };
-    let question = Question { plan, stored, roster: &roster, in_memory, newer: &newer, aside };
+    progress.begin(0);
+    let newer = &newer;
+    let question = Question { plan, stored, roster: &roster, in_memory, newer, aside, progress };
     question.count(presence, threads).map(Some)
 }
 
@@ -108,6 +111,7 @@ struct Question<'a> {
     in_memory: Sources,
     newer: &'a Roster,
     aside: &'a [u64],
+    progress: &'a Progress,
 }
 
 impl Question<'_> {
@@ -124,16 +128,19 @@ impl Question<'_> {
                     if stretch >= stretches {
                         break;
                     }
+                    if self.progress.is_stopped() {
+                        return Err(ScanError::Stopped);
+                    }
                     entries += self.stretch(stretch, &mut *kernel, &mut bits, &mut newer);
                 }
-                Asked { partial: kernel.finish(), rows_scanned: entries }
+                Ok(Asked { partial: kernel.finish(), rows_scanned: entries })
             };
             let workers = threads.clamp(1, stretches);
             let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
             let own = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            let own = own.map_err(|_| ScanError::Panicked);
+            let own = own.unwrap_or(Err(ScanError::Panicked));
             let others =
-                others.into_iter().map(|other| other.join().map_err(|_| ScanError::Panicked));
+                others.into_iter().map(|other| other.join().unwrap_or(Err(ScanError::Panicked)));
             std::iter::once(own).chain(others).collect()
         });
         let mut asked = Asked { partial: Partial::default(), rows_scanned: 0 };
@@ -285,7 +292,8 @@ mod tests {
         let mut view = store.shared.view();
         let runs = store.shared.runs(&mut view);
         let presence = analysis.presence().unwrap();
-        ask(&store.shared, &view.segments, &runs, 1, presence, aside).unwrap().unwrap().partial
+        let watched = (aside, &Progress::default());
+        ask(&store.shared, &view.segments, &runs, 1, presence, watched).unwrap().unwrap().partial
     }
 
     #[test]

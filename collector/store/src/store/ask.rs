@@ -18,6 +18,7 @@ use crate::error::ScanError;
 use crate::memtable::MemRun;
 use crate::people::Apart;
 use crate::presence;
+use crate::progress::Progress;
 use crate::row::Row;
 use crate::schema::{Schema, SchemaCounter};
 use crate::segment::Segment;
@@ -48,13 +49,28 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`ScanError`] when a segment cannot be read.
     pub fn ask(&self, project: u32, analysis: &dyn Analysis) -> Result<Asked, ScanError> {
+        self.ask_watched(project, analysis, &Progress::default())
+    }
+
+    /// The same for somebody who wants to know how far it is, and may not wait for the end.
+    ///
+    /// # Errors
+    /// [`ScanError`] when a segment cannot be read; [`ScanError::Stopped`] when nobody waits any more.
+    pub fn ask_watched(
+        &self,
+        project: u32,
+        analysis: &dyn Analysis,
+        progress: &Progress,
+    ) -> Result<Asked, ScanError> {
         let options = &self.shared.options;
-        let limits = Limits { threads: options.query_threads, bytes: options.question_bytes };
+        let limits =
+            Limits { threads: options.query_threads, bytes: options.question_bytes, progress };
         let apart = self.apart.of(project).map(|apart| &**apart);
         if let Some(presence) = analysis.presence() {
             let (segments, runs) = (&self.segments, &self.runs);
             let aside = apart.map_or(&[][..], |apart| &apart.skip);
-            let most = presence::ask(self.shared, segments, runs, project, presence, aside)?;
+            let most =
+                presence::ask(self.shared, segments, runs, project, presence, (aside, progress))?;
             if let Some(mut asked) = most {
                 if let Some(apart) = apart {
                     let rest = driver::ask_apart(project, analysis, &self.sources, apart, limits)?;

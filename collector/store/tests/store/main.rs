@@ -8,6 +8,7 @@ mod identity;
 mod load;
 mod model;
 mod presence;
+mod progress;
 mod questions;
 mod retention;
 mod support;

@@ -319,6 +319,10 @@ impl Analysis for Detail {
             .then(|| -> Box<dyn Analysis> { Box::new(Self { setting, ..self.clone() }) })
     }
 
+    fn looks(&self) -> u32 {
+        if matches!(self.phase, Phase::Survey) { 3 } else { 2 }
+    }
+
     fn refine(&self, partial: &Partial) -> Option<Box<dyn Analysis>> {
         match self.phase {
             Phase::Count(_) => joined::look(&self.table(partial), &self.setting.shape, self),
