@@ -104,7 +104,7 @@ try {
       {
         name: "installed",
         setup(build) {
-          build.onResolve({ filter: /^(playwright-core|esbuild)$/ }, ({ path }) => ({
+          build.onResolve({ filter: /^(playwright-core|esbuild|pixelmatch|pngjs)$/ }, ({ path }) => ({
             path: fileURLToPath(import.meta.resolve(path)),
             external: true,
           }));

@@ -1,6 +1,6 @@
 /* A wall clock that somebody else moves: loaded into a process by LD_PRELOAD, it adds the number of
-   seconds in the file named by CLOCK_OFFSET (8 bytes, native order) to the real time, at every look.
-   The monotonic clock is left alone, as the kernel leaves it alone when somebody sets the time. */
+   seconds in the file named by CLOCK_OFFSET (8 bytes, native order) to the real time, at every look;
+   or it stands at the Unix time CLOCK_STANDS_AT for ever. The monotonic clock is left alone, as the kernel leaves it alone when somebody sets the time. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -12,8 +12,14 @@
 #include <unistd.h>
 
 static volatile int64_t *offset;
+static int64_t standing;
 
 __attribute__((constructor)) static void begin(void) {
+    const char *at = getenv("CLOCK_STANDS_AT");
+    if (at) {
+        standing = strtoll(at, NULL, 10);
+        return;
+    }
     const char *path = getenv("CLOCK_OFFSET");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *seen = file < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ, MAP_SHARED, file, 0);
@@ -25,8 +31,12 @@ __attribute__((constructor)) static void begin(void) {
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int failed = syscall(SYS_clock_gettime, clock, now);
-    if (!failed && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+    if (failed || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
+        return failed;
+    if (offset)
         now->tv_sec += *offset;
+    if (standing)
+        *now = (struct timespec){.tv_sec = standing};
     return failed;
 }
 

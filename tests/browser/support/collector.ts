@@ -48,12 +48,20 @@ export class Collector {
     readonly origin: string,
     /** The one-time address that signs a browser in. */
     readonly signInUrl: string,
+    private readonly env: NodeJS.ProcessEnv,
   ) {}
 
-  /** Start on a free port and wait until it says that it is ready: with these settings, in a new folder or this one. */
-  static async start(settings: string[] = [], folder = mkdtempSync(join(tmpdir(), "tallymark-data-"))): Promise<Collector> {
+  /**
+   * Start on a free port and wait until it says that it is ready: with these settings, in a new folder or this one, in
+   * this environment.
+   */
+  static async start(
+    settings: string[] = [],
+    folder = mkdtempSync(join(tmpdir(), "tallymark-data-")),
+    env: NodeJS.ProcessEnv = process.env,
+  ): Promise<Collector> {
     const args = ["serve", "--listen", "127.0.0.1:0", "--data", folder, "--json", ...settings];
-    const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env });
     let errors = "";
     let printed = "";
     child.stderr.on("data", (chunk: Buffer) => {
@@ -75,7 +83,7 @@ export class Collector {
     });
     try {
       const { address, sign_in } = await ready;
-      return new Collector(child, folder, () => printed, `http://${address}`, sign_in);
+      return new Collector(child, folder, () => printed, `http://${address}`, sign_in, env);
     } catch (error) {
       child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
@@ -85,8 +93,7 @@ export class Collector {
 
   /** Run a command of the command line on its folder; gives what that prints. */
   async command(...args: string[]): Promise<Buffer> {
-    const options = { timeout: START_MS, encoding: "buffer", maxBuffer: 2 ** 28 } as const;
-    return (await promisify(execFile)(BINARY, [...args, "--data", this.folder], options)).stdout;
+    return runCommand(args, this.folder, this.env);
   }
 
   /** Create a project with the command line, as an operator would. */
@@ -200,6 +207,12 @@ export class Collector {
     if (!reply.ok) throw new Error(`${address.pathname} answered ${reply.status}: ${text}`);
     return JSON.parse(text);
   }
+}
+
+/** Run a command of the command line on a folder; gives what that prints. */
+export async function runCommand(args: string[], folder: string, env: NodeJS.ProcessEnv = process.env): Promise<Buffer> {
+  const options = { timeout: START_MS, encoding: "buffer", maxBuffer: 2 ** 28, env } as const;
+  return (await promisify(execFile)(BINARY, [...args, "--data", folder], options)).stdout;
 }
 
 /** The line that `serve --json` prints when it answers requests. */
