@@ -147,20 +147,34 @@
     ground.setAttribute("height", "100%");
     ground.setAttribute("fill", getComputedStyle(svg.closest("figure")).backgroundColor);
     copy.prepend(ground);
-    return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+    return new XMLSerializer().serializeToString(copy);
   }
-  function download(figure) {
-    const href = URL.createObjectURL(file(one("svg", figure)));
+  /** The same as points, twice as fine as on the screen. A picture may only come from here, so it is in its address. */
+  async function points(svg) {
+    const picture = new Image();
+    picture.src = "data:image/svg+xml," + encodeURIComponent(file(svg));
+    await picture.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = picture.width * 2;
+    canvas.height = picture.height * 2;
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    return new Promise((done) => canvas.toBlob(done, "image/png"));
+  }
+  function download(figure, blob, ending) {
+    const href = URL.createObjectURL(blob);
     const name = one("h2", figure).textContent.trim();
-    Object.assign(document.createElement("a"), { href, download: name + ".svg" }).click();
+    Object.assign(document.createElement("a"), { href, download: name + ending }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }
 
   /** Buttons in what was fetched. */
   function dress(root) {
-    for (const button of all("[data-svg]", root)) {
-      button.hidden = false;
-      button.addEventListener("click", () => download(button.closest("figure")));
+    for (const place of all("[data-save]", root)) {
+      place.hidden = false;
+      const figure = place.closest("figure");
+      const svg = one("svg", figure);
+      one("[data-svg]", place).addEventListener("click", () => download(figure, new Blob([file(svg)], { type: "image/svg+xml" }), ".svg"));
+      one("[data-png]", place).addEventListener("click", async () => download(figure, await points(svg), ".png"));
     }
     for (const button of all("[data-copy]", root)) {
       button.hidden = false;

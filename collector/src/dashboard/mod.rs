@@ -34,6 +34,7 @@ mod svg;
 mod tests;
 mod view;
 pub mod words;
+mod world;
 
 use std::sync::Arc;
 

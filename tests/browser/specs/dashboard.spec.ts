@@ -10,6 +10,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { PNG } from "pngjs";
 
 import { launch, watchErrors } from "../support/browser.ts";
 import { Collector, type Project } from "../support/collector.ts";
@@ -175,6 +176,16 @@ for (const colorScheme of ["light", "dark"] as const)
     const alone = await page.context().newPage();
     await alone.goto("data:image/svg+xml," + encodeURIComponent(svg));
     assert.deepEqual(await alone.evaluate(looks), shown);
+    // The same as points, made in the page under its policy: twice as fine, and not of one colour.
+    const size = await page.locator("svg.line").first().evaluate((svg) => [svg.clientWidth, svg.clientHeight]);
+    const points = page.waitForEvent("download");
+    await page.locator("#answer [data-png]").first().click();
+    const saved = await points;
+    assert.equal(saved.suggestedFilename(), "Over time.png");
+    const png = PNG.sync.read(readFileSync(await saved.path()));
+    assert.deepEqual([png.width / 2, png.height / 2].map(Math.round), size);
+    const colours = new Set(Array.from({ length: png.width * png.height }, (_, at) => png.data.readUInt32BE(at * 4)));
+    assert.ok(colours.size > 20, `${colours.size} colours`);
     assert.deepEqual(errors, []);
     await page.context().close();
   });

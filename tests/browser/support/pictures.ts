@@ -176,6 +176,7 @@ const RANDOM: [string, string][] = [
   ["\\btm_(pk|sk)_[A-Za-z0-9_-]+", "tm_$1_0123456789abcdef"],
   ["\\b[0-9a-f]{32,64}\\b", "0123456789abcdef0123456789abcdef"],
   ["\\b[0-9a-f]{16}\\b", "00f3a1b2c4d5e6f7"],
+  ["…[A-Za-z0-9_-]{4}(?![A-Za-z0-9_-])", "…abcd"],
   ["(sha384-)[A-Za-z0-9+/=]+", "$1…"],
   ["/share/[^\\s\"]+", "/share/main/growth/…"],
   ["/sdk/[^\\s\"]+", "/sdk/…"],

@@ -15,7 +15,7 @@ use super::form::Kind;
 use super::question::{self, Fields};
 use crate::app::App;
 use crate::dashboard::period::Period;
-use crate::dashboard::view::Words;
+use crate::dashboard::view::{Words, date_of};
 use crate::dashboard::words::{filters, say, t};
 use crate::dashboard::{ask, format, notes};
 use crate::meta::projects::Project;
@@ -115,6 +115,7 @@ impl Asking {
         }
         if let [first, ..] = &answered.restated[..] {
             let count = answered.restated.len().to_string();
+            let first = date_of(first).map_or_else(|| first.clone(), format::full_day);
             let values = [("n", count.as_str()), ("first", first.as_str())];
             answer.notes.push(say(
                 "Events came for {n} days after these were called complete, the first of them {first}.",

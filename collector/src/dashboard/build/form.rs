@@ -18,6 +18,8 @@ pub struct Kind {
     pub rows: Rows,
     /// The other fields.
     pub fields: &'static [Field],
+    /// Those that few need, which are folded away.
+    pub more: &'static [Field],
     /// Whether it takes a breakdown.
     pub breakdown: bool,
 }
@@ -36,8 +38,10 @@ pub enum Rows {
 /// A field.
 #[derive(Debug)]
 pub struct Field {
-    /// In addresses, and of the body unless `put` says otherwise.
+    /// In addresses.
     pub name: &'static str,
+    /// Of the body, unless `put` says otherwise.
+    pub key: &'static str,
     /// For people.
     pub label: &'static str,
     /// How it looks.
@@ -49,8 +53,8 @@ pub struct Field {
 /// How a field looks.
 #[derive(Debug, Clone, Copy)]
 pub enum Look {
-    /// One of the events that were seen.
-    Event,
+    /// One of the events that were seen, and what none of them means.
+    Event(&'static str),
     /// One of the properties that were seen.
     Prop,
     /// Anything, with an example.
@@ -66,8 +70,10 @@ pub enum Put {
     Text,
     /// As a number.
     Number,
-    /// As a list of this one.
+    /// As a list: commas part it.
     List,
+    /// As a list of pairs: `1-7, 8-30`.
+    Pairs,
     /// As `{"event": …}`.
     Event,
     /// As a text inside of this object.
@@ -77,11 +83,38 @@ pub enum Put {
 }
 
 const fn field(name: &'static str, label: &'static str, look: Look, put: Put) -> Field {
-    Field { name, label, look, put }
+    Field { name, key: name, label, look, put }
+}
+
+/// A field that addresses call otherwise than bodies, because of another field there.
+const fn keyed(
+    name: &'static str,
+    key: &'static str,
+    label: &'static str,
+    look: Look,
+    put: Put,
+) -> Field {
+    Field { key, ..field(name, label, look, put) }
+}
+
+const fn inside(
+    outer: &'static str,
+    inner: &'static str,
+    label: &'static str,
+    hint: &'static str,
+) -> Field {
+    field(inner, label, Look::Text(hint), Put::Inside(outer, inner))
+}
+
+impl Kind {
+    /// All of its fields.
+    pub fn all(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        self.fields.iter().chain(self.more)
+    }
 }
 
 const BUCKETS: Look = Look::Pick(&[("", n("Day")), ("week", n("Week")), ("month", n("Month"))]);
-const EVENT: Field = field("event", n("Event"), Look::Event, Put::Text);
+const EVENT: Field = field("event", n("Event"), Look::Event(n("any event")), Put::Text);
 const BUCKET: Field = field("bucket", n("Per"), BUCKETS, Put::Text);
 
 /// What is counted of an event.
@@ -177,6 +210,7 @@ pub const KINDS: &[Kind] = &[
             ),
             field("formula", n("Formula"), Look::Text("A / B"), Put::Text),
         ],
+        more: &[],
         breakdown: true,
     },
     Kind {
@@ -185,6 +219,7 @@ pub const KINDS: &[Kind] = &[
         lead: n("How many people are there by day, week and month"),
         rows: Rows::None,
         fields: &[EVENT],
+        more: &[],
         breakdown: false,
     },
     Kind {
@@ -193,6 +228,7 @@ pub const KINDS: &[Kind] = &[
         lead: n("Who is new, who stays, who comes back and who is gone"),
         rows: Rows::None,
         fields: &[EVENT, BUCKET],
+        more: &[],
         breakdown: false,
     },
     Kind {
@@ -201,6 +237,7 @@ pub const KINDS: &[Kind] = &[
         lead: n("On how many days people are there"),
         rows: Rows::None,
         fields: &[EVENT, BUCKET],
+        more: &[],
         breakdown: false,
     },
     Kind {
@@ -256,6 +293,32 @@ pub const KINDS: &[Kind] = &[
                 Put::Text,
             ),
         ],
+        more: &[
+            field(
+                "attribution",
+                n("A breakdown reads"),
+                Look::Pick(&[
+                    ("", n("the first event")),
+                    ("last", n("the last event")),
+                    ("step:1", n("that of step 1")),
+                    ("step:2", n("that of step 2")),
+                    ("step:3", n("that of step 3")),
+                ]),
+                Put::Text,
+            ),
+            field("hold", n("Must stay the same"), Look::Text("shop, plan"), Put::List),
+            field(
+                "bucket",
+                n("Conversion per"),
+                Look::Pick(&[
+                    ("", n("all of this time")),
+                    ("day", n("Day")),
+                    ("week", n("Week")),
+                    ("month", n("Month")),
+                ]),
+                Put::Text,
+            ),
+        ],
         breakdown: true,
     },
     Kind {
@@ -264,8 +327,8 @@ pub const KINDS: &[Kind] = &[
         lead: n("How many people come back"),
         rows: Rows::None,
         fields: &[
-            field("start", n("People who first did"), Look::Event, Put::Event),
-            field("return", n("and then did"), Look::Event, Put::Event),
+            field("start", n("People who first did"), Look::Event(n("any event")), Put::Event),
+            field("return", n("and then did"), Look::Event(n("any event")), Put::Event),
             field(
                 "bucket",
                 n("Per"),
@@ -298,6 +361,22 @@ pub const KINDS: &[Kind] = &[
             field("good", n("Good from (%)"), Look::Text("40"), Put::Otherwise),
             field("fair", n("Fair from (%)"), Look::Text("20"), Put::Otherwise),
         ],
+        more: &[
+            field("brackets", n("Periods together"), Look::Text("1-7, 8-30"), Put::Pairs),
+            field("minimum", n("Returns at least"), Look::Text("1"), Put::Number),
+            field("sum", n("Add up of the returns"), Look::Prop, Put::Text),
+            field(
+                "compat",
+                n("By the rules of"),
+                Look::Pick(&[
+                    ("", "Tallymark"),
+                    ("posthog", "PostHog"),
+                    ("mixpanel", "Mixpanel"),
+                    ("amplitude", "Amplitude"),
+                ]),
+                Put::Text,
+            ),
+        ],
         breakdown: false,
     },
     Kind {
@@ -312,7 +391,7 @@ pub const KINDS: &[Kind] = &[
                 Look::Pick(&[("", n("from here on")), ("to", n("up to here"))]),
                 Put::Otherwise,
             ),
-            field("anchor", n("Event"), Look::Event, Put::Otherwise),
+            field("anchor", n("Event"), Look::Event("$pageview"), Put::Otherwise),
             field("at", n("on the page"), Look::Text("/pricing"), Put::Otherwise),
             field(
                 "by",
@@ -322,6 +401,16 @@ pub const KINDS: &[Kind] = &[
             ),
             field("depth", n("Steps to show"), Look::Text("4"), Put::Number),
         ],
+        more: &[
+            field("event", n("Only steps of"), Look::Event(n("any event")), Put::Text),
+            field("limit", n("Ways to show"), Look::Text("9"), Put::Number),
+            field(
+                "repeats",
+                n("The same step again"),
+                Look::Pick(&[("", n("is no step")), ("count", n("is a step"))]),
+                Put::Text,
+            ),
+        ],
         breakdown: false,
     },
     Kind {
@@ -329,7 +418,20 @@ pub const KINDS: &[Kind] = &[
         title: n("Sessions"),
         lead: n("How long people stay and where they come in"),
         rows: Rows::None,
-        fields: &[BUCKET, field("conversions", n("Success is"), Look::Event, Put::List)],
+        fields: &[
+            BUCKET,
+            field("conversions", n("Success is"), Look::Event(n("nothing")), Put::List),
+        ],
+        more: &[
+            field("event", n("A page is seen with"), Look::Event("$pageview"), Put::Text),
+            keyed("rows", "limit", n("Pages to list"), Look::Text("20"), Put::Number),
+            field(
+                "compat",
+                n("By the rules of"),
+                Look::Pick(&[("", "Tallymark"), ("matomo", "Matomo")]),
+                Put::Text,
+            ),
+        ],
         breakdown: true,
     },
     Kind {
@@ -352,6 +454,12 @@ pub const KINDS: &[Kind] = &[
             field("content_type", n("Only of type"), Look::Text("article"), Put::Text),
             field("owner", n("Only of owner"), Look::Text(""), Put::Text),
         ],
+        more: &[
+            field("tier", n("Only of tier"), Look::Text("free"), Put::Text),
+            field("id", n("Only this one"), Look::Text("essay-1"), Put::Text),
+            keyed("rows", "limit", n("To list"), Look::Text("20"), Put::Number),
+            BUCKET,
+        ],
         breakdown: false,
     },
     Kind {
@@ -360,6 +468,7 @@ pub const KINDS: &[Kind] = &[
         lead: n("From the browser's question to the home screen"),
         rows: Rows::None,
         fields: &[],
+        more: &[],
         breakdown: false,
     },
     Kind {
@@ -368,7 +477,12 @@ pub const KINDS: &[Kind] = &[
         lead: n("Which visits led to success"),
         rows: Rows::None,
         fields: &[
-            field("conversion", n("Success is"), Look::Event, Put::Inside("conversion", "event")),
+            field(
+                "conversion",
+                n("Success is"),
+                Look::Event("$conversion"),
+                Put::Inside("conversion", "event"),
+            ),
             field("by", n("Credit goes to"), Look::Prop, Put::Text),
             field(
                 "lookback",
@@ -381,6 +495,14 @@ pub const KINDS: &[Kind] = &[
                 ]),
                 Put::Text,
             ),
+        ],
+        more: &[
+            inside("conversion", "value", n("What it is worth is in"), "value"),
+            inside("conversion", "currency", n("Its currency is in"), "currency"),
+            field("models", n("Models"), Look::Text("last, first, linear"), Put::List),
+            field("half_life", n("Half-life of decay"), Look::Text("7d"), Put::Text),
+            field("ignore_hosts", n("Not a source"), Look::Text("pay.example"), Put::List),
+            keyed("rows", "limit", n("To list"), Look::Text("50"), Put::Number),
         ],
         breakdown: false,
     },
@@ -397,6 +519,15 @@ pub const KINDS: &[Kind] = &[
                 Put::Text,
             ),
             field("margin", n("Margin (0 to 1)"), Look::Text("0.8"), Put::Number),
+        ],
+        more: &[
+            inside("events", "started", n("A subscription begins with"), "subscription.created"),
+            inside("events", "renewed", n("is renewed with"), "subscription.renewed"),
+            inside("events", "changed", n("changes with"), "subscription.changed"),
+            inside("events", "ended", n("ends with"), "subscription.cancelled"),
+            inside("events", "paid", n("Money comes with"), "payment.completed"),
+            inside("events", "refunded", n("and is given back with"), "payment.refunded"),
+            field("digits", n("Digits after the point"), Look::Text("2"), Put::Number),
         ],
         breakdown: false,
     },
@@ -419,6 +550,10 @@ pub const KINDS: &[Kind] = &[
             ),
             field("after", n("Continue after"), Look::Text(""), Put::Text),
         ],
+        more: &[
+            field("columns", n("Columns"), Look::Text("country, plan"), Put::List),
+            keyed("rows", "limit", n("To list"), Look::Text("100"), Put::Number),
+        ],
         breakdown: false,
     },
     Kind {
@@ -431,6 +566,10 @@ pub const KINDS: &[Kind] = &[
             EVENT,
             field("after", n("Continue after"), Look::Text(""), Put::Text),
         ],
+        more: &[
+            field("columns", n("Columns"), Look::Text("path, plan"), Put::List),
+            keyed("rows", "limit", n("To list"), Look::Text("100"), Put::Number),
+        ],
         breakdown: false,
     },
 ];
@@ -438,4 +577,74 @@ pub const KINDS: &[Kind] = &[
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tallymark_analysis::question::{Context, QuestionError};
+    use tallymark_analysis::registry;
+
+    use super::*;
+
+    /// Fields that no form of their own has, and why.
+    const ELSEWHERE: [(&str, &str, &str); 3] =
+        [("trend", "series", "rows"), ("funnel", "steps", "rows"), ("funnel", "exclude", "rows")];
+
+    /// The fields of a kind, as its question lists them when it meets one that it does not know.
+    fn known(kind: &str) -> Vec<String> {
+        let mut body = json!({ "nobody_knows_this": 1 });
+        if kind == "funnel" {
+            body["steps"] = json!([{ "event": "a" }, { "event": "b" }]);
+        }
+        let context = Context { tz: "UTC".into(), now_ms: 1_700_000_000_000 };
+        match registry::compile(kind, body, &context) {
+            Err(QuestionError::Malformed { detail }) => {
+                let listed = detail.split("expected").nth(1).unwrap_or_default();
+                listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+            }
+            Err(other) => panic!("{kind}: {other}"),
+            Ok(_) => panic!("{kind} takes a field that nobody knows"),
+        }
+    }
+
+    #[test]
+    fn every_field_of_every_question_is_in_its_form() {
+        let mut seen = 0;
+        for kind in KINDS {
+            let own: Vec<&str> = kind
+                .all()
+                .map(|field| match field.put {
+                    Put::Inside(outer, _) => outer,
+                    // Both ends of a path are one field with a direction.
+                    _ if field.name == "anchor" => "from_event",
+                    _ if field.name == "way" => "to_event",
+                    _ => field.key,
+                })
+                .collect();
+            for field in known(kind.name) {
+                seen += 1;
+                let rows =
+                    ELSEWHERE.iter().any(|(of, name, _)| (*of, *name) == (kind.name, &field));
+                assert!(
+                    rows || own.contains(&&*field),
+                    "{} has the field `{field}`, and its form has not: {own:?}",
+                    kind.name
+                );
+            }
+        }
+        assert!(seen > 60, "questions list their fields: {seen}");
+    }
+
+    #[test]
+    fn no_two_fields_of_a_form_have_the_same_name() {
+        for kind in KINDS {
+            let mut names: Vec<&str> = kind.all().map(|field| field.name).collect();
+            names.extend(kind.breakdown.then_some("limit"));
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{}", kind.name);
+        }
+    }
 }

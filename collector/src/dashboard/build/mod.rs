@@ -88,12 +88,14 @@ struct Page {
     shell: Shell,
     kind: &'static Kind,
     rows: Vec<Row>,
-    steps: Vec<String>,
+    steps: Vec<[String; 2]>,
     exclusions: Vec<Exclusion>,
     scopes: Vec<(String, String)>,
     inputs: Vec<Input>,
+    more: Vec<Input>,
     filters: Vec<Filter>,
-    by: [String; 2],
+    by: [String; 3],
+    as_of: String,
     cohort: String,
     cohorts: Vec<Seen>,
     events: Vec<Seen>,
@@ -106,6 +108,14 @@ struct Page {
     boards: Vec<Seen>,
     may_save: bool,
     answer: String,
+}
+
+impl Page {
+    /// Whether a field that is folded away says something.
+    fn says_more(&self) -> bool {
+        let of = self.more.iter().map(|input| &input.value).chain([&self.by[2], &self.as_of]);
+        of.into_iter().any(|value| !value.is_empty())
+    }
 }
 
 /// Values to choose from.
@@ -197,9 +207,11 @@ async fn page(
         rows: series,
         steps,
         exclusions: exclusions_of(&fields, kind),
-        inputs: inputs(kind, &fields),
+        inputs: inputs(kind.fields, &fields),
+        more: inputs(kind.more, &fields),
         filters: filters_of(&fields),
-        by: ["by1", "by2"].map(|name| fields.get(name).unwrap_or_default().to_owned()),
+        as_of: fields.get("as_of").unwrap_or_default().to_owned(),
+        by: ["by1", "by2", "limit"].map(|name| fields.get(name).unwrap_or_default().to_owned()),
         cohort: fields.get("cohort").unwrap_or_default().to_owned(),
         cohorts: cohorts.iter().map(named).collect(),
         events: events(&schema),
@@ -282,18 +294,20 @@ fn series_of(fields: &Fields, schema: &Schema, kind: &Kind) -> Vec<Row> {
     rows.into_iter().enumerate().map(row).collect()
 }
 
-fn steps(fields: &Fields, schema: &Schema, kind: &Kind) -> Vec<String> {
+/// Steps, and whether they may be left out.
+fn steps(fields: &Fields, schema: &Schema, kind: &Kind) -> Vec<[String; 2]> {
     if kind.rows != Rows::Steps {
         return Vec::new();
     }
-    let mut steps: Vec<String> = table(fields, ["step"]).into_iter().map(|[step]| step).collect();
+    let mut steps = table(fields, ["step", "so"]);
     if steps.is_empty() {
-        steps = super::questions::ladder(schema);
+        steps = super::questions::ladder(schema)
+            .into_iter()
+            .map(|step| [step, String::new()])
+            .collect();
     }
-    while steps.len() < 2 {
-        steps.push(String::new());
-    }
-    steps.push(String::new());
+    let len = steps.len().max(2) + 1;
+    steps.resize_with(len, Default::default);
     steps
 }
 
@@ -320,7 +334,7 @@ fn scopes(kind: &Kind, rows: usize) -> Vec<(String, String)> {
 /// Rows that a filter can be about on a page that has fewer.
 const SCOPES_MIN: usize = 6;
 
-fn inputs(kind: &'static Kind, fields: &Fields) -> Vec<Input> {
+fn inputs(of: &'static [form::Field], fields: &Fields) -> Vec<Input> {
     let input = |field: &'static form::Field| Input {
         name: field.name,
         label: t(field.label),
@@ -328,7 +342,7 @@ fn inputs(kind: &'static Kind, fields: &Fields) -> Vec<Input> {
         value: fields.get(field.name).unwrap_or_default().to_owned(),
     };
     // Another question begins with its first page.
-    kind.fields.iter().filter(|field| field.name != "after").map(input).collect()
+    of.iter().filter(|field| field.name != "after").map(input).collect()
 }
 
 fn filters_of(fields: &Fields) -> Vec<Filter> {

@@ -11,6 +11,7 @@ use tallymark_store::Schema;
 use url::form_urlencoded;
 
 use super::super::period::Period;
+use super::super::questions::ladder;
 use super::super::words::t;
 use super::form::{Field, Kind, Put, Rows};
 use super::rows::{self, PLACED, number, text};
@@ -84,24 +85,31 @@ pub fn body(kind: &Kind, fields: &Fields, schema: &Schema) -> Result<Value, Stri
             body.insert("steps".into(), rows.into());
         }
     }
-    for field in kind.fields {
+    for field in kind.all() {
         if let Some(text) = fields.get(field.name) {
             put(&mut body, field, text)?;
         }
     }
-    if kind.name == "paths" {
-        anchor(&mut body, fields, schema);
+    match kind.name {
+        "paths" => anchor(&mut body, fields, schema),
+        "attribution" => success(&mut body, schema),
+        _ => {}
     }
     if !filters.is_empty() {
         body.insert("where".into(), filters.into());
     }
     if let Some(prop) = fields.get("by1").filter(|_| kind.breakdown) {
-        let limit: u64 = fields.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10);
+        // A map has room for all of them.
+        let usual = if prop == "country" { 100 } else { 10 };
+        let limit = fields.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usual);
         let prop = match fields.get("by2") {
             Some(second) => json!([prop, second]),
             None => prop.into(),
         };
         body.insert("breakdown".into(), json!({ "prop": prop, "limit": limit }));
+    }
+    if let Some(as_of) = fields.get("as_of") {
+        body.insert("as_of".into(), as_of.into());
     }
     if let Some(cohort) = fields.get("cohort") {
         body.insert("cohort".into(), cohort.into());
@@ -127,17 +135,50 @@ fn put(body: &mut Map<String, Value>, field: &Field, text: &str) -> Result<(), S
     let value = match field.put {
         Put::Otherwise => return Ok(()),
         Put::Text => text.into(),
-        Put::List => json!([text]),
+        Put::List => text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect(),
+        Put::Pairs => pairs(text)
+            .ok_or_else(|| format!("{}: {}", t(field.label), t("write for example 1-7, 8-30")))?,
         Put::Event => json!({ "event": text }),
         Put::Number => number(text)
             .ok_or_else(|| format!("{}: {}", t(field.label), t("this is not a number")))?,
         Put::Inside(outer, inner) => {
-            body.insert(outer.into(), json!({ inner: text }));
+            body.entry(outer).or_insert_with(|| json!({}))[inner] = text.into();
             return Ok(());
         }
     };
-    body.insert(field.name.into(), value);
+    body.insert(field.key.into(), value);
     Ok(())
+}
+
+/// `1-7, 8-30`; a number alone is a pair with itself.
+fn pairs(text: &str) -> Option<Value> {
+    let pair = |text: &str| {
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        Some(json!([number(from)?, number(to)?]))
+    };
+    text.split(',').map(pair).collect::<Option<Vec<Value>>>().map(Value::from)
+}
+
+/// The parts of a list with commas between them.
+fn listed(list: &Value, one: impl Fn(&Value) -> String) -> String {
+    let parts = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    parts.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What most go for in the end, where nobody said what success is.
+fn success(body: &mut Map<String, Value>, schema: &Schema) {
+    let given = body.get("conversion").is_some();
+    let usual = schema.events.contains_key("$conversion").then(|| "$conversion".to_owned());
+    let Some(usual) =
+        usual.or_else(|| ladder(schema).pop()).filter(|goal| given || goal != "$conversion")
+    else {
+        return;
+    };
+    let conversion = body.entry("conversion").or_insert_with(|| json!({}));
+    if conversion["event"].is_null() {
+        conversion["event"] = usual.into();
+    }
 }
 
 /// Where paths begin or end: an event, perhaps on one page.
@@ -154,8 +195,8 @@ fn anchor(body: &mut Map<String, Value>, fields: &Fields, schema: &Schema) {
     let side = if fields.get("way") == Some("to") { "to_event" } else { "from_event" };
     body.insert(side.into(), anchor);
     body.entry("depth").or_insert_with(|| 3.into());
-    body.insert("limit".into(), PATHS.into());
-    body.insert("repeats".into(), "skip".into());
+    body.entry("limit").or_insert_with(|| PATHS.into());
+    body.entry("repeats").or_insert_with(|| "skip".into());
 }
 
 /// Transitions of a depth that can be told apart in a drawing.
@@ -165,13 +206,15 @@ const PATHS: u64 = 9;
 pub fn fields(kind: &Kind, of: &Value, schema: &Schema) -> Fields {
     let mut out = Fields::default();
     rows::write(of, &mut out);
-    for field in kind.fields {
+    for field in kind.all() {
+        let own = &of[field.key];
         let value = match field.put {
             Put::Otherwise => continue,
-            Put::List => text(&of[field.name][0]),
-            Put::Event => text(&of[field.name]["event"]),
+            Put::List => listed(own, text),
+            Put::Pairs => listed(own, |pair| format!("{}-{}", text(&pair[0]), text(&pair[1]))),
+            Put::Event => text(&own["event"]),
             Put::Inside(outer, inner) => text(&of[outer][inner]),
-            Put::Text | Put::Number => text(&of[field.name]),
+            Put::Text | Put::Number => text(own),
         };
         if !value.is_empty() {
             out.push(field.name, value);
@@ -189,6 +232,7 @@ pub fn fields(kind: &Kind, of: &Value, schema: &Schema) -> Fields {
     out.push("by2", text(two));
     out.push("limit", text(&of["breakdown"]["limit"]));
     out.push("cohort", text(&of["cohort"]));
+    out.push("as_of", text(&of["as_of"]));
     out.0.retain(|(name, value)| !value.is_empty() || PLACED.contains(&&**name));
     if body(kind, &out, schema).as_ref() != Ok(of) {
         out = Fields(vec![("json".into(), serde_json::to_string_pretty(of).unwrap_or_default())]);

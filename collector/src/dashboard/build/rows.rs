@@ -17,8 +17,8 @@ use super::question::Fields;
 pub const ROWS_MAX: usize = 20;
 
 /// Names of fields in rows.
-pub const PLACED: [&str; 11] =
-    ["event", "measure", "prop", "step", "fp", "fo", "fv", "fs", "xe", "xa", "xb"];
+pub const PLACED: [&str; 12] =
+    ["event", "measure", "prop", "step", "so", "fp", "fo", "fv", "fs", "xe", "xa", "xb"];
 
 /// Something in the row of this number, from 1.
 pub type Placed<T> = (usize, T);
@@ -108,13 +108,16 @@ fn series(fields: &Fields, schema: &Schema) -> Vec<Placed<Value>> {
 }
 
 fn steps(fields: &Fields, schema: &Schema) -> Vec<Placed<Value>> {
-    let given = table(fields, ["step"]).into_iter().map(|[step]| step);
-    let mut steps: Vec<String> = given.collect();
-    if steps.is_empty() {
-        steps = ladder(schema);
+    let mut steps = table(fields, ["step", "so"]);
+    if steps.iter().all(|[step, _]| step.is_empty()) {
+        steps = ladder(schema).into_iter().map(|step| [step, String::new()]).collect();
     }
-    let placed = steps.into_iter().enumerate().filter(|(_, step)| !step.is_empty());
-    placed.map(|(index, step)| (index + 1, json!({ "event": step }))).collect()
+    let placed = steps.into_iter().enumerate().filter(|(_, [step, _])| !step.is_empty());
+    let row = |(index, [step, optional]): (usize, [String; 2])| match &*optional {
+        "" => (index + 1, json!({ "event": step })),
+        _ => (index + 1, json!({ "event": step, "optional": true })),
+    };
+    placed.map(row).collect()
 }
 
 /// Filters with the number of the row they are about, 0 for all.
@@ -196,6 +199,7 @@ pub fn write(of: &Value, out: &mut Fields) {
     }
     for row in list(&of["steps"]) {
         out.push("step", text(&row["event"]));
+        out.push("so", if row["optional"] == true { "may" } else { "" });
     }
     let rows = list(&of["series"]).into_iter().chain(list(&of["steps"])).enumerate();
     let own = rows.map(|(index, row)| ((index + 1).to_string(), list(&row["where"])));
@@ -265,6 +269,23 @@ mod tests {
         json!({ "series": [
             { "measure": "persons", "where": [{ "prop": "p", "op": "eq", "value": "v" }] },
             { "event": "a", "measure": "count" }] })
+    )]
+    #[case::a_step_that_may_be_left_out(
+        "funnel",
+        "step=a&so=&step=b&so=may&step=c&so=&step=&so=may&hold=shop,+plan",
+        json!({ "steps": [{ "event": "a" }, { "event": "b", "optional": true }, { "event": "c" }],
+                "hold": ["shop", "plan"] })
+    )]
+    #[case::several_of_one_object(
+        "attribution",
+        "conversion=paid&value=worth&models=last,+j&as_of=now",
+        json!({ "conversion": { "event": "paid", "value": "worth" }, "models": ["last", "j"],
+                "as_of": "now" })
+    )]
+    #[case::pairs(
+        "retention",
+        "brackets=1-7,+8-30&minimum=2",
+        json!({ "brackets": [[1, 7], [8, 30]], "minimum": 2 })
     )]
     #[case::exclusions(
         "funnel",

@@ -21,6 +21,8 @@ pub struct Column {
 const HEIGHT: f64 = 240.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 28.0;
+/// Room at the left for what the axis says, in percent.
+const GUTTER: f64 = 8.0;
 const PLOT: f64 = HEIGHT - TOP - BOTTOM;
 
 /// Draw them. `title` is what a screen reader says in its place.
@@ -57,17 +59,17 @@ pub fn draw(title: &str, columns: &[Column]) -> Markup {
             &[("class", &class), ("x1", &"0"), ("x2", &"100%"), ("y1", &at), ("y2", &at)],
         );
     }
-    let width = 100.0 / columns.len().max(1) as f64;
+    let width = (100.0 - GUTTER) / columns.len().max(1) as f64;
     let bar = (width * 0.72).min(9.0);
     for (index, column) in columns.iter().enumerate() {
-        let middle = width * (index as f64 + 0.5);
+        let middle = GUTTER + width * (index as f64 + 0.5);
         w.open("g", &[("class", &"column")]);
         w.element("title", &[], &column.title);
         w.empty(
             "rect",
             &[
                 ("class", &"room"),
-                ("x", &Pct(width * index as f64)),
+                ("x", &Pct(GUTTER + width * index as f64)),
                 ("width", &Pct(width)),
                 ("height", &height),
             ],
@@ -100,7 +102,7 @@ pub fn draw(title: &str, columns: &[Column]) -> Markup {
             "text",
             &[
                 ("class", &class),
-                ("x", &Pct(width * (index as f64 + 0.5))),
+                ("x", &Pct(GUTTER + width * (index as f64 + 0.5))),
                 ("y", &Num(HEIGHT - 8.0)),
                 ("text-anchor", &"middle"),
             ],

@@ -114,8 +114,9 @@ pub fn axis(scale: Scale, format: fn(f64) -> String) -> Markup {
         &[("class", &"scale"), ("aria-hidden", &"true"), ("width", &"100%"), ("height", &"20")],
     );
     let steps = scale.steps();
-    // At most five numbers fit under a narrow column.
-    let every = steps.len().div_ceil(5);
+    // At most five numbers fit under a narrow column, and three long ones.
+    let longest = steps.iter().map(|step| format(*step).chars().count()).max().unwrap_or(0);
+    let every = steps.len().div_ceil(if longest > 7 { 3 } else { 5 });
     for step in steps.into_iter().step_by(every) {
         let at = scale.at(step);
         let anchor = match at {

@@ -6,6 +6,7 @@ use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::bars;
 use super::super::words::{n, t};
+use super::super::world;
 use super::{Reply, Section, trend_of};
 
 /// One row with a bar behind it.
@@ -131,76 +132,8 @@ fn words(value: &str) -> String {
     format!("{first}{}", letters.as_str().replace('_', " "))
 }
 
-/// The name of a country, or its code where this list has none.
 fn country(code: &str) -> String {
-    const NAMES: &[(&str, &str)] = &[
-        ("AE", "United Arab Emirates"),
-        ("AR", "Argentina"),
-        ("AT", "Austria"),
-        ("AU", "Australia"),
-        ("BE", "Belgium"),
-        ("BG", "Bulgaria"),
-        ("BR", "Brazil"),
-        ("CA", "Canada"),
-        ("CH", "Switzerland"),
-        ("CL", "Chile"),
-        ("CN", "China"),
-        ("CO", "Colombia"),
-        ("CZ", "Czechia"),
-        ("DE", "Germany"),
-        ("DK", "Denmark"),
-        ("EE", "Estonia"),
-        ("EG", "Egypt"),
-        ("ES", "Spain"),
-        ("FI", "Finland"),
-        ("FR", "France"),
-        ("GB", "United Kingdom"),
-        ("GR", "Greece"),
-        ("HK", "Hong Kong"),
-        ("HR", "Croatia"),
-        ("HU", "Hungary"),
-        ("ID", "Indonesia"),
-        ("IE", "Ireland"),
-        ("IL", "Israel"),
-        ("IN", "India"),
-        ("IS", "Iceland"),
-        ("IT", "Italy"),
-        ("JP", "Japan"),
-        ("KE", "Kenya"),
-        ("KR", "South Korea"),
-        ("LT", "Lithuania"),
-        ("LU", "Luxembourg"),
-        ("LV", "Latvia"),
-        ("MA", "Morocco"),
-        ("MX", "Mexico"),
-        ("MY", "Malaysia"),
-        ("NG", "Nigeria"),
-        ("NL", "Netherlands"),
-        ("NO", "Norway"),
-        ("NZ", "New Zealand"),
-        ("PE", "Peru"),
-        ("PH", "Philippines"),
-        ("PK", "Pakistan"),
-        ("PL", "Poland"),
-        ("PT", "Portugal"),
-        ("RO", "Romania"),
-        ("RS", "Serbia"),
-        ("RU", "Russia"),
-        ("SA", "Saudi Arabia"),
-        ("SE", "Sweden"),
-        ("SG", "Singapore"),
-        ("SI", "Slovenia"),
-        ("SK", "Slovakia"),
-        ("TH", "Thailand"),
-        ("TR", "Türkiye"),
-        ("TW", "Taiwan"),
-        ("UA", "Ukraine"),
-        ("US", "United States"),
-        ("VN", "Vietnam"),
-        ("ZA", "South Africa"),
-    ];
-    let found = NAMES.binary_search_by_key(&code, |(known, _)| known);
-    found.map_or(code, |index| NAMES[index].1).to_owned()
+    world::name(code).to_owned()
 }
 
 #[cfg(test)]
@@ -208,12 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_become_words_where_there_are_some() {
-        assert_eq!(
-            ["DE", "ZA", "AE"].map(country),
-            ["Germany", "South Africa", "United Arab Emirates"]
-        );
-        assert_eq!(country("<b>"), "<b>");
+    fn what_code_calls_something_reads_like_words() {
         assert_eq!((words("paid_search"), words("")), ("Paid search".into(), String::new()));
     }
 }

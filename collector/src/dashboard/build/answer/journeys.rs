@@ -7,7 +7,7 @@ use super::super::super::svg::line::Line;
 use super::super::super::svg::sankey::{self, Flow};
 use super::super::super::words::t;
 use super::kinds::{Around, figures, heads, nothing, ranked, text};
-use super::over_time::{drawing, group};
+use super::over_time::{by_country, drawing, group, map, place};
 use super::{Block, Cell, Data, Drawing};
 
 pub fn paths(answer: &PathsAnswer, around: &Around<'_>) -> Vec<Block> {
@@ -83,9 +83,11 @@ pub fn sessions(answer: &SessionsAnswer, around: &Around<'_>) -> Vec<Block> {
         drawing(t("Sessions"), &buckets, vec![line], Vec::new(), data, around),
     ];
     if !answer.breakdown.is_empty() {
+        let mapped = by_country(around);
         let head = [t("Value"), t("Sessions"), t("People"), t("Bounced"), t("Success")];
         let rows = answer.breakdown.iter().map(|row| {
             let name = match (&row.value, row.group) {
+                (Some(value), _) if mapped => place(value),
                 (Some(value), _) => group(value),
                 (None, Group::Other) => t("all others").to_owned(),
                 (None, _) => t("not known").to_owned(),
@@ -99,11 +101,15 @@ pub fn sessions(answer: &SessionsAnswer, around: &Around<'_>) -> Vec<Block> {
                 Cell::Share(row.conversion_ratio),
             ]
         });
-        blocks.push(ranked(
-            t("By value"),
-            Data { head: heads(&head), rows: rows.collect() },
-            |_| String::new(),
-        ));
+        let data = Data { head: heads(&head), rows: rows.collect() };
+        if mapped {
+            let of = answer.breakdown.iter();
+            blocks.push(map(
+                of.map(|row| (row.value.as_ref(), Some(row.sessions as f64))),
+                data.clone(),
+            ));
+        }
+        blocks.push(ranked(t("By value"), data, |_| String::new()));
     }
     let pages = |path: &str| around.ask("paths", &[("at", path)]);
     let rows = answer.entry_pages.iter().map(|page| {

@@ -10,6 +10,7 @@ use super::super::super::svg::columns::{self, Column};
 use super::super::super::svg::line::{self, Line, LineChart, Point};
 use super::super::super::view::{Words, date_of};
 use super::super::super::words::t;
+use super::super::super::world;
 use super::super::form::MEASURES;
 use super::kinds::{Around, figures, nothing, ranked};
 use super::{Block, Cell, Data, Drawing, Headline};
@@ -23,7 +24,9 @@ pub fn trend(answer: &TrendAnswer, around: &Around<'_>) -> Vec<Block> {
         return nothing();
     }
     let several = answer.series.iter().any(|series| series.index != answer.series[0].index);
-    let names: Vec<String> = answer.series.iter().map(|series| name(series, several)).collect();
+    let mapped = by_country(around);
+    let names: Vec<String> =
+        answer.series.iter().map(|series| name(series, several, mapped)).collect();
     let values = |series: &TrendSeries| series.data.iter().map(|figure| figure.0).collect();
     let mut lines: Vec<Line> = Vec::new();
     let mut legend: Vec<(&'static str, String)> = Vec::new();
@@ -68,10 +71,14 @@ pub fn trend(answer: &TrendAnswer, around: &Around<'_>) -> Vec<Block> {
         .zip(&names)
         .map(|(series, name)| vec![Cell::Text(name.clone()), Cell::Figure(series.total.0)]);
     let totals: Vec<Vec<Cell>> = totals.collect();
+    if mapped && !several {
+        let head = vec![t("Country").to_owned(), t("Total").to_owned()];
+        let of = answer.series.iter().map(|series| (series.value.as_ref(), series.total.0));
+        let map = map(of, Data { head, rows: totals.clone() });
+        return vec![map, drawing, lists(totals)];
+    }
     if answer.series.len() > 4 {
-        let head = vec![t("Series").to_owned(), t("Total").to_owned()];
-        let table = ranked(t("Totals"), Data { head, rows: totals }, |_| String::new());
-        return vec![drawing, table];
+        return vec![drawing, lists(totals)];
     }
     let headline = answer.series.iter().zip(names).map(|(series, name)| Headline {
         name,
@@ -79,6 +86,33 @@ pub fn trend(answer: &TrendAnswer, around: &Around<'_>) -> Vec<Block> {
         note: note(series),
     });
     vec![Block::Figures(headline.collect()), drawing]
+}
+
+/// The totals as a table.
+fn lists(totals: Vec<Vec<Cell>>) -> Block {
+    let head = vec![t("Series").to_owned(), t("Total").to_owned()];
+    ranked(t("Totals"), Data { head, rows: totals }, |_| String::new())
+}
+
+/// Whether a question is broken down by country.
+pub fn by_country(around: &Around<'_>) -> bool {
+    around.definition["breakdown"]["prop"] == "country"
+}
+
+/// Figures by country on a map.
+pub fn map<'a>(
+    of: impl Iterator<Item = (Option<&'a GroupValue>, Option<f64>)>,
+    data: Data,
+) -> Block {
+    let figures: Vec<(&str, f64)> =
+        of.filter_map(|(value, figure)| Some((value?.text()?, figure?))).collect();
+    Block::Chart(Drawing {
+        title: t("Map of countries").to_owned(),
+        legend: Vec::new(),
+        svg: world::draw(&world::title(), &figures, format::figure),
+        wide: false,
+        data,
+    })
 }
 
 fn note(series: &TrendSeries) -> String {
@@ -97,13 +131,14 @@ fn note(series: &TrendSeries) -> String {
 }
 
 /// What a line is called.
-fn name(series: &TrendSeries, several: bool) -> String {
+fn name(series: &TrendSeries, several: bool, mapped: bool) -> String {
     let measure = MEASURES.iter().find(|(value, _)| *value == series.measure);
     let measure = measure.map_or(series.measure.as_str(), |(_, words)| t(words));
     let event = series.event.as_deref().unwrap_or(t("any event"));
     let value = match (&series.value, series.group) {
         (_, Group::All) => None,
         (_, Group::Other) => Some(t("all others").to_owned()),
+        (Some(value), _) if mapped => Some(place(value)),
         (Some(value), _) => Some(group(value)),
         (None, _) => Some(t("not known").to_owned()),
     };
@@ -125,6 +160,11 @@ pub fn group(value: &GroupValue) -> String {
             format!("{} · {}", part(&both[0]), part(&both[1]))
         }
     }
+}
+
+/// The name of a row that is a country.
+pub fn place(value: &GroupValue) -> String {
+    value.text().map_or_else(|| group(value), |code| world::name(code).to_owned())
 }
 
 fn clipped(name: &str) -> String {
