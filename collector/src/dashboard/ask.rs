@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::questions::Question;
 use super::view::{Completeness, Reply};
+use super::words::told;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
@@ -32,7 +33,7 @@ pub async fn ask_all(app: &App, project: &Arc<Project>, questions: Vec<Question>
             (index, app.ask(&project, question.kind, question.body).await)
         });
     }
-    let lost = || Err("the question was interrupted; reload the page to ask again".to_owned());
+    let lost = || Err(told("the question was interrupted; reload the page to ask again"));
     let mut replies: Vec<Reply> = (0..count).map(|_| lost()).collect();
     let mut rows_scanned = 0;
     while let Some(done) = asking.join_next().await {
@@ -61,5 +62,5 @@ pub fn sentence(error: &ApiError) -> String {
     if let ApiError::Internal(cause) = error {
         tracing::error!(error = format!("{cause:#}"), "a page could not be made");
     }
-    error.to_string()
+    told(&error.to_string())
 }

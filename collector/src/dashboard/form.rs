@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::failure;
 use super::format;
-use super::words::{n, t};
+use super::words::{n, t, told};
 use crate::error::ApiError;
 
 /// The fields of a form.
@@ -102,7 +102,7 @@ impl Said {
         let status = error.problem().status;
         match StatusCode::from_u16(status) {
             Ok(status) if matches!(status.as_u16(), 400 | 403 | 409 | 422) => {
-                Ok((status, Self { done: None, refused: Some(error.to_string()) }))
+                Ok((status, Self { done: None, refused: Some(told(&error.to_string())) }))
             }
             _ => Err(Trouble(error)),
         }

@@ -8,6 +8,7 @@ use tallymark_analysis::answer::{
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::interval::{self, Estimate, Scale};
+use super::super::words::{heard, say, t};
 use super::{Reply, Section, experiment_of};
 use crate::experiments::life::State;
 
@@ -239,14 +240,14 @@ fn direction(effect: &Effect) -> Option<Direction> {
 
 fn tone(answer: &ExperimentAnswer) -> (&'static str, &'static str) {
     match (answer.verdict.code, answer.verdict.reason) {
-        (Code::Ship, _) => ("good", "Ship"),
+        (Code::Ship, _) => ("good", t("Ship")),
         (Code::DoNotShip, VerdictReason::Worse | VerdictReason::GuardrailHurt) => {
-            ("bad", "Do not ship")
+            ("bad", t("Do not ship"))
         }
-        (Code::DoNotShip, _) => ("", "Do not ship"),
-        (Code::KeepRunning, _) => ("", "Keep running"),
-        (Code::Invalid, _) => ("warn", "Do not trust"),
-        (Code::NotEnoughData, _) => ("", "Not enough data"),
+        (Code::DoNotShip, _) => ("", t("Do not ship")),
+        (Code::KeepRunning, _) => ("", t("Keep running")),
+        (Code::Invalid, _) => ("warn", t("Do not trust")),
+        (Code::NotEnoughData, _) => ("", t("Not enough data")),
     }
 }
 
@@ -255,7 +256,7 @@ fn tone(answer: &ExperimentAnswer) -> (&'static str, &'static str) {
 fn verdict(answer: &ExperimentAnswer, metric: &MetricResult, unit: Unit) -> String {
     let control = answer.control.as_deref().unwrap_or("control");
     if answer.status != ExperimentStatus::Readable || answer.verdict.code == Code::Invalid {
-        return answer.verdict.text.clone();
+        return heard(&answer.verdict.text);
     }
     let value = |variant: &str| {
         let arm = metric.arms.iter().find(|arm| arm.variant == variant);
@@ -264,67 +265,94 @@ fn verdict(answer: &ExperimentAnswer, metric: &MetricResult, unit: Unit) -> Stri
     let sentences = metric.effects.iter().map(|effect| {
         let (variant, here, there) = (&effect.variant, value(&effect.variant), value(control));
         let Some((lift, range)) = effect.lift.zip(always_valid(effect)) else {
-            return format!("“{variant}” cannot be compared to “{control}” yet.");
+            return say(
+                "“{variant}” cannot be compared to “{control}” yet.",
+                &[("variant", variant), ("control", control)],
+            );
         };
         let range = unit.ends(range);
         match direction(effect) {
             Some(way) => {
-                let word = if way == Direction::Better { "above" } else { "below" };
                 let found = effect.always_valid.as_ref();
                 let chance = found.map_or(String::new(), |found| chance(found.p_value));
-                format!(
-                    "“{variant}” lies {word} “{control}”: {here} against {there}, a change of {}. The \
-                     difference is {range} with 95 % confidence.{chance}",
-                    format::signed_percent(lift)
-                )
+                let change = format::signed_percent(lift);
+                let values = [
+                    ("variant", &**variant),
+                    ("control", control),
+                    ("here", &here),
+                    ("there", &there),
+                    ("change", &change),
+                    ("range", &range),
+                ];
+                let above = way == Direction::Better;
+                let sentence = if above {
+                    say("“{variant}” lies above “{control}”: {here} against {there}, a change of {change}. The difference is {range} with 95 % confidence.", &values)
+                } else {
+                    say("“{variant}” lies below “{control}”: {here} against {there}, a change of {change}. The difference is {range} with 95 % confidence.", &values)
+                };
+                sentence + &chance
             }
-            None => format!(
-                "No difference between “{variant}” and “{control}” can be told from chance so far: \
-                 {here} against {there}. What was seen fits any difference from {range}."
+            None => say(
+                "No difference between “{variant}” and “{control}” can be told from chance so far: {here} against {there}. What was seen fits any difference from {range}.",
+                &[
+                    ("variant", variant),
+                    ("control", control),
+                    ("here", &here),
+                    ("there", &there),
+                    ("range", &range),
+                ],
             ),
         }
     });
-    std::iter::once(answer.verdict.text.clone()).chain(sentences).collect::<Vec<_>>().join(" ")
+    std::iter::once(heard(&answer.verdict.text)).chain(sentences).collect::<Vec<_>>().join(" ")
 }
 
 fn chance(p: f64) -> String {
     match p {
         p if !p.is_finite() || p >= 0.5 => String::new(),
         p if p < 0.001 => {
-            " Without any effect, fewer than 1 of 1,000 such tests would ever show a difference this large."
-                .into()
+            format!(
+                " {}",
+                t(
+                    "Without any effect, fewer than 1 of 1,000 such tests would ever show a difference this large."
+                )
+            )
         }
-        p => format!(
-            " Without any effect, 1 of {} such tests would ever show a difference this large.",
-            format::count((1.0 / p).round() as u64)
-        ),
+        p => {
+            let n = format::count((1.0 / p).round() as u64);
+            let said = say(
+                "Without any effect, 1 of {n} such tests would ever show a difference this large.",
+                &[("n", &n)],
+            );
+            format!(" {said}")
+        }
     }
 }
 
 fn checks(answer: &ExperimentAnswer) -> Vec<Check> {
     let p = answer.srm.p_value.map_or_else(|| format::UNKNOWN.into(), format::p_value);
     let (class, text) = match answer.srm.status {
-        SrmStatus::Ok => ("good", "Sample ratio as planned".to_owned()),
-        SrmStatus::Mismatch => ("bad", "Sample ratio mismatch".to_owned()),
-        SrmStatus::NotEnoughData => ("", "Sample ratio: too few people to check".to_owned()),
+        SrmStatus::Ok => ("good", t("Sample ratio as planned").to_owned()),
+        SrmStatus::Mismatch => ("bad", t("Sample ratio mismatch").to_owned()),
+        SrmStatus::NotEnoughData => ("", t("Sample ratio: too few people to check").to_owned()),
     };
-    let title = format!(
-        "Chi-squared test of the arms' sizes against the split they should have: p {p}. \
-         An alarm below 0.001 blocks the verdict."
+    let title = say(
+        "Chi-squared test of the arms' sizes against the split they should have: p {p}. An alarm below 0.001 blocks the verdict.",
+        &[("p", &p)],
     );
     let mut checks = vec![Check { class, text, title }];
     if let Some(loss) = &answer.checks.loss {
         let arms = loss.arms.iter().map(|arm| {
-            format!(
-                "{}: {} of events arrived",
-                arm.variant,
-                format::maybe_percent(arm.completeness_ratio)
+            let share = format::maybe_percent(arm.completeness_ratio);
+            say(
+                "{variant}: {share} of events arrived",
+                &[("variant", &arm.variant), ("share", &share)],
             )
         });
         let (class, text) = match loss.status {
-            CheckStatus::Failed => ("bad", "Arms lose differently"),
-            CheckStatus::NotEnoughData => ("", "Loss: too little to compare"),
-            CheckStatus::Ok | CheckStatus::Warning => ("good", "Arms lose alike"),
+            CheckStatus::Failed => ("bad", t("Arms lose differently")),
+            CheckStatus::NotEnoughData => ("", t("Loss: too little to compare")),
+            CheckStatus::Ok | CheckStatus::Warning => ("good", t("Arms lose alike")),
         };
         let title = arms.collect::<Vec<_>>().join("; ");
         checks.push(Check { class, text: text.into(), title });
@@ -344,21 +372,21 @@ fn checks(answer: &ExperimentAnswer) -> Vec<Check> {
         class,
         "person saw two variants",
         "people saw two variants",
-        "They are in no arm.",
+        t("They are in no arm."),
     );
     count(
         excluded.unknown_variant,
         "warn",
         "person in an unknown variant",
         "people in unknown variants",
-        "They saw a variant that the question does not list.",
+        t("They saw a variant that the question does not list."),
     );
     count(
         excluded.variant_mismatch,
         "warn",
         "conversion named another variant",
         "conversions named another variant",
-        "They count for the variant that the person was exposed to first.",
+        t("They count for the variant that the person was exposed to first."),
     );
     checks
 }

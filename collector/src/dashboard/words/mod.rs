@@ -9,8 +9,12 @@
 //! a line in [`Lang::ALL`] and its [`Ways`]; tests hold every catalogue against the texts in templates and code. A text without a
 //! line shows in English.
 //!
+//! Sentences that come with their values filled in are told by their form ([`heard()`]).
+//!
 //! Deliberately elsewhere: dates and numbers (`format`), which write them by [`Ways`]. Tasks that a handler spawns know no language: words are for
 //! pages, and pages are made by their handler.
+
+mod heard;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -21,6 +25,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::extract::cookie;
+
+pub use heard::{heard, told};
 
 /// Holds the language somebody chose.
 pub const COOKIE: &str = "tallymark_language";
@@ -267,7 +273,7 @@ mod tests {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 files(&path, out);
-            } else if !path.ends_with("words/mod.rs") {
+            } else if !path.parent().is_some_and(|folder| folder.ends_with("words")) {
                 let is_text = path.extension().is_some_and(|end| end == "rs" || end == "html");
                 out.extend(is_text.then(|| std::fs::read_to_string(&path).unwrap()));
             }
