@@ -5,10 +5,10 @@
 
 import { carry } from "./arrival.js";
 import { watchHistory } from "./autopage.js";
-import { Courier } from "./courier.js";
+import { Courier, newest } from "./courier.js";
 import { shownOn } from "./display.js";
 import { Engine, hashUser } from "./engine.js";
-import { BYTES_MAX, Outbox } from "./outbox.js";
+import { Outbox, utf8 } from "./outbox.js";
 import * as call from "./page.js";
 import type { Call, Core, Page, Start } from "./page.js";
 import { Peers } from "./peers.js";
@@ -73,7 +73,7 @@ function run(page: Page): Core {
   let waiting = { events: 0, bytes: 0 };
   let timer: { id: ReturnType<typeof setTimeout>; at: number } | undefined;
   let running: Promise<boolean> | undefined;
-  let later: AbortController | undefined;
+  let later = new AbortController();
   let arming: ReturnType<typeof setTimeout> | undefined;
   let look: ((all: Said, found: (what: string, name: string) => void) => Said) | undefined;
   let looking: Promise<void> | undefined;
@@ -204,7 +204,8 @@ function run(page: Page): Core {
     const who = identity.stamp(at.wallMs);
     const [id, written] = make.row(name, props, at.wallMs, at.monoMs, who, page.writer);
     const json = mended(written);
-    if (json.length > BYTES_MAX || bytesOf(json) > EVENT_BYTES_MAX) {
+    const bytes = utf8(json).length;
+    if (bytes > EVENT_BYTES_MAX) {
       page.lose("event_too_large");
       page.report("event_too_large");
       return;
@@ -217,9 +218,9 @@ function run(page: Page): Core {
       referrer = "";
     }
     page.tell?.("captured", json);
-    outbox.add(id, json, context.json);
+    outbox.add(id, json, context.json, bytes);
     waiting.events++;
-    waiting.bytes += json.length;
+    waiting.bytes += bytes;
   }
 
   async function save(): Promise<void> {
@@ -293,22 +294,14 @@ function run(page: Page): Core {
   function arm(): void {
     arming = undefined;
     disarm();
-    const { tail } = outbox;
-    const last = tail[tail.length - 1];
-    if (!last || document.visibilityState === "hidden" || identity.grip() === 0) return;
-    later = new AbortController();
-    const same = tail.filter(({ context }) => context === last.context);
-    try {
-      const { fetchLater } = window as unknown as { fetchLater: (url: string, init: RequestInit) => void };
-      fetchLater(page.url, { method: "POST", body: courier.body(same), signal: later.signal });
-    } catch {
-      // Over the browser's quota: the store has it all the same.
-    }
+    const [parcels] = newest([...outbox.tail]);
+    if (parcels[0] && document.visibilityState !== "hidden" && identity.grip() > 0) courier.keep(parcels, later.signal);
   }
 
+  /** What the browser keeps is not sent; what it is given from now on is. */
   function disarm(): void {
-    later?.abort();
-    later = undefined;
+    later.abort();
+    later = new AbortController();
   }
 
   function hide(): void {
@@ -317,7 +310,7 @@ function run(page: Page): Core {
     identity.write();
     outbox.saveNow();
     disarm();
-    courier.leave();
+    courier.leave(later.signal);
   }
 
   function show(): void {
@@ -367,9 +360,4 @@ function run(page: Page): Core {
       void stop();
     },
   };
-}
-
-/** UTF-8 bytes of a text; counted only where it could matter. */
-function bytesOf(text: string): number {
-  return text.length * 3 <= EVENT_BYTES_MAX ? text.length : new TextEncoder().encode(text).length;
 }

@@ -7,7 +7,7 @@
  */
 
 import type { Engine, Functions } from "./engine.js";
-import { BYTES_MAX, EVENTS_MAX, type Outbox, TAIL_BYTES } from "./outbox.js";
+import { BYTES_MAX, EVENTS_MAX, LEAVING_BYTES, type Outbox, utf8 } from "./outbox.js";
 import type { Sender } from "./page.js";
 import type { Peers } from "./peers.js";
 import type { Key, Notes, Parcel } from "./store.js";
@@ -233,11 +233,12 @@ export class Courier {
         navigator.sendBeacon(this.page.url, text);
         return none;
       }
-      const packed = !isLeaving && text.length > PACK_BYTES ? await pack(text) : undefined;
-      weight = packed?.byteLength ?? text.length * 2;
+      const bytes = utf8(text);
+      const packed = !isLeaving && bytes.length > PACK_BYTES ? await pack(bytes) : undefined;
+      weight = (packed ?? bytes).byteLength;
       // Browsers count what may outlive the page, and refuse what is too much: a send that failed goes
       // without. Not when the page is left: then failing is also what a request on its way seems to do.
-      const keepalive = (isLeaving || this.#failures === 0) && this.#bytesInFlight + weight <= TAIL_BYTES;
+      const keepalive = (isLeaving || this.#failures === 0) && this.#bytesInFlight + weight <= LEAVING_BYTES;
       this.#bytesInFlight += weight;
       this.page.tell?.("sent", { batch: nonce, events: parcels.reduce((n, parcel) => n + parcel.key[1], 0), bytes: weight });
       const answer = await fetch(this.page.url + (packed ? "?z=gzip" : ""), {
@@ -262,30 +263,39 @@ export class Courier {
   }
 
   /**
-   * The page may be gone in a moment: what is not acknowledged and not on its way leaves now, newest
-   * first, as far as browsers let it. Nothing is removed unless an answer still comes. Another tab
-   * that is at work takes it from the store instead.
+   * The page may be gone in a moment, and browsers throw away with it what its database has not begun to write.
+   * So what is not acknowledged and not on its way leaves now, newest first: as much as may be in flight
+   * by requests of ours, as much again by one that the browser keeps. Nothing is removed unless an answer still
+   * comes. What is stored is left to a tab that is at work, and what was too much to any tab that hears of it.
    */
-  leave(): void {
+  leave(signal: AbortSignal): void {
     if (this.#isStopped || this.page.identity.grip() === 0) return;
-    if (this.peers.areActive && this.outbox.store?.isDurable) return this.peers.tell({ left: true });
-    let room = TAIL_BYTES - this.#bytesInFlight;
-    const left = this.outbox.tail.filter(({ key: [id] }) => !this.onTheWay.has(id));
-    while (left.length > 0) {
-      const last = left.pop() as Parcel;
-      const parcels = [last];
-      let bytes = last.key[2] + last.context.length + 512;
-      while (left.length > 0) {
-        const next = left[left.length - 1] as Parcel;
-        if (next.context !== last.context || bytes + next.key[2] > Math.min(room, BYTES_MAX)) break;
-        bytes += next.key[2];
-        parcels.unshift(left.pop() as Parcel);
+    let isShared = this.peers.areActive;
+    const left = this.outbox.tail.filter(({ key: [id], isStored }) => !this.onTheWay.has(id) && !(isShared && isStored));
+    let room = LEAVING_BYTES - this.#bytesInFlight;
+    for (let [parcels, bytes] = newest(left); parcels[0]; [parcels, bytes] = newest(left)) {
+      if ((room -= bytes) < 0) {
+        this.keep(parcels, signal);
+        isShared = true;
+        break;
       }
-      room -= bytes;
-      if (room < 0) return;
       void this.#post(parcels, true).then(async ({ status, body }) => {
         if (status === 200 && typeof body.ok === "number") await this.settle(parcels, body.rejected ?? []);
       });
+    }
+    if (isShared) this.peers.tell({ left: true });
+  }
+
+  /** Gives the browser a batch to send by itself when the page is gone. */
+  keep(parcels: Parcel[], signal: AbortSignal): void {
+    const { batch, random } = this.page.make;
+    const events = parcels.map((parcel) => parcel.events).join();
+    const body = batch(this.page.options.key, random(8), parcels[0]!.context, events, false);
+    const { fetchLater } = window as unknown as { fetchLater: (url: string, init: RequestInit) => void };
+    try {
+      fetchLater(this.page.url, { method: "POST", body, signal });
+    } catch {
+      // Not there, or over the browser's quota: the store has it all the same.
     }
   }
 
@@ -294,23 +304,32 @@ export class Courier {
     this.#stopping.abort();
     this.#stopping = new AbortController();
   }
-
-  /** A batch of these, for the browser to send by itself. */
-  body(parcels: Parcel[]): string {
-    const [first] = parcels as [Parcel];
-    const { batch, random } = this.page.make;
-    const events = parcels.map((parcel) => parcel.events).join();
-    return batch(this.page.options.key, random(8), first.context, events, false);
-  }
 }
 
-/** The text, compressed, where the browser can. */
-async function pack(text: string): Promise<ArrayBuffer | undefined> {
+/** Takes the newest that go into one request, and says what they weigh. */
+export function newest(from: Parcel[]): [parcels: Parcel[], bytes: number] {
+  const parcels: Parcel[] = [];
+  let bytes = 512;
+  for (let next = from.pop(); next; next = from.pop()) {
+    const { key, context } = next;
+    const more = bytes + key[2] + (parcels[0] ? 0 : context.length);
+    if (parcels[0] && (context !== parcels[0].context || more > LEAVING_BYTES)) {
+      from.push(next);
+      break;
+    }
+    bytes = more;
+    parcels.unshift(next);
+  }
+  return [parcels, bytes];
+}
+
+/** The bytes, compressed, where the browser can. */
+async function pack(bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer | undefined> {
   if (typeof CompressionStream === "undefined") return undefined;
   // Written at once: piping from another stream costs the page three times as much.
   const { readable, writable } = new CompressionStream("gzip");
   const writer = writable.getWriter();
-  const given = [writer.write(new TextEncoder().encode(text)), writer.close()];
+  const given = [writer.write(bytes), writer.close()];
   const packed = await new Response(readable).arrayBuffer();
   await Promise.all(given);
   return packed;

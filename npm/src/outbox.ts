@@ -11,8 +11,8 @@ import { type Key, limits, memory, type Parcel, type Store } from "./store.js";
 /** Events and bytes of one parcel: with its envelope it stays under the 64 KiB of keepalive. */
 export const EVENTS_MAX = 100;
 export const BYTES_MAX = 47 * 1024;
-/** What browsers let be in flight when a page goes, less room for headers and other scripts. */
-export const TAIL_BYTES = 60 * 1024;
+/** What browsers let be in flight when a page goes, less room for headers and other scripts; and keep to send by themselves. */
+export const LEAVING_BYTES = 60 * 1024;
 /** Half of the longest wait for anything the store does. */
 const PATIENCE_MS = 3_000;
 /** So many new events, and the queue is measured again: other tabs fill it too. */
@@ -54,8 +54,7 @@ export class Outbox {
   }
 
   /** Adds an event. */
-  add(id: string, json: string, context: string): void {
-    const bytes = json.length;
+  add(id: string, json: string, context: string, bytes: number): void {
     let open = this.#fresh[this.#fresh.length - 1];
     if (!open || open.context !== context || open.rows.length >= EVENTS_MAX || open.bytes + bytes > BYTES_MAX) {
       // Ids of one millisecond have no order of their own, and parcels leave in the order of theirs.
@@ -108,7 +107,7 @@ export class Outbox {
     );
     this.#fresh = [];
     this.tail.push(...parcels);
-    let room = TAIL_BYTES;
+    let room = 2 * LEAVING_BYTES;
     for (let i = this.tail.length; i-- > 0; ) {
       room -= this.tail[i]!.key[2] + this.tail[i]!.context.length;
       if (room < 0 && this.store) {
@@ -146,6 +145,7 @@ export class Outbox {
   async #put(parcels: Parcel[]): Promise<void> {
     if (!this.store) return;
     await this.use((store) => store.change(parcels, []));
+    for (const parcel of parcels) parcel.isStored = this.store.isDurable;
     const count = total(parcels.map(({ key }) => key))[0];
     this.page.tell?.("stored", { events: count, durable: this.store.isDurable });
     this.#unsaved -= count;
@@ -199,4 +199,9 @@ export class Outbox {
 
 function total(keys: readonly Key[]): [events: number, bytes: number] {
   return keys.reduce(([events, bytes], key) => [events + key[1], bytes + key[2]], [0, 0]);
+}
+
+/** What goes over the wire. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
 }

@@ -21,6 +21,8 @@ export interface Parcel {
   context: string;
   /** Their JSON, joined by commas. */
   events: string;
+  /** Of one in memory: whether it is on the device as well. */
+  isStored?: boolean;
 }
 
 export interface Store {

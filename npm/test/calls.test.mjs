@@ -137,3 +137,18 @@ test("an event tracked in the moment a page is hidden leaves at once", () => {
   const names = stage.sent.slice(before).flatMap(({ batch }) => batch.events.map(({ name }) => name));
   assert.deepEqual(names.sort(), ["one", "three", "two"]);
 });
+
+test("what leaves with a page outlives it, as much as browsers let it, in bytes", async () => {
+  document.visibilityState = "visible";
+  stage.happen("visibilitychange");
+  assert.equal(await tally.flush(), true);
+  const before = stage.sent.length;
+  // 54 KiB where most letters have two bytes.
+  for (let i = 0; i < 9; i++) tally.track("long", { i, text: "я".repeat(3_000) });
+  stage.hide();
+  const left = stage.sent.slice(before);
+  assert.deepEqual(left.flatMap(({ batch }) => batch.events.map(({ props }) => props.i)), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  for (const { options } of left) assert.equal(options.keepalive, true);
+  const bytes = left.reduce((sum, { options }) => sum + Buffer.byteLength(options.body), 0);
+  assert.ok(bytes > 54 * 1024 && bytes < 64 * 1024, `${bytes}`);
+});

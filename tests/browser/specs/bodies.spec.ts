@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chromium } from "playwright-core";
+import { chromium, type Page } from "playwright-core";
 
 import { amount, figure } from "../support/amounts.ts";
 import { FLAGS } from "../support/browser.ts";
-import { flush, useBench } from "../support/bench.ts";
+import { flush, useBench, type Visit } from "../support/bench.ts";
 import { plainPage } from "../support/plain.ts";
 import { waiting } from "../support/profile.ts";
 import { until, untilEqual } from "../support/until.ts";
@@ -15,7 +15,7 @@ const fixture = useBench();
 
 const SLOW = () => ({ passAfterMs: 800 }) as const;
 
-/** Text that does not pack well, so that bodies are as large as they look. */
+/** Text that does not pack well. The guard would hide some of it: pages that use it have none, so that bodies are as large as they look. */
 const NOISE = `const noise = (bytes) => {
   let text = "";
   while (text.length < bytes) text += Math.random().toString(36).slice(2);
@@ -27,7 +27,7 @@ let whole = 0;
 for (const kib of SIZES) {
   test(`49: ${kib} KiB of events and a tab closed at once: none is lost`, async () => {
     const { bench } = fixture;
-    const visit = await bench.visit({ name: `body-${kib}`, script: `tally.track("opened")`, behave: SLOW });
+    const visit = await bench.visit({ name: `body-${kib}`, changes: { guard: false }, script: `tally.track("opened")`, behave: SLOW });
     await until("the page to have begun", () => visit.proxy.batches[0]);
     const events = 16;
     await visit.page.evaluate(`${NOISE}
@@ -45,9 +45,73 @@ test("49: all of that", () => {
   figure(`all events of ${whole} of ${SIZES.length} tabs closed with 60 to 66 KiB of them`);
 });
 
+/** Another tab of the same site, done with its own event. */
+async function beside({ context, project, settings }: Visit, name: string): Promise<Page> {
+  const { bench } = fixture;
+  const other = await context.newPage();
+  await other.goto(bench.site.page(`/${name}.html`));
+  await untilEqual({ opened: 2 }, () => bench.collector.counts(project));
+  await until("its queue to be empty", async () => (await waiting(other)) === 0);
+  // It can be told to keep the database busy: what others store has to wait for that.
+  await other.evaluate(async (database) => {
+    const opening = indexedDB.open(database);
+    await new Promise((resolve) => (opening.onsuccess = resolve));
+    Object.assign(window, {
+      beBusy: () => {
+        const queue = opening.result.transaction("q", "readwrite").objectStore("q");
+        const again = (): void => void ("isOver" in window || (queue.count().onsuccess = again));
+        again();
+      },
+    });
+  }, `tallymark:${settings.key}`);
+  return other;
+}
+
+/** Runs this in a page and closes it; resolves when nothing is left of it. */
+async function closeAfter(page: Page, script: string): Promise<void> {
+  await page.evaluate(script);
+  const gone = page.waitForEvent("close");
+  await page.close({ runBeforeUnload: true });
+  await gone;
+  // Its database hears of it a moment later.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+}
+
+const LARGE = `${NOISE} for (let i = 0; i < 16; i++) tally.track("step_done", { i, text: noise(3_800) })`;
+/** Longer than a tab that was heard counts as being at work. */
+const SILENCE_MS = 4_000;
+
+test("49: what a closed tab could not send is sent by one that stays open and has nothing to do", async () => {
+  const { bench } = fixture;
+  const name = "idle-beside";
+  // As in browsers that keep no request for later.
+  const visit = await bench.visit({ name, changes: { guard: false }, before: "delete window.fetchLater", script: `tally.track("opened")`, behave: SLOW });
+  const other = await beside(visit, name);
+  await other.waitForTimeout(SILENCE_MS);
+  await closeAfter(visit.page, LARGE);
+  await untilEqual({ opened: 2, step_done: 16 }, () => bench.collector.counts(visit.project));
+});
+
+// Browsers throw away with a tab what it stored if that has to wait.
+for (const isAtWork of [false, true]) {
+  test(`49: a tab closed at once beside one that ${isAtWork ? "sends" : "is silent"}, while the database is busy: none is lost`, async () => {
+    const { bench } = fixture;
+    const name = `busy-beside-${isAtWork}`;
+    const visit = await bench.visit({ name, changes: { guard: false }, script: `tally.track("opened")`, behave: SLOW });
+    const other = await beside(visit, name);
+    if (isAtWork) await other.evaluate(`tally.track("worked"); tally.flush()`);
+    else await other.waitForTimeout(SILENCE_MS);
+    await other.evaluate("beBusy()");
+    await closeAfter(visit.page, isAtWork ? `tally.track("step_done"); tally.track("step_done")` : LARGE);
+    await other.evaluate("void (window.isOver = true)");
+    const expected = isAtWork ? { opened: 2, worked: 1, step_done: 2 } : { opened: 2, step_done: 16 };
+    await untilEqual(expected, () => bench.collector.counts(visit.project));
+  });
+}
+
 test("49: three large batches of three tabs that are closed together: none is lost", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({ name: "three-bodies", behave: SLOW });
+  const visit = await bench.visit({ name: "three-bodies", changes: { guard: false }, behave: SLOW });
   const pages = [visit.page];
   while (pages.length < 3) {
     const page = await visit.context.newPage();
@@ -68,7 +132,7 @@ test("49: three large batches of three tabs that are closed together: none is lo
 
 test("49: an event of 32 KiB arrives, and one that is larger is counted as lost", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({ name: "large-event" });
+  const visit = await bench.visit({ name: "large-event", changes: { guard: false } });
   await visit.page.evaluate(`${NOISE} tally.track("large", { text: noise(32_000) }); tally.track("too_large", { text: noise(32_768) })`);
   await flush(visit.page);
   await untilEqual({ large: 1 }, () => bench.collector.counts(visit.project));
