@@ -45,6 +45,16 @@ export const TRACKERS = {
     let op;
     export const start = (origin) => (op = new OpenPanel({ apiUrl: origin, clientId: "bench", trackScreenViews: false, trackOutgoingLinks: false, trackAttributes: false }));
     export const call = (i) => void op.track("checkout_started", ${PROPS});`,
+  // Its script comes with its server; what it needs is written to the tag it is in.
+  "Umami": `
+    import script from "umami:tracker";
+    export const start = (origin) => {
+      const tag = document.createElement("script");
+      Object.assign(tag.dataset, { websiteId: "bench", hostUrl: origin, autoTrack: "false" });
+      tag.textContent = script;
+      document.head.append(tag);
+    };
+    export const call = (i) => void umami.track("checkout_started", ${PROPS});`,
   "Plausible": `
     import { init, track } from "@plausible-analytics/tracker";
     export const start = (origin) => init({ domain: "bench", endpoint: origin + "/api/event", autoCapturePageviews: false, captureOnLocalhost: true, logging: false });

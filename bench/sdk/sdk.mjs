@@ -12,9 +12,11 @@
  * The page's thread is measured by its processor time: other work on the machine is not in it.
  */
 
+import { execFileSync } from "node:child_process";
 import { createServer } from "node:http";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, gunzipSync } from "node:zlib";
@@ -28,7 +30,7 @@ const [QUIET_MS, SETTLE_MS] = [11_000, 60_000];
 const here = dirname(fileURLToPath(import.meta.url));
 const browserTests = join(here, "..", "..", "tests", "browser");
 const installed = createRequire(join(browserTests, "package.json"));
-const { build } = await import(pathToFileURL(installed.resolve("esbuild")));
+const { build, transform } = await import(pathToFileURL(installed.resolve("esbuild")));
 const { chromium } = installed("playwright-core");
 /** Until nothing more arrives; gives how many did. */
 async function settle({ arrived }) {
@@ -45,13 +47,32 @@ const files = new Map();
 const shipped = join(browserTests, "node_modules/@tallymark/web/dist");
 files.set("tallymark_bg.wasm", readFileSync(join(shipped, "tallymark_bg.wasm")));
 
+/** The newest version of Umami that npm has: its server with everything it needs, of which this is one file. */
+const UMAMI = "umami@2.10.0";
+const umami = {
+  name: "umami",
+  setup(build) {
+    build.onResolve({ filter: /^umami:/ }, ({ path }) => ({ path, namespace: "umami" }));
+    build.onLoad({ filter: /.*/, namespace: "umami" }, async () => {
+      const folder = mkdtempSync(join(tmpdir(), "umami-"));
+      try {
+        const packed = execFileSync("npm", ["pack", "--silent", "--pack-destination", folder, UMAMI]).toString().trim();
+        const source = execFileSync("tar", ["-xzOf", join(folder, packed), "package/src/tracker/index.js"]).toString();
+        return { contents: (await transform(source, { minify: true })).code, loader: "text" };
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+  },
+};
+
 /** Bundles a source; gives its bytes after brotli, what it loads later included where it is ours. */
 async function bundle(name, contents) {
   const file = name.replace(/\W/g, "");
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: name === "tallymark" ? browserTests : here },
     bundle: true, minify: true, splitting: true, format: "esm", target: "es2022", outdir: "out", entryNames: file,
-    chunkNames: `${file}-[name]-[hash]`, define: { "process.env.NODE_ENV": '"production"' }, write: false, logLevel: "error",
+    chunkNames: `${file}-[name]-[hash]`, define: { "process.env.NODE_ENV": '"production"' }, write: false, logLevel: "error", plugins: [umami],
   });
   let bytes = 0;
   for (const { path, contents } of outputFiles) {
