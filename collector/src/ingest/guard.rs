@@ -351,7 +351,12 @@ fn hide(text: &str) -> Cow<'_, str> {
     let mut clean = Cow::Borrowed(text);
     for (rule, pattern) in PATTERNS.iter() {
         let instead = |hit: &Captures<'_>| {
-            if *rule == Rule::Card && !is_card(&hit[0]) {
+            let is_ordinary = match rule {
+                Rule::Card => !is_card(&hit[0]),
+                Rule::Token => !is_token(&hit[0]),
+                _ => false,
+            };
+            if is_ordinary {
                 return hit[0].to_owned();
             }
             format!("{}[{}]", &hit[1], rule.name())
@@ -361,6 +366,18 @@ fn hide(text: &str) -> Cow<'_, str> {
         }
     }
     clean
+}
+
+/// Whether it is random, and not words that begin like a token: those have neither digits nor a capital inside.
+/// JSON web tokens are base64 of `{"`, so their case is known.
+fn is_token(text: &str) -> bool {
+    let is_named_like_jwt = text.get(..3).is_some_and(|it| it.eq_ignore_ascii_case("eyj"));
+    if is_named_like_jwt {
+        return text.starts_with("eyJ");
+    }
+    let bytes = text.as_bytes();
+    bytes.iter().any(u8::is_ascii_digit)
+        || bytes.windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase())
 }
 
 /// Whether the digits begin and end as those of a card do: ISO/IEC 7812, the check digit by Luhn.
