@@ -36,6 +36,7 @@ use crate::ingest::day_salts::DaySalts;
 use crate::ingest::dims::Describer;
 use crate::ingest::rate::Rates;
 use crate::live::Live;
+use crate::mail::{Mailer, MailerError};
 use crate::meta::audit::{Deed, Whose};
 use crate::meta::projects::Project;
 use crate::meta::{Meta, MetaError};
@@ -83,6 +84,8 @@ pub struct Parts {
     pub(crate) stored: Stored,
     /// Who looks at what goes on.
     pub live: Live,
+    /// Sends mails, where a server is set.
+    pub mailer: Mailer,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
     /// Questions being answered.
@@ -102,6 +105,9 @@ pub enum AppError {
     /// The file of robots.
     #[error(transparent)]
     Bots(#[from] BotFileError),
+    /// The settings of mails.
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
     /// The metadata database.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -209,6 +215,7 @@ impl App {
             telemetry,
             told: Told::default(),
             live: Live::new(config.live_streams),
+            mailer: Mailer::of(&config)?,
             store: Arc::new(store),
             catalog,
             clock,

@@ -27,6 +27,7 @@ pub mod growth;
 pub mod ingest;
 pub mod keys;
 pub mod live;
+pub mod mail;
 pub mod meta;
 mod openapi;
 pub mod privacy;

@@ -34,7 +34,7 @@ use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
-use crate::signin::handler as signin;
+use crate::signin::{forgot, handler as signin};
 use crate::telemetry::{Answered, Reason};
 use crate::usage::handler as usage;
 use crate::{
@@ -53,6 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .route("/signin/code", post(signin::sign_in_by_code))
         .route("/password", get(signin::show_password).post(signin::set_password))
+        .route("/forgot", get(forgot::show).post(forgot::send))
         .route("/signout", post(signin::sign_out))
         .route("/invitation", get(signin::show_invitation).post(signin::accept_invitation))
         .route("/admin/metrics", get(growth_page::show_page))

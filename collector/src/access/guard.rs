@@ -39,7 +39,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         // What others have as `/admin/…` is asked by programs too, which a redirect tells nothing.
         Err(ApiError::SignInNeeded) if path.starts_with("/admin/") => {
-            pages::sign_in(StatusCode::UNAUTHORIZED, "", "")
+            pages::sign_in(&app, StatusCode::UNAUTHORIZED, "", "")
         }
         Err(ApiError::SignInNeeded) if is_page(path) => Redirect::to("/signin").into_response(),
         Err(error) if is_page(path) && as_page => dashboard::failure(&error),

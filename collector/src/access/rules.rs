@@ -161,6 +161,8 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/signin/code", Nothing),
     rule("GET", "/password", Nothing),
     rule("POST", "/password", Nothing),
+    rule("GET", "/forgot", Nothing),
+    rule("POST", "/forgot", Nothing),
     rule("POST", "/signout", Nothing),
     rule("GET", "/", SignedIn),
     rule("GET", "/p/{slug}", Project(Read, Viewer)),

@@ -4,14 +4,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::deed;
 use super::snippet::endpoint;
 use crate::access::{Principal, Role};
+use crate::admin::people::post::{Post, Posted};
 use crate::admin::people::{Desk, Refused};
 use crate::config::Config;
 use crate::folder::{Folder, Pepper};
+use crate::mail::Mailer;
 use crate::meta::Meta;
 use crate::meta::audit::Deed;
 use crate::meta::organisations::Organisation;
@@ -34,7 +36,7 @@ pub enum OrganisationCommand {
 /// What to do with members.
 #[derive(Debug, Subcommand)]
 pub enum MemberCommand {
-    /// Invite somebody: prints a link that works once, within a week.
+    /// Invite somebody: mails a link that works once, within a week, or prints it where there is no mail server.
     Invite {
         /// Their e-mail address, which they sign in with.
         email: String,
@@ -62,7 +64,7 @@ pub enum MemberCommand {
         #[arg(long, default_value = "main")]
         organisation: String,
     },
-    /// Let a member set another password: prints a link that works once, within a day.
+    /// Let a member set another password: mails a link that works once, within a day, or prints it.
     Reset {
         /// Their e-mail address.
         email: String,
@@ -130,17 +132,19 @@ pub async fn run_member(
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
     let pepper = folder.pepper()?;
+    let mailer = Mailer::of(config)?;
+    let post = Post { mailer: &mailer, public_url: &config.public_url };
     match command {
         MemberCommand::Invite { email, role, organisation } => {
-            let made = desk(&meta, &pepper, &organisation)?.invite(&email, role).await?;
-            let link = format!("{}{}", endpoint(config), made.path());
+            let desk = desk(&meta, &pepper, &organisation)?;
+            let made = desk.invite(&email, role).await?;
+            let posted = post.invitation(&made, &desk.organisation.name).await;
             if as_json {
-                let mut line = made.invitation.json();
-                line["link"] = json!(link);
-                println!("{line}");
+                println!("{}", described(made.invitation.json(), &posted, &made.path(), config));
             } else {
-                let (email, role) = (made.invitation.email, role.as_str());
-                println!("{link}\n\nfor {email}, as {role}; works once, within a week");
+                let (email, role) = (&made.invitation.email, role.as_str());
+                let words = format!("for {email}, as {role}; works once, within a week");
+                println!("{}", told(&posted, &made.path(), config, &words));
             }
         }
         MemberCommand::List { organisation } => {
@@ -168,15 +172,39 @@ pub async fn run_member(
             if second_factor {
                 desk.drop_second_factor(account).await?;
             }
-            let link = format!("{}{}", endpoint(config), made.path());
+            let posted = post.password(&made).await;
             if as_json {
-                println!("{}", json!({ "email": made.email, "link": link }));
+                let line = json!({ "email": made.email });
+                println!("{}", described(line, &posted, &made.path(), config));
             } else {
-                println!("{link}\n\nfor {}; works once, within a day", made.email);
+                let words = format!("for {}; works once, within a day", made.email);
+                println!("{}", told(&posted, &made.path(), config, &words));
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of a link, as JSON.
+fn described(mut line: Value, posted: &Posted, path: &str, config: &Config) -> Value {
+    posted.describe(&mut line, path);
+    if let Some(line) = line.as_object_mut()
+        && line.remove("path").is_some()
+    {
+        line.insert("link".to_owned(), json!(format!("{}{path}", endpoint(config))));
+    }
+    line
+}
+
+/// What became of a link, for people. `words` say whom it is for.
+fn told(posted: &Posted, path: &str, config: &Config, words: &str) -> String {
+    match posted {
+        Posted::Sent => format!("A mail with the link is sent, {words}"),
+        Posted::Show(why) => {
+            let why = why.as_ref().map(|why| format!("{why}\n\n")).unwrap_or_default();
+            format!("{why}{}{path}\n\n{words}", endpoint(config))
+        }
+    }
 }
 
 /// Whoever has the files of the data folder, at work on the members of an organisation.

@@ -16,11 +16,12 @@ mod value;
 
 pub use load::{Loaded, Origin, Sources, load};
 pub use memory::{Memory, machine_bytes};
-pub use value::{LogFormat, MetricsPrefix, NetList, Secret, SettingValue};
+pub use value::{Credential, LogFormat, MetricsPrefix, NetList, Secret, SettingValue};
 
 use std::net::SocketAddr;
 
 use crate::bulk::form::FormSetting;
+use crate::mail::{MailFrom, MailServerSetting};
 use crate::usage::quotas::Quotas;
 
 /// What is known about one setting.
@@ -169,6 +170,15 @@ settings! {
     export_folder: String = "";
     /// The form of these files: `parquet`, `jsonl` or `csv`.
     export_format: FormSetting = "parquet";
+    /// The server that sends invitations and links to another password: `smtps://host`, `smtp://host` (encrypted by STARTTLS), or
+    /// `smtp-plain://host`. Without one, links are shown to whoever makes them.
+    mail_server: MailServerSetting = "";
+    /// The name to sign in with at the mail server, where it wants one.
+    mail_user: String = "";
+    /// The password for it.
+    mail_password: Credential = "";
+    /// Whom mails are from: `Our figures <stats@example.org>`.
+    mail_from: MailFrom = "";
     /// What the names of metrics begin with.
     metrics_prefix: MetricsPrefix = "tallymark";
     /// Count events and usage by project in the metrics, at most 400 series of each: `true` or `false`.

@@ -121,10 +121,10 @@ impl fmt::Debug for Secret {
 impl SettingValue for Secret {
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text.is_empty() || (SECRET_CHARS_MIN..=1_000).contains(&text.len()) {
+        if text.is_empty() || (SECRET_CHARS_MIN..=SECRET_CHARS_MAX).contains(&text.len()) {
             return Ok(Self(text.to_owned()));
         }
-        Err(format!("a secret has {SECRET_CHARS_MIN} to 1,000 characters"))
+        Err(format!("a secret has {SECRET_CHARS_MIN} to {SECRET_CHARS_MAX} characters"))
     }
     fn show(&self) -> String {
         if self.0.is_empty() { String::new() } else { "(secret)".to_owned() }
@@ -133,6 +133,30 @@ impl SettingValue for Secret {
 
 /// Below this, a secret is soon guessed.
 const SECRET_CHARS_MIN: usize = 16;
+const SECRET_CHARS_MAX: usize = 1_000;
+
+/// A secret that somebody else gave us, so its length is theirs to choose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credential(Secret);
+
+impl Credential {
+    /// The secret, if there is one.
+    pub fn reveal(&self) -> Option<&str> {
+        self.0.reveal()
+    }
+}
+
+impl SettingValue for Credential {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            text if text.len() <= SECRET_CHARS_MAX => Ok(Self(Secret(text.to_owned()))),
+            _ => Err(format!("a secret has at most {SECRET_CHARS_MAX} characters")),
+        }
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}
 
 /// What the names of metrics begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -193,7 +193,7 @@ impl PasswordLinks<'_> {
     pub async fn create(
         &self,
         mac: &[u8; 32],
-        organisation: u32,
+        organisations: &[u32],
         account: u32,
         expires_ms: i64,
         deed: Deed<'_>,
@@ -211,10 +211,21 @@ impl PasswordLinks<'_> {
             .execute(&mut *change)
             .await?;
         let subject = format!("member/{account}");
-        let after = Some(json!({ "expires_at": expires_ms }));
-        let whose = Whose::Organisation(organisation);
-        audit::note(&mut change, whose, &subject, deed, None, after).await?;
+        for organisation in organisations {
+            let after = Some(json!({ "expires_at": expires_ms }));
+            let whose = Whose::Organisation(*organisation);
+            audit::note(&mut change, whose, &subject, deed, None, after).await?;
+        }
         self.meta.commit(change).await
+    }
+
+    /// Until when the newest link of an account can be used, if it has one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn expires_ms(&self, account: u32) -> Result<Option<i64>, MetaError> {
+        let sql = "SELECT max(expires_ms) FROM password_link WHERE account = $1";
+        Ok(sqlx::query_scalar(sql).bind(account).fetch_one(&self.meta.pool).await?)
     }
 
     /// Whose link this is, if it can still be used.

@@ -38,10 +38,10 @@ pub async fn show_sign_in(
     headers: HeaderMap,
     Params(Link { token }): Params<Link>,
 ) -> Result<Response, ApiError> {
-    let Some(token) = token else { return Ok(pages::sign_in(StatusCode::OK, "", "")) };
+    let Some(token) = token else { return Ok(pages::sign_in(&app, StatusCode::OK, "", "")) };
     if !app.sign_in.redeem(&token) {
         let complaint = "This link was used before, or it is of an earlier start of the server.";
-        return Ok(pages::sign_in(StatusCode::UNAUTHORIZED, "", complaint));
+        return Ok(pages::sign_in(&app, StatusCode::UNAUTHORIZED, "", complaint));
     }
     let deed = Deed { actor: "console", action: "sign_in", note: "", at_ms: app.clock.now_ms() };
     let what = json!({ "by": "link" });
@@ -70,7 +70,7 @@ pub async fn sign_in(
 ) -> Result<Response, ApiError> {
     let typed = email;
     if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
-        return Ok(pages::too_often(&typed, wait_s));
+        return Ok(pages::too_often(&app, &typed, wait_s));
     }
     let tried = match accounts::email(&typed) {
         Some(email) => attempts::with_password(&app, &email, password).await?,
@@ -80,7 +80,7 @@ pub async fn sign_in(
         Tried::Wrong => {
             let complaint = "This address and password do not belong together. After several wrong ones an \
                  account is shut for some minutes, whatever is typed.";
-            Ok(pages::sign_in(StatusCode::UNAUTHORIZED, &typed, complaint))
+            Ok(pages::sign_in(&app, StatusCode::UNAUTHORIZED, &typed, complaint))
         }
         Tried::CodeNeeded(account) => Ok(ask_for_code(&app, account)),
         Tried::Right(account) => enter(&app, account, "password", &headers).await,
@@ -110,11 +110,11 @@ pub async fn sign_in_by_code(
     Form(CodeForm { ticket, code }): Form<CodeForm>,
 ) -> Result<Response, ApiError> {
     if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
-        return Ok(pages::too_often("", wait_s));
+        return Ok(pages::too_often(&app, "", wait_s));
     }
     let Some(account) = second::whose(&app.pepper, &ticket, app.clock.now_ms()) else {
         let complaint = "That took longer than five minutes: sign in again.";
-        return Ok(pages::sign_in(StatusCode::UNAUTHORIZED, "", complaint));
+        return Ok(pages::sign_in(&app, StatusCode::UNAUTHORIZED, "", complaint));
     };
     if !attempts::with_code(&app, account, &code).await? {
         let complaint = "This code is not right, or it was used before. After several wrong ones an \
@@ -128,7 +128,11 @@ pub async fn sign_in_by_code(
 ///
 /// # Errors
 /// When the form comes from elsewhere.
-fn must_wait_s(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+pub(super) fn must_wait_s(
+    app: &App,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<Option<u64>, ApiError> {
     if !from_our_pages(app, headers) {
         return Err(ApiError::CrossSite);
     }
@@ -193,10 +197,10 @@ async fn open(app: &App, token: &str) -> Result<Option<Open>, ApiError> {
     Ok(Some(Open { invitation, organisation, known }))
 }
 
-fn gone() -> Response {
+fn gone(app: &App) -> Response {
     let complaint =
         "This invitation was used, taken back, or is older than a week: ask for another one.";
-    pages::sign_in(StatusCode::NOT_FOUND, "", complaint)
+    pages::sign_in(app, StatusCode::NOT_FOUND, "", complaint)
 }
 
 /// `GET /invitation?token=…`: what one is invited to.
@@ -208,7 +212,7 @@ pub async fn show_invitation(
     Params(Link { token }): Params<Link>,
 ) -> Result<Response, ApiError> {
     let token = token.unwrap_or_default();
-    let Some(open) = open(&app, &token).await? else { return Ok(gone()) };
+    let Some(open) = open(&app, &token).await? else { return Ok(gone(&app)) };
     Ok(page(StatusCode::OK, &open, &token, "", ""))
 }
 
@@ -238,9 +242,9 @@ pub async fn accept_invitation(
     Form(AcceptForm { token, name, password }): Form<AcceptForm>,
 ) -> Result<Response, ApiError> {
     if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
-        return Ok(pages::too_often("", wait_s));
+        return Ok(pages::too_often(&app, "", wait_s));
     }
-    let Some(open) = open(&app, &token).await? else { return Ok(gone()) };
+    let Some(open) = open(&app, &token).await? else { return Ok(gone(&app)) };
     let refuse = |complaint: &str| {
         Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &open, &token, &name, complaint))
     };
@@ -262,7 +266,7 @@ pub async fn accept_invitation(
     }
     let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Invitation, &token), app.clock.now_ms());
     let Some(account) = app.meta.invitations().accept(&mac, name.trim(), now_ms).await? else {
-        return Ok(gone());
+        return Ok(gone(&app));
     };
     if let Some(hash) = hash {
         app.meta.accounts().set_password(account, &hash).await?;
@@ -280,10 +284,10 @@ async fn linked(app: &App, token: &str) -> Result<Option<Arc<Account>>, ApiError
     Ok(account.and_then(|account| app.meta.directory().account(account)))
 }
 
-fn link_gone() -> Response {
+fn link_gone(app: &App) -> Response {
     let complaint =
         "This link was used, replaced by a newer one, or is older than a day: ask for another one.";
-    pages::sign_in(StatusCode::NOT_FOUND, "", complaint)
+    pages::sign_in(app, StatusCode::NOT_FOUND, "", complaint)
 }
 
 /// `GET /password?token=…`: another password, by a link.
@@ -295,7 +299,7 @@ pub async fn show_password(
     Params(Link { token }): Params<Link>,
 ) -> Result<Response, ApiError> {
     let token = token.unwrap_or_default();
-    let Some(account) = linked(&app, &token).await? else { return Ok(link_gone()) };
+    let Some(account) = linked(&app, &token).await? else { return Ok(link_gone(&app)) };
     Ok(pages::new_password(StatusCode::OK, &account.email, &token, ""))
 }
 
@@ -318,9 +322,9 @@ pub async fn set_password(
     Form(PasswordForm { token, password }): Form<PasswordForm>,
 ) -> Result<Response, ApiError> {
     if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
-        return Ok(pages::too_often("", wait_s));
+        return Ok(pages::too_often(&app, "", wait_s));
     }
-    let Some(account) = linked(&app, &token).await? else { return Ok(link_gone()) };
+    let Some(account) = linked(&app, &token).await? else { return Ok(link_gone(&app)) };
     if let Err(complaint) = password::check(&password) {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Ok(pages::new_password(status, &account.email, &token, &complaint));
@@ -328,10 +332,15 @@ pub async fn set_password(
     let hash = password::hash(&app, password).await?;
     let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Password, &token), app.clock.now_ms());
     if app.meta.password_links().take(&mac, now_ms).await?.is_none() {
-        return Ok(link_gone());
+        return Ok(link_gone(&app));
     }
     change_password(&app, &account, &hash).await?;
-    Ok(pages::sign_in(StatusCode::OK, &account.email, "The password is changed: sign in with it."))
+    Ok(pages::sign_in(
+        &app,
+        StatusCode::OK,
+        &account.email,
+        "The password is changed: sign in with it.",
+    ))
 }
 
 /// Keep another password of somebody, and write that down where they are a member.

@@ -10,6 +10,7 @@
 //! Deliberately elsewhere: what a session may do (`access`), what is stored (`meta`).
 
 pub mod attempts;
+pub mod forgot;
 pub mod handler;
 pub mod links;
 pub(crate) mod pages;

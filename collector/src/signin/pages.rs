@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use crate::app::App;
 use crate::dashboard::words::filters;
 use crate::dashboard::{Shell, show};
 use crate::meta::invitations::Invitation;
@@ -15,17 +16,33 @@ struct SignIn<'a> {
     shell: Shell,
     email: &'a str,
     complaint: &'a str,
+    has_mail: bool,
 }
 
 /// The sign-in page. `complaint` says what was wrong with an attempt, or nothing.
-pub fn sign_in(status: StatusCode, email: &str, complaint: &str) -> Response {
-    show(status, &SignIn { shell: Shell::new(), email, complaint })
+pub fn sign_in(app: &App, status: StatusCode, email: &str, complaint: &str) -> Response {
+    let has_mail = app.mailer.is_set();
+    show(status, &SignIn { shell: Shell::new(), email, complaint, has_mail })
+}
+
+/// For somebody who has forgotten their password.
+#[derive(Template)]
+#[template(path = "forgot.html")]
+struct Forgot {
+    shell: Shell,
+    has_mail: bool,
+    is_sent: bool,
+}
+
+/// The page of a forgotten password, before and after it was filled in.
+pub fn forgot(app: &App, status: StatusCode, is_sent: bool) -> Response {
+    show(status, &Forgot { shell: Shell::new(), has_mail: app.mailer.is_set(), is_sent })
 }
 
 /// The sign-in page for somebody who tried too often.
-pub fn too_often(email: &str, wait_s: u64) -> Response {
+pub fn too_often(app: &App, email: &str, wait_s: u64) -> Response {
     let complaint = format!("Too many attempts from your network: try again in {wait_s} seconds.");
-    let mut response = sign_in(StatusCode::TOO_MANY_REQUESTS, email, &complaint);
+    let mut response = sign_in(app, StatusCode::TOO_MANY_REQUESTS, email, &complaint);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
     response
 }

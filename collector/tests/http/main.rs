@@ -13,6 +13,7 @@ mod events;
 mod experiment_pages;
 mod growth;
 mod live;
+mod mail;
 mod privacy;
 mod rows;
 mod saved;

@@ -13,7 +13,7 @@ use super::*;
 const PASSWORD: &str = "correct horse battery staple";
 
 impl Service {
-    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body: String =
             form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let headers = [
@@ -24,7 +24,7 @@ impl Service {
     }
 
     /// An operation by somebody who is signed in.
-    async fn by(&self, cookie: &str, method: Method, path: &str, body: Value) -> Reply {
+    pub async fn by(&self, cookie: &str, method: Method, path: &str, body: Value) -> Reply {
         let request = Request::builder().method(method).uri(path).header("cookie", cookie);
         let request = request.header("sec-fetch-site", "same-origin");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await

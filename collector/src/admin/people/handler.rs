@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::read_json;
+use super::post::Post;
 use super::{Desk, Refused};
 use crate::access::{Caller, Realm, Role};
 use crate::app::App;
@@ -38,6 +39,11 @@ pub fn desk<'a>(
     let now_ms = app.clock.now_ms();
     let (meta, pepper, principal) = (&app.meta, &app.pepper, &caller.principal);
     Desk { meta, pepper, organisation, principal, actor: name, now_ms }
+}
+
+/// Where links leave by mail.
+pub fn post(app: &App) -> Post<'_> {
+    Post { mailer: &app.mailer, public_url: &app.config.public_url }
 }
 
 /// The members of an organisation, by address.
@@ -141,13 +147,14 @@ struct InviteBody {
     role: Role,
 }
 
-/// Invite somebody. The answer has the path of a link that works once, within a week, for the only time.
+/// Invite somebody. A link that works once, within a week, leaves by mail (`mailed`); where no mail can be sent, the answer has
+/// its path, for the only time.
 #[utoipa::path(
     post, path = "/v1/organisations/{organisation}/invitations", tag = "admin",
     params(("organisation" = String, Path, description = "The slug of the organisation")),
     request_body(content = serde_json::Value, description = "`{email, role}`"),
     responses(
-        (status = 201, description = "`{id, email, role, created_at, expires_at, path}`", body = serde_json::Value),
+        (status = 201, description = "`{id, email, role, created_at, expires_at, mailed}`, and `path` unless it was mailed", body = serde_json::Value),
         (status = 403, description = "Only owners make owners", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 409, description = "They are a member already", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 422, description = "Not an e-mail address", content_type = "application/problem+json", body = crate::openapi::Problem),
@@ -161,9 +168,10 @@ pub async fn invite(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let InviteBody { email, role } = read_json(&app, body).await?;
     let name = caller.name();
+    let called = organisation.name.clone();
     let made = desk(&app, &caller, &name, organisation).invite(&email, role).await?;
     let mut json = made.invitation.json();
-    json["path"] = json!(made.path());
+    post(&app).invitation(&made, &called).await.describe(&mut json, &made.path());
     Ok((StatusCode::CREATED, Json(json)))
 }
 
@@ -190,8 +198,8 @@ pub async fn withdraw_invitation(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A link by which a member can set another password: it works once, within a day. An admin makes one for
-/// whoever may no more than themselves, in every organisation.
+/// A link by which a member can set another password: it works once, within a day, and leaves by mail where one can be sent. An
+/// admin makes one for whoever may no more than themselves, in every organisation.
 #[utoipa::path(
     post, path = "/v1/organisations/{organisation}/members/{account}/reset", tag = "admin",
     params(
@@ -199,7 +207,7 @@ pub async fn withdraw_invitation(
         ("account" = u32, Path, description = "The member's account"),
     ),
     responses(
-        (status = 201, description = "`{email, expires_at, path}`; the path for the only time", body = serde_json::Value),
+        (status = 201, description = "`{email, expires_at, mailed}`, and `path` unless it was mailed, for the only time", body = serde_json::Value),
         (status = 403, description = "They may more than the caller", content_type = "application/problem+json", body = crate::openapi::Problem),
         (status = 404, description = "No such member", content_type = "application/problem+json", body = crate::openapi::Problem),
     )
@@ -212,7 +220,8 @@ pub async fn reset_password(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let name = caller.name();
     let made = desk(&app, &caller, &name, organisation).reset(account).await?;
-    let json = json!({ "email": made.email, "expires_at": made.expires_ms, "path": made.path() });
+    let mut json = json!({ "email": made.email, "expires_at": made.expires_ms });
+    post(&app).password(&made).await.describe(&mut json, &made.path());
     Ok((StatusCode::CREATED, Json(json)))
 }
 

@@ -8,12 +8,13 @@
 //! Deliberately elsewhere: the tables (`meta`), the forms behind the links (`signin`).
 
 pub mod handler;
+pub mod post;
 
 use std::sync::Arc;
 
 use crate::access::{Principal, Role};
 use crate::folder::Pepper;
-use crate::meta::accounts::{self, Changed, Member};
+use crate::meta::accounts::{self, Account, Changed, Member};
 use crate::meta::audit::Deed;
 use crate::meta::invitations::Invitation;
 use crate::meta::organisations::Organisation;
@@ -203,11 +204,8 @@ impl Desk<'_> {
     /// When they are no member, or may more than whoever asks.
     pub async fn reset(&self, account: u32) -> Result<Reset, Refused> {
         let member = self.helped(account).await?;
-        let (token, mac) = new_link(self.pepper, Purpose::Password)?;
-        let expires_ms = self.now_ms + RESET_MS;
-        let (whose, deed) = (self.organisation.id, self.deed("reset"));
-        self.meta.password_links().create(&mac, whose, account, expires_ms, deed).await?;
-        Ok(Reset { email: member.account.email, expires_ms, token })
+        reset(self.meta, self.pepper, &member.account, &[self.organisation.id], self.deed("reset"))
+            .await
     }
 
     /// Somebody who has lost their phone signs in with the password alone, until they set up another.
@@ -244,4 +242,21 @@ impl Desk<'_> {
     fn deed<'d>(&'d self, action: &'d str) -> Deed<'d> {
         Deed { actor: self.actor, action, note: "", at_ms: self.now_ms }
     }
+}
+
+/// A link by which an account gets another password, written down in these organisations; an earlier one no longer works.
+///
+/// # Errors
+/// When the database fails or the system has no randomness.
+pub async fn reset(
+    meta: &Meta,
+    pepper: &Pepper,
+    account: &Account,
+    organisations: &[u32],
+    deed: Deed<'_>,
+) -> Result<Reset, Refused> {
+    let (token, mac) = new_link(pepper, Purpose::Password)?;
+    let expires_ms = deed.at_ms + RESET_MS;
+    meta.password_links().create(&mac, organisations, account.id, expires_ms, deed).await?;
+    Ok(Reset { email: account.email.clone(), expires_ms, token })
 }

@@ -10,7 +10,8 @@ use axum::response::Response;
 use super::{Frame, Tab, frame};
 use crate::access::{Caller, Role, Tenant};
 use crate::admin::people::Refused;
-use crate::admin::people::handler::desk;
+use crate::admin::people::handler::{desk, post};
+use crate::admin::people::post::Posted;
 use crate::app::App;
 use crate::dashboard::form::{After, Fields, Filled, Said, Trouble, moment};
 use crate::dashboard::words::{filters, n, t};
@@ -31,12 +32,32 @@ struct Page {
     roles: Vec<(&'static str, &'static str, &'static str)>,
 }
 
-/// A link that is shown once.
+/// A link that is shown once, or was sent by mail.
 struct Link {
     title: &'static str,
     email: String,
-    address: String,
     until: String,
+    /// Where it is to be shown.
+    address: Option<String>,
+    /// Why no mail was sent, if there is something to say.
+    trouble: Option<String>,
+}
+
+impl Link {
+    fn new(
+        app: &App,
+        posted: Posted,
+        path: &str,
+        title: &'static str,
+        whose: (String, String),
+    ) -> Self {
+        let (email, until) = whose;
+        let (address, trouble) = match posted {
+            Posted::Sent => (None, None),
+            Posted::Show(trouble) => (Some(public(app, path)), trouble),
+        };
+        Self { title, email, until, address, trouble }
+    }
 }
 
 struct Row {
@@ -141,17 +162,14 @@ pub async fn invite(
     let name = caller.name();
     let role =
         Role::parse(fields.get("role")).map_err(|detail| ApiError::parameter("role", detail))?;
-    let made = desk(&app, &caller, &name, organisation(&app, &project)?)
-        .invite(fields.get("email"), role)
-        .await;
-    match made {
+    let organisation = organisation(&app, &project)?;
+    let desk = desk(&app, &caller, &name, organisation);
+    match desk.invite(fields.get("email"), role).await {
         Ok(made) => {
-            let link = Link {
-                title: t("The invitation"),
-                address: public(&app, &made.path()),
-                until: moment(made.invitation.expires_ms, &project.tz),
-                email: made.invitation.email,
-            };
+            let posted = post(&app).invitation(&made, &desk.organisation.name).await;
+            let until = moment(made.invitation.expires_ms, &project.tz);
+            let whose = (made.invitation.email.clone(), until);
+            let link = Link::new(&app, posted, &made.path(), t("The invitation"), whose);
             page(&app, &caller, &project, Some(link), (StatusCode::CREATED, Said::default())).await
         }
         Err(refused) => page(&app, &caller, &project, None, Said::refusal(refused)?).await,
@@ -194,12 +212,10 @@ async fn carry_out(
         }
         "reset" => {
             let made = desk.reset(account).await?;
-            Ok(Err(Link {
-                title: t("A link to another password"),
-                address: public(app, &made.path()),
-                until: moment(made.expires_ms, &project.tz),
-                email: made.email,
-            }))
+            let posted = post(app).password(&made).await;
+            let whose = (made.email.clone(), moment(made.expires_ms, &project.tz));
+            let title = t("A link to another password");
+            Ok(Err(Link::new(app, posted, &made.path(), title, whose)))
         }
         "second-factor" => {
             desk.drop_second_factor(account).await?;
