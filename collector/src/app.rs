@@ -42,6 +42,7 @@ use crate::meta::projects::Project;
 use crate::meta::{Meta, MetaError};
 use crate::saved::resolve::resolve;
 use crate::signin::links::SignInTokens;
+use crate::signin::oidc::{Oidc, OidcError};
 use crate::signin::throttle::Throttle;
 use crate::telemetry::Telemetry;
 use crate::usage::quotas::Policy;
@@ -86,6 +87,8 @@ pub struct Parts {
     pub live: Live,
     /// Sends mails, where a server is set.
     pub mailer: Mailer,
+    /// Signing in with accounts of elsewhere, where it is set.
+    pub oidc: Option<Oidc>,
     /// Questions being answered or waiting.
     questions_admitted: Arc<Semaphore>,
     /// Questions being answered.
@@ -108,6 +111,9 @@ pub enum AppError {
     /// The settings of mails.
     #[error(transparent)]
     Mailer(#[from] MailerError),
+    /// The settings of signing in elsewhere.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// The metadata database.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -216,6 +222,7 @@ impl App {
             told: Told::default(),
             live: Live::new(config.live_streams),
             mailer: Mailer::of(&config)?,
+            oidc: Oidc::of(&config)?,
             store: Arc::new(store),
             catalog,
             clock,

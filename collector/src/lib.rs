@@ -30,6 +30,7 @@ pub mod live;
 pub mod mail;
 pub mod meta;
 mod openapi;
+mod outbound;
 pub mod privacy;
 pub mod quarantine;
 pub mod query;

@@ -34,7 +34,7 @@ use crate::app::App;
 use crate::bulk::form::Form;
 use crate::error::{ApiError, ProblemCode};
 use crate::ingest::handler::BATCH_PATH;
-use crate::signin::{forgot, handler as signin};
+use crate::signin::{forgot, handler as signin, oidc};
 use crate::telemetry::{Answered, Reason};
 use crate::usage::handler as usage;
 use crate::{
@@ -53,6 +53,8 @@ pub fn router(app: App) -> Router {
         .route("/signin", get(signin::show_sign_in).post(signin::sign_in))
         .route("/signin/code", post(signin::sign_in_by_code))
         .route("/password", get(signin::show_password).post(signin::set_password))
+        .route("/signin/oidc", get(oidc::begin))
+        .route("/signin/oidc/back", get(oidc::back))
         .route("/forgot", get(forgot::show).post(forgot::send))
         .route("/signout", post(signin::sign_out))
         .route("/invitation", get(signin::show_invitation).post(signin::accept_invitation))

@@ -159,6 +159,8 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/invitation", Nothing),
     rule("POST", "/invitation", Nothing),
     rule("POST", "/signin/code", Nothing),
+    rule("GET", "/signin/oidc", Nothing),
+    rule("GET", "/signin/oidc/back", Nothing),
     rule("GET", "/password", Nothing),
     rule("POST", "/password", Nothing),
     rule("GET", "/forgot", Nothing),

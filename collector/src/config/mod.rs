@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 
 use crate::bulk::form::FormSetting;
 use crate::mail::{MailFrom, MailServerSetting};
+use crate::signin::oidc::NewMembers;
 use crate::usage::quotas::Quotas;
 
 /// What is known about one setting.
@@ -179,6 +180,19 @@ settings! {
     mail_password: Credential = "";
     /// Whom mails are from: `Our figures <stats@example.org>`.
     mail_from: MailFrom = "";
+    /// A provider of OpenID Connect with whose accounts people may sign in, by its address: `https://login.example.org/realms/main`.
+    oidc_issuer: String = "";
+    /// As what the provider knows this server.
+    oidc_client_id: String = "";
+    /// The secret that goes with it; a public client has none.
+    oidc_client_secret: Credential = "";
+    /// What these accounts are called on the sign-in page.
+    oidc_name: String = "another account";
+    /// What somebody becomes, in the organisation `main`, who signs in with such an account for the first time: `viewer`, `analyst` or
+    /// `admin`. Empty: only members sign in.
+    oidc_new_members: NewMembers = "";
+    /// Whose addresses make them members then: `example.org`, several with commas between them.
+    oidc_domains: String = "";
     /// What the names of metrics begin with.
     metrics_prefix: MetricsPrefix = "tallymark";
     /// Count events and usage by project in the metrics, at most 400 series of each: `true` or `false`.

@@ -148,6 +148,24 @@ impl Accounts<'_> {
         self.meta.commit(change).await
     }
 
+    /// Somebody becomes a member, and an account if they are none yet. A member stays what they are.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn join(
+        &self,
+        organisation: u32,
+        email: &str,
+        name: &str,
+        role: Role,
+        deed: Deed<'_>,
+    ) -> Result<u32, MetaError> {
+        let mut change = self.meta.change().await?;
+        let account = join(&mut change, organisation, email, name, role, deed).await?;
+        self.meta.commit(change).await?;
+        Ok(account)
+    }
+
     /// The members of an organisation, by address.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ pub async fn sign_in(
 }
 
 /// The second step, for somebody whose password was right.
-fn ask_for_code(app: &App, account: u32) -> Response {
+pub(super) fn ask_for_code(app: &App, account: u32) -> Response {
     pages::code(StatusCode::OK, &second::ticket(&app.pepper, account, app.clock.now_ms()), "")
 }
 
@@ -136,12 +136,17 @@ pub(super) fn must_wait_s(
     if !from_our_pages(app, headers) {
         return Err(ApiError::CrossSite);
     }
+    Ok(wait_s(app, peer, headers))
+}
+
+/// How long a network must wait for its next attempt, if it must.
+pub(super) fn wait_s(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Option<u64> {
     let network = Client::new(peer.ip(), headers, &app.config.trusted_proxies).prefix;
-    Ok(app.throttle.take(network, app.clock.now_ms()).err())
+    app.throttle.take(network, app.clock.now_ms()).err()
 }
 
 /// Start a session of somebody, and write it down where they are a member.
-async fn enter(
+pub(super) async fn enter(
     app: &App,
     account: u32,
     by: &str,

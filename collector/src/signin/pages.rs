@@ -17,12 +17,15 @@ struct SignIn<'a> {
     email: &'a str,
     complaint: &'a str,
     has_mail: bool,
+    /// What accounts of elsewhere are called.
+    elsewhere: Option<&'a str>,
 }
 
 /// The sign-in page. `complaint` says what was wrong with an attempt, or nothing.
 pub fn sign_in(app: &App, status: StatusCode, email: &str, complaint: &str) -> Response {
     let has_mail = app.mailer.is_set();
-    show(status, &SignIn { shell: Shell::new(), email, complaint, has_mail })
+    let elsewhere = app.oidc.as_ref().map(|oidc| oidc.name.as_str());
+    show(status, &SignIn { shell: Shell::new(), email, complaint, has_mail, elsewhere })
 }
 
 /// For somebody who has forgotten their password.

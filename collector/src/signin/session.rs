@@ -15,13 +15,16 @@ use crate::folder::Pepper;
 /// Thirty days: people look at figures weekly.
 const SESSION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// The name of the cookie, and what it carries beside its value.
-fn cookie_form(app: &App) -> (&'static str, &'static str) {
-    // Browsers keep no `__Host-` cookie that came without encryption.
-    match app.config.is_https() {
-        true => ("__Host-tm_session", "; Path=/; HttpOnly; SameSite=Lax; Secure"),
-        false => ("tm_session", "; Path=/; HttpOnly; SameSite=Lax"),
-    }
+const SESSION: &str = "tm_session";
+
+/// A cookie that we set, by its name without the prefix.
+pub(super) fn kept<'a>(app: &App, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    cookie(headers, &cookie_name(app, name))
+}
+
+/// Browsers keep no `__Host-` cookie that came without encryption.
+fn cookie_name(app: &App, name: &str) -> String {
+    format!("{}{name}", if app.config.is_https() { "__Host-" } else { "" })
 }
 
 fn mac(pepper: &Pepper, token: &str) -> [u8; 32] {
@@ -33,8 +36,7 @@ fn mac(pepper: &Pepper, token: &str) -> [u8; 32] {
 /// # Errors
 /// When the database cannot be read.
 pub async fn principal(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, ApiError> {
-    let (name, _) = cookie_form(app);
-    let Some(token) = cookie(headers, name) else { return Ok(None) };
+    let Some(token) = kept(app, headers, SESSION) else { return Ok(None) };
     let mac = mac(&app.pepper, token);
     match app.meta.sessions().find(&mac, app.clock.now_ms()).await? {
         None => Ok(None),
@@ -57,7 +59,7 @@ pub async fn start(
     let (mac, now_ms) = (mac(&app.pepper, &token), app.clock.now_ms());
     let device = device(headers);
     app.meta.sessions().create(&mac, account, &device, now_ms, now_ms + SESSION_MS).await?;
-    set_cookie(app, &token, SESSION_MS / 1000, response)
+    set_cookie(app, SESSION, &token, SESSION_MS / 1000, response)
 }
 
 /// Browser and system, as people know them.
@@ -71,7 +73,7 @@ fn device(headers: &HeaderMap) -> String {
 
 /// The keyed hash of the session of a request.
 pub fn current(app: &App, headers: &HeaderMap) -> Option<[u8; 32]> {
-    cookie(headers, cookie_form(app).0).map(|token| mac(&app.pepper, token))
+    kept(app, headers, SESSION).map(|token| mac(&app.pepper, token))
 }
 
 /// End the session of a request, and take its cookie back.
@@ -79,17 +81,24 @@ pub fn current(app: &App, headers: &HeaderMap) -> Option<[u8; 32]> {
 /// # Errors
 /// When the database cannot be written.
 pub async fn end(app: &App, headers: &HeaderMap, response: &mut Response) -> Result<(), ApiError> {
-    let (name, _) = cookie_form(app);
-    if let Some(token) = cookie(headers, name) {
+    if let Some(token) = kept(app, headers, SESSION) {
         app.meta.sessions().end(&mac(&app.pepper, token)).await?;
     }
-    set_cookie(app, "", 0, response)
+    set_cookie(app, SESSION, "", 0, response)
 }
 
-fn set_cookie(app: &App, value: &str, age_s: i64, response: &mut Response) -> Result<(), ApiError> {
-    let (name, form) = cookie_form(app);
-    let cookie = HeaderValue::try_from(format!("{name}={value}; Max-Age={age_s}{form}"));
-    let cookie = cookie.map_err(|error| ApiError::Internal(error.into()))?;
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
+/// Set a cookie, or take it back with an age of 0. Links from other sites bring it along, forms of theirs do not.
+pub(super) fn set_cookie(
+    app: &App,
+    name: &str,
+    value: &str,
+    age_s: i64,
+    response: &mut Response,
+) -> Result<(), ApiError> {
+    let (name, secure) =
+        (cookie_name(app, name), if app.config.is_https() { "; Secure" } else { "" });
+    let cookie = format!("{name}={value}; Max-Age={age_s}; Path=/; HttpOnly; SameSite=Lax{secure}");
+    let cookie = HeaderValue::try_from(cookie).map_err(|error| ApiError::Internal(error.into()))?;
+    response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tallymark::access::Role;
 use tallymark::config::Config;
 use tallymark::mail::{Attachment, Mail, Mailer};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -186,7 +187,7 @@ async fn where_no_mail_can_be_sent_the_link_is_shown_with_the_reason() {
 async fn who_forgot_their_password_gets_a_link_and_strangers_learn_nothing() {
     let server = MailServer::start(Mood::Takes).await;
     let service = service_with(server.settings()).await;
-    member(&service.app, "ann@shop.example", Role::Viewer).await;
+    member(&service.app, MAIN, Role::Viewer, "ann@shop.example").await;
     let signin = service.get("/signin", None).await;
     assert!(String::from_utf8_lossy(&signin.bytes).contains("/forgot"));
 

@@ -14,6 +14,7 @@ mod experiment_pages;
 mod growth;
 mod live;
 mod mail;
+mod oidc;
 mod privacy;
 mod rows;
 mod saved;
