@@ -17,6 +17,7 @@
 //! Deliberately elsewhere: batches over HTTP (`ingest`), deduplication (the store).
 
 pub mod at;
+pub mod bucket;
 pub mod cell;
 pub mod csv_in;
 pub mod demo;

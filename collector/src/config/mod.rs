@@ -169,6 +169,15 @@ settings! {
     retention_fair_percent: u32 = "20", 0 ..= 100;
     /// A folder for a file of raw events of each project and day, written at ten past midnight UTC; empty for none.
     export_folder: String = "";
+    /// The same files in a bucket of an S3-compatible store, by the address that names begin with:
+    /// `https://s3.example.org/bucket/prefix` or `https://bucket.s3.example.org/prefix`; empty for none.
+    export_bucket: String = "";
+    /// The name of the key for it, which may read and write below that address.
+    export_bucket_key: String = "";
+    /// The key.
+    export_bucket_secret: Credential = "";
+    /// The region, as the store names it.
+    export_bucket_region: String = "us-east-1";
     /// The form of these files: `parquet`, `jsonl` or `csv`.
     export_format: FormSetting = "parquet";
     /// The server that sends invitations and links to another password: `smtps://host`, `smtp://host` (encrypted by STARTTLS), or

@@ -295,7 +295,12 @@ async fn days_are_exported_to_a_folder_when_they_are_over() {
     assert_eq!(service.as_server(&service.secret_key, json!([event(3)])).await.json()["ok"], 1);
     assert_eq!((export().await, lines("2026-11-22")), (1, Some(3)));
     service.app.clock.advance(4 * 86_400_000);
-    assert_eq!(export().await, 4, "those that were missed, a day that is settled not again");
+    assert_eq!(
+        export().await,
+        5,
+        "those that were missed, and the first a last time: it is settled now"
+    );
+    assert_eq!(export().await, 3, "days that are settled and written since then not again");
     assert_eq!(
         (lines("2026-11-22"), lines("2026-11-26"), lines("2026-11-27")),
         (Some(3), Some(0), None)

@@ -6,6 +6,7 @@
 mod access;
 mod activity;
 mod aliases;
+mod bucket;
 mod checklist;
 mod dashboard;
 mod deploy;
