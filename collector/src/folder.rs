@@ -111,6 +111,11 @@ impl Folder {
         self.root.join("tallymark.toml")
     }
 
+    /// Where the chains of the audit trail ended, day by day, unless another file is named.
+    pub fn audit_anchors(&self) -> PathBuf {
+        self.root.join("audit-anchors.jsonl")
+    }
+
     /// The salts of the cookieless mode, encrypted.
     pub fn day_salts(&self) -> PathBuf {
         self.root.join("day-salts")

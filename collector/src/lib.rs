@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod aliases;
+pub mod anchors;
 mod api_page;
 pub mod app;
 pub mod backup;

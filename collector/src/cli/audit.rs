@@ -1,12 +1,16 @@
 //! `tallymark audit …`: who did what, and whether the trail is as it was written.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tallymark_protocol::hashing::to_hex;
 
 use super::organisation::named;
+use crate::anchors;
+use crate::config::Config;
 use crate::folder::Folder;
 use crate::meta::Meta;
 
@@ -19,8 +23,12 @@ pub enum AuditCommand {
         #[arg(long, default_value = "main")]
         organisation: String,
     },
-    /// Follow the hashes of all acts from the first to the last.
-    Verify,
+    /// Follow the hashes of all acts from the first to the last, and hold them against the anchors of every day.
+    Verify {
+        /// A file of anchors, if it is not the one that is set.
+        #[arg(long)]
+        anchors: Option<PathBuf>,
+    },
 }
 
 /// Acts that are read at one time.
@@ -30,6 +38,7 @@ const PAGE: u32 = 500;
 pub async fn run(
     command: AuditCommand,
     folder: &Folder,
+    config: &Config,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     folder.must_exist()?;
@@ -47,8 +56,11 @@ pub async fn run(
                 }
             }
         }
-        AuditCommand::Verify => {
-            let heads = meta.check_audit().await?;
+        AuditCommand::Verify { anchors } => {
+            let path = anchors.unwrap_or_else(|| anchors::file(config, folder));
+            let known = anchors::read(&path).with_context(|| path.display().to_string())?;
+            let count = known.len();
+            let (heads, missed) = meta.check_anchors(known).await?;
             let names = meta.directory().organisations();
             for head in heads {
                 let known = names.iter().find(|organisation| organisation.id == head.organisation);
@@ -62,6 +74,19 @@ pub async fn run(
                 } else {
                     println!("{slug:<24} {} acts, unbroken up to {hash}", head.rows);
                 }
+            }
+            if let Some(anchor) = missed.first() {
+                bail!(
+                    "the audit trail is not the one of {:.0}: organisation {} had {} acts ending in {}, by {}; a backup of before has them",
+                    jiff::Timestamp::from_millisecond(anchor.at)?,
+                    anchor.organisation,
+                    anchor.acts,
+                    anchor.head,
+                    path.display()
+                );
+            }
+            if !as_json {
+                println!("{count} anchors of {} agree", path.display());
             }
         }
     }

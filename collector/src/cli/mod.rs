@@ -170,7 +170,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Member(command) => {
                 organisation::run_member(command, &folder, &loaded.config, global.json).await
             }
-            Command::Audit(command) => audit::run(command, &folder, global.json).await,
+            Command::Audit(command) => {
+                audit::run(command, &folder, &loaded.config, global.json).await
+            }
             Command::Experiment(args) => experiment::run(args, &folder, global.json).await,
             Command::Import(args) => {
                 events::run(args.task(global.json)?, folder, loaded.config).await

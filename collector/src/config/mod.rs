@@ -202,6 +202,9 @@ settings! {
     oidc_new_members: NewMembers = "";
     /// Whose addresses make them members then: `example.org`, several with commas between them.
     oidc_domains: String = "";
+    /// A file to which the ends of the audit trail are added every day, best on a disk that this machine can only add to; empty for
+    /// `audit-anchors.jsonl` in the data folder.
+    audit_anchors: String = "";
     /// What the names of metrics begin with.
     metrics_prefix: MetricsPrefix = "tallymark";
     /// Count events and usage by project in the metrics, at most 400 series of each: `true` or `false`.

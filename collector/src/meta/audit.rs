@@ -1,6 +1,6 @@
 //! The audit trail: who changed what, when and why. The database refuses to alter it, and each row has a
 //! hash of itself and of the one before it in its organisation, so that whoever alters it all the same
-//! must alter every later row too: [`check`] and the anchors in the log tell.
+//! must alter every later row too: [`check`] and the anchors of every day (`anchors`) tell.
 
 use futures_util::TryStreamExt;
 use serde_json::{Map, Value};
@@ -155,11 +155,14 @@ pub struct Head {
     pub hash: [u8; 32],
 }
 
-/// Follow all chains: where each ends.
+/// Follow all chains: where each ends. `visit` sees each of them grow.
 ///
 /// # Errors
 /// [`MetaError::AuditBroken`] names the first row that is not what was written.
-pub(super) async fn check(pool: &SqlitePool) -> Result<Vec<Head>, MetaError> {
+pub(super) async fn check(
+    pool: &SqlitePool,
+    visit: &mut (dyn FnMut(&Head) + Send),
+) -> Result<Vec<Head>, MetaError> {
     let mut heads: Vec<Head> = Vec::new();
     let mut rows = sqlx::query(CHAIN).fetch(pool);
     while let Some(row) = rows.try_next().await? {
@@ -174,6 +177,7 @@ pub(super) async fn check(pool: &SqlitePool) -> Result<Vec<Head>, MetaError> {
             Some(head) => (head.rows, head.hash) = (head.rows + 1, hash),
             None => heads.push(Head { organisation: chained.organisation, rows: 1, hash }),
         }
+        heads.last().into_iter().for_each(&mut *visit);
     }
     Ok(heads)
 }

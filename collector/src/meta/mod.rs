@@ -36,9 +36,11 @@ use serde_json::{Map, Value};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use subtle::ConstantTimeEq;
+use tallymark_protocol::hashing::to_hex;
 use tallymark_store::Keep;
 
 use crate::access::{Principal, Role};
+use crate::anchors::Anchor;
 use crate::database::{self, MigrateFailed};
 use crate::experiments::served::Served;
 use crate::privacy;
@@ -334,7 +336,29 @@ impl Meta {
     /// # Errors
     /// [`MetaError::AuditBroken`] when a row is not as it was written.
     pub async fn check_audit(&self) -> Result<Vec<audit::Head>, MetaError> {
-        audit::check(&self.pool).await
+        audit::check(&self.pool, &mut |_| {}).await
+    }
+
+    /// Where the chains end, and which of these anchors they did not pass through: their acts were changed or taken away.
+    ///
+    /// # Errors
+    /// [`MetaError::AuditBroken`] when a row is not as it was written.
+    pub async fn check_anchors(
+        &self,
+        anchors: Vec<Anchor>,
+    ) -> Result<(Vec<audit::Head>, Vec<Anchor>), MetaError> {
+        let mut left = anchors;
+        let mut pass = |head: &audit::Head| {
+            let was = |anchor: &Anchor| {
+                (anchor.organisation, anchor.acts) == (head.organisation, head.rows)
+            };
+            if left.iter().any(was) {
+                let hash = to_hex(&head.hash);
+                left.retain(|anchor| !(was(anchor) && anchor.head == hash));
+            }
+        };
+        let heads = audit::check(&self.pool, &mut pass).await?;
+        Ok((heads, left))
     }
 
     /// What was done in an organisation, the newest first.

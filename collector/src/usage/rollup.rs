@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{counted, day_of};
+use crate::anchors;
 use crate::app::App;
 use crate::bulk::schedule;
 use crate::error::ApiError;
@@ -87,6 +88,10 @@ pub async fn run(app: &App, from: i32, only: Option<&Project>) -> Result<Done, A
 /// What a day leaves to do.
 async fn daily(app: &App) -> Result<(), ApiError> {
     run_if_due(app).await?;
+    // A trail that was altered is no reason to leave days unexported, and it is not better a minute later.
+    if let Err(error) = anchors::drop_now(app).await {
+        tracing::error!(error = format!("{error:#}"), "the audit trail could not be anchored");
+    }
     schedule::run(app).await.map(drop)
 }
 

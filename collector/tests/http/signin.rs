@@ -3,6 +3,7 @@
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tallymark::access::Role;
+use tallymark::anchors;
 use tallymark::meta::Meta;
 use tallymark::signin::second;
 use url::form_urlencoded;
@@ -475,6 +476,44 @@ async fn every_act_is_in_the_trail_and_an_altered_row_is_found() {
         }
         let broken = Meta::open(&copy).await.unwrap().check_audit().await.unwrap_err().to_string();
         assert!(broken.contains("not as it was written"), "{forgery}: {broken}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trail_that_was_written_anew_or_cut_off_passes_its_own_check_and_not_its_anchors() {
+    let service = service().await;
+    let app = &service.app;
+    member(app, MAIN, Role::Viewer, "ann@a.example").await;
+    assert_eq!(anchors::drop_now(app).await.unwrap(), 1);
+    assert_eq!(anchors::drop_now(app).await.unwrap(), 0, "nothing was done since");
+    member(app, MAIN, Role::Viewer, "bob@a.example").await;
+    app.clock.advance(86_400_000);
+    assert_eq!(anchors::drop_now(app).await.unwrap(), 1);
+    let known = anchors::read(&anchors::file(&app.config, &app.folder)).unwrap();
+    assert_eq!(known.len(), 2);
+    assert_eq!(known[1].at, NOW + 86_400_000);
+    let (heads, missed) = app.meta.check_anchors(known.clone()).await.unwrap();
+    assert_eq!((heads[0].rows, missed.len()), (known[1].acts, 0));
+    member(app, MAIN, Role::Viewer, "cy@a.example").await;
+    assert_eq!(app.meta.check_anchors(known.clone()).await.unwrap().1.len(), 0, "it has grown");
+
+    let folder = tempfile::tempdir().unwrap();
+    let cut = format!("DELETE FROM audit WHERE id > {}", known[0].acts + 1);
+    // Every hash is made anew when the database is opened, as a thief who knows how would do.
+    let anew = "UPDATE audit SET actor = 'nobody', hash = NULL";
+    for (forgery, missing) in [(cut.as_str(), 1), (anew, 2)] {
+        let copy = folder.path().join(format!("{missing}.sqlite"));
+        app.meta.copy_to(&copy).await.unwrap();
+        let mut database = SqliteConnectOptions::new().filename(&copy).connect().await.unwrap();
+        for sql in
+            ["DROP TRIGGER audit_is_not_changed", "DROP TRIGGER audit_is_not_shortened", forgery]
+        {
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut database).await.unwrap();
+        }
+        let altered = Meta::open(&copy).await.unwrap();
+        altered.check_audit().await.unwrap();
+        let (_, missed) = altered.check_anchors(known.clone()).await.unwrap();
+        assert_eq!(missed, known[2 - missing..], "{forgery}");
     }
 }
 
