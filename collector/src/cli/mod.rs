@@ -14,6 +14,7 @@ mod doctor;
 mod events;
 mod experiment;
 mod key;
+mod monitoring;
 mod organisation;
 mod people;
 mod privacy;
@@ -114,6 +115,11 @@ enum Command {
     Stats,
     /// Say what is wrong and what to do.
     Doctor(doctor::DoctorArgs),
+    /// Print the scrape, the alert rules or Grafana's dashboard for the names that metrics have here.
+    Monitoring {
+        /// Which of them.
+        file: monitoring::MonitoringFile,
+    },
     /// Print the settings in force and where each came from.
     Config,
 }
@@ -195,6 +201,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => doctor::run(args, &folder, &loaded.config, global.json).await,
             Command::Stats => stats::run(),
             Command::Config => config::print(&loaded, global.json),
+            Command::Monitoring { file } => Ok(monitoring::print(file, &loaded.config)),
         }
     });
     // Whatever still reads a file at this point has nobody to give it to.

@@ -142,12 +142,15 @@ async fn s3_05_a_name_with_dots_is_stored_and_its_amounts_are_added_up() {
     );
 }
 
-/// Shows S3-28, S3-29, S3-30 and S3-31: the host reports them by a secret key, each is an event of its project.
+/// Shows S3-28, S3-29, S3-30, S3-31, S3-33, S3-34 and S3-35: the host reports them by a secret key, each is an event of its project.
 #[rstest]
 #[case::a_registration("auth.user.registered", json!({ "method": "email" }))]
 #[case::a_login("auth.user.login", json!({ "method": "password" }))]
 #[case::a_build("builder.generate.completed", json!({ "project": "site-7", "duration_ms": 5_210 }))]
 #[case::an_upload("files.uploaded", json!({ "size": 4, "type": "text/plain" }))]
+#[case::a_webhook("webhook.received", json!({ "from": "stripe", "type": "invoice.paid", "status": 200 }))]
+#[case::a_mail("email.sent", json!({ "template": "welcome", "bounced": false }))]
+#[case::a_payment("payment.succeeded", json!({ "amount": 29.99, "currency": "EUR" }))]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_host_reports_is_an_event_of_its_tenant_with_all_it_said(
     #[case] name: &str,
@@ -217,6 +220,23 @@ async fn s4_33_a_scraper_with_the_bearer_gets_text_in_which_every_sample_has_its
         }
     }
     assert!(samples > 20, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_32_each_use_of_a_hosts_key_is_one_more_of_the_day_and_an_event() {
+    let service = service().await;
+    let bearer = format!("Bearer {}", service.secret_key);
+    for calls in 1..=3 {
+        let used = json!({ "metric": "api_requests_daily", "amount": 1 }).to_string();
+        let told = service.post("/v1/usage", &[("authorization", &bearer)], used).await;
+        assert_eq!(told.json()["recorded"], 1, "{told:?}");
+        let path = "/v1/usage?metric=api_requests_daily";
+        let usage = service.get(path, Some(&service.secret_key)).await.json();
+        assert_eq!(usage["metrics"]["api_requests_daily"]["total"], calls, "{usage}");
+        let stored = service.stored(&service.secret_key).await;
+        let uses = stored.iter().filter(|event| event["name"] == "usage_recorded").count();
+        assert_eq!(uses, calls, "{stored:?}");
+    }
 }
 
 /// Shows S3-68: each step of a tenant's story, over HTTP only, with all that is to be seen of it.

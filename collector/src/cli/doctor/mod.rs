@@ -218,7 +218,9 @@ fn check_served(folder: &Folder, config: &Config, write_key: Option<&str>) -> Ve
         (true, write_key) => {
             let now_ms = Clock::System.now_ms();
             let sent = write_key.map(|key| served::send(config.listen, key, now_ms));
-            sent.into_iter().chain(served::check(config.listen, now_ms)).collect()
+            sent.into_iter()
+                .chain(served::check(config.listen, &config.metrics_prefix.0, now_ms))
+                .collect()
         }
     }
 }

@@ -11,17 +11,20 @@ use serde_json::{Value, json};
 use tallymark_protocol::uuid7;
 
 use super::Finding;
+use crate::cli::monitoring::begin;
 
 /// Longer than any of these requests takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds without an event that are worth a word; the alert has the same.
 const QUIET_S: f64 = 600.0;
 
-/// Ask the server at this address.
-pub fn check(listen: SocketAddr, now_ms: i64) -> Vec<Finding> {
+/// Ask the server at this address, whose metrics begin with this prefix.
+pub fn check(listen: SocketAddr, prefix: &str, now_ms: i64) -> Vec<Finding> {
     let address = reachable(listen);
     let metrics = match ask(address, "GET", "/metrics?format=json", "") {
-        Ok((200, body)) => serde_json::from_str(&body).unwrap_or(Value::Null),
+        Ok((200, body)) => {
+            without(&begin(prefix), serde_json::from_str(&body).unwrap_or(Value::Null))
+        }
         Ok((401 | 403, _)) => {
             let detail = format!(
                 "http://{address}/metrics asks for a token: give Prometheus one with `authorization` in its scrape"
@@ -46,7 +49,7 @@ pub fn check(listen: SocketAddr, now_ms: i64) -> Vec<Finding> {
 
 /// Whether anybody reads the metrics. This question was one collection itself.
 fn of_metrics(address: SocketAddr, metrics: &Value) -> Finding {
-    match number(metrics, "tallymark_metrics_collections_total") {
+    match number(metrics, "metrics_collections_total") {
         None => Finding::wrong(
             "metrics",
             format!("http://{address}/metrics has none of ours: is it our server?"),
@@ -66,8 +69,8 @@ fn of_metrics(address: SocketAddr, metrics: &Value) -> Finding {
 
 /// Whether events arrive, and what stops them.
 fn of_events(metrics: &Value, now_ms: i64) -> Vec<Finding> {
-    let accepted = number(metrics, "tallymark_events_accepted_total").unwrap_or(0.0);
-    let last = number(metrics, "tallymark_last_event_timestamp_seconds").unwrap_or(0.0);
+    let accepted = number(metrics, "events_accepted_total").unwrap_or(0.0);
+    let last = number(metrics, "last_event_timestamp_seconds").unwrap_or(0.0);
     let quiet_s = (now_ms as f64 / 1e3 - last).max(0.0);
     let mut findings = vec![if accepted == 0.0 {
         Finding::warning(
@@ -88,13 +91,11 @@ fn of_events(metrics: &Value, now_ms: i64) -> Vec<Finding> {
             format!("{accepted} since the start, the last {} s ago", quiet_s.floor()),
         )
     }];
-    if number(metrics, "tallymark_store_read_only") == Some(1.0) {
+    if number(metrics, "store_read_only") == Some(1.0) {
         findings
             .push(Finding::wrong("events", "none is taken: the disk is full or cannot be written"));
     }
-    for (family, what) in
-        [("tallymark_events_refused_total", "events"), ("tallymark_problems_total", "requests")]
-    {
+    for (family, what) in [("events_refused_total", "events"), ("problems_total", "requests")] {
         for (code, count) in codes(metrics, family) {
             if let Some(advice) = advice(&code) {
                 let detail = format!("{count} {what} were refused with {code}: {advice}");
@@ -147,6 +148,13 @@ fn codes(metrics: &Value, family: &str) -> Vec<(String, f64)> {
         .collect();
     codes.sort_by(|a, b| b.1.total_cmp(&a.1));
     codes
+}
+
+/// Metrics by their names without the prefix.
+fn without(begin: &str, metrics: Value) -> Value {
+    let Value::Object(metrics) = metrics else { return Value::Null };
+    let ours = metrics.into_iter();
+    ours.filter_map(|(name, value)| Some((name.strip_prefix(begin)?.to_owned(), value))).collect()
 }
 
 fn number(metrics: &Value, name: &str) -> Option<f64> {
@@ -235,16 +243,24 @@ mod tests {
     use crate::meta::organisations::MAIN;
     use crate::meta::projects::NewProject;
     use crate::{admin, server};
+    use rstest::rstest;
 
     fn said(findings: &[Finding]) -> Vec<(&'static str, Verdict, &str)> {
         findings.iter().map(|one| (one.check, one.verdict, one.detail.as_str())).collect()
     }
 
     /// Shows S4-73, S4-74 and S4-75: a real server on a port.
+    #[rstest]
+    #[case::as_usual("tallymark")]
+    #[case::another("acme")]
+    #[case::none("")]
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_running_server_is_asked_for_its_metrics_and_tried_with_a_report() {
+    async fn a_running_server_is_asked_for_its_metrics_and_tried_with_a_report(
+        #[case] prefix: &'static str,
+    ) {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config::default();
+        let mut config = Config::default();
+        config.set("metrics_prefix", prefix).unwrap();
         let limits = server::Limits::from(&config);
         let app =
             App::open(Folder::at(dir.path().join("data")), config, Clock::System).await.unwrap();
@@ -273,11 +289,11 @@ mod tests {
         let key = made.write_key.reveal().to_owned();
 
         let work = tokio::task::spawn_blocking(move || {
-            let before = check(address, now_ms);
+            let before = check(address, prefix, now_ms);
             let wrong_key = send(address, "tm_pk_live_nonsense", now_ms);
             let sent = send(address, &key, now_ms);
-            let after = check(address, now_ms);
-            let alone = check(SocketAddr::from(([127, 0, 0, 1], 1)), now_ms);
+            let after = check(address, prefix, now_ms);
+            let alone = check(SocketAddr::from(([127, 0, 0, 1], 1)), prefix, now_ms);
             (before, wrong_key, sent, after, alone)
         });
         let (before, wrong_key, sent, after, alone) = work.await.unwrap();
@@ -304,13 +320,13 @@ mod tests {
     fn what_stops_events_is_named_with_what_to_do() {
         let now_s = 1_800_000_000.0;
         let metrics = json!({
-            "tallymark_metrics_collections_total": 9.0,
-            "tallymark_events_accepted_total": 5.0,
-            "tallymark_last_event_timestamp_seconds": now_s - 1_260.0,
-            "tallymark_store_read_only": 1.0,
-            "tallymark_problems_total{code=\"origin_refused\"}": 3.0,
-            "tallymark_problems_total{code=\"not_found\"}": 70.0,
-            "tallymark_events_refused_total{code=\"too_old\"}": 2.0,
+            "metrics_collections_total": 9.0,
+            "events_accepted_total": 5.0,
+            "last_event_timestamp_seconds": now_s - 1_260.0,
+            "store_read_only": 1.0,
+            "problems_total{code=\"origin_refused\"}": 3.0,
+            "problems_total{code=\"not_found\"}": 70.0,
+            "events_refused_total{code=\"too_old\"}": 2.0,
         });
         let findings = of_events(&metrics, (now_s * 1e3) as i64);
         let said: Vec<&str> = findings.iter().map(|one| one.detail.as_str()).collect();
