@@ -199,6 +199,45 @@ fn verify_names_a_file_that_was_changed_and_fails() {
 }
 
 /// Make a backup with the command; what it says.
+/// Runs the two lines of docs/operating.md as they are printed there; only their folders are others.
+#[test]
+fn s3_51_a_backup_is_encrypted_on_its_way_as_the_documentation_says_and_comes_back_whole() {
+    const CANARY: &str = "canary_in_the_backup";
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
+    let docs = fs::read_to_string(docs).expect("the documentation is there");
+    let lines: Vec<&str> = docs.lines().filter(|line| line.contains("gpg --batch")).collect();
+    let [there, back] = lines[..] else { panic!("two lines with gpg: {lines:?}") };
+
+    let collector = TestCollector::start_with(&SMALL);
+    let project = collector.project("shop");
+    let (_, mut random) = seeded("encrypted");
+    collector.send(&project, &[Event::new(CANARY, &mut random)]);
+    let scratch = collector.scratch();
+    let backups = scratch.join("backups");
+    fs::create_dir(&backups).unwrap();
+    fs::create_dir(scratch.join("restored")).unwrap();
+    fs::write(scratch.join("pass"), "correct horse battery staple\n").unwrap();
+    backup(&collector, &backups.join("2026-11-26"));
+    for line in [there, back] {
+        let line = line
+            .replace("/backups", text(&backups))
+            .replace("/restored", text(&scratch.join("restored")))
+            .replace("FILE", text(&scratch.join("pass")));
+        let home = tempfile::tempdir().unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(scratch)
+            .env("GNUPGHOME", home.path())
+            .output()
+            .expect("a shell starts");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let has = |bytes: Vec<u8>| bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes());
+    assert!(!has(fs::read(scratch.join("2026-11-26.tar.gpg")).unwrap()), "it can be read");
+    let restored = restore(&scratch.join("restored/2026-11-26"));
+    assert!(restored.export_all(&project).contains(CANARY));
+}
+
 fn backup(collector: &TestCollector, to: &Path) -> Value {
     let printed = collector.command_ok(&["backup", text(to), "--json"]);
     serde_json::from_str(&printed).unwrap_or_else(|_| panic!("no facts: {printed}"))

@@ -18,6 +18,8 @@ mod endurance;
 mod erase;
 mod exactly_once;
 mod experiments;
+mod fairness;
+mod golden;
 mod growth;
 mod identity;
 mod import;

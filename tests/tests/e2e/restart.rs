@@ -69,7 +69,7 @@ fn an_export_can_be_imported_elsewhere_with_equal_answers_and_again_without_chan
 }
 
 /// One visitor a call: some of view, add, buy, in order, over the last minutes.
-fn visits(random: &mut impl Rng) -> Vec<Event> {
+pub fn visits(random: &mut impl Rng) -> Vec<Event> {
     let mut events = Vec::new();
     for _ in 0..10 {
         let depth = random.random_range(1..=3);
@@ -89,7 +89,7 @@ fn visits(random: &mut impl Rng) -> Vec<Event> {
 }
 
 /// One answer of each kind, without what may differ: how long it took and how much was read.
-fn answers(collector: &TestCollector, project: &TestProject) -> Vec<(&'static str, Value)> {
+pub fn answers(collector: &TestCollector, project: &TestProject) -> Vec<(&'static str, Value)> {
     let range = |extra: Value| {
         let mut question = json!({ "from": "2026-01-01", "to": "2032-01-01" });
         let fields = question.as_object_mut().expect("an object");

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use serde_json::{Value, json};
 use tallymark_tests::event::{now_ms, uuid7};
 use tallymark_tests::rounds::{Rounds, figure};
-use tallymark_tests::seed::seeded;
+use tallymark_tests::seed::{amount, seeded};
 use tallymark_tests::{Event, TestCollector, TestProject, batch};
 
 fn total(collector: &TestCollector, project: &TestProject, metric: &str) -> u64 {
@@ -92,6 +92,26 @@ fn s3_08_usage_equals_the_raw_count_over_kills_under_load() {
     collector.restart();
     check(&collector, "after the last kill");
     figure(&format!("{} kills, {calls} calls told {amount}: the figures are equal", kills.made()));
+}
+
+/// A rollup reads the hours that were counted with the segments, not the events. `TALLYMARK_TEST_EVENTS=10000000` is the row's number.
+#[test]
+fn s3_63_a_rollup_takes_less_than_a_second_however_many_events_there_are() {
+    let collector = TestCollector::start();
+    let project = collector.project("many");
+    let events = amount("TALLYMARK_TEST_EVENTS", 200_000) as u64;
+    collector.command_ok(&["demo", "--slug", "many", "--events", &events.to_string()]);
+    let counted = total(&collector, &project, "events_daily");
+    assert!(counted >= events, "{counted} of {events} events are counted");
+    let bearer = format!("Bearer {}", project.secret_key);
+    let took = Instant::now();
+    let reply = collector.post("/v1/usage/rollup", &[("authorization", &bearer)], b"");
+    let took = took.elapsed();
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert!(reply.json()["rows"].as_u64() >= Some(1), "{}", reply.text);
+    figure(&format!("a rollup of {counted} events took {took:.1?}"));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(total(&collector, &project, "events_daily"), counted, "the same as before");
 }
 
 #[test]
