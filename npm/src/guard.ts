@@ -50,21 +50,14 @@ function hide(text: string, found: Found, name: string): string {
   for (const [what, need, pattern] of RULES) {
     if (!need.test(text)) continue;
     text = text.replace(pattern, (hit: string, kept: string) => {
-      const isOrdinary = what === "card" ? !isCard(hit.replace(/\D/g, "")) : what === "token" && !isToken(hit);
+      // Words that begin like a token have neither digits nor a capital inside.
+      const isOrdinary = what === "card" ? !isCard(hit.replace(/\D/g, "")) : what === "token" && !/\d|[a-z][A-Z]/.test(hit);
       const clean = isOrdinary ? hit : `${kept}[${what}]`;
       if (clean !== hit) found(what, name);
       return clean;
     });
   }
   return text;
-}
-
-/**
- * Whether it is random, and not words that begin like a token: those have neither digits nor a capital inside.
- * JSON web tokens are base64 of `{"`, so their case is known.
- */
-function isToken(hit: string): boolean {
-  return /^eyj/i.test(hit) ? hit.startsWith("eyJ") : /\d|[a-z][A-Z]/.test(hit);
 }
 
 /** Whether the digits begin and end as those of a card do: ISO/IEC 7812, the check digit by Luhn. */
