@@ -13,7 +13,7 @@ import type { Browser, Page, Request } from "playwright-core";
 import { amount, figure } from "../support/amounts.ts";
 import { flush, ROOT } from "../support/bench.ts";
 import { launch } from "../support/browser.ts";
-import { addresses, card, files, mark, NETWORK, search, type Searched } from "../support/canary.ts";
+import { addresses, card, files, inMemory, mark, NETWORK, search, type Searched } from "../support/canary.ts";
 import { Collector, type Project } from "../support/collector.ts";
 import { bundlePackage, plainPage } from "../support/plain.ts";
 import { Proxy } from "../support/proxy.ts";
@@ -61,6 +61,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+const secretsOfPage = { mark: begin, ...numbers };
 const secrets = { mark: begin, network: NETWORK, ...numbers };
 
 /** Finds nothing that was to be hidden, and what was not to be hidden in each of these. */
@@ -160,8 +161,13 @@ async function answers(): Promise<Searched[]> {
 }
 
 // Shows S4-69 and S4-71.
-test("57: what is marked is nowhere: not on the wire, not in answers and logs, not on the disk", async () => {
+test("57: what is marked is nowhere: not on the wire, not in memory, not in answers and logs, not on the disk", async () => {
   const page = await visit(visitors[0] ?? "");
+  // Of what a page hides or hashes, the collector's memory never had anything, also where it was freed.
+  await until("the page's events", async () => (await collector.events(project, { event: "sent" })).length);
+  const memory = collector.memory();
+  assert.deepEqual(inMemory(secretsOfPage, memory), []);
+  assert.notDeepEqual(inMemory({ plain }, memory), []);
   await sendRaw();
   await until("raw events", async () => (await collector.events(project)).length > visitors.length);
   for (const [i, { text }] of proxy.batches.entries()) wire.push([`batch ${i}`, Buffer.from(text)]);

@@ -92,6 +92,13 @@ export async function search(values: Record<string, string>, searched: Searched[
   return found;
 }
 
+/** Where these values are found in memory, as they are and as other programs write them. */
+export function inMemory(values: Record<string, string>, memory: Searched[]): string[] {
+  return Object.entries(values).flatMap(([name, value]) =>
+    memory.filter(([, bytes]) => forms(value).some((form) => bytes.includes(form))).map(([where]) => `${name} in ${where}`),
+  );
+}
+
 /** Where this sequence begins. */
 function* places(bytes: Buffer, magic: number[]): Generator<number> {
   const wanted = Buffer.from(magic);

@@ -5,7 +5,7 @@
  */
 
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -179,6 +179,22 @@ export class Collector {
       const content = readFileSync(file);
       return texts.some((text) => content.includes(text));
     });
+  }
+
+  /** What a core dump of it would have: every part of its memory that it may write. */
+  memory(): [where: string, bytes: Buffer][] {
+    const { pid } = this.child;
+    const maps = readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^(\w+)-(\w+) rw.. \S+ \S+ \S+ *(.*)$/gm);
+    const memory = openSync(`/proc/${pid}/mem`, "r");
+    try {
+      return [...maps].map(([, from = "", to = "", name]) => {
+        const bytes = Buffer.alloc(Number.parseInt(to, 16) - Number.parseInt(from, 16));
+        const read = readSync(memory, bytes, 0, bytes.length, Number.parseInt(from, 16));
+        return [`memory at ${from} ${name}`, bytes.subarray(0, read)];
+      });
+    } finally {
+      closeSync(memory);
+    }
   }
 
   /** End the process and remove its folder. */
