@@ -207,8 +207,8 @@ async fn page(
         rows: series,
         steps,
         exclusions: exclusions_of(&fields, kind),
-        inputs: inputs(kind.fields, &fields),
-        more: inputs(kind.more, &fields),
+        inputs: inputs(kind.fields, &fields, &schema),
+        more: inputs(kind.more, &fields, &schema),
         filters: filters_of(&fields),
         as_of: fields.get("as_of").unwrap_or_default().to_owned(),
         by: ["by1", "by2", "limit"].map(|name| fields.get(name).unwrap_or_default().to_owned()),
@@ -334,12 +334,17 @@ fn scopes(kind: &Kind, rows: usize) -> Vec<(String, String)> {
 /// Rows that a filter can be about on a page that has fewer.
 const SCOPES_MIN: usize = 6;
 
-fn inputs(of: &'static [form::Field], fields: &Fields) -> Vec<Input> {
+fn inputs(of: &'static [form::Field], fields: &Fields, schema: &Schema) -> Vec<Input> {
     let input = |field: &'static form::Field| Input {
         name: field.name,
         label: t(field.label),
         look: field.look,
-        value: fields.get(field.name).unwrap_or_default().to_owned(),
+        value: match fields.get(field.name) {
+            // What is asked where nobody said anything.
+            None if field.name == "conversion" => question::usual_success(schema),
+            given => given.map(str::to_owned),
+        }
+        .unwrap_or_default(),
     };
     // Another question begins with its first page.
     of.iter().filter(|field| field.name != "after").map(input).collect()

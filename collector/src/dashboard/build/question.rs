@@ -167,14 +167,15 @@ fn listed(list: &Value, one: impl Fn(&Value) -> String) -> String {
 }
 
 /// What most go for in the end, where nobody said what success is.
+pub fn usual_success(schema: &Schema) -> Option<String> {
+    let said = schema.events.contains_key("$conversion").then(|| "$conversion".to_owned());
+    said.or_else(|| ladder(schema).pop())
+}
+
 fn success(body: &mut Map<String, Value>, schema: &Schema) {
     let given = body.get("conversion").is_some();
-    let usual = schema.events.contains_key("$conversion").then(|| "$conversion".to_owned());
-    let Some(usual) =
-        usual.or_else(|| ladder(schema).pop()).filter(|goal| given || goal != "$conversion")
-    else {
-        return;
-    };
+    let usual = usual_success(schema).filter(|goal| given || goal != "$conversion");
+    let Some(usual) = usual else { return };
     let conversion = body.entry("conversion").or_insert_with(|| json!({}));
     if conversion["event"].is_null() {
         conversion["event"] = usual.into();
