@@ -215,7 +215,7 @@ impl Cohort {
     /// Those whom a table of this names.
     pub(crate) fn members(partial: &Partial) -> Members {
         let bags = partial.bags.get(&[Key::Int(MEMBERS)][..]);
-        Members(Arc::new(bags.into_iter().flatten().map(|bits| bits.to_bits()).collect()))
+        Members::new(bags.into_iter().flatten().map(|bits| bits.to_bits()).collect())
     }
 }
 

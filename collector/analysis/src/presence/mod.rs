@@ -14,6 +14,7 @@
 
 use std::sync::Arc;
 
+use crate::cohort::Members;
 use crate::events::EventSet;
 use crate::kernel::Partial;
 use crate::time_bucket::Buckets;
@@ -95,6 +96,10 @@ pub trait Presence: Send + Sync {
     fn plan(&self) -> &PresencePlan;
     /// A fresh kernel for one thread.
     fn kernel(&self) -> Box<dyn DayKernel>;
+    /// Whose days count; everybody's where it does not say.
+    fn only(&self) -> Option<&Members> {
+        None
+    }
 }
 
 /// Counts over one thread's persons.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tallymark_analysis::cohort::Members;
 use tallymark_analysis::kernel::Partial;
 use tallymark_analysis::presence::{DayBlock, DayKernel, Presence, PresencePlan};
 
@@ -87,8 +88,9 @@ pub(crate) fn ask(
         }
     };
     progress.begin(0);
-    let newer = &newer;
-    let question = Question { plan, stored, roster: &roster, in_memory, newer, aside, progress };
+    let (newer, only) = (&newer, presence.only());
+    let roster = &roster;
+    let question = Question { plan, stored, roster, in_memory, newer, aside, only, progress };
     question.count(presence, threads).map(Some)
 }
 
@@ -112,6 +114,7 @@ struct Question<'a> {
     newer: &'a Roster,
     aside: &'a [u64],
     progress: &'a Progress,
+    only: Option<&'a Members>,
 }
 
 impl Question<'_> {
@@ -190,16 +193,17 @@ impl Question<'_> {
         entries
     }
 
-    /// Nobody who is set aside counts here.
+    /// Nobody counts here who is set aside, or not among those asked for.
     fn clear_aside(&self, range: &Range<usize>, bits: &mut Bits) {
         let words = self.plan.words();
         let persons = &self.roster.persons[range.clone()];
         let (Some(first), Some(last)) = (persons.first(), persons.last()) else { return };
         let from = self.aside.partition_point(|person| person < first);
         let to = self.aside.partition_point(|person| person <= last);
-        for place in
-            self.aside[from..to].iter().filter_map(|person| persons.binary_search(person).ok())
-        {
+        let aside =
+            self.aside[from..to].iter().filter_map(|person| persons.binary_search(person).ok());
+        let others = self.only.into_iter().flat_map(|only| only.others(persons));
+        for place in aside.chain(others) {
             for row in bits.sets.iter_mut().chain(&mut bits.daily) {
                 row[place * words..(place + 1) * words].fill(0);
             }
@@ -219,7 +223,8 @@ impl Question<'_> {
         let persons = &self.roster.persons[range.clone()];
         let (mut place, mut used) = (0, persons.len());
         for (at, person) in self.newer.persons[of_newer.clone()].iter().enumerate() {
-            if self.aside.binary_search(person).is_ok() {
+            let is_asked_for = self.only.is_none_or(|only| only.contain(*person));
+            if !is_asked_for || self.aside.binary_search(person).is_ok() {
                 continue;
             }
             place += persons[place..].partition_point(|known| known < person);

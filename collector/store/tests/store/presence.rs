@@ -14,7 +14,7 @@ use tallymark_analysis::presence::Presence;
 use tallymark_analysis::{Context, compile};
 use tallymark_store::row::flags;
 use tallymark_store::{
-    Catalog, Ends, MemoryCatalog, PeopleCommand, Row, Store, StoreOptions, Zones,
+    Catalog, Ends, MemoryCatalog, PeopleCommand, Row, ScanError, Store, StoreOptions, Zones,
 };
 
 use crate::support::{any_row, append_rows, options, row, temp_dir};
@@ -56,6 +56,20 @@ fn by_rows(store: &Store, project: u32, analysis: &dyn Analysis) -> Partial {
 
 fn by_days(store: &Store, project: u32, analysis: &dyn Analysis) -> Partial {
     store.ask(project, &Form { analysis, is_rows: false }).unwrap().partial
+}
+
+/// The answer about those who saw something more than once.
+fn of_cohort(store: &Store, kind: &str, question: &Value, is_rows: bool) -> Answer {
+    let mut question = question.clone();
+    question["cohort"] = json!({ "did": { "event": "view", "at_least": 2 } });
+    let context = Context { tz: BERLIN.into(), now_ms: T0 + 60 * 86_400_000 };
+    let compiled = compile(kind, question, &context).unwrap();
+    let facts = Facts { now_ms: context.now_ms };
+    let scan = |analysis: &dyn Analysis| match is_rows {
+        true => Ok::<_, ScanError>(by_rows(store, 1, analysis)),
+        false => Ok(store.ask(1, analysis)?.partial),
+    };
+    compiled.ask(&facts, scan).unwrap()
 }
 
 fn open_in(dir: &Path, catalog: &Arc<MemoryCatalog>, zone: &'static str) -> Store {
@@ -162,7 +176,7 @@ proptest! {
         let catalog = Arc::new(MemoryCatalog::new());
         let mut store = open_in(dir.path(), &catalog, BERLIN);
         let questions: Vec<_> =
-            questions.iter().map(|(kind, question)| (question, analysis(kind, question))).collect();
+            questions.iter().map(|(kind, question)| (kind, question, analysis(kind, question))).collect();
         for step in steps {
             match step {
                 Step::Append(rows) => drop(append_rows(&store, rows)),
@@ -175,7 +189,9 @@ proptest! {
                     store = open_in(dir.path(), &catalog, BERLIN);
                 }
             }
-            for (question, analysis) in &questions {
+            for (kind, question, analysis) in &questions {
+                let of_some = [true, false].map(|is_rows| of_cohort(&store, kind, question, is_rows));
+                prop_assert!(of_some[0] == of_some[1], "{question}\n{of_some:?}");
                 let want = by_rows(&store, 1, &**analysis);
                 // Twice: the second time from the cache.
                 for _ in 0..2 {
