@@ -2,7 +2,7 @@
 //!
 //! In: blocks with sessions, whose rows are read in place. Out: a table: `(BUCKET, bucket)` → [`Row`]; `(PAGE, path)` → sessions that
 //! begin with it, those of them that bounced, sessions that end with it; `(HISTOGRAM, bucket)` →
-//! durations by bin; bags, `(LIST, bucket)`: the durations themselves, where they are not too many; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the
+//! durations by bin; bags, `(LIST, bucket)`: the longer durations themselves, where they are not too many; `(GROUP, value)` → [`Source`]s of the breakdown. Bucket numbers go on to one behind the
 //! last: the whole range. The second scan adds nothing but bags, `(HISTOGRAM, bucket)`: the durations of the
 //! zone.
 

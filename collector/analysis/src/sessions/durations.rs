@@ -1,11 +1,12 @@
 //! The exact median of many durations in little memory.
 //!
-//! In: durations, one by one. Out: a [`Listed`] list of all of them, where they are not too many; and a
-//! [`Histogram`], which tells in which [`Zone`] the median lies; then, where a list was too long, from a
-//! second scan, what lies in the zone.
+//! In: durations, one by one. Out: a [`Histogram`], which tells in which [`Zone`] the median lies; a [`Listed`] list
+//! of what its bins do not say exactly, where that is not too much; then, where a list was too long, from a second
+//! scan, what lies in the zone.
 //!
 //! A histogram has sixteen bins for every doubling, so a zone holds a few hundredths of the durations,
-//! and bins of one value for what is short: the many sessions of a single event cost no second scan.
+//! and bins of one value for what is short: the many sessions of a single event cost no second scan and no
+//! place in a list.
 
 use std::ops::Range;
 
@@ -13,19 +14,21 @@ use crate::kernel::{Key, Partial};
 
 /// Bins for each doubling, as a power of two; durations below are bins of their own.
 const FINE: u32 = 4;
+/// Durations below have a bin each, whose number they are.
+const EXACT: usize = 2 << FINE;
 /// Durations at and above 2^32 ms, 49 days, share the last bin.
 const BINS: usize = ((32 - FINE as usize) + 1) << FINE;
 
 /// Key of histograms: `(HISTOGRAM, bucket)` → sessions by bin.
 pub(super) const HISTOGRAM: i64 = 3;
 
-/// Key of lists: `(LIST, bucket)` → the durations of sessions.
+/// Key of lists: `(LIST, bucket)` → the durations of sessions, from [`EXACT`] on.
 pub(super) const LIST: i64 = 5;
 
 /// Durations that one thread lists. Tests go both ways with few events.
 const LISTED_MAX: usize = if cfg!(test) { 20 } else { 4_000_000 };
 
-/// All durations by bucket, as long as they are few enough to be held.
+/// The durations from [`EXACT`] on by bucket, as long as they are few enough to be held.
 #[derive(Debug)]
 pub(super) struct Listed {
     buckets: Vec<Vec<u32>>,
@@ -39,7 +42,7 @@ impl Listed {
     }
 
     pub(super) fn add(&mut self, bucket: usize, duration_ms: u64) {
-        let Some(room) = self.room else { return };
+        let Some(room) = self.room.filter(|_| duration_ms >= EXACT as u64) else { return };
         match (u32::try_from(duration_ms), room.checked_sub(1)) {
             (Ok(duration_ms), Some(room)) => {
                 self.buckets[bucket].push(duration_ms);
@@ -60,10 +63,12 @@ impl Listed {
     }
 }
 
-/// Whether the lists of these buckets hold every duration that was counted.
+/// Whether the lists of these buckets hold every duration that was counted and has no bin to itself.
 pub(super) fn is_all_listed(partial: &Partial, buckets: usize) -> bool {
-    (0..buckets)
-        .all(|bucket| listed(partial, bucket).len() as u64 == total(counts(partial, bucket)))
+    (0..buckets).all(|bucket| {
+        let longer = counts(partial, bucket).get(EXACT..).unwrap_or_default();
+        listed(partial, bucket).len() as u64 == total(longer)
+    })
 }
 
 fn listed(partial: &Partial, bucket: usize) -> &[f64] {
@@ -72,14 +77,26 @@ fn listed(partial: &Partial, bucket: usize) -> &[f64] {
 
 /// The median of these buckets together, all of which is listed.
 pub(super) fn median_of_lists(partial: &Partial, buckets: Range<usize>) -> Option<f64> {
-    let mut all: Vec<f64> = buckets.flat_map(|bucket| listed(partial, bucket)).copied().collect();
-    let [below, above] = middle(all.len() as u64)?.map(|rank| rank as usize);
-    let (shorter, upper, _) = all.select_nth_unstable_by(above, f64::total_cmp);
+    let mut exact = [0.0; EXACT];
+    for bucket in buckets.clone() {
+        let more = exact.iter_mut().zip(counts(partial, bucket));
+        more.for_each(|(count, more)| *count += more);
+    }
+    let lists = || buckets.clone().map(|bucket| listed(partial, bucket));
+    let short = total(&exact);
+    let long: usize = lists().map(<[f64]>::len).sum();
+    let [below, above] = middle(short + long as u64)?;
+    let of_bin = |rank| bin_of(&exact, rank) as f64;
+    let Some(among_long) = above.checked_sub(short) else {
+        return Some((of_bin(below) + of_bin(above)) / 2.0);
+    };
+    let mut long: Vec<f64> = lists().flatten().copied().collect();
+    let (shorter, upper, _) = long.select_nth_unstable_by(among_long as usize, f64::total_cmp);
     let upper = *upper;
-    let lower = if below == above {
-        upper
-    } else {
-        shorter.iter().copied().max_by(f64::total_cmp).unwrap_or(upper)
+    let lower = match below {
+        _ if below == above => upper,
+        _ if below < short => of_bin(below),
+        _ => shorter.iter().copied().max_by(f64::total_cmp).unwrap_or(upper),
     };
     Some((lower + upper) / 2.0)
 }
@@ -201,6 +218,43 @@ mod tests {
             let duration = duration >> shift;
             prop_assert!(durations(bin(duration)).contains(&duration));
             prop_assert!(bin(duration) < BINS);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_median_of_lists_is_the_middle_of_all_durations(
+            buckets in prop::collection::vec(prop::collection::vec(0u64..40, 0..9), 1..4),
+        ) {
+            let mut partial = Partial::default();
+            let mut listed = Listed::new(buckets.len());
+            for (at, durations) in buckets.iter().enumerate() {
+                let mut histogram = Histogram::default();
+                for duration in durations {
+                    histogram.add(*duration);
+                    listed.add(at, *duration);
+                }
+                partial.add(vec![Key::Int(HISTOGRAM), at.into()], &histogram.columns());
+            }
+            let is_whole = buckets.concat().iter().filter(|duration| **duration >= 32).count() <= LISTED_MAX;
+            for (at, durations) in listed.bags().enumerate() {
+                partial.put(vec![Key::Int(LIST), at.into()], durations);
+            }
+            prop_assert!(!is_whole || is_all_listed(&partial, buckets.len()));
+            let mut all = buckets.concat();
+            all.sort_unstable();
+            let plain = (!all.is_empty())
+                .then(|| (all[(all.len() - 1) / 2] + all[all.len() / 2]) as f64 / 2.0);
+            if is_whole {
+                prop_assert_eq!(median_of_lists(&partial, 0..buckets.len()), plain);
+            }
+        }
+    }
+
+    #[test]
+    fn bins_of_one_value_are_those_below_the_first_list_entry() {
+        for (at, is_exact) in [(0, true), (EXACT - 1, true), (EXACT, false)] {
+            assert_eq!(durations(at) == (at as u64..at as u64 + 1), is_exact, "{at}");
         }
     }
 
