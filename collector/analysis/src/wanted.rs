@@ -13,6 +13,9 @@ pub(crate) struct Wanted {
     count: usize,
     /// Those before this one belong to persons that were seen.
     next: usize,
+    /// Where the list is of all rows of a range: the first of them. Then nobody need search it, and the list of
+    /// one block does for the next.
+    all_from: Option<u32>,
 }
 
 /// Rows looked at at once.
@@ -36,6 +39,7 @@ impl Wanted {
         rows: Range<usize>,
         is_wanted: impl Fn(&T) -> bool,
     ) {
+        self.all_from = None;
         // Every place is written, and only those of wanted rows are kept.
         if self.rows.len() < rows.len() {
             self.rows.resize(rows.len(), 0);
@@ -52,15 +56,19 @@ impl Wanted {
 
     /// All rows of a range.
     pub(crate) fn fill_all(&mut self, rows: Range<usize>) {
-        self.rows.clear();
-        self.rows.extend(rows.start as u32..rows.end as u32);
+        let (first, end) = (rows.start as u32, rows.end as u32);
+        if self.all_from != Some(first) {
+            self.rows.clear();
+            self.all_from = Some(first);
+        }
+        self.rows.extend(first + self.rows.len() as u32..end);
         self.count = rows.len();
-        self.next = 0;
     }
 
     /// Those of a column of bytes of which a few values are wanted: so many rows at once that those
     /// without one cost little.
     pub(crate) fn fill_bytes(&mut self, column: &[u8], rows: Range<usize>, wanted: &[u8]) {
+        self.all_from = None;
         // Memory for every row would cost more than finding the few.
         let mut count = 0;
         let (start, column) = (rows.start as u32, &column[rows]);
@@ -101,6 +109,10 @@ impl Wanted {
     /// Where those of a span are in the list. Spans of a block mostly come in order.
     pub(crate) fn within(&mut self, span: &Range<usize>) -> Range<usize> {
         let (first, end) = (span.start as u32, span.end as u32);
+        if let Some(all_from) = self.all_from {
+            let place = |row: u32| (row.saturating_sub(all_from) as usize).min(self.count);
+            return place(first)..place(end);
+        }
         let rows = &self.rows[..self.count];
         let has_gone_back = self.next > 0 && rows[self.next - 1] >= first;
         if has_gone_back {
@@ -154,11 +166,17 @@ mod tests {
                 rows.filter(|row| masks[*row] != 0).map(|row| row as u32).collect()
             };
             prop_assert_eq!(wanted.rows(), plain(from..masks.len()));
+            let mut all = Wanted::default();
             for (start, length) in spans {
                 let start = start.clamp(from, masks.len());
                 let span = start..(start + length).min(masks.len());
                 let places = wanted.within(&span);
-                prop_assert_eq!(&wanted.rows()[places], plain(span));
+                prop_assert_eq!(&wanted.rows()[places], plain(span.clone()));
+                // A list of all rows goes from block to block, longer or shorter.
+                all.fill_all(from..span.end);
+                let places = all.within(&span);
+                prop_assert!(all.rows()[places].iter().copied().eq(start as u32..span.end as u32));
+                prop_assert_eq!(all.rows().len(), span.end - from);
             }
         }
     }

@@ -133,6 +133,17 @@ struct Seen {
 }
 
 impl Counter {
+    /// When the first and the last of their rows were, as far as `own` says which these are. There are some.
+    fn ends_ms(&self, spans: &[Span<'_>]) -> (i64, i64) {
+        let mut each = spans.iter().zip(&self.own).filter(|(_, own)| !own.is_empty());
+        let at_ms = |span: &Span<'_>, place: usize| {
+            span.block.ts.get(self.wanted[span.slot].rows()[place] as usize)
+        };
+        let first = each.next().expect("whoever counts has a row");
+        let last = each.next_back().unwrap_or(first);
+        (at_ms(first.0, first.1.start), at_ms(last.0, last.1.end - 1))
+    }
+
     /// Their last value of a property.
     fn last(&self, column: TextColumn, spans: &[Span<'_>]) -> u32 {
         let code = |(span, own): (&Span<'_>, &Range<usize>)| {
@@ -154,24 +165,17 @@ impl Kernel for Counter {
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], _: &Dictionaries) {
-        let (mut events, mut seen_ms) = (0, None);
         self.own.clear();
-        for Span { slot, block, rows } in spans {
-            let own = self.wanted[*slot].within(rows);
-            let theirs = &self.wanted[*slot].rows()[own.clone()];
-            if let (Some(first), Some(last)) = (theirs.first(), theirs.last()) {
-                let at_ms = |row: &u32| block.ts.get(*row as usize);
-                let first_ms = seen_ms.map_or_else(|| at_ms(first), |(first_ms, _)| first_ms);
-                seen_ms = Some((first_ms, at_ms(last)));
-                events += theirs.len() as u64;
-            }
-            self.own.push(own);
+        self.own.extend(spans.iter().map(|span| self.wanted[span.slot].within(&span.rows)));
+        let events: usize = self.own.iter().map(Range::len).sum();
+        if events == 0 {
+            return;
         }
-        let Some((first_ms, last_ms)) = seen_ms else { return };
         self.count += 1;
+        // Times are looked up only where they matter: they are far from each other in memory.
         let figure = match self.sort {
-            Sort::LastSeen => last_ms,
-            Sort::FirstSeen => first_ms,
+            Sort::LastSeen => self.ends_ms(spans).1,
+            Sort::FirstSeen => self.ends_ms(spans).0,
             Sort::Events => events as i64,
         };
         let person = Reverse(person);
@@ -184,6 +188,8 @@ impl Kernel for Counter {
         if is_full && smallest.is_some_and(|smallest| smallest > (figure, person)) {
             return;
         }
+        let (first_ms, last_ms) = self.ends_ms(spans);
+        let events = events as u64;
         let values = self.shape.columns.iter().map(|column| self.last(*column, spans)).collect();
         self.kept.push(Reverse(Seen { figure, person, first_ms, last_ms, events, values }));
         if is_full {
