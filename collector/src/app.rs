@@ -152,7 +152,15 @@ pub struct Answered {
 }
 
 /// Somebody waits for an answer, as long as this lives.
-struct Waiting(Arc<Progress>);
+#[derive(Default)]
+pub struct Waiting(Arc<Progress>);
+
+impl Waiting {
+    /// What whoever works on it looks at.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {

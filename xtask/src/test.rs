@@ -60,6 +60,7 @@ const PARTS: &[Part] = &[
     Part { name: "fairness", shows: "who sends too much slows nobody", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "many_values", shows: "as many values as events: memory and time", run: e2e },
+    Part { name: "cancel", shows: "a question ends when nobody waits", run: e2e },
     Part { name: "restart", shows: "equal answers after restart, export and import", run: e2e },
     Part { name: "golden", shows: "data of earlier versions open and answer the same", run: e2e },
     Part { name: "import", shows: "imports that are killed, and beside live events", run: e2e },

@@ -170,6 +170,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/p/{slug}", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/now", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/find", Project(Read, Viewer)),
+    rule("GET", "/p/{slug}/events", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/ask/{kind}", Project(Read, Viewer)),
     rule("POST", "/p/{slug}/ask/{kind}", Project(Save, Analyst)),
     rule("GET", "/p/{slug}/boards", Project(Read, Viewer)),

@@ -15,6 +15,7 @@ mod ask;
 mod assets;
 mod boards;
 mod build;
+mod events;
 mod experiments;
 mod find;
 mod form;
@@ -61,6 +62,7 @@ pub fn router() -> Router<App> {
         .route("/p/{slug}", get(show_project))
         .route("/p/{slug}/now", get(results::show_now))
         .route("/p/{slug}/find", get(find::show_places))
+        .route("/p/{slug}/events", get(events::show_events))
         .route("/p/{slug}/ask/{kind}", get(build::show_question).post(build::keep_question))
         .route("/p/{slug}/boards", get(boards::list_boards).post(boards::create_board))
         .route("/p/{slug}/boards/{key}", get(boards::show_board).post(boards::change_board))

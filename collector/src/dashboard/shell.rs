@@ -23,6 +23,8 @@ pub enum Place {
     Home,
     /// A question of this kind.
     Question(&'static str),
+    /// Its events, one by one.
+    Events,
     /// Its dashboards.
     Boards,
     /// Its experiments.
@@ -82,7 +84,7 @@ pub struct Item {
 type Entry = (Place, &'static str, &'static str, &'static str, &'static str);
 
 /// The pages of a project, in order.
-const PAGES: [Entry; 17] = [
+const PAGES: [Entry; 18] = [
     (Place::Home, "", n("Home"), "h", "M2.5 7.5 8 3l5.5 4.5V13h-4V9.5h-3V13h-4z"),
     (Place::Question("trend"), "/ask/trend", n("Trends"), "t", "M2 12l4-4.5 3 2.5 5-6.5"),
     (
@@ -169,6 +171,7 @@ const PAGES: [Entry; 17] = [
         "l",
         "M8 7.5a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2.5 14.5c0-3.2 2.5-5 5.5-5s5.5 1.8 5.5 5",
     ),
+    (Place::Events, "/events", n("Events"), "v", "M2 4h2M6 4h8M2 8h2M6 8h8M2 12h2M6 12h8"),
     (
         Place::Boards,
         "/boards",

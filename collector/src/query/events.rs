@@ -4,12 +4,15 @@
 //! event that arrives while someone turns pages moves nothing. A scan keeps the rows of one page and
 //! looks at nothing later than the event it goes on from.
 //!
+//! The newest events are looked for in the last hour first, then in longer times, until there are enough of them for
+//! the page; whoever goes away ends that.
+//!
 //! Deliberately elsewhere: what `where` means (`tallymark_analysis::filter`), and how a row's
 //! properties read as texts and numbers (the store).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,12 +23,13 @@ use tallymark_protocol::uuid7;
 use tallymark_store::row::flags;
 use tallymark_store::{Dim, Row, RowRange};
 
-use super::pick::{PickParams, Source};
+use super::pick::{Pick, PickParams, Source};
 use super::range::parse_range;
 use crate::access::Tenant;
-use crate::app::App;
+use crate::app::{App, Waiting};
 use crate::error::ApiError;
 use crate::extract::Params;
+use crate::meta::projects::Project;
 
 /// Events of a page when the caller does not say.
 const PAGE: usize = 100;
@@ -46,33 +50,37 @@ pub struct Filter {
 /// A page.
 #[derive(Debug, Serialize)]
 pub struct Page {
-    events: Vec<EventView>,
+    /// Newest first.
+    pub events: Vec<EventView>,
     /// The `cursor` of the next page; null on the last.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// An event as people and programs read it.
 #[derive(Debug, Serialize)]
 pub struct EventView {
     id: String,
-    name: Arc<str>,
+    /// What happened.
+    pub name: Arc<str>,
     /// RFC 3339.
     time: String,
     /// Unix milliseconds.
-    at: i64,
+    pub at: i64,
     received_at: i64,
     claimed_at: i64,
     /// Pseudonyms: 16 hexadecimal digits.
-    person: String,
+    pub person: String,
     actor: String,
     identified: bool,
     clock_suspect: bool,
-    source: Source,
+    /// Who sent it.
+    pub source: Source,
     session: Option<String>,
     seq: u32,
     /// Built-in dimensions that are known.
-    context: serde_json::Map<String, serde_json::Value>,
-    props: Box<RawValue>,
+    pub context: serde_json::Map<String, serde_json::Value>,
+    /// Its properties, as they were sent.
+    pub props: Box<RawValue>,
 }
 
 impl From<Row> for EventView {
@@ -138,25 +146,58 @@ pub async fn list_events(
         return Err(ApiError::parameter("limit", format!("must be 1 to {PAGE_MAX}")));
     }
     let pick = filter.pick.pick(&app, &project)?;
-    let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
+    newest(&app, &project, pick, range, limit, filter.cursor.as_deref()).await.map(Json)
+}
+
+/// How far back from the newest moment that may hold events of a page it is looked for them, in ms; then everywhere.
+const BACK_MS: [i64; 3] = [3_600_000, 86_400_000, 30 * 86_400_000];
+
+/// The newest events of a range of times, or those before a cursor.
+///
+/// # Errors
+/// A cursor that no page gave; [`ApiError::Internal`] when the store cannot be read.
+pub async fn newest(
+    app: &App,
+    project: &Project,
+    pick: Pick,
+    range: Range<i64>,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page, ApiError> {
+    let before = cursor.map(parse_cursor).transpose()?;
     let to_ms = before.map_or(range.end, |(ts_ms, _)| range.end.min(ts_ms.saturating_add(1)));
-    let range = RowRange { from_ms: range.start, to_ms, person: pick.person };
+    // Clocks of devices may be ahead; what they send is stored at its arrival.
+    let newest_ms = to_ms.min(app.clock.now_ms());
     let project_id = project.id;
-    app.blocking(move |app| {
-        let mut newest = Newest { limit, heap: BinaryHeap::with_capacity(limit + 2) };
-        app.store.rows(project_id, range, &mut |row| {
-            let place = (row.ts_ms, row.event_id);
-            let wanted = before.is_none_or(|before| place < before)
-                && newest.takes(place)
-                && pick.wants(&row);
-            if wanted {
-                newest.take(place, row);
+    let waiting = Waiting::default();
+    let progress = waiting.progress();
+    let page = app.blocking(move |app| {
+        let back = BACK_MS.map(|back_ms| newest_ms.saturating_sub(back_ms));
+        for from_ms in
+            back.into_iter().filter(|from_ms| *from_ms > range.start).chain([range.start])
+        {
+            let mut newest = Newest { limit, heap: BinaryHeap::with_capacity(limit + 2) };
+            let rows = RowRange { from_ms, to_ms, person: pick.person };
+            app.store.rows(project_id, rows, &mut |row| {
+                if progress.is_stopped() {
+                    return ControlFlow::Break(());
+                }
+                let place = (row.ts_ms, row.event_id);
+                let wanted = before.is_none_or(|before| place < before)
+                    && newest.takes(place)
+                    && pick.wants(&row);
+                if wanted {
+                    newest.take(place, row);
+                }
+                ControlFlow::Continue(())
+            })?;
+            if progress.is_stopped() || newest.heap.len() > limit || from_ms == range.start {
+                return Ok(newest.page());
             }
-            ControlFlow::Continue(())
-        })?;
-        Ok(Json(newest.page()))
-    })
-    .await
+        }
+        unreachable!("the last look is at all of the range")
+    });
+    page.await
 }
 
 /// The newest rows of a scan, one more than the page has: it tells whether there is a next page.

@@ -14,13 +14,13 @@ use crate::meta::projects::Project;
 /// As parameters say it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PickParams {
-    event: Option<String>,
-    source: Option<String>,
-    person: Option<String>,
+    pub(crate) event: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) person: Option<String>,
     /// A user as the customer knows it; hashed at once.
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     #[serde(rename = "where")]
-    condition: Option<String>,
+    pub(crate) condition: Option<String>,
 }
 
 /// Who sent an event.

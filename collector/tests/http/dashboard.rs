@@ -196,14 +196,113 @@ async fn hostile_names_stay_names_on_every_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_is_saved_pinned_arranged_shared_and_taken_back() {
+async fn events_are_listed_with_the_columns_that_were_seen_and_pages_survive_inserts() {
     let service = visited().await;
+    let reader = reader(&service, Role::Viewer).await;
+    let html = reader.page("/p/shop/events").await;
+    assert!(is_plain(&html), "{html}");
+    assert!(html.contains("<th scope=\"col\">plan</th>"), "a property that was seen: {html}");
+    assert!(html.contains("/p/shop/ask/person?person="), "{html}");
+    assert!(!html.contains("/v1/export"), "who may not take events out is not offered it");
+    assert!(html.contains("curl -G") && html.contains("/v1/events"), "{html}");
+
+    let rows = |html: &str| html.matches("<time>").count();
+    let bought = reader.page("/p/shop/events?event=bought&col=value&part=answer").await;
+    assert_eq!(rows(&bought), 3, "{bought}");
+    assert!(
+        bought.contains("<th scope=\"col\">value</th>") && bought.contains(">2.5<"),
+        "{bought}"
+    );
+    let filtered = "/p/shop/events?event=%24pageview&fp=plan&fo=eq&fv=free&part=answer";
+    assert_eq!(rows(&reader.page(filtered).await), 2);
+    let none = reader.page("/p/shop/events?event=never&part=answer").await;
+    assert!(none.contains("No events here") && rows(&none) == 0, "{none}");
+    let wrong = reader.page("/p/shop/events?person=nobody&part=answer").await;
+    assert!(wrong.contains("This question cannot be read"), "{wrong}");
+
+    more_viewers(&service).await;
+    let third: Vec<Value> = (0..40)
+        .map(|n| {
+            json!({ "id": format!("01a2020f-5b40-7000-8002-{n:012x}"), "name": "viewed",
+            "at": NOW - 120_000, "user_id": "one", "props": {} })
+        })
+        .collect();
+    service.as_server(&service.secret_key, third.into()).await;
+    let older = |html: &str| {
+        let link = html.split("\">Older</a>").next().unwrap().rsplit("href=\"").next().unwrap();
+        format!("/p/shop/events{}", link.replace("&#38;", "&"))
+    };
+    let first = reader.page("/p/shop/events").await;
+    assert_eq!(rows(&first), 50);
+    let next = older(&first);
+    let second = reader.page(&next).await;
+    let late = json!([{ "id": "01a2020f-5b40-7000-8003-000000000001", "name": "late",
+        "at": NOW - 1_000, "user_id": "one", "props": {} }]);
+    service.as_server(&service.secret_key, late).await;
+    let again = reader.page(&next).await;
+    let table = |html: &str| {
+        html.split("<tbody>").nth(1).unwrap().split("</tbody>").next().unwrap().to_owned()
+    };
+    assert_eq!(table(&second), table(&again), "what arrived meanwhile moved nothing");
+    assert!(reader.page("/p/shop/events").await.contains(">late<"));
+}
+
+/// Twenty-five people who only look, beside those who were there.
+async fn more_viewers(service: &Service) {
     let more = (0..25).map(|person| {
         let plan = if person < 12 { "large" } else { "huge" };
         json!({ "id": format!("01a2020f-5b40-7000-8001-{person:012x}"), "name": "viewed", "at": NOW - 60_000,
                 "user_id": format!("more-{person}"), "props": { "plan": plan } })
     });
     service.as_server(&service.secret_key, more.collect()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_of_fewer_than_ten_people_in_all_is_for_members_only() {
+    let service = visited().await;
+    more_viewers(&service).await;
+    let analyst = reader(&service, Role::Analyst).await;
+    let board = location(&analyst.send("/p/shop/boards", &[("name", "Few")]).await).to_owned();
+    let pinned = [
+        ("trend", "event=viewed", "Looked", true),
+        (
+            "trend",
+            "event=viewed&event=bought&measure=count&measure=count&prop=&prop=",
+            "Both",
+            true,
+        ),
+        ("trend", "event=bought", "Bought", false),
+        ("funnel", "step=viewed&step=bought", "Led on", true),
+        ("funnel", "step=bought&step=viewed", "Led back", false),
+        ("active", "event=bought", "Active buyers", false),
+        ("retention", "start=bought&return=viewed", "Came back", false),
+    ];
+    for (kind, query, name, _) in pinned {
+        let kept = analyst.saves(kind, query, name, "few").await;
+        assert_eq!(kept.status, 303, "{name}: {kept:?}");
+    }
+    let tile = |html: &str, name: &str| {
+        let of = html.split(&format!("aria-label=\"{name}\"")).nth(1).expect("a tile").to_owned();
+        of.split("</section>").next().unwrap_or_default().to_owned()
+    };
+    analyst.send(&board, &[("what", "share")]).await;
+    let html = analyst.page(&board).await;
+    let link = html.split("value=\"/share/").nth(1).expect("a link").split('"').next().unwrap();
+    let stranger = Reader { service: &service, cookie: String::new(), language: "en" };
+    let shown = stranger.page(&format!("/share/{link}")).await;
+    for (_, _, name, is_shown) in pinned {
+        let (own, shared) = (tile(&html, name), tile(&shown, name));
+        assert!(!own.contains("fewer than ten"), "a member sees {name}: {own}");
+        assert_eq!(!shared.contains("Of fewer than ten people"), is_shown, "{name}: {shared}");
+    }
+    let both = tile(&shown, "Both");
+    assert!(both.contains("viewed") && !both.contains("bought"), "one line of two: {both}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_saved_pinned_arranged_shared_and_taken_back() {
+    let service = visited().await;
+    more_viewers(&service).await;
     let analyst = reader(&service, Role::Analyst).await;
     let board =
         location(&analyst.send("/p/shop/boards", &[("name", "Growth, 2026")]).await).to_owned();

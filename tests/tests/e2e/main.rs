@@ -4,6 +4,7 @@
 //! `cargo xtask test crash` runs one of them.
 
 mod backup;
+mod cancel;
 mod cdnow;
 mod client_clocks;
 mod clock;

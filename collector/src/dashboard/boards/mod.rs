@@ -317,12 +317,16 @@ async fn tiles(
         let body =
             question::ranged(saved.body.get("question").cloned().unwrap_or_default(), period);
         let answered = match reader {
-            Reader::Member => app.ask(project, &kind, body).await,
+            Reader::Member => app.ask(project, &kind, body).await.map(Some),
             Reader::Stranger => threshold::ask(app, project, &kind, body).await,
         };
         let blocks = match answered {
             Err(error) => said(t("There is no answer to this just now"), sentence(&error)),
-            Ok(answered) => {
+            Ok(None) => said(
+                t("Of fewer than ten people"),
+                t("What is of so few is shown to members only.").to_owned(),
+            ),
+            Ok(Some(answered)) => {
                 let around = Around {
                     slug: &project.slug,
                     fields,

@@ -148,14 +148,24 @@ fn wanted(kind: &Kind, body: &Value) -> Option<&'static str> {
     }
 }
 
-/// The same question for a shell.
-fn curl(app: &App, kind: &str, body: &Value) -> String {
-    let host = match app.config.public_url.trim_end_matches('/') {
+/// The collector's address for a shell.
+pub fn host(app: &App) -> &str {
+    match app.config.public_url.trim_end_matches('/') {
         "" => "http://127.0.0.1:8787",
         url => url,
-    };
-    let body = serde_json::to_string_pretty(body).unwrap_or_default().replace('\'', "'\\''");
+    }
+}
+
+/// A text for a shell.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// The same question for a shell.
+fn curl(app: &App, kind: &str, body: &Value) -> String {
+    let host = host(app);
+    let body = quoted(&serde_json::to_string_pretty(body).unwrap_or_default());
     format!(
-        "curl {host}/v1/query/{kind} \\\n  -H \"Authorization: Bearer $TALLYMARK_SECRET_KEY\" \\\n  -d '{body}'"
+        "curl {host}/v1/query/{kind} \\\n  -H \"Authorization: Bearer $TALLYMARK_SECRET_KEY\" \\\n  -d {body}"
     )
 }

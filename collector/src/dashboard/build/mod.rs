@@ -9,10 +9,10 @@
 //! look ([`answer`]), waiting for them ([`wait`]), keeping questions (`saved`).
 
 pub mod answer;
-mod asked;
+pub mod asked;
 pub mod form;
 pub mod question;
-mod rows;
+pub mod rows;
 mod wait;
 
 use std::sync::Arc;
@@ -47,8 +47,8 @@ use wait::Wait;
 /// A name with what is known of it.
 #[derive(Debug)]
 pub struct Seen {
-    name: String,
-    words: String,
+    pub name: String,
+    pub words: String,
 }
 
 /// A field of the form with its value.
@@ -68,10 +68,10 @@ struct Row {
 }
 
 /// A filter.
-struct Filter {
-    prop: String,
-    op: String,
-    value: String,
+pub struct Filter {
+    pub prop: String,
+    pub op: String,
+    pub value: String,
     row: String,
 }
 
@@ -237,7 +237,7 @@ pub async fn schema(app: &App, project: &Project) -> Result<Schema, ApiError> {
     app.blocking(move |app| Ok(app.store.schema(id)?)).await
 }
 
-fn period(fields: &Fields, project: &Project, app: &App) -> (Period, Option<String>) {
+pub fn period(fields: &Fields, project: &Project, app: &App) -> (Period, Option<String>) {
     let asked = Asked {
         range: fields.get("range"),
         from: fields.get("from"),
@@ -247,7 +247,7 @@ fn period(fields: &Fields, project: &Project, app: &App) -> (Period, Option<Stri
     Period::read(&asked, &project.tz, app.clock.now_ms())
 }
 
-fn download(name: &str, csv: String) -> Response {
+pub fn download(name: &str, csv: String) -> Response {
     let file = format!("attachment; filename=\"{name}.csv\"");
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
@@ -261,7 +261,7 @@ fn download(name: &str, csv: String) -> Response {
 }
 
 /// The most frequent values of a property, to choose from.
-async fn values(app: &App, project: &Arc<Project>, prop: &str) -> Result<Response, ApiError> {
+pub async fn values(app: &App, project: &Arc<Project>, prop: &str) -> Result<Response, ApiError> {
     let body = json!({ "series": [{ "measure": "count" }], "bucket": "month", "breakdown": { "prop": prop, "limit": 50 } });
     let answered = app.ask(project, "trend", body).await?;
     let tallymark_analysis::answer::AnswerBody::Trend(trend) = answered.body else {
@@ -350,14 +350,14 @@ fn inputs(of: &'static [form::Field], fields: &Fields, schema: &Schema) -> Vec<I
     of.iter().filter(|field| field.name != "after").map(input).collect()
 }
 
-fn filters_of(fields: &Fields) -> Vec<Filter> {
+pub fn filters_of(fields: &Fields) -> Vec<Filter> {
     let rows = table(fields, ["fp", "fo", "fv", "fs"]).into_iter();
     let rows = rows.filter(|[prop, ..]| !prop.is_empty()).chain([Default::default()]);
     rows.map(|[prop, op, value, row]| Filter { prop, op, value, row }).collect()
 }
 
 /// The events that were seen, the most frequent first.
-fn events(schema: &Schema) -> Vec<Seen> {
+pub fn events(schema: &Schema) -> Vec<Seen> {
     let mut all: Vec<_> = schema.events.iter().collect();
     all.sort_by(|a, b| b.1.count.cmp(&a.1.count).then_with(|| a.0.cmp(b.0)));
     let seen = |(name, event): (&String, &tallymark_store::EventSchema)| Seen {
@@ -371,7 +371,7 @@ fn events(schema: &Schema) -> Vec<Seen> {
 const OFFERED_MAX: usize = 300;
 
 /// The properties that were seen, the most frequent first, and what every event has.
-fn props(schema: &Schema) -> Vec<Seen> {
+pub fn props(schema: &Schema) -> Vec<Seen> {
     let mut counts: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
     for (name, property) in schema.events.values().flat_map(|event| &event.properties) {
         *counts.entry(name).or_default() += property.types.total();

@@ -1,0 +1,294 @@
+//! The events of a project one by one, newest first: what came in, and whether it is what was meant to come in.
+//!
+//! In: an event, a person, filters, days and columns in the address. Out: a table of a page of events with the way to
+//! older ones, to each person, to the same as an API call and as CSV.
+//!
+//! A page ends at an event and not after a number of rows, so what arrives meanwhile moves nothing.
+//!
+//! Deliberately elsewhere: finding the events (`query::events`), filters (`build`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+use tallymark_store::Schema;
+use url::form_urlencoded;
+
+use super::build::asked::{host, quoted};
+use super::build::form::{OPERATORS, Rows};
+use super::build::question::Fields;
+use super::build::{self, Filter, Seen, rows};
+use super::format;
+use super::page::show;
+use super::period::{Asked, Period, RANGES};
+use super::plan::ZONES;
+use super::shell::{Place, Shell, failure};
+use super::view::Words;
+use super::words::{filters, t};
+use crate::access::{Caller, Role, Tenant};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::meta::projects::Project;
+use crate::query::events::{EventView, newest};
+use crate::query::pick::{PickParams, Source};
+use crate::query::range::parse_range;
+
+/// Events of a page.
+const PAGE: usize = 50;
+/// Columns of properties that are shown when nobody chose any.
+const COLUMNS: usize = 4;
+/// Columns on offer: those that are sent most.
+const OFFERED_MAX: usize = 40;
+
+#[derive(Template)]
+#[template(path = "events.html")]
+struct Page {
+    shell: Shell,
+    event: String,
+    person: String,
+    filters: Vec<Filter>,
+    columns: Vec<(String, bool)>,
+    events: Vec<Seen>,
+    props: Vec<Seen>,
+    period: Period,
+    zones: &'static [&'static str],
+    answer: Shown,
+}
+
+/// The table with what belongs to it.
+#[derive(Template)]
+#[template(path = "events_shown.html")]
+struct Shown {
+    complaint: Option<String>,
+    head: Vec<String>,
+    rows: Vec<Line>,
+    words: Words,
+    /// Where newer events are, on a page of older ones.
+    newest: Option<String>,
+    older: Option<String>,
+    /// For those who may take events out.
+    csv: Option<String>,
+    curl: String,
+}
+
+/// An event in the table.
+struct Line {
+    /// Where another day begins.
+    day: Option<String>,
+    time: String,
+    event: String,
+    by: &'static str,
+    person: String,
+    href: String,
+    cells: Vec<String>,
+}
+
+/// `GET /p/{slug}/events`: the page; with `part=answer` its table, with `part=values` what a property was.
+pub async fn show_events(
+    State(app): State<App>,
+    caller: Caller,
+    Tenant(project): Tenant,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let fields = Fields::read(query.as_deref().unwrap_or(""));
+    let made = page(&app, &caller, &project, fields).await;
+    made.unwrap_or_else(|error| failure(&error))
+}
+
+async fn page(
+    app: &App,
+    caller: &Caller,
+    project: &Arc<Project>,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    let part = fields.get("part").unwrap_or_default().to_owned();
+    if part == "values" {
+        return build::values(app, project, fields.get("prop").unwrap_or_default()).await;
+    }
+    fields.0.retain(|(name, _)| name != "part");
+    let schema = build::schema(app, project).await?;
+    let asked = Asked {
+        range: fields.get("range").or(Some("7d")),
+        from: fields.get("from"),
+        to: fields.get("to"),
+        tz: fields.get("tz"),
+    };
+    let (period, complaint) = Period::read(&asked, &project.tz, app.clock.now_ms());
+    let answer = shown(app, caller, project, &fields, &schema, (&period, complaint)).await?;
+    if part == "answer" {
+        return Ok(show(StatusCode::OK, &answer));
+    }
+    let props = build::props(&schema);
+    let chosen = &answer.head;
+    let mut columns: Vec<String> = chosen.clone();
+    let offered = props.iter().map(|seen| &seen.name).take(OFFERED_MAX);
+    columns.extend(offered.filter(|name| !chosen.contains(name)).cloned());
+    let columns = columns.into_iter().enumerate().map(|(at, name)| (name, at < chosen.len()));
+    Ok(show(
+        StatusCode::OK,
+        &Page {
+            shell: Shell::within(app, caller, project, Place::Events),
+            event: fields.get("event").unwrap_or_default().to_owned(),
+            person: fields.get("person").unwrap_or_default().to_owned(),
+            filters: build::filters_of(&fields),
+            columns: columns.collect(),
+            events: build::events(&schema),
+            props,
+            period,
+            zones: ZONES,
+            answer,
+        },
+    ))
+}
+
+async fn shown(
+    app: &App,
+    caller: &Caller,
+    project: &Arc<Project>,
+    fields: &Fields,
+    schema: &Schema,
+    (period, complaint): (&Period, Option<String>),
+) -> Result<Shown, ApiError> {
+    let mut shown = Shown {
+        complaint,
+        head: fields
+            .all("col")
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        rows: Vec::new(),
+        words: Words {
+            title: t("No events here").to_owned(),
+            text: t("Choose a longer range, another event, or fewer filters.").to_owned(),
+        },
+        newest: None,
+        older: None,
+        csv: None,
+        curl: String::new(),
+    };
+    let of_all = match rows::read(Rows::None, fields, schema) {
+        Ok((_, of_all)) => of_all,
+        Err(why) => {
+            shown.words = Words { title: t("This question cannot be read").to_owned(), text: why };
+            return Ok(shown);
+        }
+    };
+    let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
+    let (from, to) = (period.from.to_string(), period.to.to_string());
+    let range = parse_range(Some(&from), Some(&to), &period.tz_name)?;
+    let instant = |ms: i64| Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
+    let text = |name: &str| fields.get(name).map(str::to_owned);
+    let condition = (!of_all.is_empty()).then(|| Value::from(of_all).to_string());
+    let given: Vec<(&str, String)> = [
+        ("event", text("event")),
+        ("person", text("person")),
+        ("where", condition.clone()),
+        ("from", Some(instant(range.start))),
+        ("to", Some(instant(range.end))),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect();
+    shown.curl = curl(app, &given);
+    if caller.role >= Role::Analyst {
+        let mut out = form_urlencoded::Serializer::for_suffix("/v1/export?".to_owned(), 11);
+        out.extend_pairs(&given).append_pair("format", "csv").append_pair("project", &project.slug);
+        shown.csv = Some(out.finish());
+    }
+    let params = PickParams {
+        event: text("event"),
+        person: text("person"),
+        condition,
+        ..PickParams::default()
+    };
+    let found = match params.pick(app, project) {
+        Ok(pick) => newest(app, project, pick, range, PAGE, fields.get("cursor")).await,
+        Err(error) => Err(error),
+    };
+    let page = match found {
+        Err(error @ ApiError::ParameterInvalid { .. }) => {
+            let title = t("This question cannot be read").to_owned();
+            shown.words = Words { title, text: error.to_string() };
+            return Ok(shown);
+        }
+        found => found?,
+    };
+    let all: Vec<(EventView, Map<String, Value>)> =
+        page.events.into_iter().map(with_properties).collect();
+    if shown.head.is_empty() {
+        shown.head = usual(&all);
+    }
+    let mut day = None;
+    let line = |(event, properties): &(EventView, Map<String, Value>)| {
+        let at = Timestamp::from_millisecond(event.at).unwrap_or_default().to_zoned(tz.clone());
+        let is_new = day.replace(at.date()) != Some(at.date());
+        let person = [("person", &*event.person)];
+        Line {
+            day: is_new.then(|| format::full_day(at.date())),
+            time: at.strftime("%H:%M:%S").to_string(),
+            event: event.name.to_string(),
+            by: match event.source {
+                Source::Web => t("page"),
+                Source::Server => t("server"),
+            },
+            href: format!("/p/{}/ask/person{}", project.slug, Fields::default().with(&person)),
+            person: event.person.clone(),
+            cells: shown.head.iter().map(|name| cell(properties.get(name))).collect(),
+        }
+    };
+    shown.rows = all.iter().map(line).collect();
+    shown.older = page.next.map(|next| fields.with(&[("cursor", &next)]));
+    shown.newest = fields.get("cursor").map(|_| fields.with(&[("cursor", "")]));
+    Ok(shown)
+}
+
+/// An event with all that can be a column of it: properties and what is known of every event.
+fn with_properties(event: EventView) -> (EventView, Map<String, Value>) {
+    let mut all = event.context.clone();
+    all.extend(serde_json::from_str::<Map<String, Value>>(event.props.get()).unwrap_or_default());
+    (event, all)
+}
+
+/// The properties that most of these events have, the most frequent first.
+fn usual(events: &[(EventView, Map<String, Value>)]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in events.iter().flat_map(|(_, properties)| properties.keys()) {
+        *counts.entry(name).or_default() += 1;
+    }
+    let mut all: Vec<(&str, usize)> = counts.into_iter().collect();
+    all.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    all.into_iter().take(COLUMNS).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
+}
+
+/// The same for a shell.
+fn curl(app: &App, given: &[(&str, String)]) -> String {
+    let data = |(name, value): &(&str, String)| {
+        format!(" \\\n  --data-urlencode {}", quoted(&format!("{name}={value}")))
+    };
+    let data: String = given.iter().map(data).collect();
+    let host = host(app);
+    format!(
+        "curl -G {host}/v1/events \\\n  -H \"Authorization: Bearer $TALLYMARK_SECRET_KEY\"{data}"
+    )
+}
+
+impl Page {
+    fn shown(&self) -> String {
+        self.answer.to_string()
+    }
+}
