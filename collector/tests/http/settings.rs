@@ -127,7 +127,7 @@ async fn members_are_invited_given_roles_helped_back_in_and_let_go() {
     let path = "/p/shop/settings/members";
     let invite = |role| [("email", "bob@a.example"), ("role", role)];
     let (status, _, page) = service.fill(&cookie, path, &invite("owner")).await;
-    assert_eq!((status, page.contains("only an owner can")), (403, true));
+    assert_eq!((status, page.contains("Only an owner can")), (403, true));
     let (status, _, page) = service.fill(&cookie, path, &invite("viewer")).await;
     assert_eq!(status, 201);
     let link = between(&page, "<code id=\"link\">", "</code>").to_owned();
