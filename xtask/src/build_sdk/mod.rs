@@ -52,9 +52,9 @@ pub fn build_sdk(root: &Path) -> anyhow::Result<()> {
         }
     }
 
-    let sources =
-        ["src", "package.json", "package-lock.json", "tsconfig.json", "README.md", "MEASURES.md"];
-    let input = rust ^ hash_of(&npm, &sources)?;
+    let sources = ["src", "package.json", "package-lock.json", "tsconfig.json"];
+    let pages = ["README.md", "EXPERIMENTS.md", "FRAMEWORKS.md", "MEASURES.md"];
+    let input = rust ^ hash_of(&npm, &sources)? ^ hash_of(&npm, &pages)?;
     let loaded = package::loaded();
     let tarball = package::tarball(&npm)?;
     let outputs: Vec<_> = loaded.iter().map(|name| dist.join(name)).chain([tarball]).collect();
