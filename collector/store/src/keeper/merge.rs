@@ -40,12 +40,18 @@ pub(super) struct Plan {
     pub week: String,
 }
 
+impl Plan {
+    fn level(&self) -> u8 {
+        self.inputs.iter().map(|segment| segment.meta().level).max().unwrap_or(0)
+    }
+}
+
 impl Keeper {
     /// Merge until no week has too many segments of one level, and no settled week has segments that
     /// are worth a rewrite.
     pub(crate) fn merge_all(&self, settled: &BTreeSet<String>) -> Result<(), FlushError> {
         while let Some(plan) = self.next_merge(settled) {
-            self.merge(&plan)?;
+            self.merge_and_make_room(&plan, &BTreeSet::new())?;
         }
         Ok(())
     }
@@ -53,7 +59,7 @@ impl Keeper {
     /// Merge until no tier below a level is full, but for segments that a merge under way has taken.
     fn merge_below(&self, level: u8, taken: &BTreeSet<SegmentId>) -> Result<(), FlushError> {
         while let Some(plan) = self.full_below(level, taken) {
-            self.merge_beside(&plan, taken)?;
+            self.merge_and_make_room(&plan, taken)?;
         }
         Ok(())
     }
@@ -145,16 +151,40 @@ impl Keeper {
         !segment.meta().has_ids || segment.received_max_ms() < now_ms.saturating_sub(window_ms)
     }
 
-    pub(super) fn merge(&self, plan: &Plan) -> Result<(), FlushError> {
-        self.merge_beside(plan, &BTreeSet::new())
+    /// Merge, and what becomes full meanwhile, while others, which have taken these segments, are under way.
+    ///
+    /// Only for plans that are made anew after each merge: this one may change any segment that is not taken.
+    fn merge_and_make_room(
+        &self,
+        plan: &Plan,
+        taken: &BTreeSet<SegmentId>,
+    ) -> Result<(), FlushError> {
+        let ids = plan.inputs.iter().map(|segment| segment.meta().id);
+        let taken: BTreeSet<SegmentId> = taken.iter().copied().chain(ids).collect();
+        // One that fails is tried again, and told of, when this merge is done.
+        let has_failed = Cell::new(false);
+        self.merge_with(plan, &|| {
+            self.folders.disk.reached("merge: between batches");
+            self.give_way()?;
+            if !has_failed.get() {
+                has_failed.set(self.merge_below(plan.level(), &taken).is_err());
+            }
+            Ok(())
+        })
     }
 
-    /// Merge while others, which have taken these segments, are under way.
-    fn merge_beside(&self, plan: &Plan, taken: &BTreeSet<SegmentId>) -> Result<(), FlushError> {
+    pub(super) fn merge(&self, plan: &Plan) -> Result<(), FlushError> {
+        self.merge_with(plan, &|| self.give_way())
+    }
+
+    /// Merge; `each` is called between batches.
+    fn merge_with(
+        &self,
+        plan: &Plan,
+        each: &dyn Fn() -> Result<(), FlushError>,
+    ) -> Result<(), FlushError> {
         let Plan { inputs, week } = plan;
-        let ids = inputs.iter().map(|segment| segment.meta().id);
-        let taken: BTreeSet<SegmentId> = taken.iter().copied().chain(ids).collect();
-        let level = inputs.iter().map(|segment| segment.meta().level).max().unwrap_or(0);
+        let level = plan.level();
         let mut counts: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
         for (key, of_input) in inputs.iter().flat_map(|segment| segment.keys()) {
             let sums = counts.entry(key).or_default();
@@ -178,17 +208,7 @@ impl Keeper {
             watch: None,
         };
         let cursors = in_place.chain(aside).collect();
-        // One that fails is tried again, and told of, when this merge is done.
-        let has_failed = Cell::new(false);
-        let each = || {
-            self.folders.disk.reached("merge: between batches");
-            self.give_way()?;
-            if !has_failed.get() {
-                has_failed.set(self.merge_below(level, &taken).is_err());
-            }
-            Ok(())
-        };
-        let meta = self.write_segment(output, cursors, &rewrite, &each)?;
+        let meta = self.write_segment(output, cursors, &rewrite, each)?;
         let files: Vec<String> = inputs.iter().map(|segment| segment.meta().path()).collect();
         let Dropped { erased, expired } = rewrite.into_dropped();
         let change = CatalogChange {

@@ -219,6 +219,10 @@ impl Keeper {
         let disk = &self.folders.disk;
         disk.reached("keeper: before the catalog");
         let held = self.shared.hold_catalog();
+        debug_assert!(
+            change.remove.iter().all(|id| self.has(*id)),
+            "what was written again is gone, so its rows would be there twice"
+        );
         // While it is held nobody else adds to them.
         let erasures = self.receipts(files, erased);
         change.people.put_erasures(&erasures);
@@ -254,6 +258,10 @@ impl Keeper {
         gone.iter().for_each(|segment| segment.doom());
         disk.reached("keeper: shown to readers");
         Ok(())
+    }
+
+    fn has(&self, id: SegmentId) -> bool {
+        self.shared.live().segments.iter().any(|segment| segment.meta().id == id)
     }
 
     pub(crate) fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>, FlushError> {
