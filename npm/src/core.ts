@@ -22,7 +22,7 @@ import type { Properties } from "./types.js";
 /** Our own work in one task; half of what a frame can spare. */
 const SLICE_MS = 4;
 /** Longest wait for an idle moment: what is not stored dies with the browser. */
-const IDLE_MS = 50;
+const IDLE_MS = 20;
 /** Stored events or bytes that end the wait for a batch, and the wait. */
 const FLUSH_EVENTS = 20;
 const FLUSH_BYTES = 30 * 1024;
