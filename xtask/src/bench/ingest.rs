@@ -11,8 +11,15 @@ use super::collector::{Collector, create_project, started};
 use super::tool;
 use crate::shell::{Running, quiet, step};
 
-/// One key sends everything: as fast as it likes.
-const NO_RATE: [&str; 2] = ["--ingest-rate-per-s", "1000000"];
+/// One key from one network sends everything, of one project: as fast as it likes.
+const NO_RATE: [&str; 6] = [
+    "--ingest-rate-per-s",
+    "1000000",
+    "--network-rate-per-s",
+    "1000000",
+    "--project-rate-per-s",
+    "1000000",
+];
 /// Senders, each of which waits for its answer: enough that one group can be on its way to the disk
 /// while the next one is read.
 const CONNECTIONS: &str = "64";
@@ -89,7 +96,7 @@ fn go_on(
     for minute in 1..=minutes {
         let took = load(&collector.address, project, batch, None, 60)?;
         let number = |field: &str| took[field].as_f64().unwrap_or(f64::NAN);
-        lines.push(format!(
+        let line = format!(
             "| {minute} | {:.0} | {:.1} | {:.1} | {:.1} | {} | {} |",
             number("events_per_s"),
             number("p50_ms"),
@@ -97,7 +104,10 @@ fn go_on(
             number("max_ms"),
             collector.resident_bytes()? >> 20,
             collector.metric("store_segments")?,
-        ));
+        );
+        // What comes after it may fail, and this took long.
+        println!("{line}");
+        lines.push(line);
     }
     lines.push(String::new());
     Ok(lines)
