@@ -170,14 +170,15 @@ test("56: a worker can import the package and call it; nothing throws", async ()
   assert.equal(said, false, "there is no page, so there is nothing to record");
 });
 
-test("56: a browser that asks for privacy gets no lasting id", async () => {
-  const { bench } = fixture;
-  const visit = await bench.visit({
-    name: "gpc",
-    before: `Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { value: true });`,
-    script: `tally.identify("marie"); tally.track("opened")`,
+for (const [asks, value] of [["globalPrivacyControl", "true"], ["doNotTrack", `"1"`]] as const)
+  test(`56: a browser that asks for privacy by ${asks} gets no lasting id`, async () => {
+    const { bench } = fixture;
+    const visit = await bench.visit({
+      name: asks.toLowerCase(),
+      before: `Object.defineProperty(Navigator.prototype, "${asks}", { value: ${value} });`,
+      script: `tally.identify("marie"); tally.track("opened")`,
+    });
+    await flush(visit.page);
+    await untilEqual({ opened: 1 }, () => bench.collector.counts(visit.project));
+    for (const event of visit.proxy.sent()) assert.deepEqual([event.device, event.user], [undefined, undefined]);
   });
-  await flush(visit.page);
-  await untilEqual({ opened: 1 }, () => bench.collector.counts(visit.project));
-  for (const event of visit.proxy.sent()) assert.deepEqual([event.device, event.user], [undefined, undefined]);
-});
