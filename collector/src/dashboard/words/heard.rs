@@ -93,6 +93,7 @@ mod tests {
 
     use rstest::rstest;
 
+    use super::super::tests::names;
     use super::*;
 
     const FORMS: &[Form] = &[
@@ -182,15 +183,6 @@ mod tests {
         let lines: Vec<&str> = include_str!("heard_de.tsv").lines().collect();
         assert!(lines.is_sorted() && GERMAN.len() == lines.len());
         for (form, other) in GERMAN.iter() {
-            let names = |text: &str| {
-                let mut names: Vec<String> = text
-                    .split('{')
-                    .skip(1)
-                    .map(|part| part.split('}').next().unwrap_or_default().to_owned())
-                    .collect();
-                names.sort();
-                names
-            };
             assert_eq!(names(form), names(other), "{form}");
         }
     }

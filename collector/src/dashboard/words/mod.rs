@@ -296,18 +296,18 @@ mod tests {
         }
     }
 
+    /// The names of what is put into a text, in order.
+    pub(super) fn names(text: &str) -> Vec<&str> {
+        let parts = text.split('{').skip(1);
+        let mut names: Vec<&str> =
+            parts.map(|part| part.split('}').next().unwrap_or_default()).collect();
+        names.sort_unstable();
+        names
+    }
+
     #[test]
     fn catalogues_have_every_text_once_and_keep_its_names() {
         let lines: Vec<_> = include_str!("de.tsv").lines().collect();
-        let names = |text: &str| {
-            let mut names: Vec<String> = text
-                .split('{')
-                .skip(1)
-                .map(|part| part.split('}').next().unwrap_or_default().to_owned())
-                .collect();
-            names.sort();
-            names
-        };
         for line in &lines {
             let (english, german) = line.split_once('\t').unwrap_or_else(|| panic!("{line:?}"));
             assert!(!german.is_empty() && names(english) == names(german), "{line}");
