@@ -87,10 +87,12 @@ export class Proxy {
   private async handle(target: string, incoming: IncomingMessage, outgoing: ServerResponse) {
     const chunks: Buffer[] = [];
     if (this.visitor) incoming.headers["x-forwarded-for"] = this.visitor;
-    // A page that goes away may cut its request: what arrived is then all there is.
-    incoming.on("error", () => undefined);
     outgoing.on("error", () => undefined);
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    try {
+      for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    } catch {
+      return; // A browser that is killed cuts its request, and the collector never hears of it.
+    }
     const body = Buffer.concat(chunks);
     const isBatch = incoming.method === "POST" && (incoming.url ?? "").startsWith("/v1/batch");
     const batch = isBatch ? this.record(body) : undefined;
