@@ -211,8 +211,14 @@ test("48: a network where three of ten requests fail in some way: each event is 
     await page.evaluate(track("step_done", Math.min(100, count - done)));
     await until("room", async () => (await waiting(page)) < 500, 120_000);
   }
-  await untilEqual({ step_done: count }, () => fixture.bench.collector.counts(project), 120_000);
-  await until("the queue to be empty", async () => (await waiting(page)) === 0, 120_000);
+  // Longer than the longest pause of five minutes, which eight failures in a row may reach.
+  const patienceMs = 360_000;
+  await untilEqual({ step_done: count }, () => fixture.bench.collector.counts(project), patienceMs).catch(async (error) => {
+    const last = proxy.batches.slice(-12).map(({ at, answeredAt, events }) => [at, answeredAt, events.length]);
+    figure(`at ${Date.now()} ${await waiting(page)} events wait; last requests: ${JSON.stringify(last)}`);
+    throw error;
+  });
+  await until("the queue to be empty", async () => (await waiting(page)) === 0, patienceMs);
   assert.deepEqual(await fixture.bench.collector.counts(project), { step_done: count });
   figure(`${count} events over ${proxy.batches.length} requests, three of ten failing: ${count} stored`);
 });
