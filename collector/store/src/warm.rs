@@ -1,8 +1,9 @@
-//! What nearly every question reads, read once after a start.
+//! What questions read, read once after a start.
 //!
 //! In: the segments that a start finds, the newest first, because most questions are about the last
-//! days. Out: in the cache, up to `StoreOptions::warm_bytes`, who did what on which day, and whose
-//! rows are where, their events and times. So the first question after a restart does not wait for
+//! days. Out: in the cache, up to `StoreOptions::warm_bytes`, what nearly every question reads: who did
+//! what on which day, and whose rows are where, their events and times. Then, where there is room left,
+//! their properties, the smallest first. So the first question after a restart does not wait for
 //! all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
@@ -11,7 +12,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::block::ColumnKey;
+use crate::block::{Block, ColumnKey};
 use crate::presence;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -28,18 +29,24 @@ pub(crate) fn run(shared: &Shared) {
     });
     segments.sort_by_key(|segment| Reverse(segment.meta().ts_max_ms));
     let reading = shared.cache.reading();
-    for segment in segments {
+    let read = |block: &Arc<dyn Block>, key: &ColumnKey| {
+        let is_enough = shared.cache.bytes() >= most || shared.live().closing;
+        !is_enough && block.column(key).is_ok()
+    };
+    for segment in &segments {
         let blocks = segment.source(reading).blocks;
         // Events save as much work as times, and are a fraction of them.
         for keys in [&[ColumnKey::Runs, ColumnKey::Event][..], &[ColumnKey::Ts]] {
-            for (block, key) in
-                blocks.iter().flat_map(|block| keys.iter().map(move |key| (block, key)))
-            {
-                let is_enough = shared.cache.bytes() >= most;
-                if is_enough || shared.live().closing || block.column(key).is_err() {
-                    return;
-                }
+            if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
+                return;
             }
+        }
+    }
+    for segment in &segments {
+        let blocks = segment.source(reading).blocks;
+        let keys = segment.properties();
+        if !keys.iter().all(|key| blocks.iter().all(|block| read(block, key))) {
+            return;
         }
     }
 }
@@ -50,8 +57,8 @@ mod tests {
     use crate::faults::{Random, Source, World, small_options};
     use crate::options::StoreOptions;
 
-    /// Bytes in the cache after a start with so much room.
-    fn warmed(warm_bytes: usize, cache_bytes: usize) -> u64 {
+    /// A store that was started with rows in a file, and so much room.
+    fn started(warm_bytes: usize, cache_bytes: usize) -> World {
         let mut world = World::with(StoreOptions { warm_bytes, cache_bytes, ..small_options() });
         let (mut random, source) = (Random::new(7), Source::default());
         let rows = (0..200).map(|_| source.row(&mut random)).collect();
@@ -59,10 +66,30 @@ mod tests {
         world.flush().unwrap();
         world.kill();
         world.start().unwrap();
+        assert_eq!(world.store().shared.cache.bytes(), 0, "nothing is read by the start itself");
+        world
+    }
+
+    /// Bytes in the cache after that.
+    fn warmed(warm_bytes: usize, cache_bytes: usize) -> u64 {
+        let world = started(warm_bytes, cache_bytes);
         let shared = &world.store().shared;
-        assert_eq!(shared.cache.bytes(), 0, "nothing is read by the start itself");
         run(shared);
         shared.cache.bytes()
+    }
+
+    #[test]
+    fn properties_are_read_where_there_is_room() {
+        let world = started(1 << 20, 1 << 20);
+        let shared = &world.store().shared;
+        run(shared);
+        let before = shared.cache.bytes();
+        let segment = Arc::clone(&shared.live().segments[0]);
+        let keys = segment.properties();
+        assert!(keys.len() > 1, "{keys:?}");
+        let block = Arc::clone(&segment.source(shared.cache.reading()).blocks[0]);
+        keys.iter().for_each(|key| drop(block.column(key).unwrap()));
+        assert_eq!(shared.cache.bytes(), before, "all of them were there");
     }
 
     #[test]

@@ -58,6 +58,7 @@ use crate::disk::Disk;
 use crate::driver::Source;
 use crate::error::{OpenError, ScanError};
 use crate::open::Folders;
+use crate::row::Dim;
 
 /// Name of the column of users that rows came with, where those are not their persons any more.
 const ORIGIN: &str = "origin";
@@ -170,6 +171,32 @@ impl Segment {
     /// Property names and counts of texts, numbers, bools and others, for a merge.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, [u64; 4])> {
         self.info.keys.iter().map(|(key, counts)| (&**key, *counts))
+    }
+
+    /// The properties that some of its rows have a column for, those first that are read soonest.
+    pub(crate) fn properties(&self) -> Vec<ColumnKey> {
+        let dims = Dim::ALL
+            .iter()
+            .map(|dim| (dim.name().to_owned(), ColumnKey::Text(Property::Dim(*dim))));
+        let promoted = self.info.promoted.iter().map(|promoted| {
+            let property = Property::Key(promoted.key.as_str().into());
+            let key = match promoted.kind {
+                PromotedKind::Number => ColumnKey::Number(property),
+                PromotedKind::Text | PromotedKind::Bool => ColumnKey::Text(property),
+            };
+            (format!("p.{}", promoted.key), key)
+        });
+        let groups = self.arrow.metadata().row_groups();
+        let bytes = |name: &str| -> i64 {
+            let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return 0 };
+            let with = (0..).zip(groups).filter(|(at, _)| !self.is_absent(*at, name));
+            with.map(|(_, group)| group.column(index).compressed_size()).sum()
+        };
+        let mut sized: Vec<(i64, ColumnKey)> =
+            dims.chain(promoted).map(|(name, key)| (bytes(&name), key)).collect();
+        sized.retain(|(bytes, _)| *bytes > 0);
+        sized.sort_by_key(|(bytes, _)| *bytes);
+        sized.into_iter().map(|(_, key)| key).collect()
     }
 
     /// When its newest row was received, Unix milliseconds; `i64::MAX` when the file does not say.
