@@ -190,7 +190,7 @@ function run(page: Page): Core {
 
   /** Without a closer look, whatever looks suspicious goes, but for the event's name. */
   function cover(all: Said): Said {
-    const json = JSON.stringify(all, (name, value) => (typeof value !== "object" && isSuspect(`${name}" ${value}`) ? "[hidden]" : value));
+    const json = JSON.stringify(all, (name, value) => (typeof value !== "object" && isSuspect(JSON.stringify([name, value])) ? "[hidden]" : value));
     return { ...JSON.parse(json), name: all.name };
   }
 

@@ -28,8 +28,6 @@ interface Reply {
 }
 
 export class Courier {
-  /** Ids of parcels that are on their way. */
-  readonly onTheWay = new Set<string>();
   #bytesInFlight = 0;
   #failures = 0;
   /** Learned from 400 and 413. */
@@ -111,7 +109,7 @@ export class Courier {
   #enough(keys: Key[]): Key | undefined {
     let [events, bytes] = [0, 0];
     const isFull = ([id, count, size]: Key) =>
-      !this.onTheWay.has(id) && ((events += count) >= this.#eventsMax || (bytes += size) > BYTES_MAX);
+      !this.outbox.onTheWay.has(id) && ((events += count) >= this.#eventsMax || (bytes += size) > BYTES_MAX);
     return keys.find(isFull) ?? keys[keys.length - 1];
   }
 
@@ -124,7 +122,7 @@ export class Courier {
       const first = chosen[0] ?? parcel;
       // Ours go with a clock that the events of other pages must not be measured by.
       const goesAlong = parcel.context === first.context && isOwn(parcel) === isOwn(first);
-      if (!goesAlong || this.onTheWay.has(parcel.key[0])) continue;
+      if (!goesAlong || this.outbox.onTheWay.has(parcel.key[0])) continue;
       if (chosen.length > 0 && (events + parcel.key[1] > this.#eventsMax || bytes + parcel.key[2] > BYTES_MAX)) break;
       events += parcel.key[1];
       bytes += parcel.key[2];
@@ -223,7 +221,7 @@ export class Courier {
     const none: Reply = { status: 0, retryAfterMs: -1, body: {} };
     let weight = 0;
     const ids = parcels.map(({ key: [id] }) => id);
-    ids.forEach((id) => this.onTheWay.add(id));
+    ids.forEach((id) => this.outbox.onTheWay.add(id));
     const giveUp = new AbortController();
     const stop = () => giveUp.abort();
     const timer = setTimeout(stop, TIMEOUT_MS);
@@ -258,7 +256,7 @@ export class Courier {
       clearTimeout(timer);
       this.#stopping.signal.removeEventListener("abort", stop);
       this.#bytesInFlight -= weight;
-      ids.forEach((id) => this.onTheWay.delete(id));
+      ids.forEach((id) => this.outbox.onTheWay.delete(id));
     }
   }
 
@@ -271,7 +269,7 @@ export class Courier {
   leave(signal: AbortSignal): void {
     if (this.#isStopped || this.page.identity.grip() === 0) return;
     let isShared = this.peers.areActive;
-    const left = this.outbox.tail.filter(({ key: [id], isStored }) => !this.onTheWay.has(id) && !(isShared && isStored));
+    const left = this.outbox.tail.filter(({ key: [id], isStored }) => !this.outbox.onTheWay.has(id) && !(isShared && isStored));
     let room = LEAVING_BYTES - this.#bytesInFlight;
     for (let [parcels, bytes] = newest(left); parcels[0]; [parcels, bytes] = newest(left)) {
       if ((room -= bytes) < 0) {

@@ -15,8 +15,10 @@ export const BYTES_MAX = 47 * 1024;
 export const LEAVING_BYTES = 60 * 1024;
 /** Half of the longest wait for anything the store does. */
 const PATIENCE_MS = 3_000;
-/** So many new events, and the queue is measured again: other tabs fill it too. */
+/** So much that is new, by weight, and the queue is measured again: other tabs fill it too. */
 const MEASURE_EVERY = 100;
+/** A full queue has a thousand events or two megabytes: so many bytes weigh as much as an event. */
+const EVENT_BYTES = 2_048;
 
 /** A parcel that is being filled. */
 interface Open {
@@ -29,12 +31,14 @@ interface Open {
 export class Outbox {
   /** Of this page, not acknowledged; oldest first. */
   tail: Parcel[] = [];
+  /** Ids of parcels that are on their way. */
+  readonly onTheWay = new Set<string>();
   #fresh: Open[] = [];
   #newest = "";
   #saving: Promise<void> | undefined;
-  /** Events added and not stored. */
+  /** What is added and not stored, by weight. */
   #unsaved = 0;
-  /** Events in the store as last measured, and put or removed since. */
+  /** What is in the store as last measured, and put or removed since. */
   #stored = 0;
   #sinceMeasured = Infinity;
 
@@ -62,9 +66,10 @@ export class Outbox {
       open = { context, rows: [], id: this.#newest, bytes: 0 };
       this.#fresh.push(open);
     }
-    this.#unsaved++;
+    bytes++;
+    this.#unsaved += 1 + bytes / EVENT_BYTES;
     open.rows.push(json);
-    open.bytes += bytes + 1;
+    open.bytes += bytes;
   }
 
   /** Whether nothing waits to be stored. */
@@ -146,18 +151,18 @@ export class Outbox {
     if (!this.store) return;
     await this.use((store) => store.change(parcels, []));
     for (const parcel of parcels) parcel.isStored = this.store.isDurable;
-    const count = total(parcels.map(({ key }) => key))[0];
-    this.page.tell?.("stored", { events: count, durable: this.store.isDurable });
-    this.#unsaved -= count;
-    this.#stored += count;
-    this.#sinceMeasured += count;
+    const [events, , weight] = total(parcels.map(({ key }) => key));
+    this.page.tell?.("stored", { events, durable: this.store.isDurable });
+    this.#unsaved -= weight;
+    this.#stored += weight;
+    this.#sinceMeasured += weight;
     if (this.#sinceMeasured > MEASURE_EVERY) await this.#measure();
   }
 
   /** These are gone: acknowledged, refused or dropped. */
   async remove(keys: readonly Key[], put: readonly Parcel[] = []): Promise<void> {
     this.forget(new Set(keys.map(([id]) => id)));
-    this.#stored = Math.max(0, this.#stored - total(keys)[0]);
+    this.#stored = Math.max(0, this.#stored - total(keys)[2]);
     if (this.store) await this.use((store) => store.change(put, keys));
   }
 
@@ -166,21 +171,22 @@ export class Outbox {
     this.tail = this.tail.filter(({ key: [id] }) => !ids.has(id));
   }
 
-  /** Counts what is stored, and drops the oldest of what is too much. */
+  /** Counts what is stored, and drops the oldest of what is too much. What is on its way may arrive: it stays. */
   async #measure(): Promise<void> {
     if (!this.store) return;
     const keys = await this.use((store) => store.keys());
-    let [events, bytes] = total(keys);
+    let [events, bytes, weight] = total(keys);
     const [eventsMax, bytesMax] = limits(this.store);
     const drop: Key[] = [];
+    this.#stored = weight;
+    this.#sinceMeasured = 0;
     for (const key of keys) {
       if (events <= eventsMax && bytes <= bytesMax) break;
+      if (this.onTheWay.has(key[0])) continue;
       drop.push(key);
       events -= key[1];
       bytes -= key[2];
     }
-    this.#stored = events + total(drop)[0];
-    this.#sinceMeasured = 0;
     if (drop.length > 0) {
       this.page.lose("queue_full", total(drop)[0]);
       this.page.report("queue_full");
@@ -197,8 +203,9 @@ export class Outbox {
   }
 }
 
-function total(keys: readonly Key[]): [events: number, bytes: number] {
-  return keys.reduce(([events, bytes], key) => [events + key[1], bytes + key[2]], [0, 0]);
+/** Events, bytes and weight. */
+function total(keys: readonly Key[]): [events: number, bytes: number, weight: number] {
+  return keys.reduce(([events, bytes, weight], key) => [events + key[1], bytes + key[2], weight + key[1] + key[2] / EVENT_BYTES], [0, 0, 0]);
 }
 
 /** What goes over the wire. */

@@ -33,6 +33,16 @@ for (const [props, want] of CASES) {
   });
 }
 
+test("whatever is hidden is suspected, also in the middle of a text, at the beginning of a line, in quotes", () => {
+  for (const [text] of texts) {
+    for (const [before, after] of [["", ""], ["x ", " x"], ["one\ntwo\n", "\n"], ["a\t", "\tb"], ['say "', '"'], ["C:\\", "\\"], ["\u0001", ""], ["[card]", "[phone]"], ["(", ")"]]) {
+      const props = { page: before + text + after };
+      const { found } = cleaned(props);
+      if (found.length > 0) assert.ok(isSuspect(JSON.stringify({ name: "opened", props, address: "https://shop.example/" })), JSON.stringify(props));
+    }
+  }
+});
+
 test("what the vectors keep is kept", () => {
   for (const [name, value] of kept) {
     assert.deepEqual(cleaned({ [name]: value }), { clean: { [name]: value }, found: [] });
@@ -48,6 +58,7 @@ test("an ordinary event is not suspected", () => {
   const usual = [
     { plan: "team", seats: 5, value: 29.99, is_new: true },
     { order: "01a20217-218f-7da0-9d12-b3f82d8397c8", at: 1795331401767, day: "2026-11-26" },
+    { title: "A keyjack\nand a heyjude", note: "C:\\new\\report" },
     { title: "How to fold a sheet", path: "/journal/how-to-fold-a-sheet", share: "12 %" },
   ];
   for (const props of usual) {

@@ -136,4 +136,23 @@ test("more than a beacon may carry leaves in portions", async () => {
   stage.happen("pagehide", { type: "pagehide" });
   assert.deepEqual(events().map(({ props }) => props.i), Array.from({ length: events().length }, (_, i) => i));
   assert.ok(events().length > first);
+  assert.deepEqual(events().map(({ n }) => n), events().map((_, i) => i), "what stays takes no number");
 });
+
+for (const [what, name, props] of [
+  ["an address", "sent", { to: "ann@example.org" }],
+  ["a secret", "sent", { password: "hunter2" }],
+  ["a number of a card", "sent", { text: "4111 1111 1111 1111" }],
+  ["a telephone number", "called +49 (151) 12345678", {}],
+  ["half a character", "sent", { text: "\ud800" }],
+]) {
+  test(`${what} does not leave before something has looked at it, and takes no number`, async () => {
+    await open({ mode: "cookieless" });
+    tally.track("opened", { plan: "team", value: 29.99, at: "2026-11-26", seats: 12_345_678 });
+    tally.track(name, props);
+    stage.hide();
+    stage.happen("pagehide", { type: "pagehide" });
+    tally.track("afterwards");
+    assert.deepEqual(events().map(({ name, n }) => [name, n]), [["opened", 0]]);
+  });
+}

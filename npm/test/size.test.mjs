@@ -35,7 +35,7 @@ async function importing(wanted) {
   return weight(outputFiles[0].contents);
 }
 
-const BOUNDS = { "core.js": 7_950, "guard.js": 1_050, "tallymark_bg.wasm": 2_300, "fallback.js": 4_100, "tallymark.js": 11_150, "debug.js": 1_200 };
+const BOUNDS = { "core.js": 8_000, "guard.js": 1_050, "tallymark_bg.wasm": 2_300, "fallback.js": 4_100, "tallymark.js": 11_230, "debug.js": 1_200 };
 
 /** What everything weighs now, by name. */
 const sizes = {};
@@ -104,7 +104,7 @@ test("each entry point adds no more than its bound, and parts of it less", async
 test("everything that pages can import, with everything it loads, weighs at most 24 KiB", async () => {
   const entries = Object.fromEntries(Object.entries(ENTRIES).map(([entry, [, names]]) => [entry, names]));
   const first = await importing({ index: [...USUAL, ...Object.keys(EXTRAS)], ...entries });
-  const all = first + file("core.js") + file("tallymark_bg.wasm");
+  const all = first + file("core.js") + file("guard.js") + file("tallymark_bg.wasm");
   console.log(`first script ${first}, all ${all} bytes`);
   sizes["everything"] = all;
   assert.ok(all <= 24 * 1024, `everything weighs ${all} bytes`);
