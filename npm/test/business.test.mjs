@@ -124,6 +124,12 @@ test("payments and subscriptions have names of the catalogue, and no customer", 
   ]);
 });
 
+test("what a creator did has its size, its time and the creator's tier", () => {
+  business.trackCreatorActivity({ activity: "content_upload", contentType: "video", fileBytes: 2_500, duration_ms: 40, creatorTier: "gold" });
+  const props = { activity: "content_upload", content_type: "video", file_bytes: 2_500, duration_ms: 40, creator_tier: "gold" };
+  assert.deepEqual(recorded(), [["track", "creator_activity", props]]);
+});
+
 test("an interaction is an event by its action, and a view is a content view as well", () => {
   const interaction = { contentId: 42, contentType: "video", creatorId: "ines", isSubscribed: true, tierRequired: "gold", duration_ms: 900 };
   business.trackContentInteraction({ ...interaction, action: "like" });
@@ -197,6 +203,7 @@ for (const [agent, mode, want] of [
   ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0 Safari/537.36", "browser", "desktop"],
   ["", "browser", "desktop"],
 ]) {
+  // Shows S4-21.
   test(`the platform of ${agent.slice(13, 40) || "nobody"} as ${mode} is ${want}`, () => {
     assert.equal(business.detectPlatform(agent, mode), want);
   });

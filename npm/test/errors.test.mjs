@@ -66,7 +66,7 @@ beforeEach(async () => {
   recorded = () => calls.map(([, name, props]) => (assert.equal(name, "$error"), JSON.parse(JSON.stringify(props))));
 });
 
-// Shows S4-72.
+// Shows S4-23, S4-25, S4-26, S4-27 and S4-72.
 test("an error has its name, its scrubbed message and stack, and the business around it", () => {
   errors.setErrorContext({ user: { userType: "fan" }, technical: { source: "web", apiVersion: "v2" } });
   const error = new TypeError("card 4111 1111 1111 1111 of ada@example.org");

@@ -1,6 +1,7 @@
 /**
  * 57: marked values go in by every way there is; then all that was sent, answered, logged and written is searched for
- * them, while the collector runs, after a kill, after merges and in a backup.
+ * them, while the collector runs, after a kill, after merges and in a backup; and what the page keeps on the device. What
+ * the browser itself keeps of a page, its address and its files, is not ours.
  */
 
 import assert from "node:assert/strict";
@@ -8,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser, Page, Request } from "playwright-core";
+import type { Browser, BrowserContext, Page, Request } from "playwright-core";
 
 import { amount, figure } from "../support/amounts.ts";
 import { flush, ROOT } from "../support/bench.ts";
@@ -16,6 +17,7 @@ import { launch } from "../support/browser.ts";
 import { addresses, card, files, inMemory, mark, NETWORK, search, type Searched } from "../support/canary.ts";
 import { Collector, type Project } from "../support/collector.ts";
 import { bundlePackage, plainPage } from "../support/plain.ts";
+import { Profile, stored } from "../support/profile.ts";
 import { Proxy } from "../support/proxy.ts";
 import { aroundNow } from "../support/range.ts";
 import { Site } from "../support/site.ts";
@@ -72,7 +74,7 @@ async function nowhere(places: Searched[], plainIn: RegExp[], page: Page): Promi
 }
 
 /** A page that uses everything, by a visitor of this address. */
-async function visit(address: string): Promise<Page> {
+async function visit(address: string, context?: BrowserContext): Promise<Page> {
   proxy.visitor = address;
   const settings = { key: project.write_key, salt: project.salt, endpoint: proxy.origin, mode: "full", autoPage: true } as const;
   const made = plainPage("canary", settings, `
@@ -91,7 +93,7 @@ async function visit(address: string): Promise<Page> {
   // The address of the page itself is marked.
   const path = `/u/${mail.path}.html`;
   Object.assign(site.files, { ...made, [path]: html });
-  const context = await browser.newContext();
+  context ??= await browser.newContext();
   const page = await context.newPage();
   page.on("request", (request: Request) => {
     if (!request.url().startsWith(proxy.origin)) return;
@@ -159,6 +161,31 @@ async function answers(): Promise<Searched[]> {
   });
   return Promise.all([...texts, ...asked]);
 }
+
+/** Where a browser's profile has what pages keep. */
+const KEPT_BY_PAGES = /\/(?:IndexedDB|Local Storage|Session Storage|WebStorage|Service Worker|File System|databases|Network|Cookies)\b/;
+
+test("57: what is marked is not on the device, while events wait there", async () => {
+  const profile = new Profile();
+  const reader = await (await browser.newContext()).newPage();
+  await reader.goto(site.page("/"));
+  try {
+    proxy.behave = () => "reset";
+    const page = await visit("", await profile.open());
+    await until("the events to be stored", async () => (await stored(page)).events > 15);
+    // What pages keep is on the disk when the browser has ended, at the latest.
+    await profile.close();
+    const kept = files(profile.folder).filter(([file]) => KEPT_BY_PAGES.test(file));
+    await nowhere(kept, [/IndexedDB/], reader);
+    const entries = await search({ entry: `tallymark:${project.write_key}` }, kept, reader, site);
+    assert.ok(entries.some((where) => where.includes("Local Storage")), "local storage is searched");
+    figure(`${names.length + 3} marked values in none of ${kept.length} files in which a browser keeps what pages store`);
+  } finally {
+    proxy.behave = () => "pass";
+    await reader.close();
+    await profile.remove();
+  }
+});
 
 // Shows S4-69 and S4-71.
 test("57: what is marked is nowhere: not on the wire, not in memory, not in answers and logs, not on the disk", async () => {

@@ -23,7 +23,7 @@ async function listen(name: string, debug: boolean): Promise<{ page: Page; said:
 
 test("what is captured, stored, sent, refused and lost is explained", async () => {
   const { page, said } = await listen("explained", true);
-  await page.evaluate(`tally.track("opened", { contact: "ann@example.org" }); tally.track(" "); tally.track("huge", { text: "x".repeat(40_000) })`);
+  await page.evaluate(`tally.track("opened", { contact: "ann@example.org" }); tally.track(" "); tally.track("$of_nobody"); tally.track("huge", { text: "x".repeat(40_000) })`);
   await flush(page);
   const wanted = [
     /^starts with mode full: lasting hashed ids/,
@@ -33,6 +33,8 @@ test("what is captured, stored, sent, refused and lost is explained", async () =
     /^sent/,
     /^answered: on the collector's disk/,
     /^lost 1: name_invalid/,
+    /^lost 1: refused/,
+    /reserved_name_unknown: names that begin with \$ are reserved/,
     /event_name_invalid: a name is 1 to 200 characters/,
     /event_too_large: one event is at most 32 KiB of JSON/,
   ];

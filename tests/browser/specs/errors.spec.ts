@@ -9,6 +9,7 @@ import { untilEqual } from "../support/until.ts";
 
 const fixture = useBench();
 
+// Shows S4-24 and S4-28.
 test("an error inside of a business event knows it, and nothing secret is stored", async () => {
   const { collector } = fixture.bench;
   const { page, project } = await fixture.bench.visit({

@@ -132,3 +132,29 @@ test("what a full queue drops is missing with its reason, also when the batch th
   assert.ok(missing > 1_000, `${missing} are missing`);
   assert.deepEqual([lost, unexplained], [{ queue_full: missing }, 0]);
 });
+
+test("what is on its way while the queue drops what is too much stays, and is not counted as lost", async () => {
+  const { bench } = fixture;
+  // Only where sending fails a page goes on recording more than may wait.
+  const visit = await bench.visit({
+    name: "meter-on-the-way",
+    script: `for (let i = 0; i < 50; i++) tally.track("early", { i })`,
+    behave: (n) => (n === 0 ? "reset" : n === 1 ? "stall-answer" : "pass"),
+  });
+  const { page, project, proxy } = visit;
+  await until("a batch that is stored and never answered", () => proxy.batches.length === 2);
+  const onTheWay = proxy.batches[1]!.events.length;
+  assert.ok(onTheWay >= 20, `${onTheWay} events`);
+  for (let done = 0; done < 3_000; done += 500) {
+    await page.evaluate(`for (let i = 0; i < 500; i++) tally.track("step_done", { i })`);
+    await until("the calls to be taken", () => page.evaluate("new Promise((resolve) => requestIdleCallback(() => resolve(true)))"));
+  }
+  await until("the queue to drop some", async () => (await page.evaluate<string[]>("window.reported")).includes("queue_full"));
+  assert.equal(proxy.batches.length, 2, "it is still on its way");
+  await page.evaluate(`tally.track("afterwards")`);
+  await until("the queue to be empty", async () => (await flush(page), (await waiting(page)) === 0));
+  const { issued, received, missing, lost, unexplained } = await total(project);
+  assert.equal(issued, 3_051);
+  assert.equal(received + missing, issued);
+  assert.deepEqual([lost, unexplained], [{ queue_full: missing }, 0]);
+});

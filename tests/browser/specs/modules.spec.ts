@@ -72,7 +72,7 @@ test("53: when neither module nor translation can be loaded, the next page sends
   assert.ok(visit.proxy.batches.every(({ text }) => !text.includes('"ada"')));
 });
 
-const BROKEN = ["hashId", "judge", "backoffMs"];
+const BROKEN = ["room", "hashId", "judge", "backoffMs"];
 let replaced = 0;
 for (const broken of BROKEN) {
   test(`54: a module that traps in ${broken} is replaced, and nothing is lost`, async () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { flush, useBench } from "../support/bench.ts";
+import { waiting } from "../support/profile.ts";
 import type { Behaviour } from "../support/proxy.ts";
 import { until, untilEqual } from "../support/until.ts";
 
@@ -68,6 +69,78 @@ test("Retry-After is obeyed", async () => {
   const [first, second] = proxy.batches;
   const waited = (second?.at ?? 0) - (first?.at ?? 0);
   assert.ok(waited >= 2_900, `it waited only ${waited} ms`);
+});
+
+const json = { "content-type": "application/json" };
+
+for (const status of [401, 403]) {
+  test(`an answer of ${status}, as when keys were mixed up, costs no event: all wait for an hour`, async () => {
+    const { page, context, proxy, project } = await fixture.bench.visit({
+      name: `refused-${status}`,
+      script: `for (const step of [1, 2, 3]) tally.track("step_done", { step });`,
+      behave: () => ({ status, headers: json, body: `{"code":"key_unknown"}` }),
+    });
+    await until("the answer", () => page.evaluate<boolean>(`reported.includes("paused")`));
+    const { length } = proxy.batches;
+    proxy.behave = () => "pass";
+    await flush(page);
+    const tab = await context.newPage();
+    await tab.goto(page.url());
+    await tab.waitForFunction("window.started");
+    await flush(tab);
+    assert.deepEqual([proxy.batches.length, await waiting(tab)], [length, 6], "three of each page load");
+    // The hour is over.
+    await tab.evaluate(`(() => { const { now } = Date; Date.now = () => now() + 3_600_000; })()`);
+    await untilEqual({ step_done: 6 }, async () => (await flush(tab), fixture.bench.collector.counts(project)));
+  });
+}
+
+test("over the quota, events wait as long as the collector says", async () => {
+  const { proxy, project } = await fixture.bench.visit({
+    name: "over-quota",
+    script: `tally.track("opened")`,
+    behave: (n) => (n === 0 ? { status: 402, headers: { "retry-after": "2" } } : "pass"),
+  });
+  await untilEqual({ opened: 1 }, () => fixture.bench.collector.counts(project));
+  const [first, second] = proxy.batches;
+  assert.ok((second?.at ?? 0) - (first?.at ?? 0) >= 1_900);
+});
+
+test("of a batch that cannot be read everything arrives but the event it is about, which is counted", async () => {
+  const { page, proxy, project } = await fixture.bench.visit({ name: "unreadable", behave: () => "reset" });
+  await page.evaluate(`for (let i = 0; i < 40; i++) tally.track(i === 27 ? "to_blame" : "fine", { i })`);
+  await untilEqual(40, () => waiting(page));
+  proxy.behave = (n) => (proxy.batches[n]?.text.includes("to_blame") ? { status: 400, headers: json, body: `{"code":"batch_unreadable"}` } : "pass");
+  await until("the queue to be empty", async () => (await flush(page), (await waiting(page)) === 0));
+  assert.deepEqual(await fixture.bench.collector.counts(project), { fine: 39 });
+  await page.evaluate(`tally.track("afterwards")`);
+  await flush(page);
+  assert.deepEqual(proxy.batches.at(-1)?.lost, { unreadable: 1 });
+});
+
+test("a project that is closed for good: what waits goes, and the page sends no more", async () => {
+  const { page, proxy } = await fixture.bench.visit({ name: "closed-project", script: `tally.track("opened")`, behave: () => ({ status: 410 }) });
+  await until("the answer", () => page.evaluate<boolean>(`reported.includes("closed")`));
+  await untilEqual(0, () => waiting(page));
+  const { length } = proxy.batches;
+  await page.evaluate(`for (let i = 0; i < 30; i++) tally.track("afterwards", { i })`);
+  await flush(page);
+  assert.equal(proxy.batches.length, length);
+});
+
+test("a browser that knows it has no network asks for nothing, and sends all when it is back", async () => {
+  const { page, context, proxy, project } = await fixture.bench.visit({ name: "no-network", script: `tally.track("opened")` });
+  await untilEqual({ opened: 1 }, () => fixture.bench.collector.counts(project));
+  await context.setOffline(true);
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await page.evaluate(`for (let i = 0; i < 100; i++) tally.track("step_done", { i })`);
+  await untilEqual(100, () => waiting(page));
+  await flush(page);
+  assert.deepEqual(asked, []);
+  await context.setOffline(false);
+  await untilEqual({ opened: 1, step_done: 100 }, () => fixture.bench.collector.counts(project));
+  assert.equal(proxy.sent().length, 101, "each once");
 });
 
 // Shows S1-04 and S3-53.

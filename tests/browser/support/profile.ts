@@ -13,7 +13,7 @@ import { FLAGS } from "./browser.ts";
 const START_MS = 30_000;
 
 export class Profile {
-  private readonly folder = mkdtempSync(join(tmpdir(), "tallymark-profile-"));
+  readonly folder = mkdtempSync(join(tmpdir(), "tallymark-profile-"));
   private running: { child: ChildProcess; browser: Browser } | undefined;
 
   /** Starts the browser with what an earlier one left. */
@@ -71,10 +71,10 @@ export class Profile {
   }
 }
 
-/** Events that wait on the device, as the keys of the queue say. */
-export async function waiting(page: Page): Promise<number> {
+/** Events that wait on the device, and what they weigh, as the keys of the queue say. */
+export async function stored(page: Page): Promise<{ events: number; bytes: number }> {
   return page.evaluate(async () => {
-    let events = 0;
+    const sum = { events: 0, bytes: 0 };
     for (const { name } of await indexedDB.databases()) {
       if (!name?.startsWith("tallymark:")) continue;
       const database = await new Promise<IDBDatabase>((resolve, reject) => {
@@ -88,8 +88,16 @@ export async function waiting(page: Page): Promise<number> {
         asking.onerror = () => reject(asking.error);
       });
       database.close();
-      for (const key of keys) events += (key as [string, number, number])[1];
+      for (const key of keys as [string, number, number][]) {
+        sum.events += key[1];
+        sum.bytes += key[2];
+      }
     }
-    return events;
+    return sum;
   });
+}
+
+/** Events that wait on the device. */
+export async function waiting(page: Page): Promise<number> {
+  return (await stored(page)).events;
 }
