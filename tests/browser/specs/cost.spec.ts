@@ -1,4 +1,9 @@
-/** What the package costs a page: its calls, its memory. Times are this machine's. */
+/**
+ * What the package costs a page, bundled and minified as pages load it: its calls, its memory.
+ *
+ * The bounds are those that are promised. Others on the machine can only make it slower, so the best of three rounds counts, and
+ * what is not a call's own time is the processor's time of the page's thread.
+ */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,16 +11,13 @@ import type { Page } from "playwright-core";
 
 import { figure } from "../support/amounts.ts";
 import { flush, useBench } from "../support/bench.ts";
-import { waiting } from "../support/profile.ts";
+import { stored, waiting } from "../support/profile.ts";
 import { until, untilEqual } from "../support/until.ts";
+import { within } from "../support/within.ts";
 
 const fixture = useBench();
 
 const CALLS = 10_000;
-/** Five times what is allowed on a quiet machine: this finds mistakes, not slow days. */
-const BUSY = process.env["TALLYMARK_TEST_QUIET"] ? 1 : 5;
-/** The same for processor time, which others on the machine change less. */
-const SHARED = process.env["TALLYMARK_TEST_QUIET"] ? 1 : 2;
 
 /** Gives how many milliseconds the page's main thread has worked so far: what others do on the machine meanwhile is not in it. */
 async function worked(page: Page): Promise<() => Promise<number>> {
@@ -27,82 +29,74 @@ async function worked(page: Page): Promise<() => Promise<number>> {
   };
 }
 
-test("evaluating and starting takes at most 12 ms, and all that is loaded for it at most twice that of the page's thread", async () => {
+test("evaluating and starting takes at most 12 ms of the page's thread, and all that is loaded for it at most twice that", async () => {
   const { bench } = fixture;
   const project = await bench.collector.createProject("cost-start");
   bench.site.files["/blank.html"] = { body: "<!doctype html><title>blank</title>" };
   const { write_key: key, salt } = project;
   const settings = { key, salt, endpoint: bench.collector.origin, mode: "full", autoPage: false };
-  const called: number[] = [];
-  const all: number[] = [];
-  while (all.length < 5) {
+  await within({ "starting, ms": 12, "all of it, ms": 24 }, async () => {
     const context = await bench.profile();
     const page = await context.newPage();
     await page.goto(bench.site.page("/blank.html"));
     const thread = await worked(page);
     await page.waitForTimeout(300);
     const before = await thread();
-    // As other SDKs are measured, see `bench/sdk`: until the first call can be made.
-    called.push(
-      await page.evaluate(`(async () => {
-        const from = performance.now();
-        await import("/bundle/plain.js");
-        tally.init(${JSON.stringify(settings)});
-        return performance.now() - from;
-      })()`),
-    );
+    // Until the first call can be made.
+    const clock = await page.evaluate<number>(`(async () => {
+      const from = performance.now();
+      await import("/bundle/usual.js");
+      tally.init(${JSON.stringify(settings)});
+      return performance.now() - from;
+    })()`);
+    const started = (await thread()) - before;
     await page.evaluate("tally.ready()");
     await page.waitForTimeout(500);
-    all.push((await thread()) - before);
+    const all = (await thread()) - before;
     await context.close();
-  }
-  const middle = (some: number[]) => some.sort((a, b) => a - b)[2] as number;
-  figure(`evaluating and starting: ${middle(called).toFixed(1)} ms; core, module and database included ${middle(all).toFixed(1)} ms of the page's thread`);
-  assert.ok(middle(called) <= 12 * BUSY, `starting took ${middle(called)} ms`);
-  assert.ok(middle(all) <= 24, `starting cost ${middle(all)} ms`);
+    figure(`evaluating and starting: ${started.toFixed(1)} ms of the page's thread, ${clock.toFixed(1)} ms by the clock; core, module and database included ${all.toFixed(1)} ms`);
+    return { "starting, ms": started, "all of it, ms": all };
+  });
 });
 
-/** Times each of the calls; gives median and 99th percentile in microseconds. */
+/** Times each of the calls; gives the median of ten in a row, by call, and the 99th percentile of all, in microseconds: a page's clock is too coarse for the median of one. */
 const MEASURE = `(() => {
-  const took = new Float64Array(${CALLS});
-  for (let i = 0; i < ${CALLS}; i++) {
+  const took = new Float64Array(${CALLS}), ten = new Float64Array(${CALLS / 10});
+  for (let i = 0, began = 0; i < ${CALLS}; i++) {
     const from = performance.now();
+    if (i % 10 === 0) began = from;
     tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false });
-    took[i] = (performance.now() - from) * 1000;
+    const until = performance.now();
+    took[i] = (until - from) * 1000;
+    if (i % 10 === 9) ten[(i - 9) / 10] = (until - began) * 100;
   }
-  const whole = took.reduce((sum, one) => sum + one, 0);
-  took.sort();
-  return { median: took[${CALLS / 2}], p99: took[${(CALLS * 99) / 100}], mean: whole / ${CALLS} };
+  return { median: ten.sort()[${CALLS / 20}], p99: took.sort()[${(CALLS * 99) / 100}] };
 })()`;
 
 // Shows S3-04.
-test("track() copies and returns: median at most 5 µs, 99 of 100 at most 50 µs, all 10,000 arrive", async () => {
+test("track() copies and returns: median at most 5 µs, 99 of 100 at most 50 µs; an event costs 80 µs in all, and all 10,000 arrive", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({
-    name: "cost-calls",
-    // Finer clocks need a page that shares its process with nobody.
-    headers: { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" },
+  await within({ "median, µs": 5, "p99, µs": 50, "an event in all, µs": 80 }, async (round) => {
+    const visit = await bench.visit({
+      name: `cost-calls-${round}`,
+      bundle: "usual",
+      // Finer clocks need a page that shares its process with nobody.
+      headers: { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" },
+    });
+    await visit.page.evaluate("tally.ready()");
+    const thread = await worked(visit.page);
+    const before = await thread();
+    const { median, p99 } = await visit.page.evaluate<{ median: number; p99: number }>(MEASURE);
+    await untilEqual({ step_done: CALLS }, () => bench.collector.counts(visit.project), 60_000);
+    const event = (((await thread()) - before) * 1_000) / CALLS;
+    figure(`track(): median ${median.toFixed(1)} µs, p99 ${p99.toFixed(1)} µs; an event in all ${event.toFixed(0)} µs of the main thread`);
+    await visit.context.close();
+    return { "median, µs": median, "p99, µs": p99, "an event in all, µs": event };
   });
-  await visit.page.evaluate("tally.ready()");
-  const thread = await worked(visit.page);
-  await visit.page.evaluate(`
-    window.long = [];
-    new PerformanceObserver((list) => { for (const { duration, startTime } of list.getEntries()) long.push([startTime, duration]); })
-      .observe({ type: "longtask" });`);
-  const before = await thread();
-  const { median, p99, mean } = await visit.page.evaluate<{ median: number; p99: number; mean: number }>(MEASURE);
-  const from = await visit.page.evaluate<number>("performance.now()");
-  await untilEqual({ step_done: CALLS }, () => bench.collector.counts(visit.project), 60_000);
-  const perEvent = (((await thread()) - before) * 1_000) / CALLS;
-  const long = (await visit.page.evaluate<[number, number][]>("window.long")).filter(([start]) => start > from);
-  figure(`track(): median ${median.toFixed(1)} µs, p99 ${p99.toFixed(1)} µs, mean ${mean.toFixed(1)} µs; an event in all ${perEvent.toFixed(0)} µs of the main thread; ${long.length} tasks over 50 ms after the calls`);
-  assert.ok(median <= 5 * BUSY, `the median call took ${median} µs`);
-  assert.ok(p99 <= 50 * BUSY, `one of a hundred calls took ${p99} µs`);
-  assert.ok(perEvent <= 80 * SHARED, `an event took ${perEvent} µs of the main thread`);
 });
 
 test("S3-52: while the collector never finishes an answer, 99 of 100 calls still take less than a millisecond", async () => {
-  const { page, proxy } = await fixture.bench.visit({ name: "cost-stalled", behave: () => "stall-answer" });
+  const { page, proxy } = await fixture.bench.visit({ name: "cost-stalled", bundle: "usual", behave: () => "stall-answer" });
   await page.evaluate("tally.ready()");
   const { p99 } = await page.evaluate<{ p99: number }>(MEASURE);
   await until("a batch that waits for its answer", () => proxy.batches.length > 0);
@@ -112,65 +106,104 @@ test("S3-52: while the collector never finishes an answer, 99 of 100 calls still
 
 test("no task of ours is longer than 10 ms, whatever a page calls in one go", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({ name: "cost-tasks" });
-  await visit.page.evaluate("tally.ready()");
-  const session = await bench.browser.newBrowserCDPSession();
-  type Traced = { name: string; ts: number; tdur?: number; pid: number; tid: number; args: { name?: string } };
-  const traced: Traced[] = [];
-  session.on("Tracing.dataCollected", ({ value }) => traced.push(...(value as unknown as Traced[])));
-  await session.send("Tracing.start", {
-    transferMode: "ReportEvents",
-    traceConfig: { includedCategories: ["toplevel", "devtools.timeline", "blink.user_timing"] },
+  await within({ "the longest task, ms": 10 }, async (round) => {
+    const visit = await bench.visit({ name: `cost-tasks-${round}`, bundle: "usual" });
+    await visit.page.evaluate("tally.ready()");
+    const session = await bench.browser.newBrowserCDPSession();
+    type Traced = { name: string; ts: number; tdur?: number; pid: number; tid: number; args: { name?: string } };
+    const traced: Traced[] = [];
+    session.on("Tracing.dataCollected", ({ value }) => traced.push(...(value as unknown as Traced[])));
+    await session.send("Tracing.start", {
+      transferMode: "ReportEvents",
+      traceConfig: { includedCategories: ["toplevel", "devtools.timeline", "blink.user_timing"] },
+    });
+    await visit.page.evaluate(`
+      for (let i = 0; i < 2_000; i++) tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false });
+      performance.mark("called");`);
+    await untilEqual({ step_done: 2_000 }, () => bench.collector.counts(visit.project), 60_000);
+    const done = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
+    await session.send("Tracing.end");
+    await done;
+    await session.detach();
+    const called = traced.find(({ name }) => name === "called");
+    assert.ok(called, "the calls are in the trace");
+    const tasks = traced.filter(
+      ({ name, pid, tid, ts, tdur = 0 }) =>
+        name.endsWith("RunTask") && pid === called.pid && tid === called.tid && ts > called.ts && tdur > 0,
+    );
+    const longest = Math.max(...tasks.map(({ tdur = 0 }) => tdur)) / 1_000;
+    assert.ok(tasks.length > 20, `${tasks.length} tasks are in the trace`);
+    figure(`the longest of ${tasks.length} tasks after 2,000 calls took ${longest.toFixed(1)} ms of the processor`);
+    await visit.context.close();
+    return { "the longest task, ms": longest };
   });
-  await visit.page.evaluate(`
-    for (let i = 0; i < 2_000; i++) tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false });
-    performance.mark("called");`);
-  await untilEqual({ step_done: 2_000 }, () => bench.collector.counts(visit.project), 60_000);
-  const done = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
-  await session.send("Tracing.end");
-  await done;
-  const called = traced.find(({ name }) => name === "called");
-  assert.ok(called, "the calls are in the trace");
-  const tasks = traced.filter(
-    ({ name, pid, tid, ts, tdur = 0 }) =>
-      name.endsWith("RunTask") && pid === called.pid && tid === called.tid && ts > called.ts && tdur > 0,
-  );
-  const longest = Math.max(...tasks.map(({ tdur = 0 }) => tdur)) / 1_000;
-  assert.ok(tasks.length > 20, `${tasks.length} tasks are in the trace`);
-  figure(`the longest of ${tasks.length} tasks after 2,000 calls took ${longest.toFixed(1)} ms of the processor`);
-  assert.ok(longest <= 10 * SHARED, `a task took ${longest} ms`);
 });
 
-test("50: events that cannot be sent stay within the bounds of store and memory", async () => {
+test("50: 10,000 events that an ad blocker keeps stay within the bounds of store and memory, and the page goes on", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({ name: "cost-memory", behave: () => "reset" });
-  await visit.page.evaluate(`localStorage.setItem("host", "untouched"); tally.ready()`);
-  const session = await visit.context.newCDPSession(visit.page);
+  const visit = await bench.visit({ name: "cost-memory", bundle: "usual" });
+  const { page } = visit;
+  let blocked = 0;
+  await visit.context.route(`${visit.proxy.origin}/**`, (route) => (blocked++, route.abort("blockedbyclient")));
+  await page.evaluate(`localStorage.setItem("host", "untouched"); tally.ready()`);
+  const session = await visit.context.newCDPSession(page);
   const heap = async () => {
     await session.send("HeapProfiler.collectGarbage");
     return (await session.send("Runtime.getHeapUsage")).usedSize;
   };
-  await visit.page.evaluate(`tally.track("opened")`);
-  await until("the first attempt", () => visit.proxy.batches[0]);
+  await page.evaluate(`tally.track("opened")`);
+  await until("the first attempt", () => blocked > 0);
   const before = await heap();
   for (let done = 0; done < CALLS; done += 500) {
-    await visit.page.evaluate(`for (let i = 0; i < 500; i++) tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false })`);
-    await until("the calls to be stored", () => visit.page.evaluate("new Promise((resolve) => requestIdleCallback(() => resolve(true)))"));
+    await page.evaluate(`for (let i = 0; i < 500; i++) tally.track("step_done", { step: i, plan: "team", seats: 5, value: 29.99, trial: false })`);
+    await until("the calls to be stored", () => page.evaluate("new Promise((resolve) => requestIdleCallback(() => resolve(true)))"));
   }
-  await until("the store to hold what it may", async () => (await waiting(visit.page)) <= 1_100);
-  await visit.page.waitForTimeout(500);
+  await until("the store to hold what it may", async () => (await waiting(page)) <= 1_100);
+  await page.waitForTimeout(500);
   const grown = (await heap()) - before;
-  const stored = await waiting(visit.page);
-  figure(`${CALLS} events that cannot be sent: ${stored} in the store, heap grown by ${(grown / 1024).toFixed(0)} KiB`);
-  assert.ok(stored > 700 && stored <= 1_100, `${stored} are stored`);
+  const { events, bytes } = await stored(page);
+  figure(`${CALLS} events that cannot be sent: ${events} of ${(bytes / 1024).toFixed(0)} KiB in the store, heap grown by ${(grown / 1024).toFixed(0)} KiB`);
+  assert.ok(events > 700 && events <= 1_100, `${events} are stored`);
   assert.ok(grown <= 1024 * 1024, `the heap grew by ${grown} bytes`);
-  assert.equal(await visit.page.evaluate(`localStorage.getItem("host")`), "untouched");
-  assert.ok((await visit.page.evaluate<string[]>("window.reported")).includes("queue_full"));
+  assert.equal(await page.evaluate(`localStorage.getItem("host")`), "untouched");
+  assert.ok((await page.evaluate<string[]>("window.reported")).includes("queue_full"));
+  assert.deepEqual(visit.errors.filter((error) => error.startsWith("uncaught")), []);
+  assert.deepEqual(visit.proxy.batches, [], "nothing came through");
+});
+
+test("50: however large events are, the store never holds more than 2 MiB, and what it drops is counted", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({ name: "cost-large", bundle: "usual", changes: { guard: false }, behave: () => "reset" });
+  const { page, proxy, project } = visit;
+  let most = 0;
+  const count = 200;
+  for (let done = 0; done < count; done++) {
+    await page.evaluate(`tally.track("large", { i: ${done}, text: "x".repeat(30_000) })`);
+    if (done % 4 === 0) most = Math.max(most, (await stored(page)).bytes);
+  }
+  await until("the queue to drop some", () => page.evaluate<boolean>(`reported.includes("queue_full")`));
+  most = Math.max(most, (await stored(page)).bytes);
+  figure(`at most ${(most / 1024).toFixed(0)} KiB in the store`);
+  assert.ok(most > 1024 * 1024 && most <= 2 * 1024 * 1024, `${most} bytes`);
+  proxy.behave = () => "pass";
+  await page.evaluate(`tally.track("afterwards")`);
+  await until("the queue to be empty", async () => (await flush(page), (await waiting(page)) === 0));
+  const { total } = await bench.collector.query<{ total: Record<string, unknown> }>(project, "completeness", {});
+  assert.deepEqual([total["issued"], total["unexplained"], total["lost"]], [count + 1, 0, { queue_full: total["missing"] }]);
+  assert.ok(Number(total["missing"]) > 100, JSON.stringify(total));
+});
+
+test("large events that can be sent are: those that wait for their turn are not dropped", async () => {
+  const { bench } = fixture;
+  const { page, project } = await bench.visit({ name: "cost-burst", bundle: "usual", changes: { guard: false } });
+  await page.evaluate(`for (let i = 0; i < 300; i++) tally.track("large", { i, text: "x".repeat(15_000) })`);
+  await untilEqual({ large: 300 }, () => bench.collector.counts(project), 60_000);
+  assert.deepEqual(await page.evaluate("reported"), []);
 });
 
 test("opting out empties the queue within 100 ms, and nothing is sent after it", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({ name: "cost-out", behave: () => "reset" });
+  const visit = await bench.visit({ name: "cost-out", bundle: "usual", behave: () => "reset" });
   await visit.page.evaluate(`for (let i = 0; i < 200; i++) tally.track("step_done", { i })`);
   await until("the events to be stored", async () => (await waiting(visit.page)) === 200);
   const took = await visit.page.evaluate<number>(`
@@ -201,5 +234,5 @@ test("opting out empties the queue within 100 ms, and nothing is sent after it",
   assert.equal(visit.proxy.batches.length, sent, "nothing is sent after opting out");
   assert.deepEqual(await bench.collector.counts(visit.project), {});
   figure(`opting out emptied the queue of 200 events in ${took.toFixed(0)} ms`);
-  assert.ok(took <= 100 * BUSY, `it took ${took} ms`);
+  assert.ok(took <= 100, `it took ${took} ms`);
 });

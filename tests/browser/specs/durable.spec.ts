@@ -196,6 +196,7 @@ test("48: a network where three of ten requests fail in some way: each event is 
     { status: 500 },
     { status: 429, headers: { "retry-after": "1" } },
     { status: 408 },
+    "stall-answer",
     "reset",
     "cut-body",
     "lose-answer",

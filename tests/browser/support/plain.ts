@@ -30,24 +30,30 @@ export interface PageOptions {
   /** HTML of the page, after its heading. */
   body?: string;
   /** The script of `pages/` that it loads. */
-  bundle?: "plain" | "flags" | "measures";
+  bundle?: "plain" | "usual" | "flags" | "measures";
 }
 
-/** The package as a bundle at `/bundle/plain.js`, and with more of it at `/bundle/flags.js`, `/bundle/measures.js` and, with a service worker, `/bundle/sw.js`; the files it ships beside its code. */
+/**
+ * The package as a bundle at `/bundle/plain.js`, and with more of it at `/bundle/flags.js`, `/bundle/measures.js` and, with a
+ * service worker, `/bundle/sw.js`; at `/bundle/usual.js` as a team ships it: what pages usually import, minified. The files it ships beside its code.
+ */
 export async function bundlePackage(folder: string): Promise<Record<string, MadeFile>> {
-  const { outputFiles } = await build({
-    entryPoints: ["plain.ts", "flags.ts", "measures.ts", "background.ts", "sw.ts"].map((page) => join(folder, "pages", page)),
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    target: "es2022",
-    outdir: "bundle",
-    write: false,
-    loader: { ".wasm": "file" },
-    nodePaths: [join(folder, "node_modules")],
-  });
+  const bundle = (pages: string[], minify: boolean) =>
+    build({
+      entryPoints: pages.map((page) => join(folder, "pages", page)),
+      bundle: true,
+      splitting: true,
+      minify,
+      format: "esm",
+      target: "es2022",
+      outdir: "bundle",
+      write: false,
+      loader: { ".wasm": "file" },
+      nodePaths: [join(folder, "node_modules")],
+    });
+  const made = await Promise.all([bundle(["plain.ts", "flags.ts", "measures.ts", "background.ts", "sw.ts"], false), bundle(["usual.ts"], true)]);
   const files: Record<string, MadeFile> = {};
-  for (const { path, contents } of outputFiles) files[`/bundle/${basename(path)}`] = { body: contents };
+  for (const { path, contents } of made.flatMap(({ outputFiles }) => outputFiles)) files[`/bundle/${basename(path)}`] = { body: contents };
   const shipped = join(folder, "node_modules", "@tallymark", "web");
   for (const entry of readdirSync(shipped, { recursive: true, withFileTypes: true })) {
     if (!entry.name.endsWith(".wasm")) continue;
