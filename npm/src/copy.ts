@@ -46,13 +46,14 @@ function members(given: object | null, depth: number, report?: Report): unknown 
     }
     // Too large is not invalid: the whole event is refused, so the rest need not be looked at.
     if ((room -= name.length + 3) < 0) break;
-    try {
-      const value = plain(given[name as never], depth);
-      if (value !== undefined) all[name] = value;
-    } catch (error) {
-      if (!report) throw error;
-      report("props_invalid", name);
-    }
+    // What JSON leaves out stays `undefined`. Caught at the top only: thrown on from level to level it would hold up the page.
+    if (!report) all[name] = plain(given[name as never], depth);
+    else
+      try {
+        all[name] = plain(given[name as never], depth);
+      } catch {
+        report("props_invalid", name);
+      }
   }
   return all;
 }

@@ -6,13 +6,12 @@ import { test } from "node:test";
 import { figure } from "../support/amounts.ts";
 import { flush, useBench, type Visit } from "../support/bench.ts";
 import { until, untilEqual } from "../support/until.ts";
+import { within } from "../support/within.ts";
 
 const fixture = useBench();
 
 /** How often everything odd is handed over. */
 const ROUNDS = 20;
-/** Longest that 99 of 100 calls may hold up such a page; more where others use the machine. */
-const CALL_MS = 0.2 * (process.env["TALLYMARK_TEST_QUIET"] ? 1 : 15);
 
 /** Everything a page may hand over, in a call each. */
 const ODD = `(() => {
@@ -46,11 +45,19 @@ const uncaught = ({ errors }: Visit) => errors.filter((error) => error.startsWit
 
 test("55: whatever is handed over, no call throws or takes long, and the next event arrives", async () => {
   const { bench } = fixture;
-  const visit = await bench.visit({ name: "odd-values" });
-  const { thrown, p99 } = await visit.page.evaluate<{ thrown: string[]; p99: number }>(ODD);
-  figure(`99 of 100 calls with odd values took at most ${(p99 * 1_000).toFixed(0)} µs`);
-  assert.deepEqual(thrown, []);
-  assert.ok(p99 <= CALL_MS, `one of a hundred calls took ${p99} ms`);
+  const visit = await bench.visit({
+    name: "odd-values",
+    // Finer clocks need a page that shares its process with nobody.
+    headers: { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" },
+  });
+  await visit.page.evaluate("tally.ready()");
+  await within({ "99 of 100 calls, ms": 0.2 }, async () => {
+    const { thrown, p99 } = await visit.page.evaluate<{ thrown: string[]; p99: number }>(ODD);
+    figure(`99 of 100 calls with odd values took at most ${(p99 * 1_000).toFixed(0)} µs`);
+    assert.deepEqual(thrown, []);
+    await flush(visit.page);
+    return { "99 of 100 calls, ms": p99 };
+  });
   await visit.page.evaluate(`tally.track("afterwards")`);
   await flush(visit.page);
   await until("the next event", async () => (await bench.collector.counts(visit.project))["afterwards"]);
@@ -65,6 +72,10 @@ const HOSTS: Record<string, string> = {
   "patches fetch, as monitors do": `
     const real = window.fetch;
     window.fetch = async function (...given) { const answer = await real.apply(this, given); answer.clone().text(); return answer; };`,
+  "patches JSON, and writes it for people": `
+    const { parse, stringify } = JSON;
+    JSON.stringify = (value, change) => stringify(value, change, 2);
+    JSON.parse = function (...given) { return parse.apply(this, given); };`,
   "gives arrays and texts more to enumerate": `Array.prototype.extra = () => "extra"; String.prototype.other = "other";`,
   "writes arrays as texts, as an old library did": `Array.prototype.toJSON = function () { return "[" + this.join() + "]"; };`,
   "has no crypto.subtle": `Object.defineProperty(crypto, "subtle", { value: undefined });`,
@@ -179,6 +190,9 @@ for (const [asks, value] of [["globalPrivacyControl", "true"], ["doNotTrack", `"
       script: `tally.identify("marie"); tally.track("opened")`,
     });
     await flush(visit.page);
-    await untilEqual({ opened: 1 }, () => bench.collector.counts(visit.project));
+    // Not even where the page says that the visitor agreed.
+    await visit.page.evaluate(`tally.optIn(); tally.identify("marie"); tally.track("agreed")`);
+    await flush(visit.page);
+    await untilEqual({ opened: 1, agreed: 1 }, () => bench.collector.counts(visit.project));
     for (const event of visit.proxy.sent()) assert.deepEqual([event.device, event.user], [undefined, undefined]);
   });
