@@ -1,7 +1,7 @@
 //! The events of a project one by one, newest first: what came in, and whether it is what was meant to come in.
 //!
-//! In: an event, a person, filters, days and columns in the address. Out: a table of a page of events with the way to
-//! older ones, to each person, to the same as an API call and as CSV.
+//! In: an event, a person, filters, days and columns in the address. Out: a table of a page of events with the ways to
+//! older and newer ones, to each person, to the same as an API call and as CSV.
 //!
 //! A page ends at an event and not after a number of rows, so what arrives meanwhile moves nothing.
 //!
@@ -45,6 +45,8 @@ const PAGE: usize = 50;
 const COLUMNS: usize = 4;
 /// Columns on offer: those that are sent most.
 const OFFERED_MAX: usize = 40;
+/// Pages that one can go back to one by one; further back the way is to the newest.
+const TRAIL_MAX: usize = 20;
 
 #[derive(Template)]
 #[template(path = "events.html")]
@@ -69,12 +71,43 @@ struct Shown {
     head: Vec<String>,
     rows: Vec<Line>,
     words: Words,
-    /// Where newer events are, on a page of older ones.
-    newest: Option<String>,
-    older: Option<String>,
+    ways: Ways,
     /// For those who may take events out.
     csv: Option<String>,
     curl: String,
+}
+
+/// From a page to others, as addresses.
+#[derive(Default)]
+struct Ways {
+    newest: Option<String>,
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+impl Ways {
+    /// From the page that these fields ask for; `next` is where it ends, if more follow.
+    ///
+    /// The cursors of the pages that led here are in the address (`trail`; the first page is `0`): so the way back shows
+    /// the same pages, whatever arrived meanwhile.
+    fn of(fields: &Fields, next: Option<&str>) -> Self {
+        const FIRST: &str = "0";
+        let here = fields.get("cursor");
+        let trail: Vec<&str> = fields.get("trail").into_iter().flat_map(|t| t.split(',')).collect();
+        let to = |cursor: &str, trail: &[&str]| {
+            fields.with(&[("cursor", cursor), ("trail", &trail.join(","))])
+        };
+        let newer = here.and(trail.split_last()).map(|(last, before)| match *last {
+            FIRST => to("", &[]),
+            cursor => to(cursor, before),
+        });
+        let older = next.map(|next| {
+            let mut trail = if here.is_some() { trail } else { Vec::new() };
+            trail.push(here.unwrap_or(FIRST));
+            to(next, &trail[trail.len().saturating_sub(TRAIL_MAX)..])
+        });
+        Self { newest: here.map(|_| to("", &[])), newer, older }
+    }
 }
 
 /// An event in the table.
@@ -168,8 +201,7 @@ async fn shown(
             title: t("No events here").to_owned(),
             text: t("Choose a longer range, another event, or fewer filters.").to_owned(),
         },
-        newest: None,
-        older: None,
+        ways: Ways::default(),
         csv: None,
         curl: String::new(),
     };
@@ -244,8 +276,7 @@ async fn shown(
         }
     };
     shown.rows = all.iter().map(line).collect();
-    shown.older = page.next.map(|next| fields.with(&[("cursor", &next)]));
-    shown.newest = fields.get("cursor").map(|_| fields.with(&[("cursor", "")]));
+    shown.ways = Ways::of(fields, page.next.as_deref());
     Ok(shown)
 }
 

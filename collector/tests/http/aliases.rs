@@ -40,6 +40,7 @@ impl Service {
     }
 }
 
+/// Shows of S3-64 the filters.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_09_events_are_listed_by_each_filter() {
     let service = service().await;
@@ -86,6 +87,7 @@ async fn s3_11_and_15_usage_and_quotas_are_what_the_first_names_answer() {
     }
 }
 
+/// Shows of S3-64 the key figures.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_12_the_figures_of_a_dashboard_are_counts_of_events_and_of_a_metric() {
     let service = service().await;
@@ -107,6 +109,7 @@ async fn s3_12_the_figures_of_a_dashboard_are_counts_of_events_and_of_a_metric()
     assert_eq!((&kpis["signups"], &kpis["api_calls"]), (&json!(1), &json!(9)), "{kpis}");
 }
 
+/// Shows of S3-64 CSV.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_13_the_table_includes_its_last_day_and_takes_filters() {
     let service = service().await;
@@ -164,6 +167,7 @@ async fn s3_14_and_38_more_rows_than_the_setting_are_cut_and_said_so(
     assert_eq!(trail["acts"][0]["after"]["filter"], json!({ "source": "web" }));
 }
 
+/// Shows of S3-64 the roles.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_46_members_who_are_no_admins_have_no_part_in_the_analytics_of_other_names() {
     let service = service().await;

@@ -195,6 +195,7 @@ async fn hostile_names_stay_names_on_every_page() {
     }
 }
 
+/// Shows S3-23.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_listed_with_the_columns_that_were_seen_and_pages_survive_inserts() {
     let service = visited().await;
@@ -221,20 +222,22 @@ async fn events_are_listed_with_the_columns_that_were_seen_and_pages_survive_ins
     assert!(wrong.contains("This question cannot be read"), "{wrong}");
 
     more_viewers(&service).await;
-    let third: Vec<Value> = (0..40)
+    let third: Vec<Value> = (0..140)
         .map(|n| {
             json!({ "id": format!("01a2020f-5b40-7000-8002-{n:012x}"), "name": "viewed",
             "at": NOW - 120_000, "user_id": "one", "props": {} })
         })
         .collect();
     service.as_server(&service.secret_key, third.into()).await;
-    let older = |html: &str| {
-        let link = html.split("\">Older</a>").next().unwrap().rsplit("href=\"").next().unwrap();
-        format!("/p/shop/events{}", link.replace("&#38;", "&"))
+    let way = |html: &str, words: &str| {
+        let (before, _) = html.split_once(&format!("\">{words}</a>"))?;
+        let link = before.rsplit("href=\"").next().unwrap();
+        Some(format!("/p/shop/events{}", link.replace("&#38;", "&")))
     };
     let first = reader.page("/p/shop/events").await;
     assert_eq!(rows(&first), 50);
-    let next = older(&first);
+    assert_eq!((way(&first, "Newest"), way(&first, "Newer")), (None, None));
+    let next = way(&first, "Older").unwrap();
     let second = reader.page(&next).await;
     let late = json!([{ "id": "01a2020f-5b40-7000-8003-000000000001", "name": "late",
         "at": NOW - 1_000, "user_id": "one", "props": {} }]);
@@ -245,6 +248,20 @@ async fn events_are_listed_with_the_columns_that_were_seen_and_pages_survive_ins
     };
     assert_eq!(table(&second), table(&again), "what arrived meanwhile moved nothing");
     assert!(reader.page("/p/shop/events").await.contains(">late<"));
+
+    // On to the last page, and back by the pages that led there.
+    let mut there = vec![second];
+    while let Some(older) = way(there.last().unwrap(), "Older") {
+        there.push(reader.page(&older).await);
+    }
+    assert!(there.len() > 1, "more than two pages");
+    let mut html = there.pop().unwrap();
+    for before in there.into_iter().rev() {
+        html = reader.page(&way(&html, "Newer").unwrap()).await;
+        assert_eq!(table(&html), table(&before));
+    }
+    html = reader.page(&way(&html, "Newer").unwrap()).await;
+    assert!(html.contains(">late<") && way(&html, "Newer").is_none(), "the first page");
 }
 
 /// Twenty-five people who only look, beside those who were there.

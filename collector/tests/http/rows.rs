@@ -15,7 +15,7 @@ impl Service {
     }
 }
 
-/// Shows S1-01 and S3-01.
+/// Shows S1-01 and S3-01, and of S3-64 the tracking.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_kept_as_it_was_sent_beside_the_time_it_came() {
     let service = service().await;
@@ -222,6 +222,7 @@ async fn s4_33_a_scraper_with_the_bearer_gets_text_in_which_every_sample_has_its
     assert!(samples > 20, "{text}");
 }
 
+/// Shows of S3-64 what is tracked by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_32_each_use_of_a_hosts_key_is_one_more_of_the_day_and_an_event() {
     let service = service().await;

@@ -61,7 +61,7 @@ async fn with_setting(key: &str, text: &str) -> Service {
     service_with(config).await
 }
 
-/// Shows S3-02 and S3-16.
+/// Shows S3-02 and S3-16, and of S3-64 the aggregation.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_06_three_increments_are_three_at_once_and_after_the_rollup() {
     let service = service().await;
@@ -158,7 +158,7 @@ async fn stored_events_their_bytes_and_refused_ones_are_counted_for_every_projec
     );
 }
 
-/// Shows S3-43.
+/// Shows S3-43, and of S3-64 the quotas.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_07_a_quota_is_exceeded_by_one_more_than_it_allows_and_s3_42_stops_nothing() {
     let service = with_setting("quota_defaults", r#"{"builds_daily":2}"#).await;
