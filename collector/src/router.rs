@@ -138,6 +138,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(people::update_member, people::remove_member))
         .routes(routes!(people::reset_password))
         .routes(routes!(people::drop_second_factor))
+        .routes(routes!(people::unbind))
         .routes(routes!(people::list_invitations, people::invite))
         .routes(routes!(people::withdraw_invitation))
         .routes(routes!(sdk::handler::find_newest))

@@ -130,6 +130,11 @@ pub const RULES: &[Rule] = &[
         "/v1/organisations/{organisation}/members/{account}/second-factor",
         Organisation(Admin),
     ),
+    rule(
+        "DELETE",
+        "/v1/organisations/{organisation}/members/{account}/elsewhere",
+        Organisation(Admin),
+    ),
     rule("GET", "/v1/organisations/{organisation}/invitations", Organisation(Admin)),
     rule("POST", "/v1/organisations/{organisation}/invitations", Organisation(Admin)),
     rule("DELETE", "/v1/organisations/{organisation}/invitations/{id}", Organisation(Admin)),

@@ -71,6 +71,9 @@ pub enum MemberCommand {
         /// Take their second factor off, too.
         #[arg(long)]
         second_factor: bool,
+        /// Let go of whom they are at the provider of sign-in, too.
+        #[arg(long)]
+        elsewhere: bool,
         /// In which organisation: its slug.
         #[arg(long, default_value = "main")]
         organisation: String,
@@ -165,12 +168,15 @@ pub async fn run_member(
             let desk = desk(&meta, &pepper, &organisation)?;
             desk.set_role(member(&desk, &email).await?, None).await?;
         }
-        MemberCommand::Reset { email, second_factor, organisation } => {
+        MemberCommand::Reset { email, second_factor, elsewhere, organisation } => {
             let desk = desk(&meta, &pepper, &organisation)?;
             let account = member(&desk, &email).await?;
             let made = desk.reset(account).await?;
             if second_factor {
                 desk.drop_second_factor(account).await?;
+            }
+            if elsewhere {
+                desk.unbind(account).await?;
             }
             let posted = post.password(&made).await;
             if as_json {

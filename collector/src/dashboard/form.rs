@@ -69,6 +69,7 @@ const DONE: &[(&str, &str)] = &[
         "second-factor",
         n("They sign in with their password alone now, until they set up a second step again."),
     ),
+    ("elsewhere", n("Whoever signs in next with their address elsewhere is bound to the account.")),
     ("withdrawn", n("The link no longer works.")),
     ("password", n("The password is changed. Other sessions are over.")),
     ("dropped", n("The second step is off.")),

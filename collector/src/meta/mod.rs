@@ -18,6 +18,7 @@ pub mod accounts;
 pub mod audit;
 pub mod daily_usage;
 pub mod definitions;
+pub mod elsewhere;
 pub mod invitations;
 pub mod organisations;
 pub mod projects;
@@ -414,6 +415,11 @@ impl Meta {
     /// The table of links to another password.
     pub fn password_links(&self) -> second_factors::PasswordLinks<'_> {
         second_factors::PasswordLinks { meta: self }
+    }
+
+    /// The table of accounts that are bound to somebody elsewhere.
+    pub fn elsewhere(&self) -> elsewhere::Elsewhere<'_> {
+        elsewhere::Elsewhere { meta: self }
     }
 
     /// The table of projects.

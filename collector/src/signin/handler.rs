@@ -12,9 +12,11 @@ use serde_json::json;
 
 use super::attempts::{self, Tried};
 use super::links::{Purpose, link_mac};
-use super::{pages, password, second, session};
+use super::second::Half;
+use super::{oidc, pages, password, second, session};
 use crate::access::{Principal, from_our_pages};
 use crate::app::App;
+use crate::dashboard::words::{t, told};
 use crate::error::ApiError;
 use crate::extract::{Client, Params};
 use crate::meta::accounts::{self, Account};
@@ -40,7 +42,7 @@ pub async fn show_sign_in(
 ) -> Result<Response, ApiError> {
     let Some(token) = token else { return Ok(pages::sign_in(&app, StatusCode::OK, "", "")) };
     if !app.sign_in.redeem(&token) {
-        let complaint = "This link was used before, or it is of an earlier start of the server.";
+        let complaint = t("This link was used before, or it is of an earlier start of the server.");
         return Ok(pages::sign_in(&app, StatusCode::UNAUTHORIZED, "", complaint));
     }
     let deed = Deed { actor: "console", action: "sign_in", note: "", at_ms: app.clock.now_ms() };
@@ -78,18 +80,19 @@ pub async fn sign_in(
     };
     match tried {
         Tried::Wrong => {
-            let complaint = "This address and password do not belong together. After several wrong ones an \
-                 account is shut for some minutes, whatever is typed.";
+            let complaint =
+                t("This address and password do not belong together. After several wrong ones an \
+                 account is shut for some minutes, whatever is typed.");
             Ok(pages::sign_in(&app, StatusCode::UNAUTHORIZED, &typed, complaint))
         }
-        Tried::CodeNeeded(account) => Ok(ask_for_code(&app, account)),
+        Tried::CodeNeeded(account) => Ok(ask_for_code(&app, Half { account, elsewhere: None })),
         Tried::Right(account) => enter(&app, account, "password", &headers).await,
     }
 }
 
-/// The second step, for somebody whose password was right.
-pub(super) fn ask_for_code(app: &App, account: u32) -> Response {
-    pages::code(StatusCode::OK, &second::ticket(&app.pepper, account, app.clock.now_ms()), "")
+/// The second step, for somebody who has taken the first.
+pub(super) fn ask_for_code(app: &App, half: Half) -> Response {
+    pages::code(StatusCode::OK, &second::ticket(&app.pepper, half, app.clock.now_ms()), "")
 }
 
 /// The form of the second step.
@@ -112,16 +115,22 @@ pub async fn sign_in_by_code(
     if let Some(wait_s) = must_wait_s(&app, peer, &headers)? {
         return Ok(pages::too_often(&app, "", wait_s));
     }
-    let Some(account) = second::whose(&app.pepper, &ticket, app.clock.now_ms()) else {
-        let complaint = "That took longer than five minutes: sign in again.";
+    let Some(half) = second::whose(&app.pepper, &ticket, app.clock.now_ms()) else {
+        let complaint = t("That took longer than five minutes: sign in again.");
         return Ok(pages::sign_in(&app, StatusCode::UNAUTHORIZED, "", complaint));
     };
-    if !attempts::with_code(&app, account, &code).await? {
-        let complaint = "This code is not right, or it was used before. After several wrong ones an \
-             account is shut for some minutes, whatever is typed.";
+    if !attempts::with_code(&app, half.account, &code).await? {
+        let complaint =
+            t("This code is not right, or it was used before. After several wrong ones an \
+             account is shut for some minutes, whatever is typed.");
         return Ok(pages::code(StatusCode::UNAUTHORIZED, &ticket, complaint));
     }
-    enter(&app, account, "password and code", &headers).await
+    match half.elsewhere {
+        Some(mac) => {
+            oidc::enter(&app, half.account, mac, "another account and code", &headers).await
+        }
+        None => enter(&app, half.account, "password and code", &headers).await,
+    }
 }
 
 /// How long somebody must wait before they try again, if they must.
@@ -204,7 +213,7 @@ async fn open(app: &App, token: &str) -> Result<Option<Open>, ApiError> {
 
 fn gone(app: &App) -> Response {
     let complaint =
-        "This invitation was used, taken back, or is older than a week: ask for another one.";
+        t("This invitation was used, taken back, or is older than a week: ask for another one.");
     pages::sign_in(app, StatusCode::NOT_FOUND, "", complaint)
 }
 
@@ -256,7 +265,7 @@ pub async fn accept_invitation(
     let (mut code_needed, mut hash) = (false, None);
     if open.known {
         match attempts::with_password(&app, &open.invitation.email, password).await? {
-            Tried::Wrong => return refuse("This is not the password of this address."),
+            Tried::Wrong => return refuse(t("This is not the password of this address.")),
             Tried::CodeNeeded(_) => code_needed = true,
             Tried::Right(_) => {}
         }
@@ -265,7 +274,7 @@ pub async fn accept_invitation(
             return refuse(&complaint);
         }
         if let Err(complaint) = organisations::name(&name) {
-            return refuse(&complaint.to_string());
+            return refuse(&told(&complaint.to_string()));
         }
         hash = Some(password::hash(&app, password).await?);
     }
@@ -277,7 +286,7 @@ pub async fn accept_invitation(
         app.meta.accounts().set_password(account, &hash).await?;
     }
     if code_needed {
-        return Ok(ask_for_code(&app, account));
+        return Ok(ask_for_code(&app, Half { account, elsewhere: None }));
     }
     enter(&app, account, "invitation", &headers).await
 }
@@ -290,8 +299,9 @@ async fn linked(app: &App, token: &str) -> Result<Option<Arc<Account>>, ApiError
 }
 
 fn link_gone(app: &App) -> Response {
-    let complaint =
-        "This link was used, replaced by a newer one, or is older than a day: ask for another one.";
+    let complaint = t(
+        "This link was used, replaced by a newer one, or is older than a day: ask for another one.",
+    );
     pages::sign_in(app, StatusCode::NOT_FOUND, "", complaint)
 }
 
@@ -344,7 +354,7 @@ pub async fn set_password(
         &app,
         StatusCode::OK,
         &account.email,
-        "The password is changed: sign in with it.",
+        t("The password is changed: sign in with it."),
     ))
 }
 

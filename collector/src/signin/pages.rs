@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use crate::app::App;
-use crate::dashboard::words::filters;
+use crate::dashboard::words::{filters, say, t};
 use crate::dashboard::{Shell, show};
 use crate::meta::invitations::Invitation;
 
@@ -17,14 +17,15 @@ struct SignIn<'a> {
     email: &'a str,
     complaint: &'a str,
     has_mail: bool,
-    /// What accounts of elsewhere are called.
-    elsewhere: Option<&'a str>,
+    /// What the button to accounts of elsewhere says.
+    elsewhere: Option<String>,
 }
 
 /// The sign-in page. `complaint` says what was wrong with an attempt, or nothing.
 pub fn sign_in(app: &App, status: StatusCode, email: &str, complaint: &str) -> Response {
     let has_mail = app.mailer.is_set();
-    let elsewhere = app.oidc.as_ref().map(|oidc| oidc.name.as_str());
+    let elsewhere = app.oidc.as_ref();
+    let elsewhere = elsewhere.map(|oidc| say("Sign in with {name}", &[("name", &oidc.name)]));
     show(status, &SignIn { shell: Shell::new(), email, complaint, has_mail, elsewhere })
 }
 
@@ -44,7 +45,10 @@ pub fn forgot(app: &App, status: StatusCode, is_sent: bool) -> Response {
 
 /// The sign-in page for somebody who tried too often.
 pub fn too_often(app: &App, email: &str, wait_s: u64) -> Response {
-    let complaint = format!("Too many attempts from your network: try again in {wait_s} seconds.");
+    let complaint = say(
+        "Too many attempts from your network: try again in {n} seconds.",
+        &[("n", &wait_s.to_string())],
+    );
     let mut response = sign_in(app, StatusCode::TOO_MANY_REQUESTS, email, &complaint);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
     response
@@ -73,12 +77,20 @@ struct NewPassword<'a> {
     token: &'a str,
     complaint: &'a str,
     chars_min: usize,
+    new_password: String,
+}
+
+/// What a field for a new password says.
+fn new_password_label() -> String {
+    let chars_min = super::password::CHARS_MIN.to_string();
+    say("A password of at least {n} characters", &[("n", &chars_min)])
 }
 
 /// The page of a link to another password.
 pub fn new_password(status: StatusCode, email: &str, token: &str, complaint: &str) -> Response {
-    let chars_min = super::password::CHARS_MIN;
-    show(status, &NewPassword { shell: Shell::new(), email, token, complaint, chars_min })
+    let (chars_min, new_password) = (super::password::CHARS_MIN, new_password_label());
+    let shell = Shell::new();
+    show(status, &NewPassword { shell, email, token, complaint, chars_min, new_password })
 }
 
 /// Name and password of somebody who was invited.
@@ -86,14 +98,16 @@ pub fn new_password(status: StatusCode, email: &str, token: &str, complaint: &st
 #[template(path = "invitation.html")]
 struct Accept<'a> {
     shell: Shell,
-    organisation: &'a str,
-    invitation: &'a Invitation,
+    heading: String,
+    invited: String,
+    email: &'a str,
     token: &'a str,
     /// They have a password already.
     known: bool,
     name: &'a str,
     complaint: &'a str,
     chars_min: usize,
+    new_password: String,
 }
 
 /// What somebody who accepts an invitation sees.
@@ -113,8 +127,20 @@ pub struct Accepting<'a> {
 /// The page of an invitation.
 pub fn accept(status: StatusCode, who: &Accepting<'_>, complaint: &str) -> Response {
     let Accepting { organisation, invitation, token, known, name } = *who;
-    let chars_min = super::password::CHARS_MIN;
-    let shell = Shell::new();
-    let page = Accept { shell, organisation, invitation, token, known, name, complaint, chars_min };
+    let page = Accept {
+        shell: Shell::new(),
+        heading: say("Join {organisation}", &[("organisation", organisation)]),
+        invited: say(
+            "You are invited as {role}, with the address",
+            &[("role", t(invitation.role.as_str()))],
+        ),
+        email: &invitation.email,
+        token,
+        known,
+        name,
+        complaint,
+        chars_min: super::password::CHARS_MIN,
+        new_password: new_password_label(),
+    };
     show(status, &page)
 }

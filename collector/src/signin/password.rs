@@ -9,6 +9,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
 use crate::app::App;
+use crate::dashboard::words::{say, t};
 use crate::error::ApiError;
 use crate::folder::Pepper;
 
@@ -26,17 +27,19 @@ const BYTES_MAX: usize = 1024;
 /// A sentence that says what is wrong with it.
 pub fn check(password: &str) -> Result<(), String> {
     if password.chars().count() < CHARS_MIN {
-        return Err(format!(
-            "a password has at least {CHARS_MIN} characters: four or five words do"
+        let n = CHARS_MIN.to_string();
+        return Err(say(
+            "A password has at least {n} characters: four or five words do.",
+            &[("n", &n)],
         ));
     }
     if password.len() > BYTES_MAX {
-        return Err(format!("a password has at most {BYTES_MAX} bytes"));
+        return Err(say("A password has at most {n} bytes.", &[("n", &BYTES_MAX.to_string())]));
     }
     let mut chars = password.chars();
     let first = chars.next();
     if chars.all(|char| Some(char) == first) {
-        return Err("a password is not one character again and again".to_owned());
+        return Err(t("A password is not one character again and again.").to_owned());
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The second step of signing in: who has proved their password, and whether their code is right.
 //!
-//! Between the steps there is no session, only a ticket: whose password was right, and until when that counts,
+//! Between the steps there is no session, only a ticket: who has taken the first step, and until when that counts,
 //! under a keyed hash. It opens nothing without a code, and codes work once.
 
 use subtle::ConstantTimeEq;
-use tallymark_protocol::hashing::to_hex;
+use tallymark_protocol::hashing::{from_hex, to_hex};
 
 use super::totp::{self, Secret};
 use crate::app::App;
@@ -16,23 +16,37 @@ use crate::meta::audit::Deed;
 /// Time to find the phone.
 const TICKET_MS: i64 = 5 * 60 * 1000;
 
-/// A ticket for somebody whose password was right.
-pub fn ticket(pepper: &Pepper, account: u32, now_ms: i64) -> String {
-    let expires_ms = now_ms + TICKET_MS;
-    format!("{account}.{expires_ms}.{}", seal(pepper, account, expires_ms))
+/// Who has taken the first step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Half {
+    /// Whose account it is.
+    pub account: u32,
+    /// Whom a provider of sign-in means by them, where it was that way: the account is bound to them when they are in.
+    pub elsewhere: Option<[u8; 32]>,
+}
+
+/// A ticket for somebody whose password was right, or whom a provider sent.
+pub fn ticket(pepper: &Pepper, half: Half, now_ms: i64) -> String {
+    let elsewhere = half.elsewhere.map(|mac| to_hex(&mac)).unwrap_or_default();
+    let said = format!("{}.{}.{elsewhere}", half.account, now_ms + TICKET_MS);
+    format!("{said}.{}", seal(pepper, &said))
 }
 
 /// Whose ticket this is, if it still counts.
-pub fn whose(pepper: &Pepper, ticket: &str, now_ms: i64) -> Option<u32> {
-    let mut parts = ticket.split('.');
-    let (account, expires_ms) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let right = seal(pepper, account, expires_ms);
-    let same: bool = right.as_bytes().ct_eq(parts.next()?.as_bytes()).into();
-    (same && parts.next().is_none() && now_ms < expires_ms).then_some(account)
+pub fn whose(pepper: &Pepper, ticket: &str, now_ms: i64) -> Option<Half> {
+    let (said, sealed) = ticket.rsplit_once('.')?;
+    let same: bool = seal(pepper, said).as_bytes().ct_eq(sealed.as_bytes()).into();
+    let mut parts = said.split('.');
+    let (account, expires_ms) = (parts.next()?.parse().ok()?, parts.next()?.parse::<i64>().ok()?);
+    let elsewhere = match parts.next()? {
+        "" => None,
+        mac => Some(from_hex(mac)?),
+    };
+    (same && now_ms < expires_ms).then_some(Half { account, elsewhere })
 }
 
-fn seal(pepper: &Pepper, account: u32, expires_ms: i64) -> String {
-    to_hex(&pepper.mac("second-step", format!("{account}.{expires_ms}").as_bytes()))
+fn seal(pepper: &Pepper, said: &str) -> String {
+    to_hex(&pepper.mac("second-step", said.as_bytes()))
 }
 
 /// Whether an account needs a code.
@@ -125,13 +139,18 @@ mod tests {
     #[test]
     fn a_ticket_counts_for_five_minutes_and_for_whom_it_was_made() {
         let pepper = Pepper::from_bytes([1; 32]);
-        let made = ticket(&pepper, 7, 1_000);
-        assert_eq!(whose(&pepper, &made, 1_000), Some(7));
-        assert_eq!(whose(&pepper, &made, 1_000 + TICKET_MS - 1), Some(7));
-        assert_eq!(whose(&pepper, &made, 1_000 + TICKET_MS), None);
-        assert_eq!(whose(&pepper, &made.replacen('7', "8", 1), 1_000), None, "another account");
-        assert_eq!(whose(&pepper, &format!("{made}.x"), 1_000), None);
-        assert_eq!(whose(&Pepper::from_bytes([2; 32]), &made, 1_000), None);
+        for elsewhere in [None, Some([7; 32])] {
+            let half = Half { account: 7, elsewhere };
+            let made = ticket(&pepper, half, 1_000);
+            assert_eq!(whose(&pepper, &made, 1_000), Some(half));
+            assert_eq!(whose(&pepper, &made, 1_000 + TICKET_MS - 1), Some(half));
+            assert_eq!(whose(&pepper, &made, 1_000 + TICKET_MS), None);
+            assert_eq!(whose(&pepper, &made.replacen('7', "8", 1), 1_000), None, "another account");
+            let bound = made.replacen("..", &format!(".{}.", "07".repeat(32)), 1);
+            assert_eq!(whose(&pepper, &bound, 1_000).is_some(), elsewhere.is_some(), "{bound}");
+            assert_eq!(whose(&pepper, &format!("{made}.x"), 1_000), None);
+            assert_eq!(whose(&Pepper::from_bytes([2; 32]), &made, 1_000), None);
+        }
         assert_eq!(whose(&pepper, "", 1_000), None);
     }
 }

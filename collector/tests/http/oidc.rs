@@ -241,6 +241,8 @@ async fn what_a_provider_says_of_somebody_is_refused_when_it_is_not_for_us_or_no
         (json!({ "iat": now_s + 61 }), 401, "not valid now"),
         (json!({ "email_verified": false }), 401, "email_verified"),
         (json!({ "email": null }), 401, "names no e-mail address"),
+        (json!({ "sub": null }), 401, "does not say whom it means"),
+        (json!({ "sub": "" }), 401, "does not say whom it means"),
         (json!({ "email": "eve@shop.example" }), 403, "ask an admin for an invitation"),
         (json!({ "email": "<script>@x" }), 403, "&#60;script&#62;@x"),
     ] {
@@ -341,7 +343,7 @@ async fn nobody_becomes_a_member_by_signing_in_unless_that_is_set() {
         ("eve@sub.shop.example", false),
         ("eve@evilshop.example", false),
     ] {
-        provider.claim(json!({ "email": email }));
+        provider.claim(json!({ "email": email, "sub": email }));
         let reply = sign_in(&service, &provider).await;
         assert_eq!(session(&reply).is_some(), is_let_in, "{email}");
         if let Some(cookie) = session(&reply) {
@@ -351,10 +353,93 @@ async fn nobody_becomes_a_member_by_signing_in_unless_that_is_set() {
     }
     // A member keeps what they are.
     member(&service.app, MAIN, Role::Admin, "cy@shop.example").await;
-    provider.claim(json!({ "email": "cy@shop.example" }));
+    provider.claim(json!({ "email": "cy@shop.example", "sub": "cy" }));
     let cookie = session(&sign_in(&service, &provider).await).unwrap();
     let mine = service.by(&cookie, Method::GET, "/v1/organisations", Value::Null).await;
     assert_eq!(mine.json()["organisations"][0]["role"], "admin");
+}
+
+/// The address `ann@shop.example` at the provider was Ann's (`7`), is Bob's (`8`) and Ann has another one now.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_the_provider_gives_to_somebody_else_lets_nobody_into_the_account_of_the_one_before()
+ {
+    let provider = Provider::start().await;
+    let mut config = provider.settings();
+    config.set("oidc_new_members", "viewer").unwrap();
+    config.set("oidc_domains", "shop.example").unwrap();
+    let service = service_with(config).await;
+    let ann = member(&service.app, MAIN, Role::Analyst, "ann@shop.example").await;
+    assert!(session(&sign_in(&service, &provider).await).is_some());
+
+    let bob = json!({ "sub": "8", "email": "ann@shop.example", "name": "Bob" });
+    provider.claim(bob.clone());
+    let (status, page) = refusal(&sign_in(&service, &provider).await);
+    assert_eq!(status, 403);
+    assert!(page.contains("belongs to somebody else") && page.contains("ask an owner"), "{page}");
+
+    // Ann is known by her number, also with an address that nobody here has, or that is somebody else's here.
+    member(&service.app, MAIN, Role::Admin, "cy@shop.example").await;
+    for email in ["ann.lee@elsewhere.example", "cy@shop.example"] {
+        provider.claim(json!({ "email": email }));
+        let cookie = session(&sign_in(&service, &provider).await).unwrap();
+        let mine = service.by(&cookie, Method::GET, "/v1/organisations", Value::Null).await;
+        assert_eq!(mine.json()["organisations"][0]["role"], "analyst", "{email}");
+    }
+
+    // Who is no member any more is not let in by the number either, nor is the next one by the address.
+    let operator = session_of(&service.app, None).await;
+    let own = format!("/v1/organisations/main/members/{ann}");
+    assert_eq!(service.by(&operator, Method::DELETE, &own, Value::Null).await.status, 204);
+    provider.claim(bob.clone());
+    assert_eq!(refusal(&sign_in(&service, &provider).await).0, 403);
+    member(&service.app, MAIN, Role::Analyst, "ann@shop.example").await;
+
+    // An owner lets go of Ann: the next one is bound, and Ann is a stranger.
+    let bound = format!("{own}/elsewhere");
+    let analyst = session_of(&service.app, Some(ann)).await;
+    let refused = service.by(&analyst, Method::DELETE, &bound, Value::Null).await;
+    assert_eq!(refused.problem(), (403, "role_missing".into()));
+    assert_eq!(service.by(&operator, Method::DELETE, &bound, Value::Null).await.status, 204);
+    assert!(session(&sign_in(&service, &provider).await).is_some());
+    provider.claim(json!({ "email": "ann@shop.example" }));
+    assert_eq!(refusal(&sign_in(&service, &provider).await).0, 403);
+    let trail = "/v1/organisations/main/audit";
+    let trail = service.by(&operator, Method::GET, trail, Value::Null).await.json();
+    let acts = trail["acts"].as_array().unwrap().iter().rev();
+    let bonds: Vec<&str> =
+        acts.filter_map(|act| act["action"].as_str()).filter(|act| act.ends_with("bind")).collect();
+    assert_eq!(bonds, ["bind", "unbind", "bind"], "{trail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_the_code_of_the_second_step_is_not_bound_to_the_account() {
+    let provider = Provider::start().await;
+    let service = service_with(provider.settings()).await;
+    let ann = member(&service.app, MAIN, Role::Analyst, "ann@shop.example").await;
+    let account = service.app.meta.directory().account(ann).unwrap();
+    let secret = second::begin(&service.app, ann).await.unwrap();
+    let code = || secret.code_at(service.app.clock.now_ms());
+    second::confirm(&service.app, &account, &code()).await.unwrap().unwrap();
+    let ticket = async || {
+        let page = refusal(&sign_in(&service, &provider).await).1;
+        let (_, ticket) = page.split_once("name=\"ticket\" value=\"").unwrap();
+        ticket.split('"').next().unwrap().to_owned()
+    };
+    provider.claim(json!({ "sub": "8" }));
+    let theirs = ticket().await;
+    let wrong = service.form("/signin/code", &[("ticket", &theirs), ("code", "000000")]).await;
+    assert_eq!(refusal(&wrong).0, 401);
+    provider.claim(json!({}));
+    let mine = ticket().await;
+    service.app.clock.advance(30_000);
+    assert!(
+        session(&service.form("/signin/code", &[("ticket", &mine), ("code", &code())]).await)
+            .is_some()
+    );
+    // The other's ticket is still good for five minutes, but the account is not theirs any more.
+    service.app.clock.advance(30_000);
+    let late = service.form("/signin/code", &[("ticket", &theirs), ("code", &code())]).await;
+    assert_eq!(refusal(&late).0, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]

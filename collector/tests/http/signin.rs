@@ -83,6 +83,60 @@ async fn who_is_invited_joins_signs_in_and_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_signing_in_are_in_the_language_of_whoever_reads() {
+    let service = service().await;
+    let ask = async |path: &str, body: &str| {
+        let method = if body.is_empty() { Method::GET } else { Method::POST };
+        let request = Request::builder().method(method).uri(path).header("accept-language", "de");
+        let request = request
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let reply = service.send(request.body(Body::from(body.to_owned())).unwrap()).await;
+        String::from_utf8(reply.bytes).unwrap()
+    };
+    for (path, body, words) in [
+        ("/signin", "", "<button>Anmelden</button>"),
+        ("/signin?token=used", "", "Dieser Link wurde schon benutzt"),
+        ("/signin", "email=ann@a.example&password=x", "gehören nicht zusammen"),
+        ("/signin/code", "ticket=1&code=2", "länger als fünf Minuten"),
+        ("/forgot", "", "Passwort vergessen?"),
+        ("/invitation?token=used", "", "Diese Einladung wurde benutzt"),
+        ("/password?token=used", "", "Dieser Link wurde benutzt"),
+    ] {
+        let html = ask(path, body).await;
+        assert!(html.contains("lang=\"de\"") && html.contains(words), "{path}: {html}");
+    }
+}
+
+/// Registering is an invitation that is followed: 201 for it, `join` in the trail; the sign-up of a tenant's own user is an
+/// event that its host reports, and a figure of the tenant alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_67_people_register_in_a_tenant_and_a_signup_is_an_event_of_it() {
+    let service = service().await;
+    let operator = session_of(&service.app, None).await;
+    let cookie = joined(&service, "ann@shop.example", "admin").await;
+    let members = "/v1/organisations/main/members";
+    let members = service.by(&cookie, Method::GET, members, Value::Null).await.json();
+    let ann = members["members"].as_array().unwrap().iter();
+    assert_eq!(ann.filter(|member| member["email"] == "ann@shop.example").count(), 1, "{members}");
+    let trail = "/v1/organisations/main/audit";
+    let trail = service.by(&operator, Method::GET, trail, Value::Null).await.json();
+    let joins = trail["acts"].as_array().unwrap().iter().filter(|act| act["action"] == "join");
+    let who: Vec<&Value> = joins.map(|act| &act["by"]).collect();
+    assert_eq!(who, ["ann@shop.example"], "{trail}");
+
+    let signed_up = json!([{ "id": event(1)["id"], "name": "auth.user.registered", "at": NOW, "user_id": "bob" }]);
+    let receipt = service.as_server(&service.secret_key, signed_up).await.json();
+    assert_eq!(receipt["ok"], 1, "{receipt}");
+    let figures = async |project: &str| {
+        let path = format!("/api/analytics/metrics?project={project}");
+        service.by(&cookie, Method::GET, &path, Value::Null).await.json()["signups"].clone()
+    };
+    project(&service.app, "other").await;
+    assert_eq!((figures("shop").await, figures("other").await), (json!(1), json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_attempts_answer_alike_and_shut_an_account_for_a_while() {
     let service = service().await;
     joined(&service, "ann@shop.example", "viewer").await;

@@ -249,3 +249,28 @@ pub async fn drop_second_factor(
     desk(&app, &caller, &name, organisation).drop_second_factor(account).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// Let go of whom a member is at the provider of sign-in: whoever has their address there next is bound to the account
+/// instead, at their first sign-in.
+#[utoipa::path(
+    delete, path = "/v1/organisations/{organisation}/members/{account}/elsewhere", tag = "admin",
+    params(
+        ("organisation" = String, Path, description = "The slug of the organisation"),
+        ("account" = u32, Path, description = "The member's account"),
+    ),
+    responses(
+        (status = 204, description = "They are bound to nobody now"),
+        (status = 403, description = "They may more than the caller", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 404, description = "No such member", content_type = "application/problem+json", body = crate::openapi::Problem),
+    )
+)]
+pub async fn unbind(
+    State(app): State<App>,
+    caller: Caller,
+    Realm(organisation): Realm,
+    Path((_organisation, account)): Path<(String, u32)>,
+) -> Result<StatusCode, ApiError> {
+    let name = caller.name();
+    desk(&app, &caller, &name, organisation).unbind(account).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -218,6 +218,16 @@ impl Desk<'_> {
         Ok(self.meta.second_factors().remove(account, &[whose], deed).await?)
     }
 
+    /// Let go of whom a member is at a provider of sign-in: the next one there with their address is bound instead.
+    ///
+    /// # Errors
+    /// When they are no member, or may more than whoever asks.
+    pub async fn unbind(&self, account: u32) -> Result<(), Refused> {
+        self.helped(account).await?;
+        let deed = self.deed("unbind");
+        Ok(self.meta.elsewhere().unbind(account, self.organisation.id, deed).await?)
+    }
+
     async fn member(&self, account: u32) -> Result<Member, Refused> {
         let found = self.members().await?.into_iter().find(|member| member.account.id == account);
         found.ok_or(Refused::NoMember)

@@ -67,6 +67,7 @@ struct Row {
     role: &'static str,
     since: String,
     has_second: bool,
+    is_bound: bool,
 }
 
 struct Waiting {
@@ -116,6 +117,7 @@ async fn page(
     let mut members = Vec::new();
     for member in desk.members().await? {
         let second = app.meta.second_factors().find(member.account.id).await?;
+        let is_bound = app.meta.elsewhere().is_bound(member.account.id, None).await?;
         members.push(Row {
             account: member.account.id,
             email: member.account.email,
@@ -123,6 +125,7 @@ async fn page(
             role: member.role.as_str(),
             since: at(member.created_ms),
             has_second: second.is_some_and(|second| second.in_force),
+            is_bound,
         });
     }
     let waiting = desk.invitations().await?.into_iter().map(|invitation| Waiting {
@@ -176,8 +179,8 @@ pub async fn invite(
     }
 }
 
-/// `POST /p/{slug}/settings/members/{account}`: another role, no part any more, a link to another password, or no
-/// second step; the button says which.
+/// `POST /p/{slug}/settings/members/{account}`: another role, no part any more, a link to another password, no
+/// second step, or bound to nobody elsewhere; the button says which.
 pub async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -220,6 +223,10 @@ async fn carry_out(
         "second-factor" => {
             desk.drop_second_factor(account).await?;
             Ok(Ok("second-factor"))
+        }
+        "elsewhere" => {
+            desk.unbind(account).await?;
+            Ok(Ok("elsewhere"))
         }
         _ => {
             let role = Role::parse(fields.get("role"));

@@ -3,8 +3,11 @@
 //! In: a click on the sign-in page, then whom the provider sends back. Out: a session, for whoever has the e-mail address that the
 //! provider has checked; or the sign-in page with a sentence.
 //!
+//! The first time, the account is bound to whom the provider means (issuer and subject). From then on these decide and not
+//! the address, which the provider may give to somebody else.
+//!
 //! Invariants: nobody becomes a member by signing in unless `oidc_new_members` says so; who has set up a second step here takes
-//! it here too; an answer of the provider counts in the browser that asked, once, for ten minutes.
+//! it here too, and is bound after it; an answer of the provider counts in the browser that asked, once, for ten minutes.
 //!
 //! Nothing is stored between the two steps: a cookie holds a random text, and state, nonce and PKCE verifier are keyed hashes
 //! of it, so an answer fits only the browser with this cookie.
@@ -24,17 +27,20 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tallymark_protocol::hashing::to_hex;
 
-use super::handler::{ask_for_code, enter, wait_s};
+use super::handler::{self, ask_for_code, wait_s};
 use super::links::random_token;
+use super::second::Half;
 use super::{pages, second, session};
 use crate::access::Role;
 use crate::app::App;
 use crate::config::{Config, Credential, SettingValue};
+use crate::dashboard::words::{heard, say, t};
 use crate::error::ApiError;
 use crate::extract::Params;
 use crate::folder::Pepper;
 use crate::meta::accounts;
 use crate::meta::audit::Deed;
+use crate::meta::elsewhere::Identity;
 use crate::meta::organisations::MAIN;
 use crate::outbound::trusted_url;
 use provider::Provider;
@@ -158,6 +164,9 @@ pub enum Trouble {
     /// Nobody here has this address.
     #[error("nobody here has the address")]
     Unknown(String),
+    /// Somebody else had this address at the provider before.
+    #[error("the account is bound to somebody else at the provider")]
+    Another(String),
 }
 
 impl Trouble {
@@ -166,22 +175,42 @@ impl Trouble {
         match self {
             Self::Provider(_) => (
                 StatusCode::BAD_GATEWAY,
-                "The other account cannot be used at the moment. Whoever runs this server finds the reason in its log.".to_owned(),
+                t(
+                    "The other account cannot be used at the moment. Whoever runs this server finds the reason in its log.",
+                )
+                .to_owned(),
             ),
             Self::Token(refused) => (
                 StatusCode::UNAUTHORIZED,
-                format!("What the other account says of you is not accepted: {refused}."),
+                say(
+                    "What the other account says of you is not accepted: {why}.",
+                    &[("why", &heard(&refused.to_string()))],
+                ),
             ),
             Self::State => (
                 StatusCode::UNAUTHORIZED,
-                "That took longer than ten minutes, or it was begun in another browser: try again.".to_owned(),
+                t(
+                    "That took longer than ten minutes, or it was begun in another browser: try again.",
+                )
+                .to_owned(),
             ),
-            Self::Denied(said) => {
-                (StatusCode::UNAUTHORIZED, format!("The other account did not let you in: {said}."))
-            }
+            Self::Denied(said) => (
+                StatusCode::UNAUTHORIZED,
+                say("The other account did not let you in: {why}.", &[("why", said)]),
+            ),
             Self::Unknown(email) => (
                 StatusCode::FORBIDDEN,
-                format!("Nobody here has the address {email}: ask an admin for an invitation."),
+                say(
+                    "Nobody here has the address {email}: ask an admin for an invitation.",
+                    &[("email", email)],
+                ),
+            ),
+            Self::Another(email) => (
+                StatusCode::FORBIDDEN,
+                say(
+                    "The account of {email} here belongs to somebody else who had this address before you: ask an owner, who can let go of them under Members.",
+                    &[("email", email)],
+                ),
             ),
         }
     }
@@ -349,13 +378,37 @@ async fn arrive(app: &App, kept: &str, back: Back) -> Result<Result<Somebody, Tr
     .await
 }
 
-/// Sign somebody in who has proved an address.
+/// Whom a provider means by this subject.
+fn identity(app: &App, subject: &str) -> Result<Identity, ApiError> {
+    let issuer = app.oidc.as_ref().ok_or(ApiError::NotFound)?.settings.issuer.clone();
+    let mac = app.pepper.mac("oidc-subject", format!("{issuer}\0{subject}").as_bytes());
+    Ok(Identity { issuer, mac })
+}
+
+/// Sign somebody in who has proved who they are there.
 async fn admit(app: &App, somebody: Somebody, headers: &HeaderMap) -> Result<Response, ApiError> {
     let unknown = |email: &str| Ok(sorry(app, &Trouble::Unknown(email.to_owned())));
-    let Some(email) = accounts::email(&somebody.email) else { return unknown(&somebody.email) };
     app.meta.refresh().await?;
-    let known = app.meta.accounts().credentials(&email).await?.map(|known| known.account);
-    let is_member = |account: u32| !app.meta.directory().organisations_of(account).is_empty();
+    let who = identity(app, &somebody.subject)?;
+    let directory = app.meta.directory();
+    let bound = app.meta.elsewhere().account_of(&who).await?;
+    let (email, known) = match bound.and_then(|account| directory.account(account)) {
+        // Whatever their address is now.
+        Some(account) => (account.email.clone(), Some(account.id)),
+        None => {
+            let email = accounts::email(&somebody.email);
+            let Some(email) = email else { return unknown(&somebody.email) };
+            let known = app.meta.accounts().credentials(&email).await?;
+            let known = known.map(|known| known.account);
+            if let Some(account) = known
+                && app.meta.elsewhere().is_bound(account, Some(&who.issuer)).await?
+            {
+                return Ok(sorry(app, &Trouble::Another(email)));
+            }
+            (email, known)
+        }
+    };
+    let is_member = |account: u32| !directory.organisations_of(account).is_empty();
     let account = match known.filter(|account| is_member(*account)) {
         Some(account) => account,
         None => {
@@ -367,7 +420,31 @@ async fn admit(app: &App, somebody: Somebody, headers: &HeaderMap) -> Result<Res
         }
     };
     if second::is_in_force(app, account).await? {
-        return Ok(ask_for_code(app, account));
+        return Ok(ask_for_code(app, Half { account, elsewhere: Some(who.mac) }));
     }
-    enter(app, account, "another account", headers).await
+    enter(app, account, who.mac, "another account", headers).await
+}
+
+/// Start a session of somebody whom the provider means by this, and bind their account to them if it is the first time.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn enter(
+    app: &App,
+    account: u32,
+    mac: [u8; 32],
+    by: &str,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let issuer = app.oidc.as_ref().ok_or(ApiError::NotFound)?.settings.issuer.clone();
+    let directory = app.meta.directory();
+    let email = directory.account(account).map(|account| account.email.clone());
+    let email = email.unwrap_or_default();
+    let deed = Deed { actor: &email, action: "bind", note: "", at_ms: app.clock.now_ms() };
+    let organisations = directory.organisations_of(account);
+    let who = Identity { issuer, mac };
+    if !app.meta.elsewhere().bind(account, &who, &organisations, deed).await? {
+        return Ok(sorry(app, &Trouble::Another(email)));
+    }
+    handler::enter(app, account, by, headers).await
 }

@@ -37,6 +37,8 @@ pub struct Expected<'a> {
 /// Whom a token is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Somebody {
+    /// Whom the provider means, for ever: `sub`.
+    pub subject: String,
     /// Their address, which the provider has checked.
     pub email: String,
     /// Their name, if the provider says it.
@@ -70,6 +72,9 @@ pub enum Refused {
     /// It is over, or not yet begun.
     #[error("it is not valid now; are both clocks right?")]
     Time,
+    /// It does not say whom it means.
+    #[error("it does not say whom it means (sub)")]
+    NoSubject,
     /// There is no address in it.
     #[error("it names no e-mail address: the provider has to give the scope email")]
     NoEmail,
@@ -109,6 +114,7 @@ struct Header {
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
+    sub: Option<String>,
     aud: Value,
     azp: Option<String>,
     exp: f64,
@@ -182,11 +188,14 @@ fn believe(claims: Claims, expected: &Expected<'_>) -> Result<Somebody, Refused>
     if !bool::from(nonce.as_bytes().ct_eq(expected.nonce.as_bytes())) {
         return Err(Refused::Nonce);
     }
+    // At most 255 characters (OpenID Connect Core 1.0, section 2).
+    let subject = claims.sub.filter(|sub| (1..=255).contains(&sub.len()));
+    let subject = subject.ok_or(Refused::NoSubject)?;
     let email = claims.email.filter(|email| !email.is_empty()).ok_or(Refused::NoEmail)?;
     // A few providers write it as a text.
     let is_verified = claims.email_verified.is_some_and(|said| said == true || said == "true");
     match is_verified {
-        true => Ok(Somebody { email, name: claims.name.unwrap_or_default() }),
+        true => Ok(Somebody { subject, email, name: claims.name.unwrap_or_default() }),
         false => Err(Refused::Unverified),
     }
 }
@@ -277,7 +286,8 @@ mod tests {
         for right in all {
             let token = right["token"].as_str().unwrap();
             let somebody = check(token, &keys, &expected()).unwrap();
-            assert_eq!(somebody, Somebody { email: "Ann@shop.example".into(), name: "Ann".into() });
+            let (subject, email) = ("248289761001".into(), "Ann@shop.example".into());
+            assert_eq!(somebody, Somebody { subject, email, name: "Ann".into() });
             // Of the last character, some bits are no bits of the signature.
             for at in (0..token.len() - 1).step_by(7) {
                 let mut other = token.as_bytes().to_vec();
