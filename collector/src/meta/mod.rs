@@ -18,6 +18,7 @@ pub mod accounts;
 pub mod audit;
 pub mod daily_usage;
 pub mod definitions;
+mod directory;
 pub mod elsewhere;
 pub mod invitations;
 pub mod organisations;
@@ -28,27 +29,22 @@ pub mod sdk_files;
 pub mod second_factors;
 pub mod sessions;
 
+pub use directory::Directory;
+
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use serde_json::{Map, Value};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use subtle::ConstantTimeEq;
 use tallymark_protocol::hashing::to_hex;
-use tallymark_store::Keep;
 
-use crate::access::{Principal, Role};
 use crate::anchors::Anchor;
 use crate::database::{self, MigrateFailed};
 use crate::experiments::served::Served;
-use crate::privacy;
 use access_keys::AccessKey;
-use accounts::Account;
 use audit::{Deed, Whose};
-use organisations::Organisation;
 use projects::Project;
 
 /// When keys were used is written down this often, and when a server stops.
@@ -75,96 +71,6 @@ pub enum MetaError {
         /// The first row that is not.
         row: i64,
     },
-}
-
-/// Everybody and everything that requests name, as of one version of the database.
-#[derive(Debug, Default)]
-pub struct Directory {
-    organisations: HashMap<u32, Arc<Organisation>>,
-    accounts: HashMap<u32, Arc<Account>>,
-    roles: HashMap<(u32, u32), Role>,
-    projects: HashMap<u32, Arc<Project>>,
-    slugs: HashMap<String, u32>,
-    keys: HashMap<[u8; 32], AccessKey>,
-    keeps: HashMap<u32, Keep>,
-    served: HashMap<u32, Arc<Served>>,
-}
-
-impl Directory {
-    /// The project of this slug.
-    pub fn project(&self, slug: &str) -> Option<Arc<Project>> {
-        self.slugs.get(slug).and_then(|id| self.projects.get(id)).cloned()
-    }
-
-    /// All projects, by slug.
-    pub fn projects(&self) -> Vec<Arc<Project>> {
-        let mut all: Vec<_> = self.projects.values().cloned().collect();
-        all.sort_by(|a, b| a.slug.cmp(&b.slug));
-        all
-    }
-
-    /// The time zone of a project.
-    pub fn zone(&self, project: u32) -> Option<&str> {
-        self.projects.get(&project).map(|project| project.tz.as_str())
-    }
-
-    /// How long a project's events are kept; its preset is a bound.
-    pub fn keep(&self, project: u32) -> Keep {
-        let keep = self.keeps.get(&project).cloned().unwrap_or_default();
-        let settings = self.projects.get(&project).map(|project| &project.settings);
-        privacy::bounded(keep, settings.and_then(privacy::days_max))
-    }
-
-    /// What a project's pages get of its experiments and flags; `None` when nothing is running.
-    pub fn served(&self, project: u32) -> Option<Arc<Served>> {
-        self.served.get(&project).cloned()
-    }
-
-    /// Whether a project has a key that works.
-    pub fn has_key(&self, project: u32) -> bool {
-        self.keys.values().any(|key| key.project == project)
-    }
-
-    /// The organisation of this slug.
-    pub fn organisation(&self, slug: &str) -> Option<Arc<Organisation>> {
-        self.organisations.values().find(|organisation| organisation.slug == slug).cloned()
-    }
-
-    /// All organisations, by slug.
-    pub fn organisations(&self) -> Vec<Arc<Organisation>> {
-        let mut all: Vec<_> = self.organisations.values().cloned().collect();
-        all.sort_by(|a, b| a.slug.cmp(&b.slug));
-        all
-    }
-
-    /// The account of this number.
-    pub fn account(&self, id: u32) -> Option<Arc<Account>> {
-        self.accounts.get(&id).cloned()
-    }
-
-    /// The organisations somebody is a member of.
-    pub fn organisations_of(&self, account: u32) -> Vec<u32> {
-        let mine = self.roles.keys().filter(|(_, member)| *member == account);
-        mine.map(|(organisation, _)| *organisation).collect()
-    }
-
-    /// What somebody is in an organisation; `None` when they have no part in it.
-    pub fn role(&self, who: &Principal, organisation: u32) -> Option<Role> {
-        match who {
-            Principal::Operator => Some(Role::Owner),
-            Principal::Person(account) => self.roles.get(&(organisation, account.id)).copied(),
-            Principal::Key(_) => None,
-        }
-    }
-
-    fn key(&self, mac: &[u8; 32], now_ms: i64) -> Option<(Arc<Project>, AccessKey)> {
-        let key = self.keys.get(mac)?;
-        if !bool::from(key.mac.ct_eq(mac)) || !key.works_at(now_ms) {
-            return None;
-        }
-        key.used.note(now_ms);
-        Some((self.projects.get(&key.project)?.clone(), key.clone()))
-    }
 }
 
 /// The metadata database.
@@ -487,6 +393,7 @@ mod tests {
     use crate::sdk::File;
     use access_keys::NewKey;
     use projects::NewProject;
+    use tallymark_store::Keep;
 
     fn shop() -> NewProject {
         let (name, slug, tz) = ("Shop".into(), "shop".into(), "Europe/Berlin".into());
