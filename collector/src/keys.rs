@@ -266,6 +266,27 @@ mod tests {
         assert_eq!(Key::from_random(KeyKind::Secret, &[255; 64]), None);
     }
 
+    /// Reliability test 63: what looks like a key and was never made is none, so a scan of a repository finds keys only.
+    #[test]
+    fn of_a_million_made_up_texts_of_the_right_form_none_is_a_key() {
+        let made = Key::generate(KeyKind::Secret).unwrap();
+        assert!(Key::parse(made.reveal()).is_some());
+        let body = made.reveal().len() - KeyKind::Secret.prefix().len();
+        // xorshift64: as good as any for texts, and the same every time.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(ALPHABET[(state % ALPHABET.len() as u64) as usize])
+        };
+        for _ in 0..1_000_000 {
+            let text: String = (0..body).map(|_| next()).collect();
+            let text = format!("{}{text}", KeyKind::Secret.prefix());
+            assert!(Key::parse(&text).is_none(), "{text}");
+        }
+    }
+
     #[test]
     fn debug_does_not_show_a_key() {
         let key = Key::generate(KeyKind::Secret).unwrap();

@@ -55,7 +55,7 @@ impl Service {
 }
 
 /// The route of an operation with something in place of its parameters.
-fn filled(path: &str, project: &str, organisation: &str) -> String {
+pub fn filled(path: &str, project: &str, organisation: &str) -> String {
     let path = path
         .replace("{organisation}", organisation)
         .replace("{kind}", if path.contains("saved") { "cohorts" } else { "trend" })

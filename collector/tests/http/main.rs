@@ -11,6 +11,7 @@ mod checklist;
 mod dashboard;
 mod deploy;
 mod events;
+mod every;
 mod experiment_pages;
 mod growth;
 mod live;
