@@ -19,8 +19,9 @@ use tallymark_analysis::experiment::loss;
 use tallymark_analysis::question::Compiled;
 use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
-use tallymark_store::{OpenError, Progress, Retention, Store, StoreOptions, Zones};
+use tallymark_store::{OpenError, Progress, Retention, Store, StoreOptions, TRACE, Zones};
 use tokio::sync::Semaphore;
+use tracing::field::Empty;
 
 use crate::bounds;
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
@@ -285,7 +286,9 @@ impl App {
         let facts = Facts { now_ms: context.now_ms };
         progress.expect(question.looks());
         let waiting = Waiting(Arc::clone(&progress));
+        let span = tracing::info_span!(target: TRACE, "question", question.kind = kind, question.rows_scanned = Empty);
         let work = tokio::task::spawn_blocking(move || {
+            let span = span.entered();
             // The permits live as long as the work does, also the moment that it takes to stop.
             let _permits = (admitted, running);
             let mut rows_scanned = 0;
@@ -305,6 +308,7 @@ impl App {
             {
                 loss::judge(result, losses);
             }
+            span.record("question.rows_scanned", rows_scanned);
             progress.end();
             Ok::<_, ApiError>((answer, restated, rows_scanned, question.definition))
         });

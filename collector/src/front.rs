@@ -20,7 +20,10 @@ use axum::extract::ConnectInfo;
 use axum::http::{Method, Request};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
+use tallymark_store::TRACE;
 use tower::ServiceExt;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::app::App;
 use crate::ingest::handler::{BATCH_PATH, ingest};
@@ -40,7 +43,18 @@ impl Front {
     }
 
     /// Answer a request.
-    pub async fn answer<B>(&self, peer: SocketAddr, mut request: Request<B>) -> Response
+    pub async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        // What was answered is put in by `router::dressed`.
+        let span = tracing::info_span!(target: TRACE, "request", http.request.method = method(&request),
+            http.route = Empty, http.response.status_code = Empty);
+        self.answered(peer, request).instrument(span).await
+    }
+
+    async fn answered<B>(&self, peer: SocketAddr, mut request: Request<B>) -> Response
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -68,6 +82,12 @@ impl Front {
         };
         router::dressed(&self.app, &Method::POST, Some(BATCH_PATH.into()), request_id, response)
     }
+}
+
+/// The method, if it is one of ours: clients may make words of their own up.
+fn method<B>(request: &Request<B>) -> &'static str {
+    let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    known.into_iter().find(|name| *name == request.method().as_str()).unwrap_or("_OTHER")
 }
 
 /// What a future gives, or what it panicked with.

@@ -212,6 +212,11 @@ pub(crate) fn dressed(
     }
     let is_ingest = route.as_deref() == Some(BATCH_PATH);
     tracing::debug!(%method, route = route.as_deref(), status = response.status().as_u16(), request_id, "answered");
+    let span = tracing::Span::current();
+    span.record("http.response.status_code", response.status().as_u16());
+    if let Some(route) = &route {
+        span.record("http.route", &**route);
+    }
     let route = route.unwrap_or(Cow::Borrowed("other"));
     app.telemetry.answers.get_or_create(&Answered { route, class }).inc();
 

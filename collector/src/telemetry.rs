@@ -1,4 +1,4 @@
-//! Every metric of the service, and the set-up of its logs.
+//! Every metric of the service, and the set-up of its logs and traces.
 //!
 //! In: counts, from wherever something happens. Out: Prometheus text or JSON.
 //!
@@ -8,9 +8,11 @@
 //! Deliberately elsewhere: figures per project (the store's usage, the dashboard).
 
 mod bounded;
+#[cfg(feature = "otel")]
+pub mod traces;
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::str::FromStr;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,7 +21,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tallymark_store::{StoreStats, WriteState};
+use tallymark_store::{StoreStats, TRACE, WriteState};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+#[cfg(not(feature = "otel"))]
+use tracing_subscriber::layer::Identity;
+use tracing_subscriber::prelude::*;
+#[cfg(feature = "otel")]
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
 use bounded::{Bounded, Labels, OTHER};
 
@@ -343,23 +352,54 @@ impl Telemetry {
     }
 }
 
-/// Start logging to standard error, so that standard output stays for answers.
+/// What goes on beside the program as long as this is kept; traces that wait are sent at its end.
+#[derive(Debug, Default)]
+pub struct Started {
+    #[cfg(feature = "otel")]
+    _exporter: Option<traces::Exporter>,
+}
+
+/// Start logging to standard error, so that standard output stays for answers, and traces where there is somebody for them.
 ///
 /// # Errors
-/// When `config.log` is not a filter.
-pub fn start_logging(config: &Config) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|error| {
-        let mut text = String::new();
-        let _ = write!(text, "log: {:?} is not a filter: {error}", config.log);
-        text
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second start in one process (tests) keeps the first.
-    let _ = match config.log_format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+/// When `config.log` is not a filter, or traces cannot be sent where they are to go.
+pub fn start_logging(config: &Config) -> Result<Started, String> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| format!("log: {:?} is not a filter: {error}", config.log))?;
+    let no_spans = Directive::from_str(&format!("{TRACE}=off")).map_err(|e| e.to_string())?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match config.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
-    Ok(())
+    let logs = lines.with_filter(filter.add_directive(no_spans));
+    let (traces, started) = traces(config)?;
+    // A second start in one process (tests) keeps the first.
+    let _ = tracing_subscriber::registry().with(logs).with(traces).try_init();
+    Ok(started)
+}
+
+#[cfg(feature = "otel")]
+fn traces<S>(config: &Config) -> Result<(Option<impl Layer<S>>, Started), String>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    if config.traces_url.is_empty() {
+        return Ok((None, Started::default()));
+    }
+    let (traces, exporter) = traces::start(&config.traces_url, config.traces_per_s)?;
+    let of_traces = filter_fn(|metadata| metadata.is_span() && metadata.target() == TRACE);
+    Ok((Some(traces.with_filter(of_traces)), Started { _exporter: Some(exporter) }))
+}
+
+#[cfg(not(feature = "otel"))]
+fn traces(config: &Config) -> Result<(Option<Identity>, Started), String> {
+    match config.traces_url.is_empty() {
+        true => Ok((None, Started::default())),
+        false => {
+            Err("traces_url: this program was built without traces (feature `otel`)".to_owned())
+        }
+    }
 }
 
 #[cfg(test)]

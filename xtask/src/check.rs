@@ -16,6 +16,10 @@ pub fn check() -> anyhow::Result<()> {
             ["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         loud(&mut cargo(&root(), &lint))
     })?;
+    step("the collector without its optional parts", || {
+        let bare = ["check", "--quiet", "-p", "tallymark", "--no-default-features"];
+        loud(&mut cargo(&root(), &bare))
+    })?;
     step("layers", || {
         let layers = ["test", "--quiet", "-p", "tallymark-tests", "--test", "e2e", "layers::"];
         quiet(&mut cargo(&root(), &layers)).map(drop)

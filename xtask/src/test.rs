@@ -72,6 +72,7 @@ const PARTS: &[Part] = &[
     Part { name: "quarantine", shows: "refused events are listed and sent again", run: e2e },
     Part { name: "backup", shows: "backup under load, restore, verify", run: e2e },
     Part { name: "endurance", shows: "a minute of load: memory, files, a stop", run: e2e },
+    Part { name: "traces", shows: "what took how long, at a receiver, and of nobody", run: e2e },
     Part { name: "clock", shows: "a wall clock that jumps under load", run: e2e },
     Part { name: "order", shows: "no answer before its bytes are synced", run: traced },
     Part { name: "disk_errors", shows: "writes and syncs that fail", run: traced },

@@ -151,7 +151,7 @@ fn reader_has_enough(error: &anyhow::Error) -> bool {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
     let loaded = global.load()?;
-    crate::telemetry::start_logging(&loaded.config).map_err(anyhow::Error::msg)?;
+    let _started = crate::telemetry::start_logging(&loaded.config).map_err(anyhow::Error::msg)?;
     let folder = Folder::at(&global.data);
     // These two must work where nothing else does.
     match command {

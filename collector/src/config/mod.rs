@@ -258,6 +258,10 @@ settings! {
     min_free_bytes: u64 = "268435456", 0 ..= 1_099_511_627_776;
     /// Longest time before events in memory are written as a segment, in ms.
     flush_interval_ms: u64 = "300000", 1_000 ..= 86_400_000;
+    /// Where traces go, as OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`, or an address that begins with `https://`; empty for none.
+    traces_url: String = "";
+    /// Most traces that begin in a second; others are not made.
+    traces_per_s: u32 = "100", 0 ..= 1_000_000;
     /// What is logged: `error`, `warn`, `info`, `debug`, or filters such as `tallymark=debug`.
     log: String = "info";
     /// How logs look: `text` or `json`.

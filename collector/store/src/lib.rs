@@ -41,6 +41,9 @@ mod warm;
 mod week;
 mod writer;
 
+/// The target of spans that are made for traces: of flushes and merges here.
+pub const TRACE: &str = "tallymark::trace";
+
 pub use catalog::{
     Catalog, CatalogChange, CatalogState, MemoryCatalog, RefusedRow, RestatedDay, SegmentId,
     SegmentMeta, UsageDelta, UsageKind,

@@ -38,5 +38,6 @@ mod retention;
 mod rules;
 mod stats;
 mod tenants;
+mod traces;
 mod usage;
 mod visits;

@@ -7,6 +7,7 @@ use super::Keeper;
 use super::ordered::Cursor;
 use super::rewrite::{Dropped, Rewrite, expired_usage};
 use super::write::Output;
+use crate::TRACE;
 use crate::catalog::{CatalogChange, SegmentMeta};
 use crate::error::FlushError;
 use crate::memtable::{MemRun, MemView};
@@ -20,6 +21,8 @@ impl Keeper {
     /// Write what is in memory to segments. Nothing to do is fine.
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
         let Some(frozen) = self.freeze() else { return Ok(()) };
+        let rows = frozen.rows.rows();
+        let _span = tracing::info_span!(target: TRACE, "flush", flush.rows = rows).entered();
         let schema = schema(&frozen.rows);
         let mut add = Vec::new();
         let rewrite = Rewrite::new(Arc::clone(&frozen.apart), &self.shared.options);

@@ -20,6 +20,7 @@ use super::Keeper;
 use super::ordered::{Cursor, damaged};
 use super::rewrite::{Dropped, Rewrite, expired_usage};
 use super::write::Output;
+use crate::TRACE;
 use crate::catalog::{CatalogChange, SegmentId};
 use crate::error::FlushError;
 use crate::segment::{PromotedKind, Segment, SegmentBatches, promote};
@@ -191,6 +192,8 @@ impl Keeper {
             sums.iter_mut().zip(of_input).for_each(|(sum, n)| *sum += n);
         }
         let rows = inputs.iter().map(|segment| segment.meta().rows).sum();
+        let _span = tracing::info_span!(target: TRACE, "merge", merge.segments = inputs.len(), merge.rows = rows, merge.level = level)
+            .entered();
         let promoted = promote(counts.into_iter(), rows);
         let now_ms = (self.shared.options.now_ms)();
         // After the inputs: none of them knows more about people than this.
