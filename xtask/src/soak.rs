@@ -190,6 +190,15 @@ const PROOFS: &[Proof] = &[
         needs: || Ok(()),
     },
     Proof {
+        name: "connections",
+        number: "17, 18",
+        shows: "slow clients by the thousand, ambiguous requests",
+        tests: Tests::EndToEnd("connections::"),
+        full: &[("TALLYMARK_TEST_SLOW", "1000")],
+        minutes: 5,
+        needs: || Ok(()),
+    },
+    Proof {
         name: "fuzz",
         number: "24, 25",
         shows: "made-up batches, questions, headers and files to import: nothing panics, nothing takes long",

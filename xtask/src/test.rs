@@ -58,6 +58,7 @@ const PARTS: &[Part] = &[
     Part { name: "tenants", shows: "nobody reads another's data", run: e2e },
     Part { name: "usage", shows: "usage over kills, quotas at their edge, few labels", run: e2e },
     Part { name: "fairness", shows: "who sends too much slows nobody", run: e2e },
+    Part { name: "connections", shows: "slow clients, ambiguous bytes", run: e2e },
     Part { name: "malformed", shows: "hostile bytes", run: e2e },
     Part { name: "many_values", shows: "as many values as events: memory and time", run: e2e },
     Part { name: "cancel", shows: "a question ends when nobody waits", run: e2e },

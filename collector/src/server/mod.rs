@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::BoxError;
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -142,7 +143,15 @@ async fn converse(
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let front = Arc::clone(&front);
         let request = request.map(|body| PacedBody::new(body, limits.pace));
-        async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
+        // Who reads `Content-Length` beside it sees the body end elsewhere: what follows is no request of ours.
+        let is_last = request.headers().contains_key(TRANSFER_ENCODING);
+        async move {
+            let mut response = front.answer(peer, request).await;
+            if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -9,6 +9,7 @@ mod cdnow;
 mod client_clocks;
 mod clock;
 mod completeness;
+mod connections;
 mod crash;
 mod definitions;
 mod delivery;
