@@ -1,7 +1,8 @@
 //! What the chores need beside Rust: found, installed, or named with the command that installs it.
 //!
 //! Everything here is safe to repeat and skips what is there. What is installed stays inside the
-//! project (`.venv`, `node_modules`), except the Rust target, Chromium and strace.
+//! project (`.venv`, `node_modules`), except the Rust target and what apt brings:
+//! Chromium, strace, the programs that run beside a collector.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -82,7 +83,7 @@ pub fn chromium() -> anyhow::Result<PathBuf> {
     if let Some(found) = NAMES.iter().find_map(|name| find(name)) {
         return Ok(found);
     }
-    apt("chromium", "the browser tests need Chromium", "chromium, or CHROMIUM=/path/to/it")?;
+    apt(&["chromium"], "the browser tests need Chromium", "chromium, or CHROMIUM=/path/to/it")?;
     NAMES
         .iter()
         .find_map(|name| find(name))
@@ -97,7 +98,7 @@ pub fn strace() -> anyhow::Result<()> {
     if find("strace").is_some() {
         return Ok(());
     }
-    apt("strace", "this needs strace, which makes system calls fail", "strace")
+    apt(&["strace"], "this needs strace, which makes system calls fail", "strace")
 }
 
 /// What tests on file systems of their own need: mounts in a namespace, loop devices, ext4's tools.
@@ -117,20 +118,44 @@ pub fn mounts() -> anyhow::Result<()> {
     let is_there =
         ["/sbin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join("mkfs.ext4").is_file());
     if !is_there && find("mkfs.ext4").is_none() {
-        apt("e2fsprogs", "this makes ext4 file systems", "e2fsprogs")?;
+        apt(&["e2fsprogs"], "this makes ext4 file systems", "e2fsprogs")?;
+    }
+    Ok(())
+}
+
+/// The programs that stand beside a collector: two proxies and Prometheus' checker.
+///
+/// # Errors
+/// When one is missing and we may not install it, saying what to type.
+pub fn neighbours() -> anyhow::Result<()> {
+    const ALL: [(&str, &str); 3] =
+        [("promtool", "prometheus"), ("nginx", "nginx-light"), ("caddy", "caddy")];
+    for (program, package) in ALL {
+        // Not on everybody's path, even where it is installed.
+        if find(program).is_some() || Path::new("/usr/sbin").join(program).is_file() {
+            continue;
+        }
+        let why = format!("this runs what is in deploy/ with {program}");
+        // Its package is a service that would start here.
+        ensure!(
+            !Path::new("/run/systemd/system").exists(),
+            "{why}: `sudo apt-get install -y --no-install-recommends {package}`"
+        );
+        apt(&["--no-install-recommends", package], &why, package)?;
     }
     Ok(())
 }
 
 /// Install one package, as root on Debian and its like.
-fn apt(package: &str, why: &str, what: &str) -> anyhow::Result<()> {
+fn apt(wanted: &[&str], why: &str, what: &str) -> anyhow::Result<()> {
     let user = quiet(&mut command(&root(), "id", &["-u"]))?;
     if user.trim() != "0" || find("apt-get").is_none() {
         bail!("{why}: `sudo apt-get install -y {what}`");
     }
-    step(&format!("installing {package} with apt"), || {
+    step(&format!("installing {what} with apt"), || {
         quiet(&mut command(&root(), "apt-get", &["update", "-q"]))?;
-        quiet(&mut command(&root(), "apt-get", &["install", "-y", "-q", package])).map(drop)
+        let install = [&["install", "-y", "-q"], wanted].concat();
+        quiet(&mut command(&root(), "apt-get", &install)).map(drop)
     })
 }
 

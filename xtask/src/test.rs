@@ -73,6 +73,7 @@ const PARTS: &[Part] = &[
     Part { name: "quarantine", shows: "refused events are listed and sent again", run: e2e },
     Part { name: "backup", shows: "backup under load, restore, verify", run: e2e },
     Part { name: "endurance", shows: "a minute of load: memory, files, a stop", run: e2e },
+    Part { name: "deploy", shows: "Caddy and nginx in front, Prometheus' rules", run: deployed },
     Part { name: "traces", shows: "what took how long, at a receiver, and of nobody", run: e2e },
     Part { name: "clock", shows: "a wall clock that jumps under load", run: e2e },
     Part { name: "order", shows: "no answer before its bytes are synced", run: traced },
@@ -185,6 +186,12 @@ fn e2e(part: &Part) -> anyhow::Result<Counts> {
 /// The same, under a tracer.
 fn traced(part: &Part) -> anyhow::Result<Counts> {
     setup::strace()?;
+    e2e(part)
+}
+
+/// The same, with the programs that people run beside a collector.
+fn deployed(part: &Part) -> anyhow::Result<Counts> {
+    setup::neighbours()?;
     e2e(part)
 }
 

@@ -13,6 +13,7 @@ mod connections;
 mod crash;
 mod definitions;
 mod delivery;
+mod deploy;
 mod differential;
 mod disk_errors;
 mod disk_full;
