@@ -238,13 +238,13 @@ fn s3_51_a_backup_is_encrypted_on_its_way_as_the_documentation_says_and_comes_ba
     assert!(restored.export_all(&project).contains(CANARY));
 }
 
-fn backup(collector: &TestCollector, to: &Path) -> Value {
+pub(super) fn backup(collector: &TestCollector, to: &Path) -> Value {
     let printed = collector.command_ok(&["backup", text(to), "--json"]);
     serde_json::from_str(&printed).unwrap_or_else(|_| panic!("no facts: {printed}"))
 }
 
 /// A new collector on what a backup holds.
-fn restore(from: &Path) -> TestCollector {
+pub(super) fn restore(from: &Path) -> TestCollector {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let data = folder.path().join("data");
     let output = std::process::Command::new(tallymark_tests::collector::binary())

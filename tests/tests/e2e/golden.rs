@@ -11,6 +11,7 @@ use tallymark_tests::launch::Launch;
 use tallymark_tests::seed::seeded;
 use tallymark_tests::{Event, TestCollector, TestProject, batch};
 
+use super::backup::{backup, restore};
 use super::restart::{answers, visits};
 
 fn golden() -> PathBuf {
@@ -84,6 +85,15 @@ fn data_of_every_kept_version_answers_as_it_did_and_goes_on() {
         let question = json!({ "series": [{ "event": "later", "measure": "count" }] });
         let later = collector.query(&project, "trend", &question);
         assert_eq!(later["series"][0]["total"], 1, "{version}");
+
+        // And it can be backed up, restored and read to the last byte.
+        let copy = collector.scratch().join("backup");
+        backup(&collector, &copy);
+        let restored = restore(&copy);
+        check(&restored, "restored");
+        let later = restored.query(&project, "trend", &question);
+        assert_eq!(later["series"][0]["total"], 1, "{version}");
+        restored.command_ok(&["verify"]);
     }
 }
 
