@@ -75,6 +75,7 @@ const PARTS: &[Part] = &[
     Part { name: "endurance", shows: "a minute of load: memory, files, a stop", run: e2e },
     Part { name: "deploy", shows: "Caddy and nginx in front, Prometheus' rules", run: deployed },
     Part { name: "traces", shows: "what took how long, at a receiver, and of nobody", run: e2e },
+    Part { name: "certificates", shows: "whose certificates we trust", run: e2e },
     Part { name: "clock", shows: "a wall clock that jumps under load", run: e2e },
     Part { name: "order", shows: "no answer before its bytes are synced", run: traced },
     Part { name: "disk_errors", shows: "writes and syncs that fail", run: traced },

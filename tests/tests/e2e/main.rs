@@ -6,6 +6,7 @@
 mod backup;
 mod cancel;
 mod cdnow;
+mod certificates;
 mod client_clocks;
 mod clock;
 mod completeness;
