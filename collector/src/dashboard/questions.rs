@@ -20,7 +20,9 @@ pub struct Question {
 }
 
 /// Rows of the small tables.
-const TABLE_ROWS: usize = 8;
+pub const TABLE_ROWS: usize = 8;
+/// Countries of the map.
+const COUNTRIES: usize = 100;
 /// Experiments on the page.
 pub const EXPERIMENTS: usize = 6;
 
@@ -148,7 +150,9 @@ pub fn top(period: &Period, schema: &Schema, prop: &str) -> Question {
     };
     let mut question = trend(period, series);
     question.body["bucket"] = "month".into();
-    question.body["breakdown"] = json!({ "prop": prop, "limit": TABLE_ROWS });
+    // A map has room for them all.
+    let limit = if prop == "country" { COUNTRIES } else { TABLE_ROWS };
+    question.body["breakdown"] = json!({ "prop": prop, "limit": limit });
     question
 }
 

@@ -12,7 +12,7 @@ use super::super::markup::Markup;
 use super::super::svg::effect::{self, Day};
 use super::super::svg::interval::{self, Estimate, Scale};
 use super::super::view::experiments::{Check, Unit};
-use super::super::view::{Table, date_of};
+use super::super::view::{Table, date_of, tables};
 use super::super::words::{say, t};
 
 /// Effects that share a scale.
@@ -86,7 +86,10 @@ pub fn slices(answer: &ExperimentAnswer) -> Option<Slices> {
 
 fn value_of(slice: &SliceResult) -> String {
     let people: u64 = slice.persons.iter().sum();
-    let values = slice.value.iter().map(|value| value.as_deref().unwrap_or(t("not known")));
+    let values = slice.slice.iter().zip(&slice.value).map(|(prop, value)| match value {
+        Some(value) => tables::in_words(prop, value),
+        None => t("not known").to_owned(),
+    });
     let values = values.collect::<Vec<_>>().join(", ");
     format!("{values} ({})", format::count(people))
 }

@@ -2,6 +2,7 @@
 
 use super::super::markup::{Markup, Num, Pct, Writer};
 use super::interval::Estimate;
+use super::ticks;
 
 /// One day.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ pub fn draw(days: &[Day], title: &str, format: fn(f64) -> String) -> Markup {
             ("height", &Num(HEIGHT)),
         ],
     );
-    for value in [most / 2.0, 0.0, -most / 2.0] {
+    for value in rules(most) {
         let at = Num(y(value));
         let class = if value == 0.0 { "zero" } else { "rule" };
         w.empty(
@@ -126,10 +127,47 @@ fn reach(days: &[Day]) -> f64 {
     if most > 0.0 && most.is_finite() { most } else { 1.0 }
 }
 
+/// Round numbers on both sides of zero: one or two of each, the largest first.
+fn rules(most: f64) -> Vec<f64> {
+    let step = ticks(most)[1];
+    let step = if most / step >= 3.0 { step * 2.0 } else { step };
+    let sides = (most / step).floor().clamp(1.0, 2.0) as i32;
+    (-sides..=sides).rev().map(|count| f64::from(count) * step).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::dashboard::format;
+
+    #[rstest]
+    #[case(1.388, &[1.0, 0.5, 0.0, -0.5, -1.0])]
+    #[case(0.023, &[0.02, 0.01, 0.0, -0.01, -0.02])]
+    #[case(0.05, &[0.04, 0.02, 0.0, -0.02, -0.04])]
+    #[case(1.0, &[1.0, 0.5, 0.0, -0.5, -1.0])]
+    #[case(0.9, &[0.5, 0.0, -0.5])]
+    fn the_axis_of_an_effect_has_round_numbers(#[case] most: f64, #[case] want: &[f64]) {
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9;
+        let got = rules(most);
+        assert!(got.len() == want.len() && got.iter().zip(want).all(near), "{got:?}");
+        assert!(got[0] <= most * (1.0 + 1e-9), "inside the plot: {got:?}");
+    }
+
+    #[test]
+    fn the_axis_lies_inside_the_plot_whatever_its_reach() {
+        for power in -9..9 {
+            for tenth in 10..100 {
+                let most = f64::from(tenth) * 10_f64.powi(power);
+                let got = rules(most);
+                assert!(
+                    (3..=5).contains(&got.len()) && got[0] <= most * (1.0 + 1e-9),
+                    "{most}: {got:?}"
+                );
+            }
+        }
+    }
 
     fn day(label: &str, ends: Option<(f64, f64, f64)>) -> Day {
         let effect = ends.map(|(low, mid, high)| Estimate { low, mid, high });

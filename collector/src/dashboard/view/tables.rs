@@ -4,10 +4,14 @@ use tallymark_analysis::answer::{Group, GroupValue, TrendSeries};
 
 use super::super::format;
 use super::super::markup::Markup;
+use super::super::questions::TABLE_ROWS;
 use super::super::svg::bars;
 use super::super::words::{n, t};
 use super::super::world;
 use super::{Reply, Section, trend_of};
+
+/// The values that were asked for, those without one, and the rest.
+const ROWS_MAX: usize = TABLE_ROWS + 2;
 
 /// One row with a bar behind it.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub struct Ranking {
     pub href: String,
     /// The rows.
     pub rows: Section<Vec<Row>>,
+    /// Where they are, if they are countries.
+    pub map: Option<Markup>,
 }
 
 /// What a table counts people by.
@@ -96,16 +102,29 @@ pub fn ranking(kind: &Kind, reply: &Reply, lead: impl Fn(&[(&str, &str)]) -> Str
             };
             match seen.is_empty() {
                 true => Section::empty(t("Nothing in this time"), t("Choose a longer range.")),
-                false => Section::Ready(seen.iter().map(row).collect()),
+                false => Section::Ready(seen.iter().take(ROWS_MAX).map(row).collect()),
             }
         }
     };
     Ranking {
+        map: (kind.prop == "country").then(|| map(reply)).flatten(),
         title: t(kind.title),
         column: t(kind.column),
         href: lead(&[("by1", kind.prop)]),
         rows,
     }
+}
+
+/// People by country on a map, where a country is known of some.
+fn map(reply: &Reply) -> Option<Markup> {
+    let trend = trend_of(reply).ok()?;
+    let known = trend.series.iter().filter(|series| series.group == Group::Value);
+    let figures: Vec<(&str, f64)> = known
+        .filter_map(|series| Some((series.value.as_ref()?.text()?, series.total.0?)))
+        .filter(|(_, people)| *people > 0.0)
+        .collect();
+    let words = |people: f64| format::counted(people as u64, "person", "people");
+    (!figures.is_empty()).then(|| world::draw(&world::title(), &figures, words))
 }
 
 /// What is asked of the property of a row's people: operator and value.
@@ -123,6 +142,12 @@ fn name(kind: &Kind, series: &TrendSeries) -> String {
         (Group::Absent | Group::All, _) | (_, None) => t(kind.absent).into(),
         (Group::Value, Some(value)) => (kind.words)(value),
     }
+}
+
+/// A property's value as the tables here write it: a country by its name.
+pub fn in_words(prop: &str, value: &str) -> String {
+    let kind = TABLES.iter().find(|kind| kind.prop == prop);
+    kind.map_or_else(|| value.to_owned(), |kind| (kind.words)(value))
 }
 
 /// `paid_search` → `Paid search`.
@@ -143,5 +168,8 @@ mod tests {
     #[test]
     fn what_code_calls_something_reads_like_words() {
         assert_eq!((words("paid_search"), words("")), ("Paid search".into(), String::new()));
+        let got = [("country", "DE"), ("channel", "paid_search"), ("plan", "DE")];
+        let got = got.map(|(prop, value)| in_words(prop, value));
+        assert_eq!(got, ["Germany", "Paid search", "DE"]);
     }
 }
