@@ -162,19 +162,42 @@
   }
   function download(figure, blob, ending) {
     const href = URL.createObjectURL(blob);
-    const name = one("h2", figure).textContent.trim();
+    const name = (one("h2", figure) ?? one("figcaption", figure)).textContent.trim();
     Object.assign(document.createElement("a"), { href, download: name + ending }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  }
+
+  /** Where the server draws what is a list or a table on the page: nowhere on a tile that leads nowhere. */
+  function drawn(figure) {
+    const tile = figure.closest("[data-tile]");
+    const from = tile ? one("header a", tile)?.href : location.href;
+    const address = from && new URL(from);
+    address?.searchParams.set("part", "drawn");
+    return address;
+  }
+  /** Do something with the drawing of a figure; one that is fetched stands beside the page as long as that takes. */
+  async function drawing(figure, address, use) {
+    if (!address) return use(one("svg", figure));
+    const place = Object.assign(document.createElement("div"), { className: "aside" });
+    place.append(...parse(await part(address)));
+    figure.append(place);
+    try {
+      return await use(one("svg", place));
+    } finally {
+      place.remove();
+    }
   }
 
   /** Buttons in what was fetched. */
   function dress(root) {
     for (const place of all("[data-save]", root)) {
-      place.hidden = false;
       const figure = place.closest("figure");
-      const svg = one("svg", figure);
-      one("[data-svg]", place).addEventListener("click", () => download(figure, new Blob([file(svg)], { type: "image/svg+xml" }), ".svg"));
-      one("[data-png]", place).addEventListener("click", async () => download(figure, await points(svg), ".png"));
+      const made = place.dataset.save === "drawn";
+      place.hidden = made && !drawn(figure);
+      const on = (button, ending, use) =>
+        one(button, place).addEventListener("click", async () => download(figure, await drawing(figure, made && drawn(figure), use), ending));
+      on("[data-svg]", ".svg", (svg) => new Blob([file(svg)], { type: "image/svg+xml" }));
+      on("[data-png]", ".png", points);
     }
     for (const button of all("[data-copy]", root)) {
       button.hidden = false;

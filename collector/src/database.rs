@@ -200,7 +200,7 @@ mod tests {
 
     #[rstest]
     #[case::catalog("catalog", "catalog", 4)]
-    #[case::metadata("meta", "metadata", 10)]
+    #[case::metadata("meta", "metadata", 11)]
     #[tokio::test]
     async fn a_database_of_a_newer_version_is_refused_with_what_to_do_and_left_alone(
         #[case] file: &str,

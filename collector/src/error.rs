@@ -23,6 +23,7 @@ use crate::admin;
 use crate::experiments::desk::Refused;
 use crate::keys::Scope;
 use crate::meta::{MetaError, organisations, projects};
+use crate::reports;
 use crate::saved;
 
 /// Why a request got no answer.
@@ -206,6 +207,9 @@ pub enum ApiError {
     /// A key that is not made or changed.
     #[error(transparent)]
     Key(admin::keys::Refused),
+    /// A report that is not set up or changed.
+    #[error(transparent)]
+    Report(reports::desk::Refused),
     /// A member or an invitation that is not made or changed.
     #[error(transparent)]
     People(admin::people::Refused),
@@ -272,6 +276,7 @@ impl ApiError {
             Self::Project(refused) => refused.status_and_code(),
             Self::Organisation(refused) => refused.status_and_code(),
             Self::Key(refused) => refused.status_and_code(),
+            Self::Report(refused) => refused.status_and_code(),
             Self::People(refused) => refused.status_and_code(),
             Self::Internal(_) => (500, "internal"),
         }

@@ -35,6 +35,7 @@ mod outbound;
 pub mod privacy;
 pub mod quarantine;
 pub mod query;
+pub mod reports;
 pub mod router;
 pub mod saved;
 pub mod sdk;

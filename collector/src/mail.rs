@@ -38,6 +38,8 @@ pub struct Mail {
     pub html: Option<String>,
     /// Files.
     pub attachments: Vec<Attachment>,
+    /// What names this mail, so that the same one sent again is known; a random text where nothing is said.
+    pub id: Option<String>,
 }
 
 /// A file in a mail.
@@ -172,9 +174,12 @@ impl fmt::Debug for Mailer {
 
 fn write(from: &Mailbox, mail: Mail) -> Result<Message, MailError> {
     let unwritable = |what: String| MailError::Unwritable(what);
-    let Mail { to, subject, text, html, attachments } = mail;
+    let Mail { to, subject, text, html, attachments, id } = mail;
     let to: Address = to.parse().map_err(|error| unwritable(format!("{to:?}: {error}")))?;
-    let id = random_token().map_err(|error| unwritable(error.to_string()))?;
+    let id = match id {
+        Some(id) => id,
+        None => random_token().map_err(|error| unwritable(error.to_string()))?,
+    };
     let message = Message::builder()
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .from(from.clone())
@@ -203,7 +208,7 @@ fn write(from: &Mailbox, mail: Mail) -> Result<Message, MailError> {
 }
 
 /// An error and what it comes from, on one line.
-fn all_causes(error: &dyn std::error::Error) -> String {
+pub fn all_causes(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -280,6 +285,11 @@ impl SettingValue for MailServerSetting {
         };
         format!("{scheme}://{host}:{port}")
     }
+}
+
+/// Whether somebody can be written to by it, as far as its form says.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<Address>().is_ok()
 }
 
 /// The setting of an address with or without a name, which may be empty.

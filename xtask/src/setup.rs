@@ -101,6 +101,17 @@ pub fn strace() -> anyhow::Result<()> {
     apt(&["strace"], "this needs strace, which makes system calls fail", "strace")
 }
 
+/// The program that reads the PDFs of reports.
+///
+/// # Errors
+/// When it is missing and we may not install it, saying what to type.
+pub fn pdftotext() -> anyhow::Result<()> {
+    if find("pdftotext").is_some() {
+        return Ok(());
+    }
+    apt("poppler-utils", "this needs pdftotext, which reads PDFs", "poppler-utils")
+}
+
 /// What tests on file systems of their own need: mounts in a namespace, loop devices, ext4's tools.
 ///
 /// # Errors

@@ -166,6 +166,7 @@ fn summary(table: &[(&Part, Counts, Duration)], took: Duration) -> anyhow::Resul
 /// All crates in one run. Of the end-to-end crate only its own units: the rest has parts of its own.
 /// The bench has no tests.
 fn rust() -> anyhow::Result<Counts> {
+    setup::pdftotext()?;
     let mut run = cargo(&root(), &["test", "--quiet", "--workspace", "--no-fail-fast"]);
     let crates =
         counted(run.args(["--exclude", "tallymark-tests", "--exclude", "tallymark-bench"]))?;

@@ -182,6 +182,10 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/p/{slug}/boards", Project(Save, Analyst)),
     rule("GET", "/p/{slug}/boards/{key}", Project(Read, Viewer)),
     rule("POST", "/p/{slug}/boards/{key}", Project(Save, Analyst)),
+    rule("GET", "/p/{slug}/boards/{key}/pdf", Project(Read, Viewer)),
+    // Whoever may share it may send it.
+    rule("GET", "/p/{slug}/boards/{key}/reports", Member(Analyst)),
+    rule("POST", "/p/{slug}/boards/{key}/reports", Member(Analyst)),
     // The link is the key: the handler compares it.
     rule("GET", "/share/{of}/{key}/{token}", Nothing),
     rule("GET", "/p/{slug}/settings", Member(Viewer)),

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::control;
 use crate::folder::Folder;
 use crate::front::Front;
+use crate::reports;
 use crate::sdk;
 use crate::server::{self, Tls};
 use crate::usage;
@@ -39,6 +40,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
     }
     tokio::spawn(forget_day_salts(app.clone()));
     tokio::spawn(usage::rollup::keep_running(app.clone()));
+    tokio::spawn(reports::send::keep_running(app.clone()));
 
     // Without the socket only commands beside the server fail, and they say so.
     if let Err(error) = control::listen(app.clone(), tokio::runtime::Handle::current()) {

@@ -189,6 +189,8 @@ settings! {
     mail_password: Credential = "";
     /// Whom mails are from: `Our figures <stats@example.org>`.
     mail_from: MailFrom = "";
+    /// Whether members may have reports posted to webhooks inside your own network, and without https.
+    webhook_private: bool = "false";
     /// A provider of OpenID Connect with whose accounts people may sign in, by its address: `https://login.example.org/realms/main`.
     oidc_issuer: String = "";
     /// As what the provider knows this server.

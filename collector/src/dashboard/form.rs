@@ -75,6 +75,9 @@ const DONE: &[(&str, &str)] = &[
     ("dropped", n("The second step is off.")),
     ("ended", n("All other sessions are over.")),
     ("state", n("Done. It is in the decision log below.")),
+    ("report", n("It goes out at the time below, and you can send one now to see it.")),
+    ("report-asked", n("It is being sent. Reload this page in a moment to see what became of it.")),
+    ("report-removed", n("It is not sent any more.")),
 ];
 
 /// A page's parameter that says what was done before.

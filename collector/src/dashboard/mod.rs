@@ -23,6 +23,7 @@ mod format;
 mod markup;
 mod notes;
 mod page;
+mod paper;
 mod period;
 mod plan;
 mod questions;
@@ -52,6 +53,11 @@ use crate::meta::projects::Project;
 use page::Projects;
 use words::Lang;
 
+/// A dashboard as a file, for whoever sends it.
+pub mod printed {
+    pub use super::boards::{Printed, Reader, print_days};
+}
+
 pub use page::show;
 pub use shell::{Place, Shell, failure, wants_page};
 
@@ -66,6 +72,11 @@ pub fn router() -> Router<App> {
         .route("/p/{slug}/ask/{kind}", get(build::show_question).post(build::keep_question))
         .route("/p/{slug}/boards", get(boards::list_boards).post(boards::create_board))
         .route("/p/{slug}/boards/{key}", get(boards::show_board).post(boards::change_board))
+        .route("/p/{slug}/boards/{key}/pdf", get(boards::show_printed))
+        .route(
+            "/p/{slug}/boards/{key}/reports",
+            get(boards::reports::show).post(boards::reports::change),
+        )
         .route("/share/{of}/{key}/{token}", get(boards::show_shared))
         .route("/language", post(choose_language))
         .route("/assets/{file}", get(assets::show_asset))

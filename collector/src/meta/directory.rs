@@ -81,6 +81,13 @@ impl Directory {
         self.accounts.get(&id).cloned()
     }
 
+    /// Whether somebody with this address has a part in an organisation.
+    pub fn is_member(&self, email: &str, organisation: u32) -> bool {
+        let members = self.roles.keys().filter(|(of, _)| *of == organisation);
+        let mut accounts = members.filter_map(|(_, account)| self.accounts.get(account));
+        accounts.any(|account| account.email.eq_ignore_ascii_case(email))
+    }
+
     /// The organisations somebody is a member of.
     pub fn organisations_of(&self, account: u32) -> Vec<u32> {
         let mine = self.roles.keys().filter(|(_, member)| *member == account);

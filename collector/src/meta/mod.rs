@@ -23,6 +23,7 @@ pub mod elsewhere;
 pub mod invitations;
 pub mod organisations;
 pub mod projects;
+pub mod reports;
 pub mod retention;
 pub mod saved;
 pub mod sdk_files;
@@ -351,6 +352,11 @@ impl Meta {
     /// The table of saved cohorts, questions and annotations.
     pub fn saved(&self) -> saved::SavedTable<'_> {
         saved::SavedTable { meta: self }
+    }
+
+    /// The table of dashboards that are sent on a schedule.
+    pub fn reports(&self) -> reports::Reports<'_> {
+        reports::Reports { meta: self }
     }
 
     /// The table of files of the browser SDK.

@@ -30,14 +30,14 @@ pub struct Heard {
 
 /// What a server says to `RCPT TO`.
 #[derive(Debug, Clone, Copy)]
-enum Mood {
+pub enum Mood {
     Takes,
     Never,
     Later,
 }
 
 impl MailServer {
-    async fn start(mood: Mood) -> Self {
+    pub async fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -50,7 +50,7 @@ impl MailServer {
         Self { address, heard }
     }
 
-    fn settings(&self) -> Config {
+    pub fn settings(&self) -> Config {
         let server = format!("smtp-plain://{}", self.address);
         let mut config = Config::default();
         for (key, value) in [
@@ -65,7 +65,7 @@ impl MailServer {
         config
     }
 
-    fn mails(&self) -> Vec<Heard> {
+    pub fn mails(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 
@@ -241,6 +241,7 @@ async fn a_mail_carries_text_html_and_files() {
         text: "Three people\n.\nand a dot\n".into(),
         html: Some("<p>Three people</p>".into()),
         attachments: vec![file],
+        id: None,
     };
     mailer.send(mail).await.unwrap();
     let data = &server.mails()[0].data;

@@ -18,6 +18,7 @@ mod live;
 mod mail;
 mod oidc;
 mod privacy;
+mod reports;
 mod rows;
 mod saved;
 mod sdk;

@@ -44,6 +44,7 @@ const NO_PAGES: Record<string, string> = {
   "/p/{slug}/now": "a part of the home",
   "/p/{slug}/find": "a part of the palette",
   "/p/{slug}/arrived": "a part of the first run",
+  "/p/{slug}/boards/{key}/pdf": "a file",
   "/assets/{file}": "style and script",
   "/admin/metrics.js": "a script",
   "/admin/metrics.css": "a style",
@@ -155,6 +156,10 @@ async function prepare(): Promise<Shown[]> {
   await page.getByRole("button", { name: "Make a link" }).click();
   const link = await page.locator("input[readonly]").first().inputValue();
   const shared = new URL(link, collector.origin).pathname;
+  await page.goto(`${collector.origin}/p/${slug}/boards/growth/reports`);
+  await page.getByRole("radio", { name: "to a webhook" }).check();
+  await page.locator("textarea[name=to]").fill("https://hooks.example.org/growth");
+  await page.getByRole("button", { name: "Set it up" }).click();
   const invite = async (email: string, role: string) => {
     const reply = await page.request.post(`${collector.origin}/v1/organisations/main/invitations`, {
       data: { email, role },
@@ -205,6 +210,7 @@ async function prepare(): Promise<Shown[]> {
     { name: "boards", route: "/p/{slug}/boards", at: `/p/${slug}/boards` },
     { name: "boards-empty", route: "/p/{slug}/boards", at: "/p/fresh/boards" },
     { name: "board", route: "/p/{slug}/boards/{key}", at: `/p/${slug}/boards/growth` },
+    { name: "reports", route: "/p/{slug}/boards/{key}/reports", at: `/p/${slug}/boards/growth/reports` },
     { name: "shared", route: "/share/{of}/{key}/{token}", at: shared, as: "nobody" },
     { name: "settings", route: "/p/{slug}/settings", at: `/p/${slug}/settings` },
     ...settings.map((name) => ({ name: `settings-${name}`, route: `/p/{slug}/settings/${name}`, at: `/p/${slug}/settings/${name}` })),

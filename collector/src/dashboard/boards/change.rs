@@ -11,9 +11,11 @@ use super::super::shell::failure;
 use super::super::words::t;
 use super::{desk, name_of};
 use crate::access::{Caller, Tenant};
+use crate::admin::Act;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
+use crate::reports::desk as reports;
 use crate::saved::board::{Board, TILES_MAX, Tile};
 use crate::saved::desk::Desk;
 use crate::saved::{Kind, Refused};
@@ -100,6 +102,8 @@ async fn carry_out(
     match change.what.as_str() {
         "remove_board" => {
             boards.remove(key, change.version, &caller.name()).await?;
+            let act = Act::of(app, caller);
+            reports::Desk { app, project, board: key }.remove_all(act.deed("remove")).await?;
         }
         "note" => {
             let desk = desk(app, project, Kind::Annotation);

@@ -8,6 +8,8 @@
 //! Deliberately elsewhere: how an answer looks (`build::answer`), which groups are too small ([`threshold`]).
 
 mod change;
+mod printed;
+pub mod reports;
 mod shared;
 mod threshold;
 
@@ -22,6 +24,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use change::{change_board, pin, place_of};
+pub use printed::{Printed, print_days, show_printed};
 pub use shared::show_shared;
 
 use super::ask::sentence;
@@ -47,7 +50,7 @@ use crate::saved::desk::Desk;
 
 /// Who looks at a dashboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
+pub enum Reader {
     /// Somebody of the project.
     Member,
     /// Anybody who has the link.
@@ -62,6 +65,8 @@ struct Shown {
     /// The question itself, for those who may change it.
     href: String,
     blocks: Vec<Block>,
+    /// Whether there may be an answer a little later.
+    is_late: bool,
 }
 
 #[derive(Template)]
@@ -79,6 +84,8 @@ struct BoardPage<'a> {
     shell: Shell,
     name: &'a str,
     here: String,
+    pdf: String,
+    reports: String,
     poll: String,
     offers: Vec<Offer>,
     period_words: String,
@@ -267,6 +274,8 @@ async fn render(
     let page = BoardPage {
         shell,
         name: &board.name,
+        pdf: format!("{here}/pdf{}", fields.with(&[])),
+        reports: format!("{here}/reports"),
         poll: format!("{here}{}", fields.with(&[("part", "tiles")])),
         here,
         offers: offers.collect(),
@@ -310,6 +319,7 @@ async fn tiles(
                     t("This question was removed"),
                     t("Remove the tile, or save a question under this name again.").to_owned(),
                 ),
+                is_late: false,
             });
             continue;
         };
@@ -320,6 +330,10 @@ async fn tiles(
             Reader::Member => app.ask(project, &kind, body).await.map(Some),
             Reader::Stranger => threshold::ask(app, project, &kind, body).await,
         };
+        let is_late = matches!(
+            &answered,
+            Err(ApiError::Busy | ApiError::QuestionTooSlow | ApiError::Internal(_))
+        );
         let blocks = match answered {
             Err(error) => said(t("There is no answer to this just now"), sentence(&error)),
             Ok(None) => said(
@@ -344,7 +358,7 @@ async fn tiles(
             blocks.iter_mut().for_each(without_links);
             href.clear();
         }
-        shown.push(Shown { index, wide: tile.wide, title: name_of(saved), href, blocks });
+        shown.push(Shown { index, wide: tile.wide, title: name_of(saved), href, blocks, is_late });
     }
     Ok(shown)
 }

@@ -9,11 +9,13 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use tallymark_store::{Progress, Schema};
 
+use super::answer::drawn::drawn;
 use super::answer::kinds::{Around, blocks};
 use super::answer::{self, Block, Blocks};
 use super::form::Kind;
 use super::question::{self, Fields};
 use crate::app::App;
+use crate::dashboard::markup::Markup;
 use crate::dashboard::period::Period;
 use crate::dashboard::view::{Words, date_of};
 use crate::dashboard::words::{filters, say, t};
@@ -34,6 +36,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What is a list or a table on the page, as a drawing.
+    pub fn drawn(&self) -> Option<Markup> {
+        let table = |block: &&Block| matches!(block, Block::Funnel(_) | Block::Grid(_));
+        self.blocks.iter().find(table).and_then(drawn)
+    }
+
     fn shown(&self) -> String {
         Blocks { blocks: &self.blocks }.render().unwrap_or_default()
     }

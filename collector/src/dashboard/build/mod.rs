@@ -1,8 +1,8 @@
 //! Builders: one page per kind of question, all by the same code.
 //!
 //! In: a kind and a question in the address. Out: the form, and the answer beside it; with `part=answer` the answer
-//! alone, for a page that is there; with `part=form` no answer; with `part=csv` its figures; with `part=values` what a
-//! property was. The form is a plain one that works by its button; the script asks for the answer again when a field
+//! alone, for a page that is there; with `part=form` no answer; with `part=csv` its figures; with `part=drawn` a funnel or a grid
+//! as a drawing; with `part=values` what a property was. The form is a plain one that works by its button; the script asks for the answer again when a field
 //! changes.
 //!
 //! Deliberately elsewhere: which fields there are ([`form`]), what they mean as a question ([`question`]), how answers
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tallymark_store::{Progress, Schema};
@@ -167,6 +167,10 @@ async fn page(
     if part.as_deref() == Some("csv") {
         let (_, csv) = asking.ask(schema, Arc::default()).await;
         return Ok(download(kind.name, csv));
+    }
+    if part.as_deref() == Some("drawn") {
+        let drawn = asking.ask(schema, Arc::default()).await.0.drawn();
+        return Ok(Html(drawn.ok_or(ApiError::NotFound)?.to_string()).into_response());
     }
     let is_cancelled = part.as_deref() == Some("form");
     let progress = Arc::new(Progress::default());

@@ -102,13 +102,7 @@ pub fn figures(all: &[(&str, Cell, &str)]) -> Block {
 
 /// A table with bars of its second column; `link` gives the address of a row by its number.
 pub fn ranked(title: &str, data: Data, link: impl Fn(usize) -> String) -> Block {
-    let size = |row: &[Cell]| match row.get(1) {
-        Some(Cell::Count(count)) => *count as f64,
-        Some(Cell::Figure(value) | Cell::Share(value) | Cell::Length(value)) => {
-            value.unwrap_or(0.0)
-        }
-        _ => 0.0,
-    };
+    let size = |row: &[Cell]| row.get(1).and_then(Cell::size).unwrap_or(0.0);
     let most = data.rows.iter().map(|row| size(row)).fold(0.0, f64::max);
     let bars = data.rows.iter().map(|row| bars::behind(size(row) / most)).collect();
     let links = (0..data.rows.len()).map(link).collect();

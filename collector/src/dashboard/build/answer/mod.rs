@@ -6,6 +6,7 @@
 //! Deliberately elsewhere: one function per kind of answer ([`kinds`] knows them), the drawings (`svg`).
 
 mod content;
+pub mod drawn;
 mod funnel;
 mod journeys;
 pub mod kinds;
@@ -184,6 +185,15 @@ impl Display for Cell {
 }
 
 impl Cell {
+    /// How long its bar is, beside others of its column.
+    pub fn size(&self) -> Option<f64> {
+        match self {
+            Self::Count(count) => Some(*count as f64),
+            Self::Figure(value) | Self::Share(value) | Self::Length(value) => *value,
+            Self::Text(_) | Self::Moment(..) => None,
+        }
+    }
+
     /// For programs: numbers as they are, nothing where a figure is not known.
     fn csv(&self) -> String {
         match self {
