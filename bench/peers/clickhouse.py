@@ -96,12 +96,14 @@ class ClickHouse:
             "order by n desc, a, b limit 50"
         )
         experiment = (
-            "select v, count(), countIf(n > 0), sum(total) from (select user, "
+            "select v, count(), countIf(n > 0), sum(total), sum(total * total) from (select user, "
             "argMinIf(variant, at, name = 'experiment_exposure') as v, "
             "minIf(at, name = 'experiment_exposure') as met, arrayFilter(x -> x.1 > met and "
             "x.1 <= met + interval 7 day, groupArrayIf((at, revenue), name = 'purchase')) as bought, "
             "length(bought) as n, arraySum(x -> x.2, bought) as total from events where name in "
-            "('experiment_exposure', 'purchase') group by user having v != '') group by v order by v"
+            "('experiment_exposure', 'purchase') group by user having v != '' and "
+            "minIf(variant, name = 'experiment_exposure') = maxIf(variant, name = 'experiment_exposure')) "
+            "group by v order by v"
         )
         lifecycle = ", ".join(
             each_day(condition)

@@ -115,11 +115,12 @@ class Duck:
         )
         experiment = (
             "with met as (select person, min(ts) as ts, arg_min(variant, ts) as v from events where "
-            "name = 'experiment_exposure' group by person), bought as (select person, ts, revenue from "
+            "name = 'experiment_exposure' group by person having min(variant) = max(variant)), bought as (select person, ts, revenue from "
             "events where name = 'purchase'), persons as (select met.person, met.v, count(b.ts) as n, "
             "coalesce(sum(b.revenue), 0) as total from met left join bought b on b.person = met.person "
             "and b.ts > met.ts and b.ts <= met.ts + interval 7 day group by all) "
-            "select v, count(*), count(*) filter (n > 0), sum(total) from persons group by v order by v"
+            "select v, count(*), count(*) filter (n > 0), sum(total), sum(total * total) from persons "
+            "group by v order by v"
         )
         retention = (
             f"with p as (select m, bit_count(xor(m, m - 1)) - 1 as c from ({masks(ACTIVE)})) "

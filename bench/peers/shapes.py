@@ -63,5 +63,5 @@ def ranked(rows):
 
 
 def money(rows):
-    """(variant, persons, converted, sum): the sum in cents."""
-    return [[v, int(n), int(c), round(float(total) * 100)] for v, n, c, total in rows]
+    """(variant, persons, converted, sum, sum of squares): the sum in cents. Without squares there is no interval."""
+    return [[v, int(n), int(c), round(float(total) * 100)] for v, n, c, total, _ in rows]
