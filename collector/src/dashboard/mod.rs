@@ -46,7 +46,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 
-use crate::access::{Caller, Role, Tenant};
+use crate::access::{Caller, Role, Tenant, from_our_pages};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
@@ -152,7 +152,14 @@ struct Chosen {
 }
 
 /// `POST /language`: remember a language, and go back.
-async fn choose_language(Form(Chosen { to, back }): Form<Chosen>) -> Result<Response, ApiError> {
+async fn choose_language(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Form(Chosen { to, back }): Form<Chosen>,
+) -> Result<Response, ApiError> {
+    if !from_our_pages(&app, &headers) {
+        return Err(ApiError::CrossSite);
+    }
     let lang = Lang::of_code(&to);
     let lang = lang.ok_or_else(|| ApiError::parameter("to", "a language of the menu"))?;
     // Only to a page of ours: browsers take `//` and `/\\` for another host.

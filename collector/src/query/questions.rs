@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +17,10 @@ use crate::extract::{Params, read_body};
 
 /// A question with 20 steps of ten filters each is about 30 KiB.
 const QUESTION_BYTES_MAX: usize = 256 * 1024;
+
+/// A report is a file that is sent around: it brings its style along, and does nothing.
+const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How to answer.
 #[derive(Debug, Deserialize)]
@@ -88,7 +92,11 @@ fn shown(answered: Answered, format: Format) -> Response {
                 state: defined.map_or("", |defined| defined.state.as_str()),
             };
             let page = report::html(answer, &about);
-            ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+            let headers = [
+                (CONTENT_TYPE, "text/html; charset=utf-8"),
+                (CONTENT_SECURITY_POLICY, REPORT_POLICY),
+            ];
+            (headers, page).into_response()
         }
         _ => Json(answered).into_response(),
     }
