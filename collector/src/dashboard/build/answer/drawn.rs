@@ -174,8 +174,11 @@ mod tests {
             people: Cell::Count(1_200),
             share: Cell::Share(share),
             svg: Markup::default(),
-            next: (number == 1)
-                .then(|| (Cell::Share(Some(0.5)), Cell::Count(600), Cell::Length(None))),
+            next: (number == 1).then_some((
+                Cell::Share(Some(0.5)),
+                Cell::Count(600),
+                Cell::Length(None),
+            )),
             links: Default::default(),
         }
     }
