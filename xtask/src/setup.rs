@@ -109,7 +109,7 @@ pub fn pdftotext() -> anyhow::Result<()> {
     if find("pdftotext").is_some() {
         return Ok(());
     }
-    apt("poppler-utils", "this needs pdftotext, which reads PDFs", "poppler-utils")
+    apt(&["poppler-utils"], "this needs pdftotext, which reads PDFs", "poppler-utils")
 }
 
 /// What tests on file systems of their own need: mounts in a namespace, loop devices, ext4's tools.
