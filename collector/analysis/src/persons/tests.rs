@@ -1,5 +1,6 @@
 //! Rules of the lists of people and of their events, one named test each.
 
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -156,5 +157,74 @@ fn what_makes_no_sense_is_refused(#[case] kind: &str, #[case] question: Value, #
 fn a_place_comes_back_as_it_was(#[case] figure: i64) {
     for rest in [0, 7, u64::MAX] {
         assert_eq!(super::place(&super::next(figure, rest)).unwrap(), (figure, rest));
+    }
+}
+
+/// Every event of a person in the range, in order, as a page would say it: whether it counts, its time and its session.
+fn plainly(events: &[Event], wanted: Option<&str>) -> Vec<(i64, Option<usize>)> {
+    let mut cutter = crate::sessions::cut::Cutter::default();
+    cutter.next_person();
+    let named = |event: &Event| match event.props.get("session").and_then(Value::as_u64) {
+        Some(named) => named,
+        None if event.is_server => crate::events::NO_SESSION,
+        None => crate::events::UNNAMED_SESSION,
+    };
+    let all = events.iter().map(|event| {
+        let session = cutter.place(event.ts_ms, event.actor, named(event));
+        (event, session)
+    });
+    let counts =
+        |(event, _): &(&Event, Option<usize>)| wanted.is_none_or(|name| event.name == name);
+    all.filter(counts).map(|(event, session)| (event.ts_ms, session)).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_timeline_says_what_a_plain_walk_over_the_events_says(
+        steps in prop::collection::vec((0i64..40 * 60_000, 1u64..3, 0u64..5, any::<bool>()), 0..60),
+        is_filtered in any::<bool>(), limit in 1usize..20,
+    ) {
+        // Some events lie before the range.
+        let mut at_ms = T0 - 60 * 60_000;
+        let event = |(at, (step, actor, session, is_a)): (usize, (i64, u64, u64, bool))| {
+            // A third of them follow in the same millisecond.
+            at_ms += if step % 3 == 0 { 0 } else { step };
+            let event = Event::new(7, at_ms, if is_a { "a" } else { "b" });
+            let event = event.on(actor).seq(at as u32);
+            match session {
+                0 => event,
+                1 => event.from_server(),
+                named => event.with("session", named),
+            }
+        };
+        let events: Vec<Event> = steps.into_iter().enumerate().map(event).collect();
+        let in_range: Vec<Event> =
+            events.iter().filter(|event| event.ts_ms >= T0).cloned().collect();
+        let wanted = is_filtered.then_some("a");
+        let want = plainly(&in_range, wanted);
+        let (mut after, mut found) = (Value::Null, Vec::new());
+        loop {
+            let question = json!({
+                "person": name(7), "event": wanted, "limit": limit, "after": after, "columns": [],
+            });
+            let page = timeline(events.clone(), question);
+            prop_assert_eq!(page.count, want.len() as u64);
+            let mut sessions: Vec<usize> = want.iter().filter_map(|(_, session)| *session).collect();
+            sessions.sort_unstable();
+            sessions.dedup();
+            prop_assert_eq!(page.sessions, sessions.len() as u64);
+            prop_assert_eq!(page.first_seen, want.first().map(|(at_ms, _)| *at_ms));
+            prop_assert_eq!(page.last_seen, want.last().map(|(at_ms, _)| *at_ms));
+            prop_assert!(page.events.len() <= limit);
+            found.extend(page.events.iter().map(|event| (event.at, event.session)));
+            match page.next {
+                Some(next) => after = next.into(),
+                None => break,
+            }
+        }
+        let numbered = |session: &Option<usize>| session.map(|session| session as u64 + 1);
+        let newest_first: Vec<_> =
+            want.iter().rev().map(|(at_ms, session)| (*at_ms, numbered(session))).collect();
+        prop_assert_eq!(found, newest_first);
     }
 }

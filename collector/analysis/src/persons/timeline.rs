@@ -3,15 +3,18 @@
 //! Table: `(0)` → events, sessions, first and last time; `(1, time, place, event, session, value of each column
 //! …)` → 1. `place` counts the events of one millisecond.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{Shape, next};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
-use crate::events::{Dictionaries, Run, ScanPlan};
-use crate::filter::Matcher;
-use crate::kernel::{Analysis, ByRun, Kernel, Key, Partial, RunKernel};
+use crate::columns::{Block, Span};
+use crate::events::{Dictionaries, NO_SESSION, ScanPlan};
+use crate::filter::{Masks, Matcher};
+use crate::kernel::{Analysis, Kernel, Key, Partial};
 use crate::sessions::cut::Cutter;
 
 /// What one person did.
@@ -58,15 +61,16 @@ impl Analysis for Timeline {
     }
 
     fn kernel(&self) -> Box<dyn Kernel> {
-        let counter = Counter {
+        Box::new(Counter {
             shape: Arc::clone(&self.shape),
             matcher: self.shape.matcher.clone(),
+            times: self.plan.from_ms..self.plan.to_ms,
             person: self.person,
             before: self.before,
             cutter: Cutter::default(),
+            masks: Vec::new(),
             partial: Partial::default(),
-        };
-        Box::new(ByRun::new(&self.plan, counter))
+        })
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {
@@ -105,51 +109,90 @@ impl Analysis for Timeline {
     }
 }
 
+/// Reads the person's rows in place: they may be hundreds of thousands, of which a page is listed.
 struct Counter {
     shape: Arc<Shape>,
     matcher: Matcher,
+    times: Range<i64>,
     person: u64,
     before: Option<(i64, u64)>,
     cutter: Cutter,
+    /// By slot: the rows that count.
+    masks: Vec<Masks>,
     partial: Partial,
 }
 
-impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        if run.person != self.person {
+/// An event that may be on the page.
+struct Listed {
+    at_ms: i64,
+    place: u64,
+    span: usize,
+    row: usize,
+    session: Option<usize>,
+}
+
+impl Kernel for Counter {
+    fn block(&mut self, slot: usize, block: &Block, dictionaries: &Dictionaries) {
+        if self.masks.len() <= slot {
+            self.masks.resize_with(slot + 1, Masks::default);
+        }
+        self.matcher.look(block, dictionaries, &self.times, &mut self.masks[slot]);
+    }
+
+    fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {
+        if person != self.person {
             return;
         }
-        self.matcher.learn(dictionaries);
         self.cutter.next_person();
-        let (mut place, mut last_ms) = (0u64, None);
-        let mut counted: Vec<(i64, u64, usize, Option<usize>)> = Vec::new();
-        let mut sessions: Vec<usize> = Vec::new();
-        for (row, &at_ms) in run.ts.iter().enumerate() {
-            let session = self.cutter.place(at_ms, run.actor[row], run.sessions[row]);
-            if self.matcher.mask(run, row) == 0 {
-                continue;
+        let (mut count, mut place, mut ends_ms) = (0u64, 0u64, None);
+        // By session: whether an event of it counts.
+        let mut has_event: Vec<bool> = Vec::new();
+        let mut page: VecDeque<Listed> = VecDeque::new();
+        for (at, Span { slot, block, rows }) in spans.iter().enumerate() {
+            let masks = &self.masks[*slot];
+            for row in rows.clone() {
+                let at_ms = block.ts.get(row);
+                if !block.all_in_time && !self.times.contains(&at_ms) {
+                    continue;
+                }
+                // What does not count still breaks the silence between sessions.
+                let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
+                let named = block.sessions.as_ref().map_or(NO_SESSION, |sessions| sessions[row]);
+                let session = self.cutter.place(at_ms, actor, named);
+                if masks.get(row) == 0 {
+                    continue;
+                }
+                count += 1;
+                if let Some(session) = session {
+                    has_event.resize(self.cutter.len(), false);
+                    has_event[session] = true;
+                }
+                (place, ends_ms) = match ends_ms {
+                    None => (0, Some((at_ms, at_ms))),
+                    Some((first_ms, last_ms)) if last_ms < at_ms => (0, Some((first_ms, at_ms))),
+                    Some(_) => (place + 1, ends_ms),
+                };
+                if self.before.is_none_or(|before| (at_ms, place) < before) {
+                    if page.len() > self.shape.limit {
+                        page.pop_front();
+                    }
+                    page.push_back(Listed { at_ms, place, span: at, row, session });
+                }
             }
-            place = if last_ms == Some(at_ms) { place + 1 } else { 0 };
-            last_ms = Some(at_ms);
-            counted.push((at_ms, place, row, session));
-            sessions.extend(session);
         }
-        let (Some(first), Some(last)) = (counted.first(), counted.last()) else { return };
-        sessions.sort_unstable();
-        sessions.dedup();
-        let figures = [counted.len() as i64, sessions.len() as i64, first.0, last.0];
-        self.partial.add(vec![Key::Int(0)], &figures.map(|figure| figure as f64));
-        let is_listed = |(at_ms, place, ..): &&(i64, u64, usize, Option<usize>)| {
-            self.before.is_none_or(|before| (*at_ms, *place) < before)
-        };
-        let page = counted.iter().rev().filter(is_listed).take(self.shape.limit + 1);
-        for &(at_ms, place, row, session) in page {
-            let event = Key::from_text(dictionaries.events.text(run.event[row]));
+        let Some((first_ms, last_ms)) = ends_ms else { return };
+        let sessions = has_event.iter().filter(|has_event| **has_event).count();
+        let figures = [count as f64, sessions as f64, first_ms as f64, last_ms as f64];
+        self.partial.add(vec![Key::Int(0)], &figures);
+        for Listed { at_ms, place, span, row, session } in page {
+            let block = spans[span].block;
+            let event = Key::from_text(dictionaries.events.text(block.event.get(row)));
             let session = session.map_or(Key::None, |session| Key::from(session + 1));
             let mut key =
                 vec![Key::Int(1), Key::Int(at_ms), Key::Int(place as i64), event, session];
             key.extend(self.shape.columns.iter().map(|column| {
-                Key::from_text(column.dictionary(dictionaries).text(column.of(run)[row]))
+                let code = column.of_block(block).get(row);
+                Key::from_text(column.dictionary(dictionaries).text(code))
             }));
             self.partial.add(key, &[1.0]);
         }
