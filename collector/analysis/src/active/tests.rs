@@ -11,6 +11,7 @@ use serde_json::json;
 
 /// 2026-09-01T00:00:00Z.
 const T0: i64 = 1_788_220_800_000;
+const QUARTER_MS: i64 = 15 * 60_000;
 
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> ActiveAnswer {
     let context = Context { tz: "UTC".into(), now_ms: T0 + 90 * DAY_MS };
@@ -144,5 +145,39 @@ proptest! {
         }
         let in_range: BTreeSet<u64> = events.iter().filter(|event| event.1 >= 0).map(|event| event.0).collect();
         prop_assert_eq!(answer.persons, Some(in_range.len() as u64));
+    }
+
+    /// Days begin at a quarter of an hour, and a range may end anywhere.
+    #[test]
+    fn days_of_any_zone_end_where_they_end_to_the_millisecond(
+        events in prop::collection::vec((0u64..4, -2 * DAY_MS..5 * DAY_MS, -2i64..3), 0..60),
+        zone in prop::sample::select(vec![("UTC", 0), ("Asia/Kathmandu", 345), ("America/St_Johns", -150)]),
+        length in 1..4 * DAY_MS, cuts_a_quarter in any::<bool>(),
+    ) {
+        let (zone, ahead_min) = zone;
+        let start = T0 - ahead_min * 60_000;
+        let to_ms = start + if cuts_a_quarter { length } else { length - length % QUARTER_MS + QUARTER_MS };
+        // Many lie beside the ends of days and of the range.
+        let at_ms = |at: i64, beside: i64| match beside {
+            0 => start + at,
+            1 => start + (at / DAY_MS) * DAY_MS,
+            2 => to_ms,
+            _ => to_ms + beside,
+        };
+        let events: Vec<(u64, i64)> =
+            events.into_iter().map(|(person, at, beside)| (person, at_ms(at, beside))).collect();
+        let stored: Vec<Event> =
+            events.iter().map(|(person, at_ms)| Event::new(*person, *at_ms, "a")).collect();
+        let to = jiff::Timestamp::from_millisecond(to_ms).unwrap().to_string();
+        let answer = ask(stored, json!({ "from": "2026-09-01", "to": to, "tz": zone }));
+        for (day, dau) in (0i64..).zip(&answer.dau) {
+            let active = |back: i64| {
+                let days = start + (day - back + 1) * DAY_MS..(start + (day + 1) * DAY_MS).min(to_ms);
+                let there = events.iter().filter(|(_, at_ms)| days.contains(at_ms));
+                there.map(|(person, _)| *person).collect::<BTreeSet<u64>>().len() as u64
+            };
+            let at = day as usize;
+            prop_assert_eq!((*dau, answer.wau[at]), (active(1), Some(active(7))), "day {}", day);
+        }
     }
 }
