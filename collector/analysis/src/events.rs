@@ -12,7 +12,9 @@
 //! Deliberately elsewhere: which rows belong to whom (decided at ingest), files and decoding
 //! (the store), calendar days (`time_bucket`).
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// The code of a property that an event does not carry.
 pub const ABSENT: u32 = 0;
@@ -145,11 +147,16 @@ impl Dictionaries {
 }
 
 /// Texts with small dense codes. Code 0 is "absent"; the first text gets code 1.
+///
+/// A question of one page meets the paths of all of them: the texts lie one behind the other, each once.
 #[derive(Debug, Clone)]
 pub struct Dictionary {
-    values: Vec<Box<str>>,
-    codes: HashMap<Box<str>, u32>,
-    text_bytes: usize,
+    texts: String,
+    /// Where each text ends, by code.
+    ends: Vec<usize>,
+    /// Codes by the hash of their text, which is beside them.
+    codes: HashTable<(u64, u32)>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Default for Dictionary {
@@ -161,44 +168,80 @@ impl Default for Dictionary {
 impl Dictionary {
     /// A dictionary that knows only "absent".
     pub fn new() -> Self {
-        Self { values: vec!["".into()], codes: HashMap::new(), text_bytes: 0 }
+        let (texts, codes, hasher) = Default::default();
+        Self { texts, ends: vec![0], codes, hasher }
     }
 
     /// The code of a text, made on first sight.
     pub fn intern(&mut self, text: &str) -> u32 {
-        if let Some(&code) = self.codes.get(text) {
+        let hash = self.hasher.hash_one(text);
+        if let Some(code) = self.find_hashed(hash, text) {
             return code;
         }
-        let code = u32::try_from(self.values.len())
+        let code = u32::try_from(self.ends.len())
             .expect("four thousand million distinct texts do not fit in memory");
-        self.values.push(text.into());
-        self.codes.insert(text.into(), code);
-        self.text_bytes += text.len();
+        self.texts.push_str(text);
+        self.ends.push(self.texts.len());
+        self.codes.insert_unique(hash, (hash, code), |(hash, _)| *hash);
         code
     }
 
-    /// Bytes held, about: every text twice, with its place.
+    /// Bytes held, about: every text and its places.
     pub fn bytes(&self) -> usize {
-        2 * self.text_bytes + 64 * self.values.len()
+        self.texts.len() + 48 * self.ends.len()
     }
 
     /// The code of a text if it was seen.
     pub fn find(&self, text: &str) -> Option<u32> {
-        self.codes.get(text).copied()
+        self.find_hashed(self.hasher.hash_one(text), text)
+    }
+
+    fn find_hashed(&self, hash: u64, text: &str) -> Option<u32> {
+        let is_it = |(of, code): &(u64, u32)| *of == hash && self.text(*code) == Some(text);
+        self.codes.find(hash, is_it).map(|(_, code)| *code)
     }
 
     /// The text of a code; `None` for [`ABSENT`].
     pub fn text(&self, code: u32) -> Option<&str> {
-        (code != ABSENT).then(|| &*self.values[code as usize])
+        let code = code as usize;
+        (code != ABSENT as usize).then(|| &self.texts[self.ends[code - 1]..self.ends[code]])
     }
 
     /// Number of codes, "absent" included: a look-up table by code has this length.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.ends.len()
     }
 
     /// Always false: "absent" is always there.
     pub fn is_empty(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_has_one_code_and_a_code_its_text(texts in prop::collection::vec("[a-cä]{0,3}", 0..80)) {
+            let mut dictionary = Dictionary::new();
+            let mut known: Vec<&str> = Vec::new();
+            for text in &texts {
+                let place = known.iter().position(|other| other == text);
+                prop_assert_eq!(dictionary.find(text), place.map(|place| place as u32 + 1));
+                let place = place.unwrap_or_else(|| {
+                    known.push(text);
+                    known.len() - 1
+                });
+                prop_assert_eq!(dictionary.intern(text), place as u32 + 1);
+            }
+            prop_assert_eq!(dictionary.len(), known.len() + 1);
+            prop_assert_eq!(dictionary.text(ABSENT), None);
+            for (code, text) in (1..).zip(known) {
+                prop_assert_eq!(dictionary.text(code), Some(text));
+            }
+        }
     }
 }

@@ -54,6 +54,31 @@ impl Wanted {
         self.next = 0;
     }
 
+    /// Keep of the listed rows those that are wanted for another reason, too.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(usize) -> bool) {
+        self.all_from = None;
+        self.rows.truncate(self.count);
+        self.rows.retain(|row| is_wanted(*row as usize));
+        self.count = self.rows.len();
+        self.next = 0;
+    }
+
+    /// Those of some rows, in order, that lie in a range and are wanted.
+    pub(crate) fn fill_among(
+        &mut self,
+        some: &[u32],
+        rows: Range<usize>,
+        is_wanted: impl Fn(usize) -> bool,
+    ) {
+        let place = |row: usize| some.partition_point(|other| (*other as usize) < row);
+        let some = &some[place(rows.start)..place(rows.end)];
+        self.all_from = None;
+        self.rows.clear();
+        self.rows.extend(some.iter().copied().filter(|row| is_wanted(*row as usize)));
+        self.count = self.rows.len();
+        self.next = 0;
+    }
+
     /// All rows of a range.
     pub(crate) fn fill_all(&mut self, rows: Range<usize>) {
         let (first, end) = (rows.start as u32, rows.end as u32);
@@ -65,20 +90,29 @@ impl Wanted {
         self.count = rows.len();
     }
 
-    /// Those of a column of bytes of which a few values are wanted: so many rows at once that those
+    /// Those of a column of codes of which a few are wanted: so many rows at once that those
     /// without one cost little.
-    pub(crate) fn fill_bytes(&mut self, column: &[u8], rows: Range<usize>, wanted: &[u8]) {
+    pub(crate) fn fill_few<T: Copy + PartialEq + TryFrom<u32>>(
+        &mut self,
+        column: &[T],
+        rows: Range<usize>,
+        wanted: &[u32],
+    ) {
+        let wanted: Vec<T> = wanted.iter().filter_map(|code| T::try_from(*code).ok()).collect();
         self.all_from = None;
         // Memory for every row would cost more than finding the few.
         let mut count = 0;
         let (start, column) = (rows.start as u32, &column[rows]);
         let (words, rest) = column.as_chunks::<WORD>();
-        for (row, bytes) in (start..).step_by(WORD).zip(words) {
+        for (row, codes) in (start..).step_by(WORD).zip(words) {
             let mut flags = [0u8; WORD];
-            for value in wanted {
-                for (flag, byte) in flags.iter_mut().zip(bytes) {
-                    *flag |= u8::from(byte == value);
+            for value in &wanted {
+                for (flag, code) in flags.iter_mut().zip(codes) {
+                    *flag |= u8::from(code == value);
                 }
+            }
+            if flags.iter().fold(0, |any, flag| any | flag) == 0 {
+                continue;
             }
             if self.rows.len() < count + WORD {
                 self.rows.resize((2 * count).max(16 * WORD), 0);
@@ -91,8 +125,8 @@ impl Wanted {
             }
         }
         self.rows.resize(self.rows.len().max(count + rest.len()), 0);
-        for (row, byte) in (start + (words.len() * WORD) as u32..).zip(rest) {
-            if wanted.contains(byte) {
+        for (row, code) in (start + (words.len() * WORD) as u32..).zip(rest) {
+            if wanted.contains(code) {
                 self.rows[count] = row;
                 count += 1;
             }
@@ -155,9 +189,18 @@ mod tests {
         ) {
             let from = from.min(masks.len());
             let mut wanted = Wanted::default();
-            wanted.fill_bytes(&masks, from..masks.len(), &[1, 128]);
+            wanted.fill_few(&masks, from..masks.len(), &[1, 128, 300]);
             let bytes = wanted.rows().to_vec();
+            let wide: Vec<u16> = masks.iter().map(|mask| u16::from(*mask) * 500).collect();
+            wanted.fill_few(&wide, from..masks.len(), &[500, 64_000]);
+            prop_assert_eq!(&bytes, wanted.rows());
+            wanted.fill_all(from..masks.len());
+            wanted.retain(|row| masks[row] != 0);
+            prop_assert_eq!(&bytes, wanted.rows());
             wanted.fill(&masks, from..masks.len(), |mask| *mask != 0);
+            prop_assert_eq!(&bytes, wanted.rows());
+            let some: Vec<u32> = (0..masks.len() as u32).filter(|row| row % 3 > 0 || masks[*row as usize] > 0).collect();
+            wanted.fill_among(&some, from..masks.len(), |row| masks[row] != 0);
             prop_assert_eq!(&bytes, wanted.rows());
             wanted.fill_all(from..masks.len());
             prop_assert!(wanted.rows().iter().copied().eq(from as u32..masks.len() as u32));

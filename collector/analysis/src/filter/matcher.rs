@@ -89,7 +89,7 @@ impl Matcher {
         }
     }
 
-    /// The rows of a block that match some pattern, as a list. Where there are several patterns, `masks` has
+    /// The rows of a block that match some pattern, as a list. Where patterns [differ](Self::is_alike), `masks` has
     /// those of these rows; what it has of others means nothing.
     pub(crate) fn list(
         &mut self,
@@ -99,27 +99,41 @@ impl Matcher {
         masks: &mut Masks,
         wanted: &mut Wanted,
     ) {
+        self.list_among(block, dictionaries, times, masks, wanted, None);
+    }
+
+    /// The same where only some rows, in order, can change anything: others need not be listed.
+    pub(crate) fn list_among(
+        &mut self,
+        block: &Block,
+        dictionaries: &Dictionaries,
+        times: &Range<i64>,
+        masks: &mut Masks,
+        wanted: &mut Wanted,
+        some: Option<&[u32]>,
+    ) {
         if self.filters.is_empty() && block.all_in_time {
             self.learn(dictionaries);
             let by_code: Vec<bool> = self.table.iter().map(|mask| *mask != 0).collect();
             let by_code = block.event.table(&by_code);
-            let codes: Vec<u8> = (0..=u8::MAX)
-                .zip(&by_code)
-                .filter_map(|(code, wanted)| wanted.then_some(code))
-                .collect();
+            let codes: Vec<u32> =
+                (0..).zip(&by_code).filter_map(|(code, wanted)| wanted.then_some(code)).collect();
             match &*block.event.codes {
+                column if let Some(some) = some => each_width!(column, column => {
+                    wanted.fill_among(some, block.rows.clone(), |row| by_code[column[row] as usize]);
+                }),
                 column if is_every(column, &block.rows, &by_code) => {
                     wanted.fill_all(block.rows.clone());
                 }
                 Codes::U8(column) if codes.len() <= FEW => {
-                    wanted.fill_bytes(column, block.rows.clone(), &codes);
+                    wanted.fill_few(column, block.rows.clone(), &codes);
                 }
                 column => each_width!(column, column => {
                     wanted.fill(column, block.rows.clone(), |code| by_code[*code as usize]);
                 }),
             }
             match self.is_small() {
-                _ if self.names.len() == 1 => {}
+                _ if self.is_alike() => {}
                 true => self.fill_listed(block, wanted.rows(), masks.small()),
                 false => self.fill_listed(block, wanted.rows(), masks.large()),
             }
@@ -132,6 +146,29 @@ impl Matcher {
         }
     }
 
+    /// The rows of a block that match, where there is one pattern and its filter wants few of many texts: only
+    /// rows that have one of them are looked at. `false`, and no list, where it is not so.
+    pub(crate) fn list_rare(
+        &mut self,
+        block: &Block,
+        dictionaries: &Dictionaries,
+        times: &Range<i64>,
+        wanted: &mut Wanted,
+    ) -> bool {
+        self.learn(dictionaries);
+        let ([_], [(_, filter)]) = (&self.names[..], &self.filters[..]) else { return false };
+        let Some((column, codes)) = filter.rare(block) else { return false };
+        each_width!(&*column.codes, column => {
+            wanted.fill_few(column, block.rows.clone(), &codes);
+        });
+        wanted.retain(|row| {
+            self.table[block.event.get(row) as usize] != 0
+                && (block.all_in_time || times.contains(&block.ts.get(row)))
+                && filter.passes_in(block, row)
+        });
+        true
+    }
+
     /// The masks of some rows, where nothing but the event's name says them.
     fn fill_listed<M: Mask>(&self, block: &Block, rows: &[u32], masks: &mut Vec<M>) {
         let by_code = block.event.table(&self.table);
@@ -140,6 +177,12 @@ impl Matcher {
             let row = *row as usize;
             masks[row] = M::of(by_code[codes[row] as usize]);
         });
+    }
+
+    /// Whether a row that matches one pattern matches all of them, as far as names say it.
+    pub(crate) fn is_alike(&self) -> bool {
+        self.names.len() == 1
+            || self.filters.is_empty() && self.names.windows(2).all(|two| two[0] == two[1])
     }
 
     /// Whether the masks are bytes.

@@ -22,7 +22,7 @@ use std::cmp::Ordering;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use crate::columns::Block;
+use crate::columns::{Block, Coded};
 use crate::events::{Dictionaries, Need, Run};
 use crate::question::QuestionError;
 
@@ -390,6 +390,33 @@ impl Filter {
         matches!(self.0, Check::Always)
     }
 
+    /// A column of a block and the few of its many codes that a row must have to pass; `None` where there is no
+    /// such column. [`Self::learn`] comes first.
+    pub(crate) fn rare<'a>(&self, block: &'a Block) -> Option<(&'a Coded, Vec<u32>)> {
+        /// At most so many codes, of at least so many.
+        const FEW: usize = 4;
+        const MANY: usize = 256;
+        let parts = match &self.0 {
+            Check::All(parts) => &parts[..],
+            one => std::slice::from_ref(one),
+        };
+        parts.iter().find_map(|part| {
+            let Check::Text { column, table, .. } = part else { return None };
+            let coded = column.of_block(block);
+            if coded.global.len() < MANY {
+                return None;
+            }
+            let passing = (0..).zip(&*coded.global).filter(|(_, code)| table[**code as usize]);
+            let codes: Vec<u32> = passing.map(|(own, _)| own).take(FEW + 1).collect();
+            (codes.len() <= FEW).then_some((coded, codes))
+        })
+    }
+
+    /// Whether a row of a block passes.
+    pub(crate) fn passes_in(&self, block: &Block, row: usize) -> bool {
+        self.0.passes_in(block, row)
+    }
+
     /// Which rows of a block pass: one per row of [`Block::rows`]. [`Self::learn`] comes first.
     pub fn select(&self, block: &Block) -> Vec<bool> {
         let mut selected = vec![true; block.rows.len()];
@@ -441,6 +468,16 @@ impl Check {
                     *selected = *selected && test.holds(numbers.get(row));
                 }
             }
+        }
+    }
+
+    fn passes_in(&self, block: &Block, row: usize) -> bool {
+        match self {
+            Self::Always => true,
+            Self::All(parts) => parts.iter().all(|part| part.passes_in(block, row)),
+            Self::Any(parts) => parts.iter().any(|part| part.passes_in(block, row)),
+            Self::Text { column, table, .. } => table[column.of_block(block).get(row) as usize],
+            Self::Number { column, test } => test.holds(block.numbers[*column].get(row)),
         }
     }
 

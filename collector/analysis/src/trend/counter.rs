@@ -60,9 +60,10 @@ pub(super) struct Counter {
 struct Shown {
     /// Which tallies the rows belong to.
     masks: Masks,
-    /// Where rows are counted one by one: which.
+    /// Whether rows are counted one by one, and which.
+    is_listed: bool,
     wanted: Wanted,
-    /// By tally: where in the list of those that have a number the row before was.
+    /// By column of numbers: where in the list of those that have one the row before was.
     numbers: Vec<usize>,
     /// Where all rows are of one bucket, by code of the group the cell, plus one.
     cells: Vec<u32>,
@@ -131,7 +132,7 @@ impl Counter {
     }
 
     fn count_span(&mut self, span: &Span<'_>, shown: &mut Shown) {
-        if !self.is_row_by_row() {
+        if !shown.is_listed {
             return match &shown.masks {
                 Masks::Small(masks) => self.count_alike(span, masks, shown.bucket),
                 Masks::Large(masks) => self.count_alike(span, masks, shown.bucket),
@@ -156,8 +157,10 @@ impl Counter {
     fn count_rows(&mut self, span: &Span<'_>, shown: &mut Shown, group_of: impl Fn(usize) -> u64) {
         let Span { block, rows, .. } = span;
         let Shown { masks, wanted, numbers, bucket: all, .. } = shown;
-        let Self { shape, cells, person, width, looked_up, .. } = self;
-        let is_one = shape.tallies.len() == 1;
+        let Self { shape, cells, person, width, looked_up, matcher, .. } = self;
+        // Of every tally, where the list says all.
+        let alike =
+            matcher.is_alike().then_some(u64::MAX >> (u64::BITS as usize - shape.tallies.len()));
         let mut bucket = all.unwrap_or(Bucket::NONE);
         let places = wanted.within(rows);
         for rows in wanted.rows()[places].chunks(TOGETHER) {
@@ -172,16 +175,21 @@ impl Counter {
                 }
                 let group = group_of(row) * *width as u64;
                 let place = cells.at(group + bucket.column as u64);
-                let mut tallies = if is_one { 1 } else { masks.get(row) };
+                let mut tallies = alike.unwrap_or_else(|| masks.get(row));
+                // The number that the tally before was of, and its column.
+                let mut number = (usize::MAX, f64::NAN);
                 while tallies != 0 {
                     let at = tallies.trailing_zeros() as usize;
                     tallies &= tallies - 1;
                     if let Some((column, measure)) = shape.tallies[at].number {
-                        let value = block.numbers[column].find(row, &mut numbers[at]);
-                        if value.is_nan() {
+                        if number.0 != column {
+                            let value = block.numbers[column].find(row, &mut numbers[column]);
+                            number = (column, value);
+                        }
+                        if number.1.is_nan() {
                             continue;
                         }
-                        cells.value(place + at, value, measure);
+                        cells.value(place + at, number.1, measure);
                     }
                     let counts = &mut cells.counts[place + at];
                     counts.events += 1;
@@ -281,13 +289,19 @@ impl Kernel for Counter {
             self.shown.resize_with(slot + 1, Shown::default);
         }
         let is_row_by_row = self.is_row_by_row();
-        let tallies = self.shape.tallies.len();
-        let Shown { masks, wanted, numbers, cells, bucket } = &mut self.shown[slot];
+        let Shown { masks, is_listed, wanted, numbers, cells, bucket } = &mut self.shown[slot];
         cells.clear();
         numbers.clear();
-        numbers.resize(tallies, 0);
-        if is_row_by_row {
-            self.matcher.list(block, dictionaries, &self.times, masks, wanted);
+        numbers.resize(block.numbers.len(), 0);
+        // Of a rare value the rows are few enough to be counted one by one, whatever is counted.
+        let is_rare = self.listed.is_none()
+            && self.matcher.list_rare(block, dictionaries, &self.times, wanted);
+        *is_listed = is_rare || is_row_by_row;
+        if is_rare {
+            // They are listed.
+        } else if is_row_by_row {
+            let some = self.shape.with_number(block);
+            self.matcher.list_among(block, dictionaries, &self.times, masks, wanted, some);
         } else {
             self.matcher.look(block, dictionaries, &self.times, masks);
         }

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
+use crate::columns::{Block, Numbers};
 use crate::events::{EventSet, Need, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Key, Partial};
@@ -154,7 +155,18 @@ impl Shape {
         self.periods.iter().map(|period| period.len() + 1).sum()
     }
 
+    /// Where every tally is of one number that few rows of a block have: those rows.
+    fn with_number<'a>(&self, block: &'a Block) -> Option<&'a [u32]> {
+        let (column, _) = self.tallies.first()?.number?;
+        let is_of_it = |tally: &Tally| tally.number.is_some_and(|(other, _)| other == column);
+        match &*block.numbers[column] {
+            Numbers::Sparse { rows, .. } if self.tallies.iter().all(is_of_it) => Some(rows),
+            _ => None,
+        }
+    }
+
     /// The bucket of a time that the plan wants.
+    #[inline]
     fn bucket(&self, at_ms: i64) -> Bucket {
         // The range before has the later columns.
         let is_before = self.periods.len() > 1 && at_ms < self.from_ms;
