@@ -6,7 +6,8 @@
 //! A *reading* is one question's walk over the store. Columns that were last wanted by the oldest
 //! reading go first, and a reading never pushes out what it wants itself: a question that
 //! wants more than there is room for finds most of it the next time, where a plain "least recently
-//! used" would throw out each column just before it is wanted again.
+//! used" would throw out each column just before it is wanted again. Columns that are large and wanted by few
+//! questions are kept while half of the room is free.
 //!
 //! Invariant: what is kept is at most the bound, apart from what questions hold at that moment.
 
@@ -108,6 +109,10 @@ impl ColumnCache {
             }
         }
         let (packed, decoded) = decode()?.both();
+        let packed = packed.or_else(|| {
+            let has_room = self.bytes() + decoded.bytes() as u64 <= self.bytes_max / 2;
+            has_room.then(|| Packed::Plain(Arc::clone(&decoded)))
+        });
         let bytes = packed.as_ref().map(Packed::bytes);
         *column = packed.map_or(Kept::TooLarge, Kept::Packed);
         drop(column);
@@ -212,6 +217,27 @@ mod tests {
         assert_eq!((read(&cache, 0..3), read(&cache, 0..3)), (3, 1));
         cache.forget(SegmentId(1));
         assert_eq!((cache.bytes(), read(&cache, 1..3), read(&cache, 1..3)), (0, 2, 0));
+    }
+
+    /// Every row is of another session: nothing is saved by packing them.
+    fn sessions() -> Column {
+        Column::Sessions(Arc::new((2..2 + COLUMN as u64 / 8).collect()))
+    }
+
+    #[test]
+    fn a_large_column_is_kept_while_half_of_the_room_is_free() {
+        let cache = ColumnCache::new(5 * COLUMN);
+        let mut decoded = 0;
+        for group in [0, 1, 2, 0, 1, 2] {
+            let decode = || {
+                decoded += 1;
+                Ok::<_, Infallible>(sessions().into())
+            };
+            let column =
+                cache.get(cache.reading(), SegmentId(1), group, &ColumnKey::Session, decode);
+            assert_eq!(column.unwrap().sessions()[7], 9);
+        }
+        assert_eq!((decoded, cache.bytes()), (4, 2 * COLUMN as u64));
     }
 
     #[test]
