@@ -68,7 +68,8 @@ class ClickHouse:
         self.session.query(
             f"create table events (at DateTime64(3, 'UTC') codec(Delta, LZ4), name {text}, user UInt64, "
             f"session Int64, path {text}, country {text}, device_type {text}, source {text}, "
-            f"experiment {text}, variant {text}, revenue Float64) engine = MergeTree "
+            f"experiment {text}, variant {text}, revenue Float64, content_id {text}, engaged_ms Float64, "
+            f"completion Float64, display_mode {text}) engine = MergeTree "
             f"partition by toYYYYMM(at) order by {self.order}"
         )
         self.session.query(f"insert into events select * from file('{events}/day-*.parquet', Parquet)")

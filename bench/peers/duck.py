@@ -91,8 +91,8 @@ class Duck:
         self.open(folder)
         self.db.execute(
             'create table events as select "at" as ts, name, "user" as person, session, path, country, '
-            f"device_type, source, experiment, variant, revenue from read_parquet('{events}/day-*.parquet') "
-            'order by name, ts'
+            "device_type, source, experiment, variant, revenue, content_id, engaged_ms, completion, display_mode "
+            f"from read_parquet('{events}/day-*.parquet') order by name, ts"
         )
         self.db.execute("checkpoint")
         self.db.close()

@@ -20,6 +20,7 @@ CLICKHOUSE = {
     "all_rows": "rows between unbounded preceding and unbounded following",
     "first": "argMin",
     "as_int": lambda of: f"toInt64({of})",
+    "as_text": lambda of: f"toString({of})",
 }
 
 DUCKDB = {
@@ -32,6 +33,7 @@ DUCKDB = {
     "all_rows": "",
     "first": "arg_min",
     "as_int": lambda of: f"cast({of} as bigint)",
+    "as_text": lambda of: f"cast({of} as varchar)",
 }
 
 
@@ -155,15 +157,16 @@ def visits(d):
     return (
         f"select {d['p']}, session, min(ms) as first_ms, max(ms) - min(ms) as took, min(d) as d, "
         "sum(case when name = 'page_view' then 1 else 0 end) as views, "
-        "sum(case when name = 'purchase' then 1 else 0 end) as bought "
-        f"from (select {d['p']}, session, {d['ms']} as ms, {d['day']} as d, name from events) group by {d['p']}, session"
+        "sum(case when name = 'purchase' then 1 else 0 end) as bought, coalesce(sum(engaged_ms), 0) as engaged "
+        f"from (select {d['p']}, session, {d['ms']} as ms, {d['day']} as d, name, engaged_ms from events) "
+        f"group by {d['p']}, session"
     )
 
 
 def sessions(d):
     by_day = (
-        "select d, count(*), sum(case when views = 1 and bought = 0 then 1 else 0 end), sum(views) "
-        f"from v group by d"
+        "select d, count(*), sum(case when views = 1 and bought = 0 and engaged < 10000 then 1 else 0 end), "
+        "sum(views) from v group by d"
     )
     whole = f"select -1, {d['as_int'](d['median']('took') + ' * 2')}, 0, 0 from v"
     return f"with v as {'materialized ' if d['p'] == 'person' else ''}({visits(d)}) {by_day} union all {whole}"
@@ -186,6 +189,61 @@ def timeline(d, busiest):
     rows = f"select {d['ms']} as ms, name from events where {d['p']} = {busiest}"
     whole = "count(*) over (), min(ms) over (), max(ms) over ()"
     return f"select name, ms, {whole} from ({rows}) order by ms desc limit 100"
+
+
+def reached(best):
+    return ", ".join(f"sum(case when {best} >= {share} then 1 else 0 end)" for share in (0.25, 0.5, 0.75, 1.0))
+
+
+def content(d, seen):
+    """Contents by views, all of them, and days. `seen` says each person's views of each content."""
+    p, viewed = d["p"], "name = '$content_view'"
+    of_each = (
+        f"select 1 as kind, content_id as id, sum(n) as views, count(*) as viewers, sum(engaged) as engaged, "
+        f"{reached('best')} from {seen} group by content_id order by views desc, id limit 50"
+    )
+    by_person = (
+        f"select {p}, count(*) as n, sum(engaged_ms) as engaged, max(completion) as best from events "
+        f"where {viewed} group by {p}"
+    )
+    of_all = f"select 0, '', sum(n), count(*), sum(engaged), {reached('best')} from ({by_person})"
+    days = (
+        f"select 2, {d['as_text'](d['day'])} as day, count(*), {distinct(d, p)}, 0, 0, 0, 0, 0 "
+        f"from events where {viewed} group by day"
+    )
+    return f"select * from ({of_each}) union all {of_all} union all {days}"
+
+
+def seen(d):
+    return (
+        f"(select content_id, {d['p']}, count(*) as n, sum(engaged_ms) as engaged, max(completion) as best "
+        f"from events where name = '$content_view' group by content_id, {d['p']})"
+    )
+
+
+def pwa(d):
+    """Installs, launches and launches after an install; by display mode who came back; everybody."""
+    p = d["p"]
+    installs, launches = "name = '$pwa_install'", "name = '$pwa_launch' and display_mode <> 'browser'"
+    story = (
+        f"select {p}, sum(case when {installs} then 1 else 0 end) as i, sum(case when {launches} then 1 else 0 end) as l, "
+        f"min(case when {installs} then {d['ms']} end) as first, max(case when {launches} then {d['ms']} end) as last "
+        f"from events where name in ('$pwa_install', '$pwa_launch') group by {p}"
+    )
+    stages = (
+        "select 0, '', sum(i), sum(case when i > 0 then 1 else 0 end), sum(l), sum(case when l > 0 then 1 else 0 end), "
+        f"sum(case when last > first then 1 else 0 end) from ({story})"
+    )
+    here = (
+        f"select display_mode as mode, {p}, count(*) as n, max({d['ms']}) - min({d['ms']}) as span from events "
+        f"group by display_mode, {p}"
+    )
+    modes = (
+        f"select 1, mode, sum(n), count(*), sum(case when span >= {DAY_MS} then 1 else 0 end), 0, 0 "
+        f"from ({here}) group by mode"
+    )
+    everybody = f"select 2, '', {distinct(d, p)}, 0, 0, 0, 0 from events"
+    return f"{stages} union all {modes} union all {everybody}"
 
 
 def matrix(days, width):
@@ -220,6 +278,21 @@ def visits_shape(rows):
 
 def timeline_shape(rows):
     return [[int(number) for number in rows[0][2:]], [[row[0], int(row[1])] for row in rows]]
+
+
+def content_shape(rows):
+    figures = lambda row: [int(figure) for figure in row[2:]]
+    whole = next(figures(row) for row in rows if int(row[0]) == 0)
+    items = [[row[1], *figures(row)] for row in rows if int(row[0]) == 1]
+    days = sorted([int(row[1]), int(row[2]), int(row[3])] for row in rows if int(row[0]) == 2)
+    return [whole, sorted(items, key=lambda item: (-item[1], item[0])), [day[1:] for day in days]]
+
+
+def pwa_shape(rows):
+    figures = lambda row, count: [int(figure) for figure in row[2 : 2 + count]]
+    stages = next(figures(row, 5) for row in rows if int(row[0]) == 0)
+    modes = sorted([row[1], *figures(row, 3)] for row in rows if int(row[0]) == 1)
+    return [stages, modes, next(int(row[2]) for row in rows if int(row[0]) == 2)]
 
 
 def mills(rows):
@@ -271,4 +344,6 @@ def questions(d, run):
             (f"select count(*) as n from events group by {p} order by n desc limit 50", shapes.column(0))
         ],
         "person": [(timeline(d, busiest), timeline_shape)],
+        "content": [(content(d, seen(d)), content_shape)],
+        "pwa": [(pwa(d), pwa_shape)],
     }

@@ -8,9 +8,9 @@ use rand::{Rng, RngExt};
 use crate::people::Alias;
 
 /// Names with their share in ten thousand; twelve more, `custom_0` to `custom_11`, share the rest.
-const NAMED: [(&str, u32); 12] = [
+const NAMED: [(&str, u32); 13] = [
     ("page_view", 3_400),
-    ("content_view", 1_200),
+    ("$content_view", 1_200),
     ("click", 1_200),
     ("scroll", 800),
     ("session_start", 600),
@@ -20,9 +20,12 @@ const NAMED: [(&str, u32); 12] = [
     ("checkout", 180),
     ("purchase", 100),
     ("experiment_exposure", 300),
-    ("pwa_install", 40),
+    ("$pwa_install", 40),
+    ("$pwa_launch", 160),
 ];
 const CUSTOM: u32 = 12;
+/// What carries a content, how long it was looked at and how far.
+pub const CONTENT: usize = 1;
 /// What carries revenue.
 pub const PURCHASE: usize = 9;
 /// What carries an experiment and a variant.
@@ -33,6 +36,9 @@ const BROWSING: usize = 4;
 const PAGES: usize = 20_000;
 const PAGES_TAIL: f64 = 1.4;
 const COUNTRIES: usize = 60;
+/// Contents, likewise.
+const CONTENTS: usize = 2_000;
+const CONTENTS_TAIL: f64 = 1.2;
 
 /// The distributions, ready to draw from, and the texts behind the codes.
 pub struct Draw {
@@ -43,8 +49,11 @@ pub struct Draw {
     pub sources: Arc<StringArray>,
     pub experiments: Arc<StringArray>,
     pub variants: Arc<StringArray>,
+    pub contents: Arc<StringArray>,
+    pub modes: Arc<StringArray>,
     name: Alias,
     path: Alias,
+    content: Alias,
     source: Alias,
 }
 
@@ -70,8 +79,13 @@ impl Draw {
             sources: texts(&["google", "newsletter", "twitter", "partner"]),
             experiments: texts(&["button"]),
             variants: texts(&["control", "treatment"]),
+            contents: Arc::new(StringArray::from_iter_values(
+                (0..CONTENTS).map(|content| format!("c{content:04}")),
+            )),
+            modes: texts(&["browser", "standalone"]),
             name: Alias::new(names().map(|(_, share)| share.into())),
             path: Alias::new((1..=PAGES).map(|rank| (rank as f64).powf(-PAGES_TAIL))),
+            content: Alias::new((1..=CONTENTS).map(|rank| (rank as f64).powf(-CONTENTS_TAIL))),
             // Half of all events come from nowhere in particular.
             source: Alias::new([0.25, 0.1, 0.1, 0.05, 0.5].into_iter()),
         }
@@ -88,6 +102,20 @@ impl Draw {
     pub fn source(&self, random: &mut impl Rng) -> Option<i32> {
         let source = self.source.pick(random);
         (source < self.sources.len()).then_some(source as i32)
+    }
+
+    pub fn content(&self, random: &mut impl Rng) -> i32 {
+        self.content.pick(random) as i32
+    }
+
+    /// Exponentially distributed with mean 20 s, in whole milliseconds.
+    pub fn engaged_ms(&self, random: &mut impl Rng) -> f64 {
+        (-f64::ln(1.0 - random.random::<f64>()) * 20_000.0).round()
+    }
+
+    /// In whole percents; one in six sees all of it.
+    pub fn completion(&self, random: &mut impl Rng) -> f64 {
+        f64::from(random.random_range(0..120).min(100)) / 100.0
     }
 
     /// Gamma distributed with shape 2 and scale 20, in whole cents: the sum of two exponentials.

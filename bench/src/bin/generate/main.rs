@@ -30,7 +30,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use draw::{Draw, EXPOSURE, PURCHASE};
+use draw::{CONTENT, Draw, EXPOSURE, PURCHASE};
 use people::People;
 
 /// 2026-09-01T00:00:00Z.
@@ -144,6 +144,10 @@ fn schema() -> Arc<Schema> {
         Field::new("experiment", text(), true),
         Field::new("variant", text(), true),
         Field::new("revenue", DataType::Float64, true),
+        Field::new("content_id", text(), true),
+        Field::new("engaged_ms", DataType::Float64, true),
+        Field::new("completion", DataType::Float64, true),
+        Field::new("display_mode", text(), false),
     ]))
 }
 
@@ -170,6 +174,12 @@ fn batch(
         names.iter().map(|name| (*name == EXPOSURE).then_some(0)).collect();
     let variants: Int32Array =
         names.iter().zip(&users).map(|(name, user)| people.variant(*user, *name)).collect();
+    let contents: Int32Array =
+        names.iter().map(|name| (*name == CONTENT).then(|| draw.content(random))).collect();
+    let engaged_ms: Float64Array =
+        names.iter().map(|name| (*name == CONTENT).then(|| draw.engaged_ms(random))).collect();
+    let completion: Float64Array =
+        names.iter().map(|name| (*name == CONTENT).then(|| draw.completion(random))).collect();
     let of_user = |code: &dyn Fn(usize) -> i32| -> Int32Array {
         users.iter().map(|user| Some(code(*user))).collect()
     };
@@ -185,6 +195,10 @@ fn batch(
         coded(experiments, &draw.experiments)?,
         coded(variants, &draw.variants)?,
         Arc::new(revenue),
+        coded(contents, &draw.contents)?,
+        Arc::new(engaged_ms),
+        Arc::new(completion),
+        coded(of_user(&|user| people.mode(user)), &draw.modes)?,
     ];
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }

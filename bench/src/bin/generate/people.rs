@@ -1,4 +1,4 @@
-//! Who does it: ids, how much each does, since when, from which country and device.
+//! Who does it: ids, how much each does, since when, from which country, device and kind of window.
 
 use rand::{Rng, RngExt};
 
@@ -19,6 +19,7 @@ struct Person {
     country: u8,
     device: u8,
     variant: u8,
+    mode: u8,
 }
 
 impl People {
@@ -36,6 +37,8 @@ impl People {
                 country: country.pick(random) as u8,
                 device: device.pick(random) as u8,
                 variant: random.random_range(0..2),
+                // One in seven has the app installed.
+                mode: u8::from(random.random_range(0..7) == 0),
             })
             .collect();
         let weights: Vec<f64> = (0..count)
@@ -62,6 +65,11 @@ impl People {
 
     pub fn device(&self, who: usize) -> i32 {
         self.people[who].device.into()
+    }
+
+    /// How they open the app.
+    pub fn mode(&self, who: usize) -> i32 {
+        self.people[who].mode.into()
     }
 
     /// What an event says of the experiment.

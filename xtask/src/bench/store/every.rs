@@ -1,7 +1,7 @@
 //! The questions beyond the usual ones, so that every kind is measured: `cargo xtask bench questions`.
 //!
-//! Left out are the explanation of rules, which no query language knows, and content and installs, which are
-//! counts like those of trends.
+//! Left out is the explanation of rules: it tries a person again with each difference between two rules taken away, and
+//! no query language has the rules, let alone their differences.
 
 use serde_json::{Value, json};
 
@@ -171,6 +171,54 @@ pub(super) const EVERY: &[Question] = &[
             let events = list(&answer["events"]);
             let events = events.iter().map(|event| json!([event["event"], event["at"]]));
             json!([whole, events.collect::<Vec<_>>()])
+        },
+        follows_persons: true,
+    },
+    Question {
+        name: "content",
+        title: "content: views, time and how far, by content and day",
+        kind: "content",
+        asked: || json!({ "bucket": "day", "limit": 50 }),
+        figures: |answer| {
+            let item = |item: &Value| {
+                let fields = ["views", "viewers", "engaged_ms"].map(|field| item[field].clone());
+                let reached = list(&item["reached"]);
+                list(&numbers(&fields.into_iter().chain(reached).collect()))
+            };
+            let items = list(&answer["items"]);
+            let items = items.iter().map(|one| [vec![one["id"].clone()], item(one)].concat());
+            let days = list(&answer["buckets"]);
+            let days = days.iter().map(|day| json!([day["views"], day["viewers"]]));
+            json!([item(&answer["total"]), items.collect::<Vec<_>>(), days.collect::<Vec<_>>()])
+        },
+        follows_persons: false,
+    },
+    Question {
+        name: "pwa",
+        title: "installs, launches after them, who came back by display mode",
+        kind: "pwa",
+        asked: || json!({}),
+        figures: |answer| {
+            let stage = |at: usize, field: &str| answer["stages"][at][field].clone();
+            let (installed, launched) = (2, 3);
+            let stages = [
+                stage(installed, "count"),
+                stage(installed, "persons"),
+                stage(launched, "count"),
+                stage(launched, "persons"),
+                stage(launched, "persons_after_previous"),
+            ];
+            let mut modes: Vec<(String, Value)> = list(&answer["display_modes"])
+                .iter()
+                .map(|mode| {
+                    let name = mode["display_mode"].as_str().unwrap_or_default();
+                    let row = json!([name, mode["events"], mode["persons"], mode["returned"]]);
+                    (name.to_owned(), row)
+                })
+                .collect();
+            modes.sort_by(|a, b| a.0.cmp(&b.0));
+            let modes: Vec<Value> = modes.into_iter().map(|(_, row)| row).collect();
+            json!([stages, modes, answer["persons"]])
         },
         follows_persons: true,
     },
