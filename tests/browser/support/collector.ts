@@ -13,6 +13,8 @@ import { promisify } from "node:util";
 
 const BINARY = process.env["TALLYMARK_BIN"] ?? "tallymark";
 const START_MS = 20_000;
+/** Longer than the longest command, which fills a project with millions of events. */
+const COMMAND_MS = 600_000;
 
 /** What `tallymark project create --json` prints. */
 export interface Project {
@@ -227,7 +229,7 @@ export class Collector {
 
 /** Run a command of the command line on a folder; gives what that prints. */
 export async function runCommand(args: string[], folder: string, env: NodeJS.ProcessEnv = process.env): Promise<Buffer> {
-  const options = { timeout: START_MS, encoding: "buffer", maxBuffer: 2 ** 28, env } as const;
+  const options = { timeout: COMMAND_MS, encoding: "buffer", maxBuffer: 2 ** 28, env } as const;
   return (await promisify(execFile)(BINARY, [...args, "--data", folder], options)).stdout;
 }
 
