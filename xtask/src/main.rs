@@ -28,7 +28,7 @@ cargo xtask <command>
   test [part…]      all tests, or only these parts; `test --list` names them
   soak [name…]      the long proofs of durability, one after the other; `soak --list` names them
   build             the npm package and the collector's binary
-  bench [part…]     ratios: ingest (--minutes N), store (against other engines; --events N,… --alone N,…), sdk
+  bench [part…]     ratios: ingest (--minutes N), store (against other engines; --events N,… --alone N,…), sdk, pages
   check             format, lints, layers, repeated documentation, links
   sbom              every package in the collector's binary, as CycloneDX
   reproducible      the npm packages, built twice from nothing, are the same bytes

@@ -34,6 +34,7 @@ mod start;
 mod svg;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod view;
 pub mod words;
 mod world;

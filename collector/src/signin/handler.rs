@@ -271,7 +271,7 @@ pub async fn accept_invitation(
         }
     } else {
         if let Err(complaint) = password::check(&password) {
-            return refuse(&complaint);
+            return refuse(&told(&complaint));
         }
         if let Err(complaint) = organisations::name(&name) {
             return refuse(&told(&complaint.to_string()));
@@ -342,7 +342,7 @@ pub async fn set_password(
     let Some(account) = linked(&app, &token).await? else { return Ok(link_gone(&app)) };
     if let Err(complaint) = password::check(&password) {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return Ok(pages::new_password(status, &account.email, &token, &complaint));
+        return Ok(pages::new_password(status, &account.email, &token, &told(&complaint)));
     }
     let hash = password::hash(&app, password).await?;
     let (mac, now_ms) = (link_mac(&app.pepper, Purpose::Password, &token), app.clock.now_ms());

@@ -119,10 +119,10 @@ export class Pages {
     await page.getByRole("button", { name: "Make a link" }).click();
     const link = await page.locator("input[readonly]").first().inputValue();
     const shared = new URL(link, collector.origin).pathname;
-  await page.goto(`${collector.origin}/p/${slug}/boards/growth/reports`);
-  await page.getByRole("radio", { name: "to a webhook" }).check();
-  await page.locator("textarea[name=to]").fill("https://hooks.example.org/growth");
-  await page.getByRole("button", { name: "Set it up" }).click();
+    await page.goto(`${collector.origin}/p/${slug}/boards/growth/reports`);
+    await page.getByRole("radio", { name: "to a webhook" }).check();
+    await page.locator("textarea[name=to]").fill("https://hooks.example.org/growth");
+    await page.getByRole("button", { name: "Set it up" }).click();
     const post = async (path: string, data?: object) => {
       const reply = await page.request.post(collector.origin + path, { data, headers: { origin: collector.origin } });
       assert.ok(reply.ok(), `${path}: ${reply.status()} ${await reply.text()}`);
@@ -202,6 +202,7 @@ export class Pages {
       { name: "forgot", route: "/forgot", at: "/forgot", as: "nobody" },
       { name: "password", route: "/password", at: password, as: "nobody" },
       { name: "nothing-here", route: "/p/{slug}", at: "/p/nothing-here", status: 404 },
+      { name: "no-permission", route: "/p/{slug}/settings/keys", at: `/p/${slug}/settings/keys`, as: "viewer", status: 403 },
       { name: "growth", route: "/admin/metrics", at: `/admin/metrics?project=${slug}` },
       { name: "docs", route: "/docs", at: "/docs", as: "nobody" },
     ];

@@ -3,11 +3,12 @@
 //! Three parts, each with the other side in its best form: ingest against a bare server that drops
 //! the same bodies, the store against ClickHouse's engine and DuckDB on the same events with equal
 //! answers, and the SDK against those of other products. A fourth, `trials`, counts how often
-//! verdicts of experiments err. Absolute times of one machine say little; `bench/RESULTS.md` keeps
+//! verdicts of experiments err; a fifth, `pages`, opens every page over many events. Absolute times of one machine say little; `bench/RESULTS.md` keeps
 //! ratios with their machine.
 
 mod collector;
 mod ingest;
+mod pages;
 mod sdk;
 mod store;
 mod trials;
@@ -23,9 +24,9 @@ use crate::{build, root};
 /// Events of the store's part, when none are named: enough for a first look.
 const EVENTS: u64 = 1_000_000;
 
-const PARTS: [&str; 5] = ["ingest", "store", "sdk", "trials", "questions"];
+const PARTS: [&str; 6] = ["ingest", "store", "sdk", "trials", "questions", "pages"];
 
-/// Events of the part `questions`, when none are named.
+/// Events of the parts `questions` and `pages`, when none are named.
 const EVERY_EVENTS: u64 = 20_000_000;
 
 /// What to measure.
@@ -56,7 +57,9 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
     let is_sized = arguments.iter().any(|argument| argument == "--events");
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let binary = if wanted("sdk") { build::build()? } else { build::collector()? };
-    let every = parts.iter().any(|name| name == "questions");
+    let named = |part: &str| parts.iter().any(|name| name == part);
+    let (every, pages) = (named("questions"), named("pages"));
+    let many = if is_sized { events[0] } else { EVERY_EVENTS };
     if wanted("ingest") || wanted("store") || every {
         tools()?;
     }
@@ -68,8 +71,10 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
         lines.extend(store::store(&binary, &folder("store"), &events, &alone, &only)?);
     }
     if every {
-        let events = if is_sized { events[0] } else { EVERY_EVENTS };
-        lines.extend(store::every(&binary, &folder("store"), events, &only)?);
+        lines.extend(store::every(&binary, &folder("store"), many, &only)?);
+    }
+    if pages {
+        lines.extend(pages::pages(&binary, many)?);
     }
     if wanted("sdk") {
         lines.extend(sdk::sdk()?);

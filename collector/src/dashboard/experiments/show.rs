@@ -13,7 +13,7 @@ use super::super::questions::{Question, funnel_steps, goal};
 use super::super::view::experiments::{Check, Experiment, experiment};
 use super::super::view::{Section, experiment_of};
 use super::super::words::{filters, say, t};
-use super::super::{Place, Shell, show as show_page};
+use super::super::{Place, Shell, show as show_page, trail};
 use super::result::{self, Ahead, Effects, Slices, Timeline};
 use super::{ELSEWHERE_DAYS, badge, desk, kind, lately, may_change, step, to};
 use crate::access::{Caller, Tenant};
@@ -232,7 +232,7 @@ fn shown(act: &Map<String, Value>, project: &Project) -> Act {
     let at_ms = act.get("at").and_then(Value::as_i64).unwrap_or_default();
     Act {
         at: moment(at_ms, &project.tz),
-        by: text("by"),
+        by: trail::actor(&text("by")),
         action: match text("action").as_str() {
             "create" => t("made a draft").to_owned(),
             "update" => t("changed the definition").to_owned(),

@@ -12,6 +12,7 @@ use super::{Frame, Tab, frame};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::dashboard::form::{Said, Trouble, moment};
+use crate::dashboard::trail;
 use crate::dashboard::words::{filters, say};
 use crate::dashboard::{Shell, format, show as show_page};
 use crate::meta::MetaError;
@@ -95,8 +96,8 @@ fn shown(act: &Map<String, Value>, project: &Project) -> Act {
     };
     Act {
         at: moment(act.get("at").and_then(Value::as_i64).unwrap_or_default(), &project.tz),
-        by: text("by"),
-        action: text("action").replace('_', " "),
+        by: trail::actor(&text("by")),
+        action: trail::action(&text("action")),
         subject: text("subject"),
         project: text("project"),
         note: text("note"),

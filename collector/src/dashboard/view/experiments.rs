@@ -8,7 +8,7 @@ use tallymark_analysis::answer::{
 use super::super::format;
 use super::super::markup::Markup;
 use super::super::svg::interval::{self, Estimate, Scale};
-use super::super::words::{heard, say, t};
+use super::super::words::{heard, n, say, t};
 use super::{Reply, Section, experiment_of};
 use crate::experiments::life::State;
 
@@ -83,15 +83,16 @@ pub fn experiment(key: &str, state: Option<State>, reply: &Reply) -> Section<Exp
             Section::Ready(build(answer, metric))
         }
         _ => Section::empty(
-            "Nobody is in its arms yet",
-            match state.filter(|_| answer.excluded == Excluded::default()) {
-                Some(State::Draft) => {
-                    format!("“{key}” is a draft: nobody meets it before it runs.")
-                }
-                Some(State::Paused) => format!("“{key}” is paused, and nobody met it before."),
-                Some(_) => format!("“{key}” is running, and nobody has met it yet."),
-                None => format!("“{key}” has exposures, but no one who saw exactly one variant."),
-            },
+            t("Nobody is in its arms yet"),
+            say(
+                match state.filter(|_| answer.excluded == Excluded::default()) {
+                    Some(State::Draft) => n("“{key}” is a draft: nobody meets it before it runs."),
+                    Some(State::Paused) => n("“{key}” is paused, and nobody met it before."),
+                    Some(_) => n("“{key}” is running, and nobody has met it yet."),
+                    None => n("“{key}” has exposures, but no one who saw exactly one variant."),
+                },
+                &[("key", key)],
+            ),
         ),
     }
 }
@@ -126,7 +127,7 @@ fn build(answer: &ExperimentAnswer, metric: &MetricResult) -> Experiment {
         state,
         verdict: verdict(answer, metric, unit),
         metric: metric.name.clone(),
-        figure: if unit == Unit::Rate { "Rate" } else { "Figure" },
+        figure: if unit == Unit::Rate { t("Rate") } else { t("Figure") },
         arms: arms.collect(),
         axis: if known.is_empty() {
             Markup::default()
@@ -165,14 +166,17 @@ impl Unit {
 
     fn ends(self, range: Bounds) -> String {
         match self {
-            Self::Rate => format!(
-                "{} to {} percentage points",
-                format::signed_points(range.low),
-                format::signed_points(range.high)
+            Self::Rate => say(
+                "{low} to {high} percentage points",
+                &[
+                    ("low", &format::signed_points(range.low)),
+                    ("high", &format::signed_points(range.high)),
+                ],
             ),
-            Self::Number => {
-                format!("{} to {}", format::figure(range.low), format::figure(range.high))
-            }
+            Self::Number => say(
+                "{low} to {high}",
+                &[("low", &format::figure(range.low)), ("high", &format::figure(range.high))],
+            ),
         }
     }
 }
@@ -191,12 +195,14 @@ fn arm_row(
     control: bool,
 ) -> Arm {
     let whisker = rate.map(|(rate, scale)| {
-        let title = format!(
-            "{}: {}, 95 % interval {} to {}",
-            arm.variant,
-            format::percent(rate.mid),
-            format::percent(rate.low),
-            format::percent(rate.high)
+        let title = say(
+            "{variant}: {rate}, 95 % interval {low} to {high}",
+            &[
+                ("variant", &arm.variant),
+                ("rate", &format::percent(rate.mid)),
+                ("low", &format::percent(rate.low)),
+                ("high", &format::percent(rate.high)),
+            ],
         );
         interval::whisker(scale, rate, class, &title)
     });

@@ -150,8 +150,29 @@ pub fn in_words(prop: &str, value: &str) -> String {
     kind.map_or_else(|| value.to_owned(), |kind| (kind.words)(value))
 }
 
-/// `paid_search` → `Paid search`.
+/// Channels and kinds of devices.
+const KNOWN: [(&str, &str); 14] = [
+    ("affiliate", n("Affiliate")),
+    ("ai", n("AI assistants")),
+    ("campaign", n("Campaign")),
+    ("desktop", n("Desktop")),
+    ("direct", n("Direct")),
+    ("display", n("Display")),
+    ("email", n("Email")),
+    ("mobile", n("Mobile")),
+    ("paid", n("Paid")),
+    ("referral", n("Referral")),
+    ("search", n("Search")),
+    ("social", n("Social")),
+    ("tablet", n("Tablet")),
+    ("video", n("Video")),
+];
+
+/// `paid` → `Paid`, `paid_search` → `Paid search`.
 fn words(value: &str) -> String {
+    if let Some((_, known)) = KNOWN.iter().find(|(known, _)| *known == value) {
+        return t(known).to_owned();
+    }
     let mut letters = value.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}", letters.as_str().replace('_', " "))
