@@ -2,24 +2,31 @@
 
 import type { Page } from "playwright-core";
 
+/** What a page notes while the focus goes through it. */
+interface Noted {
+  left: Set<Element>;
+  wrong: string[];
+}
+
 /** What cannot be reached with the Tab key, has no sign of the focus, or takes clicks without being a control. */
 export async function withoutKeyboard(page: Page): Promise<string[]> {
-  const wrong = await page.evaluate(() => {
-    const at = window as unknown as { controls: Set<Element>; told: (element: Element) => string; quiet: Map<Element, string>; look: (element: Element) => string };
+  const count = await page.evaluate(() => {
+    const told = (element: Element) => element.outerHTML.slice(0, 140);
     const shown = (element: Element) => element.checkVisibility({ visibilityProperty: true }) && element.getClientRects().length > 0;
     const first = (radio: HTMLInputElement) => {
       const group = [...document.querySelectorAll<HTMLInputElement>(`input[type=radio][name="${radio.name}"]`)].filter(({ form }) => form === radio.form);
       return radio === (group.find(({ checked }) => checked) ?? group[0]);
     };
-    at.told = (element) => element.outerHTML.slice(0, 140);
     // The mark of the focus may be on what stands for the control.
-    at.look = (element) => {
-      const drawn = [element, element.closest("label"), element.parentElement].filter((one) => one !== null);
-      return JSON.stringify(drawn.map((one) => {
-        const { outlineStyle, outlineWidth, outlineColor, boxShadow, borderColor } = getComputedStyle(one);
-        return [outlineStyle === "none" ? "" : outlineWidth + outlineColor, boxShadow, borderColor];
-      }));
-    };
+    const look = (element: Element) =>
+      JSON.stringify(
+        [element, element.closest("label"), element.parentElement].map((one) => {
+          if (!one) return null;
+          const { outlineStyle, outlineWidth, outlineColor, boxShadow, borderColor } = getComputedStyle(one);
+          return [outlineStyle === "none" ? "" : outlineWidth + outlineColor, boxShadow, borderColor];
+        }),
+      );
+    (document.activeElement as HTMLElement | null)?.blur();
     const controls = [...document.querySelectorAll<HTMLElement>("a[href], button, input, select, textarea, summary, [tabindex]")].filter(
       (element) =>
         shown(element) &&
@@ -27,37 +34,28 @@ export async function withoutKeyboard(page: Page): Promise<string[]> {
         !element.matches(":disabled, [type=hidden]") &&
         (!element.matches("[type=radio]") || first(element as HTMLInputElement)),
     );
-    at.controls = new Set(controls);
-    (document.activeElement as HTMLElement | null)?.blur();
-    at.quiet = new Map(controls.map((element) => [element, at.look(element)]));
-    const bare = [...document.querySelectorAll("body *")].filter(
-      (element) =>
-        getComputedStyle(element).cursor === "pointer" &&
-        shown(element) &&
-        !element.closest("a[href], button, input, select, textarea, summary, label, [role=option]"),
-    );
-    return bare.map((element) => `can be clicked and is no control: ${at.told(element)}`);
-  });
-  const count = await page.evaluate(() => (window as unknown as { controls: Set<Element> }).controls.size);
-  // A date has a stop for each of its parts. What is before a field that has the focus at first comes after the end.
-  for (let presses = 0, ends = 0; presses < count * 3 + 40 && ends < 2; presses++) {
-    await page.keyboard.press("Tab");
-    const step = await page.evaluate(() => {
-      const at = window as unknown as { controls: Set<Element>; told: (element: Element) => string; quiet: Map<Element, string>; look: (element: Element) => string };
-      const element = document.activeElement;
-      if (!element || element === document.body) return "end";
-      const isNew = at.controls.delete(element);
-      if (isNew && at.look(element) === at.quiet.get(element)) return `does not show the focus: ${at.told(element)}`;
-      return "";
+    const quiet = new Map<Element, string>(controls.map((element) => [element, look(element)]));
+    const noted: Noted = { left: new Set(controls), wrong: [] };
+    (window as unknown as { noted: Noted }).noted = noted;
+    for (const element of document.querySelectorAll("body *")) {
+      const takes = getComputedStyle(element).cursor === "pointer" && shown(element);
+      if (takes && !element.closest("a[href], button, input, select, textarea, summary, label, [role=option]")) noted.wrong.push(`can be clicked and is no control: ${told(element)}`);
+    }
+    document.addEventListener("focusin", ({ target }) => {
+      const element = target as Element;
+      if (noted.left.delete(element) && look(element) === quiet.get(element)) noted.wrong.push(`does not show the focus: ${told(element)}`);
     });
-    if (step === "end") ends += 1;
-    else if (step !== "") wrong.push(step);
-  }
-  const left = await page.evaluate(() => {
-    const at = window as unknown as { controls: Set<Element>; told: (element: Element) => string };
-    return [...at.controls].map((element) => `is not reached by Tab: ${at.told(element)}`);
+    return controls.length;
   });
-  return [...wrong, ...left];
+  // A date has a stop for each of its parts, and what is before a field that had the focus comes after the end.
+  for (let presses = 0; presses < count * 3 + 40; presses++) {
+    await page.keyboard.press("Tab");
+    if (presses % 10 === 9 && (await page.evaluate(() => (window as unknown as { noted: Noted }).noted.left.size)) === 0) break;
+  }
+  return page.evaluate(() => {
+    const { wrong, left } = (window as unknown as { noted: Noted }).noted;
+    return [...wrong, ...[...left].map((element) => `is not reached by Tab: ${element.outerHTML.slice(0, 140)}`)];
+  });
 }
 
 /** Drawings of figures that a screen reader learns nothing of: no name, or no figures in words beside them. */
