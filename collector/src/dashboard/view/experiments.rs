@@ -82,18 +82,15 @@ pub fn experiment(key: &str, state: Option<State>, reply: &Reply) -> Section<Exp
         Some(metric) if answer.arms.iter().any(|arm| arm.persons > 0) => {
             Section::Ready(build(answer, metric))
         }
-        _ => Section::empty(
-            t("Nobody is in its arms yet"),
-            say(
-                match state.filter(|_| answer.excluded == Excluded::default()) {
-                    Some(State::Draft) => n("“{key}” is a draft: nobody meets it before it runs."),
-                    Some(State::Paused) => n("“{key}” is paused, and nobody met it before."),
-                    Some(_) => n("“{key}” is running, and nobody has met it yet."),
-                    None => n("“{key}” has exposures, but no one who saw exactly one variant."),
-                },
-                &[("key", key)],
-            ),
-        ),
+        _ => {
+            let why = match state.filter(|_| answer.excluded == Excluded::default()) {
+                Some(State::Draft) => n("“{key}” is a draft: nobody meets it before it runs."),
+                Some(State::Paused) => n("“{key}” is paused, and nobody met it before."),
+                Some(_) => n("“{key}” is running, and nobody has met it yet."),
+                None => n("“{key}” has exposures, but no one who saw exactly one variant."),
+            };
+            Section::empty(t("Nobody is in its arms yet"), say(why, &[("key", key)]))
+        }
     }
 }
 
