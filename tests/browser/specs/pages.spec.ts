@@ -73,7 +73,7 @@ test("every page is for everybody, and says what browsers may do with it", async
 const SAME = [
   ...["Dashboards", "Name", "Browser", "Person", "Tablet", "Desktop", "Video", "Definition", "Code", "Rate", "In React", "Japan", "min"],
   ...["Tallymark", "PostHog", "Mixpanel", "Amplitude", "ClickHouse", "Matomo", "Chrome", "Safari", "Edge", "Firefox", "Samsung Internet", "Linux"],
-  ...["SVG", "PNG", "KiB", "MiB", "UTC", "SHA-256", "https://shop.example", "essay-1", "pay.example", "pages", "servers", "project", "session", "name", "API", "shop", "plan", "free", "false", "identity", "Total Expenses", "Total Reports", "Challenges Started"],
+  ...["SVG", "PNG", "PDF", "ann@example.org, bob@example.org", "subscription.renewed", "KiB", "MiB", "UTC", "SHA-256", "https://shop.example", "essay-1", "pay.example", "pages", "servers", "project", "session", "name", "API", "shop", "plan", "free", "false", "identity", "Total Expenses", "Total Reports", "Challenges Started"],
   ...["last", "first", "linear", "decay", "position"],
 ];
 

@@ -73,7 +73,7 @@ pub fn cards(
             name: t("Stickiness").into(),
             figure: format::percent(mean),
             change: None,
-            note: t("daily of monthly active people").into(),
+            note: t("daily of monthly people").into(),
             spark: line::spark(&known),
         });
     }
