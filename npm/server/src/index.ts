@@ -14,7 +14,7 @@
 import { copy } from "../../src/copy.js";
 import type { FlagDocument, Outcome } from "../../src/flag-types.js";
 import { mended } from "../../src/mended.js";
-import { row, random, type Writer } from "../../src/row.js";
+import { row, random, uuid7, type Writer } from "../../src/row.js";
 import type { Properties } from "../../src/types.js";
 import { flushOnExit } from "./exit.js";
 import { Flags } from "./flags.js";
@@ -73,6 +73,8 @@ export interface Who {
 export interface When {
   /** When it happened; now when it is left out. */
   at?: Date | number;
+  /** What it is called elsewhere: an event that is recorded again with the same `id` and `at` counts once. */
+  id?: string;
 }
 
 /** What targeting looks at. */
@@ -160,7 +162,7 @@ export function createClient(options: ServerOptions): Client {
     return { ...(d && { device: d }), ...(u && { user: u }), ...(session && { session }) };
   }
 
-  function record(name: string, who: Who, properties?: Properties, { at }: When = {}): void {
+  function record(name: string, who: Who, properties?: Properties, { at, id: elsewhere }: When = {}): void {
     try {
       if (queue.isClosed) return lose("closed");
       const props = copy(properties, (code, detail) => report(code, PROPS[code]?.(detail) ?? String(detail)));
@@ -172,8 +174,11 @@ export function createClient(options: ServerOptions): Client {
       const wallMs = at === undefined ? nowMs : Number(at);
       // The clock that never jumps runs with the one that may: only their difference counts.
       const monoMs = monotonicMs() - (nowMs - wallMs);
-      const [id, json] = row(String(name), props, wallMs, monoMs, hashed(who), queue.writer);
-      queue.add(id, mended(json));
+      const [fresh, json] = row(String(name), props, wallMs, monoMs, hashed(who), queue.writer);
+      const id = elsewhere === undefined ? fresh : uuid7(wallMs, hashId(options.salt, false, `event ${elsewhere}`).slice(0, 20));
+      if (elsewhere !== undefined && at === undefined) report("id_without_time", "an id needs the time too, or the event counts again");
+      // The id comes first.
+      queue.add(id, mended(json.replace(fresh, id)));
     } catch (error) {
       lose("sdk_error");
       report("sdk_error", String(error));

@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createClient, type ServerOptions } from "@tallymark/server";
+import { stripeWebhook } from "@tallymark/server/stripe";
 
 import { flush, ROOT, useBench } from "../support/bench.ts";
 import type { Project } from "../support/collector.ts";
@@ -77,3 +79,26 @@ for (const [index, [how, { code, signal, want }]] of Object.entries(ENDS).entrie
     await untilEqual({ job_done: 250 }, () => bench.collector.counts(project));
   });
 }
+
+// Shows S4-13 and S4-16.
+test("a payment that Stripe tells of twice counts once, with its people hashed", async () => {
+  const { bench } = fixture;
+  const project = await bench.collector.createProject("stripe");
+  const tally = createClient(settings(project, bench.collector.origin));
+  const webhook = stripeWebhook(tally, { secret: "whsec_test", salt: project.salt });
+  const object = { id: "pi_1", amount_received: 2999, currency: "eur", metadata: { fan_id: "fan-7", creator_id: "creator-3" } };
+  const atS = Math.floor(Date.now() / 1_000);
+  const body = JSON.stringify({ id: "evt_1", type: "payment_intent.succeeded", created: atS - 5, data: { object } });
+  const signature = `t=${atS},v1=${createHmac("sha256", "whsec_test").update(`${atS}.${body}`).digest("hex")}`;
+  for (let told = 0; told < 2; told++) {
+    assert.equal(await webhook(body, signature), "recorded");
+    assert.equal(await tally.flush(), true);
+  }
+  const [paid, ...others] = await bench.collector.events(project);
+  assert.deepEqual(others, []);
+  assert.equal(paid?.name, "payment.completed");
+  assert.equal(paid?.props["amount"], 29.99);
+  assert.match(String(paid?.props["owner"]), /^[a-p]{16}$/);
+  assert.deepEqual([...bench.collector.filesWith("fan-7"), ...bench.collector.filesWith("creator-3")], []);
+  await tally.shutdown();
+});

@@ -16,26 +16,28 @@ pub fn build(root: &Path, work: &Path) -> anyhow::Result<()> {
     let folder = npm.join("server");
     let _ = std::fs::remove_dir_all(folder.join("dist"));
     quiet(&mut command(&npm, "node_modules/.bin/tsc", &["-p", "server/tsconfig.json"]))?;
-    let mut arguments = vec![
-        "server/src/index.ts".to_owned(),
-        "server/src/evaluator.ts".to_owned(),
-        "--outdir=server/dist".to_owned(),
-        format!("--define:TALLYMARK_VERSION=\"{}\"", version(&folder)?),
-    ];
-    arguments.extend(aliases(&npm, work)?);
-    // Nothing of a platform is known, so nothing of one can be imported.
-    let common = [
-        "--bundle",
-        "--splitting",
-        "--platform=neutral",
-        "--format=esm",
-        "--target=es2021",
-        "--minify-syntax",
-        "--sourcemap",
-        "--log-level=warning",
-    ];
-    arguments.extend(common.map(str::to_owned));
-    quiet(&mut command(&npm, "node_modules/.bin/esbuild", &arguments))?;
+    let bundle = |entries: &[&str]| -> anyhow::Result<()> {
+        let mut arguments: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        arguments.push("--outdir=server/dist".to_owned());
+        arguments.push(format!("--define:TALLYMARK_VERSION=\"{}\"", version(&folder)?));
+        arguments.extend(aliases(&npm, work)?);
+        // Nothing of a platform is known, so nothing of one can be imported.
+        let common = [
+            "--bundle",
+            "--splitting",
+            "--platform=neutral",
+            "--format=esm",
+            "--target=es2021",
+            "--minify-syntax",
+            "--sourcemap",
+            "--log-level=warning",
+        ];
+        arguments.extend(common.map(str::to_owned));
+        quiet(&mut command(&npm, "node_modules/.bin/esbuild", &arguments)).map(drop)
+    };
+    bundle(&["server/src/index.ts", "server/src/evaluator.ts"])?;
+    // It takes the client as it is, hashing included.
+    bundle(&["server/src/stripe.ts", "--external:./index.js"])?;
     pack(root, &folder)
 }
 
