@@ -15,8 +15,6 @@ export const BYTES_MAX = 47 * 1024;
 export const LEAVING_BYTES = 60 * 1024;
 /** Half of the longest wait for anything the store does. */
 const PATIENCE_MS = 3_000;
-/** Parcels stored at once: what waited for a slow page to load must not fill the store before it is measured. */
-const PARCELS_MAX = 5;
 /** So much that is new, by weight, and the queue is measured again: other tabs fill it too. */
 const MEASURE_EVERY = 100;
 /** A full queue has a thousand events or two megabytes: so many bytes weigh as much as an event. */
@@ -92,19 +90,19 @@ export class Outbox {
 
   /** The page may be gone in a moment: one more transaction, whatever else is going on. */
   saveNow(): void {
-    const parcels = this.#close(Infinity);
+    const parcels = this.#close();
     if (parcels.length > 0) this.#put(parcels).catch(() => {});
   }
 
   async #saveAll(): Promise<void> {
     // One turn, so that what is called together is stored together.
     await undefined;
-    while (this.store && this.#fresh.length > 0) await this.#put(this.#close(PARCELS_MAX));
+    while (this.store && this.#fresh.length > 0) await this.#put(this.#close());
   }
 
-  /** The first of what was added, as parcels. They are in the tail from now on. */
-  #close(most: number): Parcel[] {
-    const parcels = this.#fresh.splice(0, most).map(
+  /** What was added, as parcels. They are in the tail from now on. */
+  #close(): Parcel[] {
+    const parcels = this.#fresh.splice(0).map(
       ({ context, rows, id, bytes }): Parcel => ({
         key: [id, rows.length, bytes],
         writer: this.page.writer.id,

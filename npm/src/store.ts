@@ -154,5 +154,5 @@ export function memory(): Store {
 
 /** How many events and bytes a store may hold, or one that is not open yet. Two megabytes, less what comes between two measurements. */
 export function limits(store: Store | undefined): [events: number, bytes: number] {
-  return store?.isDurable === false ? [VOLATILE_MAX, 256 * 1024] : [1_000, 6 << 18];
+  return store?.isDurable === false ? [VOLATILE_MAX, 256 * 1024] : [1_000, 7 << 18];
 }
