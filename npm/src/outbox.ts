@@ -102,7 +102,7 @@ export class Outbox {
 
   /** What was added, as parcels. They are in the tail from now on. */
   #close(): Parcel[] {
-    const parcels = this.#fresh.splice(0).map(
+    const parcels = this.#fresh.map(
       ({ context, rows, id, bytes }): Parcel => ({
         key: [id, rows.length, bytes],
         writer: this.page.writer.id,
@@ -110,6 +110,7 @@ export class Outbox {
         events: rows.join(),
       }),
     );
+    this.#fresh = [];
     this.tail.push(...parcels);
     let room = 2 * LEAVING_BYTES;
     for (let i = this.tail.length; i-- > 0; ) {
