@@ -233,14 +233,13 @@ struct Frame {
     embedded: bool,
 }
 
-async fn render(
+/// The time that these fields name, and what was noted in it.
+async fn when(
     app: &App,
-    project: &Arc<Project>,
-    board: &Board,
+    project: &Project,
     fields: &Fields,
     reader: Reader,
-    frame: Frame,
-) -> Result<Response, ApiError> {
+) -> Result<(Period, Vec<Note>), ApiError> {
     let asked = Asked {
         range: fields.get("range"),
         from: fields.get("from"),
@@ -253,6 +252,18 @@ async fn render(
         Reader::Member => notes::of(app, project, &period).await?,
         Reader::Stranger => Vec::new(),
     };
+    Ok((period, notes))
+}
+
+async fn render(
+    app: &App,
+    project: &Arc<Project>,
+    board: &Board,
+    fields: &Fields,
+    reader: Reader,
+    frame: Frame,
+) -> Result<Response, ApiError> {
+    let (period, notes) = when(app, project, fields, reader).await?;
     let shown = tiles(app, project, board, fields, (&period, &notes), reader).await?;
     let Frame { shell, here, may_change, shared, questions, version, embedded } = frame;
     let now = jiff::Timestamp::from_millisecond(period.now_ms).unwrap_or_default();

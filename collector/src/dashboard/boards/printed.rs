@@ -14,11 +14,9 @@ use jiff::civil::Date;
 use super::super::build::answer::Block;
 use super::super::build::question::Fields;
 use super::super::form::{Trouble, moment};
-use super::super::notes;
 use super::super::paper::{self, Paper, Tile};
-use super::super::period::{Asked, Period};
 use super::super::words::say;
-use super::{Reader, Shown, desk, tiles};
+use super::{Reader, Shown, desk, tiles, when};
 use crate::access::Tenant;
 use crate::app::App;
 use crate::error::ApiError;
@@ -68,17 +66,7 @@ async fn print(
     fields: &Fields,
     reader: Reader,
 ) -> Result<Printed, ApiError> {
-    let asked = Asked {
-        range: fields.get("range"),
-        from: fields.get("from"),
-        to: fields.get("to"),
-        tz: fields.get("tz"),
-    };
-    let (period, _) = Period::read(&asked, &project.tz, app.clock.now_ms());
-    let noted = match reader {
-        Reader::Member => notes::of(app, project, &period).await?,
-        Reader::Stranger => Vec::new(),
-    };
+    let (period, noted) = when(app, project, fields, reader).await?;
     let shown = tiles(app, project, board, fields, (&period, &noted), reader).await?;
     let at = moment(period.now_ms, &period.tz_name);
     let paper = Paper {
