@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::root;
+use crate::{build, root};
 use crate::shell::{command, find, quiet, step};
 
 /// The standard library for wasm.
@@ -25,6 +25,27 @@ pub fn wasm_target() -> anyhow::Result<()> {
         let add = ["target", "add", "wasm32-unknown-unknown"];
         quiet(&mut command(&root(), "rustup", &add)).map(drop)
     })
+}
+
+/// Room on the disk, so that what runs out of it does not look like a fault of what is tested.
+///
+/// # Errors
+/// When less than so much is free for what is built, or for what tests write.
+pub fn room(gib: u64) -> anyhow::Result<()> {
+    std::fs::create_dir_all(build::target())?;
+    for folder in [build::target(), std::env::temp_dir()] {
+        let told = quiet(command(&root(), "df", &["-Pk"]).arg(&folder))?;
+        let free = told.lines().last().and_then(|line| line.split_whitespace().nth(3));
+        let free = free.and_then(|kib| kib.parse::<u64>().ok()).map(|kib| kib >> 20);
+        let free = free.with_context(|| format!("df says nothing that can be read: {told}"))?;
+        ensure!(
+            free >= gib,
+            "{} has {free} GiB of room, and this needs {gib}: make room, or choose another disk with \
+             CARGO_TARGET_DIR and TMPDIR",
+            folder.display()
+        );
+    }
+    Ok(())
 }
 
 /// Node.js with npm.

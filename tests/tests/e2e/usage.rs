@@ -23,6 +23,7 @@ fn total(collector: &TestCollector, project: &TestProject, metric: &str) -> u64 
 #[test]
 fn s3_08_usage_equals_the_raw_count_over_kills_under_load() {
     const SENDERS: usize = 4;
+    const PATIENCE: Duration = Duration::from_secs(60);
     let (seed, mut random) = seeded("usage");
     let mut kills = Rounds::of("kills", "TALLYMARK_TEST_KILLS", 10);
     let mut collector = TestCollector::start();
@@ -38,14 +39,16 @@ fn s3_08_usage_equals_the_raw_count_over_kills_under_load() {
             let told = json!({ "metric": "builds_daily", "amount": more,
                 "id": uuid7(now_ms(), &mut random) });
             // Until it was heard to be on disk, whatever became of the answers before.
+            let from = Instant::now();
             loop {
                 let at: SocketAddr = *address.lock().unwrap();
                 let body = told.to_string();
                 let headers = [("authorization", bearer.as_str())];
                 match client.post(at, "/v1/usage", &headers, body.as_bytes()) {
                     Ok(reply) if reply.status == 200 => break,
-                    _ => thread::sleep(Duration::from_millis(5)),
+                    other => assert!(from.elapsed() < PATIENCE, "never stored: {other:?}"),
                 }
+                thread::sleep(Duration::from_millis(5));
             }
             amount.fetch_add(more, Ordering::Relaxed);
             calls.fetch_add(1, Ordering::Relaxed);
