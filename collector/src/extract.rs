@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::app::App;
 use crate::config::NetList;
 use crate::error::ApiError;
+use crate::ingest::rate::{Budget, Pace};
 use crate::ingest::said::Said;
 use crate::keys::{Key, KeyKind};
 use crate::meta::access_keys::AccessKey;
@@ -62,6 +63,13 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetList) -> IpAdd
         }
     }
     nearest
+}
+
+/// The network that a request came from.
+pub fn network(app: &App, headers: &HeaderMap, extensions: &http::Extensions) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    Client::new(peer, headers, &app.config.trusted_proxies).prefix
 }
 
 /// Whether a request was made on this very machine, and by no proxy for somebody else.
@@ -121,6 +129,23 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    read_body_unless(body, limit, places, |_| false).await
+}
+
+/// The same, unless its first 64 KiB say that the rest is not worth a place: a bomb is thrown away unread.
+///
+/// # Errors
+/// As [`read_body`].
+pub async fn read_body_unless<B>(
+    body: B,
+    limit: usize,
+    places: &Arc<Semaphore>,
+    is_too_large: impl FnOnce(&[u8]) -> bool,
+) -> Result<Received, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let mut body = pin!(body);
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut bytes = Vec::with_capacity(announced.min(limit).min(SMALL_BODY_BYTES));
@@ -132,6 +157,11 @@ where
     }
     if collect(&mut body, &mut bytes, limit, SMALL_BODY_BYTES).await? == Read::Whole {
         return Ok(Received { bytes, _place: None });
+    }
+    if is_too_large(&bytes) {
+        drop(bytes);
+        throw_away(&mut body, limit).await;
+        return Err(ApiError::BodyTooLarge { limit });
     }
     let place = Arc::clone(places).acquire_owned().await.map_err(|_| ApiError::Busy)?;
     let rest = collect(&mut body, &mut bytes, limit, usize::MAX);
@@ -174,6 +204,16 @@ where
         }
     }
     if seen > limit { Err(ApiError::BodyTooLarge { limit }) } else { Ok(Read::Whole) }
+}
+
+/// Read on until the body ends or there are more than so many bytes: who sends it gets to read the answer.
+async fn throw_away<B: http_body::Body<Data = Bytes>>(body: &mut Pin<&mut B>, most: usize) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && seen <= most
+    {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+    }
 }
 
 /// Whether it, or what it wraps, is [`TooSlow`].
@@ -235,13 +275,24 @@ pub struct Access {
     pub key: AccessKey,
 }
 
-/// Look a key up.
+/// Unknown keys that one network may try.
+const GUESSES: Pace = Pace { per_s: 10.0, burst: 1_000.0 };
+
+/// Look a key up for somebody in this network. Keys that are known work however many others were tried from there.
 ///
 /// # Errors
-/// [`ApiError::KeyMalformed`] or [`ApiError::KeyUnknown`].
-pub async fn find_access(app: &App, text: &str) -> Result<Access, ApiError> {
+/// [`ApiError::KeyMalformed`], [`ApiError::KeyUnknown`], or [`ApiError::RateLimited`] after too many that were unknown.
+pub async fn find_access(app: &App, text: &str, network: IpAddr) -> Result<Access, ApiError> {
     let key = Key::parse(text).ok_or(ApiError::KeyMalformed)?;
-    let found = app.meta.find_key(&key.mac(&app.pepper), app.clock.now_ms()).await?;
+    let (mac, now_ms) = (key.mac(&app.pepper), app.clock.now_ms());
+    if let Some((project, key)) = app.meta.directory().key(&mac, now_ms) {
+        return Ok(Access { project, key });
+    }
+    app.rates
+        .take(&[(Budget::Guesses(network), GUESSES)], now_ms)
+        .map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
+    // It may be of a second ago.
+    let found = app.meta.find_key(&mac, now_ms).await?;
     let (project, key) = found.ok_or(ApiError::KeyUnknown)?;
     Ok(Access { project, key })
 }
@@ -250,14 +301,18 @@ pub async fn find_access(app: &App, text: &str) -> Result<Access, ApiError> {
 ///
 /// # Errors
 /// When it is no bearer, or not a known secret key, or comes from a web page.
-pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Option<Access>, ApiError> {
+pub async fn bearer(
+    app: &App,
+    headers: &HeaderMap,
+    network: IpAddr,
+) -> Result<Option<Access>, ApiError> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let text = value.to_str().map_err(|_| ApiError::AuthorizationInvalid)?;
     let (scheme, token) = text.split_once(' ').ok_or(ApiError::AuthorizationInvalid)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::AuthorizationInvalid);
     }
-    let access = find_access(app, token.trim()).await?;
+    let access = find_access(app, token.trim(), network).await?;
     if access.key.kind == KeyKind::Secret && headers.contains_key(header::ORIGIN) {
         tracing::warn!(
             project = %access.project.slug, key = access.key.id,
@@ -345,6 +400,14 @@ mod tests {
         assert!(poll_once(large.as_mut()).await.is_none(), "there is no place");
         places.add_permits(1);
         assert_eq!(large.await.unwrap().bytes.len(), SMALL_BODY_BYTES + 1);
+    }
+
+    #[tokio::test]
+    async fn what_its_beginning_says_of_a_large_body_is_heard_before_it_gets_a_place() {
+        let places = Arc::new(Semaphore::new(0));
+        let body = Body::from(vec![b'x'; SMALL_BODY_BYTES + 1]);
+        let got = read_body_unless(body, 1 << 20, &places, |part| part.len() > SMALL_BODY_BYTES);
+        assert!(matches!(got.await, Err(ApiError::BodyTooLarge { .. })));
     }
 
     /// What a future says when it is asked once.

@@ -1,5 +1,7 @@
 //! Whether the service lives, whether it is ready, and its metrics.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,7 +16,7 @@ use crate::access::rules::Needs;
 use crate::access::{self, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{Params, bearer, is_from_this_machine};
+use crate::extract::{Params, bearer, is_from_this_machine, network};
 use crate::growth::{self, Wanted};
 use crate::keys::{KeyKind, Scope};
 use crate::usage::spent;
@@ -89,7 +91,8 @@ pub async fn show_metrics(
     request: Request,
 ) -> Result<Response, ApiError> {
     if params.format.as_deref() != Some("text") {
-        may_scrape(&app, request.headers(), is_from_this_machine(&request)).await?;
+        let network = network(&app, request.headers(), request.extensions());
+        may_scrape(&app, request.headers(), network, is_from_this_machine(&request)).await?;
         app.telemetry.observe_store(&app.store.stats());
         app.telemetry.collections.inc();
     }
@@ -130,7 +133,12 @@ pub async fn show_metrics_too(
 }
 
 /// Whether somebody may see the metrics of the service.
-async fn may_scrape(app: &App, headers: &HeaderMap, is_here: bool) -> Result<(), ApiError> {
+async fn may_scrape(
+    app: &App,
+    headers: &HeaderMap,
+    network: IpAddr,
+    is_here: bool,
+) -> Result<(), ApiError> {
     let token = app.config.metrics_token.reveal();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let given = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -141,7 +149,7 @@ async fn may_scrape(app: &App, headers: &HeaderMap, is_here: bool) -> Result<(),
         if token.is_some_and(|token| mac(token).ct_eq(&mac(given)).into()) {
             return Ok(());
         }
-        let access = bearer(app, headers).await.map_err(|_| ApiError::MetricsClosed)?;
+        let access = bearer(app, headers, network).await.map_err(|_| ApiError::MetricsClosed)?;
         return match access {
             Some(access) if access.key.kind == KeyKind::Secret => {
                 let may = access.key.scopes.allows(Scope::MetricsRead);

@@ -108,6 +108,8 @@ pub struct Telemetry {
     pub connections: Gauge,
     /// Connections that ended with an error: slow, broken or gone clients.
     pub connection_errors: Counter,
+    /// Connections that were closed because their address had too many.
+    pub connections_refused: Counter,
     /// Answers by route and class of status.
     pub answers: Family<Answered, Counter>,
     /// Problems by code.
@@ -188,6 +190,7 @@ impl Telemetry {
             rollup_last_run: Gauge::default(),
             connections: Gauge::default(),
             connection_errors: Counter::default(),
+            connections_refused: Counter::default(),
             answers: Family::default(),
             problems: Family::default(),
             events_accepted: Counter::default(),
@@ -242,6 +245,11 @@ impl Telemetry {
             "connection_errors",
             "Connections that ended with an error",
             self.connection_errors.clone(),
+        );
+        r.register(
+            "connections_refused",
+            "Connections closed because their address had too many",
+            self.connections_refused.clone(),
         );
         r.register("http_answers", "Answers by route and class", self.answers.clone());
         r.register("problems", "Problem answers by code", self.problems.clone());

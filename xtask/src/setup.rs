@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::{build, root};
 use crate::shell::{command, find, quiet, step};
+use crate::{build, root};
 
 /// The standard library for wasm.
 ///

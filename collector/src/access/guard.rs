@@ -19,7 +19,7 @@ use super::{Caller, Principal, Realm, Role, Tenant};
 use crate::app::App;
 use crate::dashboard;
 use crate::error::ApiError;
-use crate::extract::{Params, bearer};
+use crate::extract::{Params, bearer, network};
 use crate::keys::{KeyKind, Scope};
 use crate::meta::organisations::MAIN_SLUG;
 use crate::meta::projects::Project;
@@ -119,7 +119,8 @@ async fn in_project(
     least: Role,
 ) -> Result<(Caller, Arc<Project>), ApiError> {
     let named = named_project(parts, app).await?;
-    if let Some(access) = bearer(app, &parts.headers).await? {
+    let network = network(app, &parts.headers, &parts.extensions);
+    if let Some(access) = bearer(app, &parts.headers, network).await? {
         if access.key.kind != KeyKind::Secret || !access.key.scopes.allows(scope) {
             return Err(ApiError::ScopeMissing(scope));
         }

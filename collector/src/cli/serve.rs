@@ -22,6 +22,7 @@ use crate::usage;
 /// Run the collector until it is told to stop.
 pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let limits = server::Limits::from(&config);
+    let drain = limits.drain;
     let listen = config.listen;
     let tls = Tls::of(&config)?;
     let app = App::open(folder, config, Clock::System).await?;
@@ -54,7 +55,7 @@ pub async fn serve(folder: Folder, config: Config, as_json: bool) -> anyhow::Res
             _ = terminate.recv() => {}
         }
         app.live.stop();
-        tracing::info!("stopping: open requests get {:?} to finish", limits.drain);
+        tracing::info!("stopping: open requests get {:?} to finish", drain);
     };
     let telemetry = app.telemetry.clone();
     let cut = server::serve(listener, tls, Front::new(app.clone()), limits, telemetry, stop).await;

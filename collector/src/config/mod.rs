@@ -120,6 +120,8 @@ settings! {
     trusted_proxies: NetList = "";
     /// Open connections at one time; more wait in the system's queue.
     max_connections: u32 = "4096", 1 ..= 1_000_000;
+    /// Open connections of one address (of a /64 of IPv6), trusted proxies apart; more are closed at once.
+    address_connections: u32 = "1024", 1 ..= 1_000_000;
     /// Time for a client to send its request headers, in ms.
     header_timeout_ms: u64 = "5000", 100 ..= 120_000;
     /// Time before a body's speed is judged, in ms.

@@ -1,8 +1,10 @@
 //! Definitions over HTTP, and the document that pages load.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State as AppState};
+use axum::extract::{Path, Request, State as AppState};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use super::served::{has_it, tag};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
-use crate::extract::{Params, find_access, read_json};
+use crate::extract::{Params, find_access, network, read_json};
 use crate::keys::KeyKind;
 use crate::meta::projects::Project;
 
@@ -225,9 +227,11 @@ const CACHE: HeaderValue =
 pub async fn serve_flags(
     AppState(app): AppState<App>,
     Path(key): Path<String>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
-    let mut response = match document(&app, &key, &headers).await {
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let network = network(&app, headers, extensions);
+    let mut response = match document(&app, &key, headers, network).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     };
@@ -238,8 +242,13 @@ pub async fn serve_flags(
     response
 }
 
-async fn document(app: &App, key: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let access = find_access(app, key).await?;
+async fn document(
+    app: &App,
+    key: &str,
+    headers: &HeaderMap,
+    network: IpAddr,
+) -> Result<Response, ApiError> {
+    let access = find_access(app, key, network).await?;
     if access.key.kind == KeyKind::Secret {
         return Err(ApiError::SecretKeyInBrowser);
     }

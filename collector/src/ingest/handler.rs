@@ -25,7 +25,7 @@ use super::rate::{Budget, Pace};
 use super::unpack;
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
-use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body};
+use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body_unless};
 use crate::keys::{KeyKind, Scope};
 use crate::meta::projects::Project;
 use crate::privacy::Rules;
@@ -85,7 +85,8 @@ where
     let client = Client::new(peer, &headers, &app.config.trusted_proxies);
     let Params(packing) = Params::of(&uri)?;
     let packed = is_gzip(&headers, &packing)?;
-    let received = read_body(body, BODY_LIMIT, &app.large_bodies).await?;
+    let is_bomb = |part: &[u8]| packed && unpack::is_bomb(part, BODY_LIMIT);
+    let received = read_body_unless(body, BODY_LIMIT, &app.large_bodies, is_bomb).await?;
     let began = Instant::now();
     app.telemetry.ingest_wire_bytes.inc_by(received.bytes.len() as u64);
     // Taken after the body is here: a slow sender must not hold a place.
@@ -168,7 +169,7 @@ async fn accept_body(
     let batch = Batch::parse(bytes).map_err(|error| ApiError::EnvelopeUnreadable {
         detail: without_values(error.to_string()),
     })?;
-    let (access, trust) = authorize(app, headers, &batch).await?;
+    let (access, trust) = authorize(app, headers, client.prefix, &batch).await?;
     if let Some(origin) = headers.get(header::ORIGIN)
         && !access.project.takes_from(origin.to_str().unwrap_or_default())
     {
@@ -230,13 +231,14 @@ fn is_gzip(headers: &HeaderMap, packing: &Packing) -> Result<bool, ApiError> {
 async fn authorize(
     app: &App,
     headers: &HeaderMap,
+    network: IpAddr,
     batch: &Batch<'_>,
 ) -> Result<(Access, Trust), ApiError> {
-    let access = match bearer(app, headers).await? {
+    let access = match bearer(app, headers, network).await? {
         Some(access) => access,
         None => {
             let key = batch.key.as_deref().ok_or(ApiError::KeyMissing)?;
-            let access = find_access(app, key).await?;
+            let access = find_access(app, key, network).await?;
             if access.key.kind == KeyKind::Secret {
                 // In a body it may be logged by whatever stands between; and only pages put keys
                 // into bodies.

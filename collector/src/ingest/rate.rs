@@ -17,6 +17,8 @@ const NETWORKS_MAX: usize = 100_000;
 pub enum Budget {
     /// Of a network, as requests are cut to it.
     Network(IpAddr),
+    /// Of a network as well: keys that are unknown.
+    Guesses(IpAddr),
     /// Of a key.
     Key(u32),
     /// Of a project.
@@ -88,7 +90,7 @@ impl Rates {
         let mut wait_s = 0;
         for &(budget, pace) in budgets {
             let full = buckets.len() >= NETWORKS_MAX && !buckets.contains_key(&budget);
-            if full && matches!(budget, Budget::Network(_)) {
+            if full && matches!(budget, Budget::Network(_) | Budget::Guesses(_)) {
                 // That many at once, and all of them busy: the other budgets hold.
                 continue;
             }

@@ -26,6 +26,18 @@ pub fn gunzip(packed: &[u8], limit: usize) -> Result<Vec<u8>, ApiError> {
     if bytes.len() > limit { Err(ApiError::BodyTooLarge { limit }) } else { Ok(bytes) }
 }
 
+/// Whether the first part of a body is enough to know that the whole is too large. Nothing of it is kept.
+pub fn is_bomb(part: &[u8], limit: usize) -> bool {
+    let mut decoder = MultiGzDecoder::new(part).take(limit as u64 + 1);
+    // Where the part ends there is an error, and what came out before it counts.
+    let mut unpacked = 0;
+    let mut piece = [0; 8192];
+    while let Ok(read @ 1..) = decoder.read(&mut piece) {
+        unpacked += read;
+    }
+    unpacked > limit
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +78,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bomb_is_known_by_its_beginning_and_nothing_else_is_taken_for_one() {
+        let limit = 1 << 20;
+        let bomb = gzip(&vec![0; 64 << 20]);
+        assert!(is_bomb(&bomb[..4096], limit));
+        let whole = gzip(&vec![b'x'; limit]);
+        for end in (0..=whole.len()).step_by(7) {
+            assert!(!is_bomb(&whole[..end], limit), "cut at {end}");
+        }
+        assert!(!is_bomb(b"no gzip at all", limit));
+    }
+
+    #[test]
     fn what_is_not_whole_gzip_is_refused() {
         let whole = gzip(b"hello");
         for end in 0..whole.len() {
@@ -79,7 +103,8 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = gunzip(&bytes, 100);
-            let _ = gunzip(&[vec![0x1f, 0x8b, 8, 0], bytes].concat(), 100);
+            let _ = gunzip(&[vec![0x1f, 0x8b, 8, 0], bytes.clone()].concat(), 100);
+            let _ = is_bomb(&[vec![0x1f, 0x8b, 8, 0], bytes].concat(), 100);
         }
     }
 }

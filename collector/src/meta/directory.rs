@@ -104,7 +104,7 @@ impl Directory {
     }
 
     /// The key with this keyed hash and its project, if it works now; that it was used is noted.
-    pub(super) fn key(&self, mac: &[u8; 32], now_ms: i64) -> Option<(Arc<Project>, AccessKey)> {
+    pub fn key(&self, mac: &[u8; 32], now_ms: i64) -> Option<(Arc<Project>, AccessKey)> {
         let key = self.keys.get(mac)?;
         if !bool::from(key.mac.ct_eq(mac)) || !key.works_at(now_ms) {
             return None;

@@ -431,6 +431,61 @@ mod tests {
         assert!(server.find_key(&key.mac(&pepper), 6).await.unwrap().is_none());
     }
 
+    /// Reliability test 31: how long a wrong key takes says nothing about which of its bytes are right. Student's t of two
+    /// classes in random order, the slowest tenth apart, as `dudect` does it; noise may look like a difference once, not
+    /// three times.
+    #[tokio::test]
+    async fn a_wrong_key_takes_equally_long_whichever_byte_is_wrong() {
+        const EACH: usize = 100_000;
+        let dir = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&dir.path().join("meta.sqlite")).await.unwrap();
+        let project = meta.projects().create(&shop(), DEED).await.unwrap();
+        let random = [7; 32];
+        let right = Key::from_random(KeyKind::Secret, &random).unwrap();
+        let pepper = Pepper::from_bytes([1; 32]);
+        let new = NewKey { name: "servers", scopes: Scopes::all(), expires_ms: None };
+        meta.access_keys().create(&project, &right, &pepper, new, DEED).await.unwrap();
+        let directory = meta.directory();
+        let look = |text: &str| {
+            Key::parse(text).and_then(|key| directory.key(&key.mac(&pepper), 6)).is_some()
+        };
+        assert!(look(right.reveal()));
+        let but = |at: usize| {
+            let mut random = random;
+            random[at] = 8;
+            Key::from_random(KeyKind::Secret, &random).unwrap().reveal().to_owned()
+        };
+        let (first, last) = (but(0), but(21));
+        // What is no key at all is known sooner, and has nothing to tell: it shows that the measure sees what there is.
+        let broken = format!("{}x", &right.reveal()[..right.reveal().len() - 1]);
+        let differs = |a: &str, b: &str| {
+            let mut order = 0x9e37_79b9_7f4a_7c15_u64;
+            let mut times = [Vec::with_capacity(EACH), Vec::with_capacity(EACH)];
+            while times.iter().any(|times| times.len() < EACH) {
+                order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let class = (order >> 63) as usize;
+                let from = std::time::Instant::now();
+                assert!(!look([a, b][class]));
+                times[class].push(from.elapsed().as_nanos() as f64);
+            }
+            let mut all: Vec<f64> = times.concat();
+            all.sort_by(f64::total_cmp);
+            let slow = all[all.len() * 9 / 10];
+            let [a, b] = times.map(|times| {
+                let times: Vec<f64> = times.into_iter().filter(|time| *time <= slow).collect();
+                let n = times.len() as f64;
+                let mean = times.iter().sum::<f64>() / n;
+                let squares: f64 = times.iter().map(|time| (time - mean).powi(2)).sum();
+                (mean, squares / (n - 1.0) / n)
+            });
+            (a.0 - b.0).abs() / (a.1 + b.1).sqrt()
+        };
+        let seen = differs(&first, &broken);
+        assert!(seen > 4.5, "a difference that is there gives t = {seen}");
+        let t: Vec<f64> = (0..3).map(|_| differs(&first, &last)).collect();
+        assert!(t.iter().any(|t| *t < 4.5), "{t:?}");
+    }
+
     #[tokio::test]
     async fn what_this_process_writes_is_seen_by_itself() {
         let dir = tempfile::tempdir().unwrap();

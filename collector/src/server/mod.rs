@@ -3,13 +3,14 @@
 //! Ours because `axum::serve` installs no timer, so its header time-out never fires.
 //!
 //! Invariant: a client that sends its headers or its body too slowly is gone within a bounded time
-//! and never holds more than one connection slot; after a signal to stop, no new connection is
-//! taken and open requests get [`Limits::drain`] to finish.
+//! and never holds more than one connection slot, and one address never holds all slots; after a
+//! signal to stop, no new connection is taken and open requests get [`Limits::drain`] to finish.
 //!
 //! A connection over TLS has the time of its headers for the greeting as well, apart from it.
 //!
 //! Deliberately elsewhere: what a request means (`front`, `router`), how large a body may be (`extract`).
 
+mod crowd;
 mod paced;
 mod tls;
 
@@ -31,16 +32,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::config::Config;
+use crate::config::{Config, NetList};
 use crate::front::Front;
 use crate::telemetry::Telemetry;
+use crowd::Crowd;
 use paced::{Pace, PacedBody};
 
 /// How patient the server is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Open connections at one time.
     pub max_connections: usize,
+    /// Open connections of one address.
+    pub max_of_address: u32,
+    /// Proxies, which have as many as they need.
+    pub trusted: NetList,
     /// For a request's headers, the wait for a next request on an open connection included.
     pub header_timeout: Duration,
     /// For bodies.
@@ -53,6 +59,8 @@ impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
         Self {
             max_connections: config.max_connections as usize,
+            max_of_address: config.address_connections,
+            trusted: config.trusted_proxies.clone(),
             header_timeout: Duration::from_millis(config.header_timeout_ms),
             pace: Pace {
                 grace: Duration::from_millis(config.body_grace_ms),
@@ -74,6 +82,7 @@ pub async fn serve(
 ) -> usize {
     let front = Arc::new(front);
     let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let crowd = Crowd::new(limits.max_of_address, limits.trusted.clone());
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -96,24 +105,29 @@ pub async fn serve(
                 continue;
             }
         };
+        let Some(place) = crowd.place(peer.ip()) else {
+            telemetry.connections_refused.inc();
+            continue;
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let front = Arc::clone(&front);
         let telemetry = Arc::clone(&telemetry);
         let watcher = graceful.watcher();
+        let (header_timeout, pace) = (limits.header_timeout, limits.pace);
         let tls = tls.clone();
         tokio::spawn(async move {
             telemetry.connections.inc();
             let served = match tls {
-                None => converse(stream, peer, front, limits, watcher).await,
-                Some(tls) => {
-                    match tokio::time::timeout(limits.header_timeout, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => converse(stream, peer, front, limits, watcher).await,
-                        Ok(Err(error)) => Err(error.into()),
-                        Err(late) => Err(late.into()),
+                None => converse(stream, peer, front, header_timeout, pace, watcher).await,
+                Some(tls) => match tokio::time::timeout(header_timeout, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        converse(stream, peer, front, header_timeout, pace, watcher).await
                     }
-                }
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(late) => Err(late.into()),
+                },
             };
             if let Err(error) = served {
                 // Clients that go away, send nonsense or are too slow: daily business.
@@ -121,7 +135,7 @@ pub async fn serve(
                 tracing::debug!(%error, "a connection ended early");
             }
             telemetry.connections.dec();
-            drop(slot);
+            drop((slot, place));
         });
     }
     drop(listener);
@@ -137,12 +151,13 @@ async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     front: Arc<Front>,
-    limits: Limits,
+    header_timeout: Duration,
+    pace: Pace,
     watcher: Watcher,
 ) -> Result<(), BoxError> {
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let front = Arc::clone(&front);
-        let request = request.map(|body| PacedBody::new(body, limits.pace));
+        let request = request.map(|body| PacedBody::new(body, pace));
         // Who reads `Content-Length` beside it sees the body end elsewhere: what follows is no request of ours.
         let is_last = request.headers().contains_key(TRANSFER_ENCODING);
         async move {
@@ -155,7 +170,7 @@ async fn converse(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(header_timeout)
         .max_header_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);

@@ -28,6 +28,8 @@ mod start;
 mod surface;
 mod usage;
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -281,6 +283,26 @@ async fn keys_are_refused_by_what_is_wrong_with_them() {
         let reply = service.post("/v1/batch", &headers, body).await;
         assert_eq!(reply.problem(), (status, code.to_owned()));
     }
+}
+
+/// Reliability test 31: whoever tries keys is soon answered slowly, and those who have one notice nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_ten_thousand_keys_is_slowed_and_a_known_key_works_beside() {
+    let service = service().await;
+    let mut heard = BTreeMap::new();
+    for guess in 0..10_000_u32 {
+        let random = [guess.to_le_bytes(); 16].concat();
+        let Some(key) = Key::from_random(KeyKind::Public, &random) else { continue };
+        let body = json!({ "key": key.reveal(), "events": [] }).to_string();
+        let problem = service.post("/v1/batch", &[], body).await.problem();
+        *heard.entry(problem).or_insert(0) += 1;
+    }
+    let slowed = heard[&(429, "rate_limited".to_owned())];
+    assert!(slowed > 8_000, "{heard:?}");
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard[&(401, "key_unknown".to_owned())] >= 1_000, "{heard:?}");
+    assert_eq!(service.batch(json!([])).await.status, 200);
+    assert_eq!(service.get("/v1/schema", Some(&service.secret_key)).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use tallymark_tests::rounds::figure;
 use tallymark_tests::seed::{amount, seeded};
 use tallymark_tests::{Event, TestCollector, TestProject, batch};
@@ -84,7 +85,8 @@ fn is_open(stream: &mut TcpStream, byte: Option<u8>) -> bool {
 #[test]
 fn slow_clients_are_closed_and_slow_nobody_else() {
     let count = amount("TALLYMARK_TEST_SLOW", 100);
-    let collector = TestCollector::start();
+    // They come from one address, which may have fewer.
+    let collector = TestCollector::start_with(&[("TALLYMARK_ADDRESS_CONNECTIONS", "4096")]);
     let project = collector.project("shop");
     let address = collector.address();
     let alone = good_for(&collector, &project, HALF);
@@ -103,6 +105,50 @@ fn slow_clients_are_closed_and_slow_nobody_else() {
     ));
     assert!(closed.iter().all(|time| *time <= CLOSED_WITHIN), "{closed:?}");
     assert!(beside <= (2 * alone).max(FLOOR), "{beside:?} beside them, {alone:?} alone");
+}
+
+/// A connection from one of this machine's own addresses.
+fn connect_from(source: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((source, 0)).into()).expect("an address of this machine");
+    socket.connect(&to.into()).expect("the port is open");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a socket");
+    stream
+}
+
+/// Whether a request on it is answered.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    let mut answer = [0; 12];
+    stream.write_all(SECOND.as_bytes()).is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && &answer == b"HTTP/1.1 200"
+}
+
+/// Threat T12: one address holds what it may, and others are answered.
+#[test]
+fn an_address_has_so_many_connections_and_takes_none_of_the_others() {
+    const EACH: usize = 20;
+    let settings = [
+        ("TALLYMARK_ADDRESS_CONNECTIONS", "20"),
+        // So many in all: without the other bound the loud one would have them.
+        ("TALLYMARK_MAX_CONNECTIONS", "40"),
+    ];
+    let collector = TestCollector::start_with(&settings);
+    let to = collector.address();
+    let connect = |source| {
+        let mut stream = connect_from(source, to);
+        is_answered(&mut stream).then_some(stream)
+    };
+    let loud = [127, 0, 0, 2];
+    let mut held: Vec<_> = (0..3 * EACH).filter_map(|_| connect(loud)).collect();
+    assert_eq!(held.len(), EACH, "so many of {} stay", 3 * EACH);
+    assert!(connect([127, 0, 0, 3]).is_some(), "another address is answered");
+    held.pop();
+    let from = Instant::now();
+    while connect(loud).is_none() {
+        assert!(from.elapsed() < Duration::from_secs(5), "a place that became free is given");
+    }
 }
 
 /// What must not be answered: it is in the bytes of another request.
