@@ -317,6 +317,43 @@ async fn what_is_of_fewer_than_ten_people_in_all_is_for_members_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_shared_on_a_page_of_its_own_with_one_link_however_often() {
+    let service = visited().await;
+    let analyst = reader(&service, Role::Analyst).await;
+    let fields = [("query", "series=%24pageview"), ("name", "Growth"), ("share", "yes")];
+    let reply = analyst.send("/p/shop/ask/trend", &fields).await;
+    // A dashboard of this name that shows other things stays as it is.
+    let own = "/p/shop/boards/growth";
+    assert_eq!(reply.status, 303);
+    assert_eq!(reply.headers["location"], own);
+    let link = |html: &str| {
+        let link = html.split("value=\"/share/").nth(1).expect("a link");
+        format!("/share/{}", link.split('"').next().unwrap())
+    };
+    let first = link(&analyst.page(own).await);
+    let stranger = Reader { service: &service, cookie: String::new(), language: "en" };
+    let shown = stranger.page(&first).await;
+    assert!(shown.contains("Growth") && !shown.contains("/p/shop/"), "{shown}");
+
+    analyst.send("/p/shop/boards", &[("name", "Money")]).await;
+    analyst.send("/p/shop/ask/trend", &fields).await;
+    assert_eq!(link(&analyst.page(own).await), first, "the same link");
+    let fields = [("query", "series=step_1"), ("name", "Money"), ("share", "yes")];
+    let reply = analyst.send("/p/shop/ask/trend", &fields).await;
+    assert_eq!(reply.headers["location"], "/p/shop/boards/money-2", "the empty one is not shared");
+    assert!(!analyst.page("/p/shop/boards/money").await.contains("value=\"/share/"));
+
+    let viewer = member(&service.app, MAIN, Role::Viewer, "viewer@example.org").await;
+    let viewer = Reader {
+        service: &service,
+        cookie: session_of(&service.app, Some(viewer)).await,
+        language: "en",
+    };
+    assert!(!viewer.page("/p/shop/ask/trend").await.contains("name=\"share\""));
+    assert_eq!(viewer.send("/p/shop/ask/trend", &fields).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_is_saved_pinned_arranged_shared_and_taken_back() {
     let service = visited().await;
     more_viewers(&service).await;

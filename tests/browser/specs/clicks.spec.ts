@@ -105,15 +105,16 @@ const TASKS: Record<string, (hand: Hand, page: Page) => Promise<void>> = {
     await hand.click(page.getByText("Save", { exact: true }).first());
     await hand.fill(page.locator(".panel [name=name]"), "People");
     await hand.choose(page.locator("[name=board]"), "growth");
-    await hand.click(page.getByRole("button", { name: "Save" }));
+    await hand.click(page.getByRole("button", { name: "Save", exact: true }));
     await page.waitForURL(/boards\/growth/);
     await page.locator(".tile").first().waitFor();
   },
   "share figures by a link": async (hand, page) => {
-    await hand.go("Dashboards");
-    await hand.click(page.locator("main a.card", { hasText: "Growth" }));
-    await hand.click(page.locator("summary", { hasText: "Share" }));
-    await hand.click(page.getByRole("button", { name: "Make a link" }));
+    await hand.go("Trends");
+    await hand.click(page.getByText("Save", { exact: true }).first());
+    await hand.fill(page.locator(".panel [name=name]"), "People of the week");
+    await hand.click(page.getByRole("button", { name: "Save and share" }));
+    await page.waitForURL(/boards\/people-of-the-week/);
     const link = await page.locator("[data-absolute]").first().inputValue();
     assert.equal((await fetch(new URL(link, collector.origin))).status, 200);
   },

@@ -215,7 +215,7 @@ test("a question goes onto a dashboard, is moved by the keyboard, and refreshes 
     await page.getByText("Save", { exact: true }).first().click();
     await page.locator("[name=name]").fill(name ?? "");
     await page.locator("[name=board]").selectOption("growth");
-    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.waitForURL(/boards\/growth/);
   }
   const titles = () => page.locator(".tile h2 a").evaluateAll((all) => all.map((one) => one.textContent));

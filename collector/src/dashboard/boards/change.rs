@@ -15,6 +15,7 @@ use crate::admin::Act;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
+use crate::meta::saved::Saved;
 use crate::reports::desk as reports;
 use crate::saved::board::{Board, TILES_MAX, Tile};
 use crate::saved::desk::Desk;
@@ -144,6 +145,37 @@ pub async fn pin(
     carry_out(app, caller, project, board, &change).await
 }
 
+/// Give a saved question a page that anybody with its link can read: a dashboard of its own, the one it has
+/// already if there is one. Gives the dashboard's key.
+///
+/// # Errors
+/// When it cannot be saved.
+pub async fn share(
+    app: &App,
+    caller: &Caller,
+    project: &Arc<Project>,
+    name: &str,
+    question: &str,
+) -> Result<String, ApiError> {
+    let desk = desk(app, project, Kind::Dashboard);
+    let alone = [Tile { question: question.to_owned(), wide: true }];
+    let all = desk.list(None).await?;
+    let own = all.iter().find_map(|saved| {
+        let board = Board::of(saved).ok()?;
+        (board.tiles == alone).then(|| (saved.key.clone(), Some(saved.version), board))
+    });
+    let (key, version, mut board) = own.unwrap_or_else(|| {
+        let board = Board { name: name.to_owned(), tiles: alone.into(), shared: None };
+        (free_key(&all, name), None, board)
+    });
+    if board.shared.is_none() {
+        let number = getrandom::u64().map_err(|error| ApiError::Internal(error.into()))?;
+        board.shared = Some(number);
+        desk.save(&key, version, board.body(), (&caller.name(), "")).await?;
+    }
+    Ok(key)
+}
+
 /// The key of what people call `name`: that of what has this name already, with its version, else a new one.
 ///
 /// # Errors
@@ -157,6 +189,11 @@ pub async fn place_of(desk: &Desk<'_>, name: &str) -> Result<(String, Option<u32
     if let Some(own) = all.iter().find(|saved| name_of(saved) == name) {
         return Ok((own.key.clone(), Some(own.version)));
     }
+    Ok((free_key(&all, name), None))
+}
+
+/// A key for what people call `name` that none of these has.
+fn free_key(all: &[Saved], name: &str) -> String {
     let plain = slug(name);
     let taken = |key: &str| all.iter().any(|saved| saved.key == key);
     let mut key = plain.clone();
@@ -165,7 +202,7 @@ pub async fn place_of(desk: &Desk<'_>, name: &str) -> Result<(String, Option<u32
         key = format!("{plain}-{number}");
         number += 1;
     }
-    Ok((key, None))
+    key
 }
 
 /// A name as a key: `Sign-ups, by week` → `sign-ups-by-week`.

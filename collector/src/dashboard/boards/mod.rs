@@ -23,7 +23,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use change::{change_board, pin, place_of};
+pub use change::{change_board, pin, place_of, share};
 pub use printed::{Printed, print_days, show_printed};
 pub use shared::show_shared;
 

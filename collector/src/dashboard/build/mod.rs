@@ -402,9 +402,12 @@ pub struct Keep {
     /// A dashboard to pin it to, or nothing.
     #[serde(default)]
     board: String,
+    /// Whether anybody with a link may read it, on a page of its own; it is when this is not empty.
+    #[serde(default)]
+    share: String,
 }
 
-/// `POST /p/{slug}/ask/{kind}`: keep a question under a name, and pin it to a dashboard.
+/// `POST /p/{slug}/ask/{kind}`: keep a question under a name, and pin it to a dashboard or share it.
 pub async fn keep_question(
     State(app): State<App>,
     caller: Caller,
@@ -433,6 +436,10 @@ async fn keep_as(
     let given = json!({ "name": keep.name.trim(), "kind": kind.name, "question": body });
     let Value::Object(given) = given else { unreachable!("it was written as an object") };
     desk.save(&key, version, given, (&caller.name(), "")).await?;
+    if !keep.share.is_empty() {
+        let board = boards::share(app, caller, project, keep.name.trim(), &key).await?;
+        return Ok(Redirect::to(&format!("/p/{}/boards/{board}", project.slug)).into_response());
+    }
     if !keep.board.is_empty() {
         boards::pin(app, caller, project, &keep.board, &key).await?;
         return Ok(
