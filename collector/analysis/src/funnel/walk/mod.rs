@@ -228,16 +228,29 @@ impl Walker {
         chains
     }
 
+    /// The events that can be part of a chain: none before a start, none behind its window.
+    fn within(&self, events: &[At], starts: &Range<i64>) -> Range<usize> {
+        let end_ms = match self.shape.options.rule.has(Difference::EndsWithRange) {
+            true => starts.end,
+            false => starts.end.saturating_add(self.shape.window_ms).saturating_add(1000),
+        };
+        let first = events.partition_point(|event| event.at_ms < starts.start);
+        first..events.partition_point(|event| event.at_ms < end_ms)
+    }
+
+    /// Whether a person has one unit, and that one chain at most.
+    fn has_one_chain(&self) -> bool {
+        let Shape { hold, buckets, options, .. } = &*self.shape;
+        let is_rule_plain =
+            !options.rule.has(Difference::CloseSteps) && !options.rule.has(Difference::OneAttempt);
+        let is_of_persons = options.count == Count::Persons && hold.is_empty();
+        is_of_persons && buckets.is_none() && options.order.is_any() && is_rule_plain
+    }
+
     /// What counts of a person or a session: of several units the best, or all attempts.
     fn counted(&self, units: &[Vec<At>], starts: &Range<i64>) -> Vec<(usize, Chain)> {
         let of = |(unit, events): (usize, &Vec<At>)| -> Vec<(usize, Chain)> {
-            // Nothing before a start or behind its window is part of a chain.
-            let end_ms = match self.shape.options.rule.has(Difference::EndsWithRange) {
-                true => starts.end,
-                false => starts.end.saturating_add(self.shape.window_ms).saturating_add(1000),
-            };
-            let first = events.partition_point(|event| event.at_ms < starts.start);
-            let end = events.partition_point(|event| event.at_ms < end_ms);
+            let Range { start: first, end } = self.within(events, starts);
             let mut chains = self.chains(&events[first..end], starts);
             chains.iter_mut().flatten().for_each(|did| did.event += first);
             chains.into_iter().map(|chain| (unit, chain)).collect()
@@ -345,8 +358,17 @@ impl RunKernel for Walker {
         self.matcher.learn(dictionaries);
         let memory = std::mem::take(&mut self.memory);
         let events = self.events(run, memory);
-        let mut units = self.units(run, events);
         let shape = Arc::clone(&self.shape);
+        if self.has_one_chain() {
+            // People are many, and lists to choose from would be made for each.
+            let of_chains = &events[self.within(&events, &shape.starts)];
+            if let Some(chain) = any::best(of_chains, &shape.starts, &shape) {
+                self.count(run, of_chains, &chain, None);
+            }
+            self.memory = events;
+            return;
+        }
+        let mut units = self.units(run, events);
         for (unit, chain) in self.counted(&units, &shape.starts) {
             self.count(run, &units[unit], &chain, None);
         }
