@@ -247,6 +247,14 @@ impl Masks {
         }
     }
 
+    /// How many of some rows have a bit.
+    pub fn count(&self, rows: Range<usize>) -> usize {
+        match self {
+            Self::Small(masks) => masks[rows].iter().filter(|mask| **mask != 0).count(),
+            Self::Large(masks) => masks[rows].iter().filter(|mask| **mask != 0).count(),
+        }
+    }
+
     /// Keep of each row's bits those that the table has for the row's code in a column.
     pub fn restrict(&mut self, block: &Block, column: &Coded, by_code: &[u64]) {
         let table = column.table(by_code);

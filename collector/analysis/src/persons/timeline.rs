@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Shape, next};
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
 use crate::columns::{Block, Span};
-use crate::events::{Dictionaries, NO_SESSION, ScanPlan};
+use crate::events::{Dictionaries, NO_SESSION, ScanPlan, UNNAMED_SESSION};
 use crate::filter::{Masks, Matcher};
 use crate::kernel::{Analysis, Kernel, Key, Partial};
 use crate::sessions::cut::Cutter;
@@ -109,7 +109,8 @@ impl Analysis for Timeline {
     }
 }
 
-/// Reads the person's rows in place: they may be hundreds of thousands, of which a page is listed.
+/// Reads the person's rows in place: they may be hundreds of thousands, of which a page is listed. So the page is found from
+/// the end, and the rest is only counted, session by session.
 struct Counter {
     shape: Arc<Shape>,
     matcher: Matcher,
@@ -122,13 +123,116 @@ struct Counter {
     partial: Partial,
 }
 
-/// An event that may be on the page.
+/// An event of the page.
 struct Listed {
     at_ms: i64,
     place: u64,
-    span: usize,
+    part: usize,
     row: usize,
     session: Option<usize>,
+}
+
+/// A person's rows in one block, those that are in time.
+struct Part<'a> {
+    slot: usize,
+    block: &'a Block,
+    rows: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    fn new(Span { slot, block, rows }: &Span<'a>, times: &Range<i64>) -> Self {
+        let rows = match block.all_in_time {
+            true => rows.clone(),
+            false => {
+                let first = block.ts.seek(rows.clone(), times.start);
+                first..block.ts.seek(first..rows.end, times.end)
+            }
+        };
+        Self { slot: *slot, block, rows }
+    }
+
+    /// The session that a row names, and the rows from it on that are of one session by that. Those that name none are
+    /// cut by their time, each for itself.
+    fn alike(&self, row: usize) -> (u64, Range<usize>) {
+        let Some(sessions) = &self.block.sessions else {
+            return (NO_SESSION, row..self.rows.end);
+        };
+        let named = sessions[row];
+        let count = match named {
+            UNNAMED_SESSION => 1,
+            _ => sessions[row..self.rows.end].iter().take_while(|other| **other == named).count(),
+        };
+        (named, row..row + count)
+    }
+}
+
+impl Counter {
+    /// The rows of a part that count.
+    fn counted(&self, part: &Part<'_>) -> impl DoubleEndedIterator<Item = usize> + use<'_> {
+        let masks = &self.masks[part.slot];
+        part.rows.clone().filter(|row| masks.get(*row) != 0)
+    }
+
+    /// The newest events that the page before left, one more than a page has, in the order of time. Their sessions
+    /// are not known yet.
+    fn newest(&self, parts: &[Part<'_>]) -> VecDeque<Listed> {
+        let most = self.shape.limit + 1;
+        let end = |part: &Part<'_>| match self.before {
+            Some((at_ms, _)) => part.block.ts.seek(part.rows.clone(), at_ms.saturating_add(1)),
+            None => part.rows.end,
+        };
+        let of_part = |(at, part): (usize, &Part<'_>)| {
+            let (ts, end) = (Arc::clone(&part.block.ts), end(part));
+            let rows = self.counted(part).rev().skip_while(move |row| *row >= end);
+            rows.map(move |row| (ts.get(row), at, row))
+        };
+        let mut rows = parts.iter().enumerate().rev().flat_map(of_part).peekable();
+        let (mut page, mut moment) = (VecDeque::new(), Vec::new());
+        while page.len() < most
+            && let Some((at_ms, ..)) = rows.peek().copied()
+        {
+            // Places are counted from the first of a moment.
+            moment.clear();
+            moment.extend(std::iter::from_fn(|| rows.next_if(|(other, ..)| *other == at_ms)));
+            for (place, (_, part, row)) in (0..moment.len() as u64).rev().zip(&moment) {
+                let is_left = self.before.is_none_or(|before| (at_ms, place) < before);
+                if is_left && page.len() < most {
+                    let (part, row) = (*part, *row);
+                    page.push_front(Listed { at_ms, place, part, row, session: None });
+                }
+            }
+        }
+        page
+    }
+
+    /// Cut the sessions: how many events count and in how many sessions, and of those listed which.
+    fn cut(&mut self, person: u64, parts: &[Part<'_>], page: &mut VecDeque<Listed>) -> (u64, u64) {
+        self.cutter.next_person();
+        // By session: whether an event of it counts.
+        let (mut count, mut has_event) = (0, Vec::new());
+        let mut listed = page.iter_mut().peekable();
+        for (at, part) in parts.iter().enumerate() {
+            let Part { slot, block, rows } = part;
+            let mut row = rows.start;
+            while row < rows.end {
+                let (named, alike) = part.alike(row);
+                // What does not count still breaks the silence between sessions.
+                let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
+                let session = self.cutter.place(block.ts.get(row), actor, named);
+                let counted = self.masks[*slot].count(alike.clone());
+                count += counted as u64;
+                if let Some(session) = session.filter(|_| counted > 0) {
+                    has_event.resize(self.cutter.len(), false);
+                    has_event[session] = true;
+                }
+                row = alike.end;
+                while let Some(one) = listed.next_if(|one| (one.part, one.row) < (at, row)) {
+                    one.session = session;
+                }
+            }
+        }
+        (count, has_event.iter().filter(|has_event| **has_event).count() as u64)
+    }
 }
 
 impl Kernel for Counter {
@@ -143,49 +247,17 @@ impl Kernel for Counter {
         if person != self.person {
             return;
         }
-        self.cutter.next_person();
-        let (mut count, mut place, mut ends_ms) = (0u64, 0u64, None);
-        // By session: whether an event of it counts.
-        let mut has_event: Vec<bool> = Vec::new();
-        let mut page: VecDeque<Listed> = VecDeque::new();
-        for (at, Span { slot, block, rows }) in spans.iter().enumerate() {
-            let masks = &self.masks[*slot];
-            for row in rows.clone() {
-                let at_ms = block.ts.get(row);
-                if !block.all_in_time && !self.times.contains(&at_ms) {
-                    continue;
-                }
-                // What does not count still breaks the silence between sessions.
-                let actor = block.actors.as_ref().map_or(person, |actors| actors[row]);
-                let named = block.sessions.as_ref().map_or(NO_SESSION, |sessions| sessions[row]);
-                let session = self.cutter.place(at_ms, actor, named);
-                if masks.get(row) == 0 {
-                    continue;
-                }
-                count += 1;
-                if let Some(session) = session {
-                    has_event.resize(self.cutter.len(), false);
-                    has_event[session] = true;
-                }
-                (place, ends_ms) = match ends_ms {
-                    None => (0, Some((at_ms, at_ms))),
-                    Some((first_ms, last_ms)) if last_ms < at_ms => (0, Some((first_ms, at_ms))),
-                    Some(_) => (place + 1, ends_ms),
-                };
-                if self.before.is_none_or(|before| (at_ms, place) < before) {
-                    if page.len() > self.shape.limit {
-                        page.pop_front();
-                    }
-                    page.push_back(Listed { at_ms, place, span: at, row, session });
-                }
-            }
-        }
-        let Some((first_ms, last_ms)) = ends_ms else { return };
-        let sessions = has_event.iter().filter(|has_event| **has_event).count();
+        let parts: Vec<Part<'_>> = spans.iter().map(|span| Part::new(span, &self.times)).collect();
+        let mut page = self.newest(&parts);
+        let (count, sessions) = self.cut(person, &parts, &mut page);
+        let first = |part: &Part<'_>| Some(part.block.ts.get(self.counted(part).next()?));
+        let last = |part: &Part<'_>| Some(part.block.ts.get(self.counted(part).next_back()?));
+        let (first_ms, last_ms) = (parts.iter().find_map(first), parts.iter().rev().find_map(last));
+        let (Some(first_ms), Some(last_ms)) = (first_ms, last_ms) else { return };
         let figures = [count as f64, sessions as f64, first_ms as f64, last_ms as f64];
         self.partial.add(vec![Key::Int(0)], &figures);
-        for Listed { at_ms, place, span, row, session } in page {
-            let block = spans[span].block;
+        for Listed { at_ms, place, part, row, session } in page {
+            let block = parts[part].block;
             let event = Key::from_text(dictionaries.events.text(block.event.get(row)));
             let session = session.map_or(Key::None, |session| Key::from(session + 1));
             let mut key =
