@@ -38,6 +38,7 @@ impl PartialEq for ExactSum {
 
 impl ExactSum {
     /// Add a value. Not-a-number adds nothing.
+    #[inline]
     pub fn add(&mut self, value: f64) {
         if value.is_nan() {
             return;

@@ -107,32 +107,46 @@ impl Cells {
             + bags
     }
 
-    /// Take a value into account.
-    pub(super) fn value(&mut self, cell: usize, value: f64, measure: Measure) {
-        match measure {
-            Measure::Count | Measure::Persons => {}
-            Measure::Sum | Measure::Avg | Measure::PerPerson => {
-                if self.sums.len() <= cell {
-                    self.sums.resize(cell + 1, ExactSum::default());
-                }
-                self.sums[cell].add(value);
-            }
-            Measure::Min
-            | Measure::Max
-            | Measure::P50
-            | Measure::P90
-            | Measure::P95
-            | Measure::P99 => {
-                if self.bags.len() <= cell {
-                    self.bags.resize(cell + 1, Vec::new());
-                }
-                let bag = &mut self.bags[cell];
-                match (measure, bag.first_mut()) {
-                    (Measure::Min, Some(least)) => *least = least.min(value),
-                    (Measure::Max, Some(most)) => *most = most.max(value),
-                    _ => bag.push(value),
-                }
+    /// Count events with their values; those without one are none.
+    #[inline]
+    pub(super) fn values(&mut self, each: impl Iterator<Item = (usize, f64)>, measure: Measure) {
+        self.make_room(measure, self.counts.len());
+        let Self { counts, sums, bags, .. } = self;
+        let (sums, bags, sums_up) = (&mut sums[..], &mut bags[..], measure.sums());
+        for (cell, value) in each.filter(|(_, value)| !value.is_nan()) {
+            counts[cell].events += 1;
+            match sums_up {
+                true => sums[cell].add(value),
+                false => keep(&mut bags[cell], value, measure),
             }
         }
+    }
+
+    /// Take a value into account.
+    pub(super) fn value(&mut self, cell: usize, value: f64, measure: Measure) {
+        self.make_room(measure, cell + 1);
+        match measure.sums() {
+            true => self.sums[cell].add(value),
+            false => keep(&mut self.bags[cell], value, measure),
+        }
+    }
+
+    /// Have so many sums or bags at least.
+    fn make_room(&mut self, measure: Measure, cells: usize) {
+        if measure.sums() {
+            self.sums.resize(self.sums.len().max(cells), ExactSum::default());
+        } else {
+            self.bags.resize(self.bags.len().max(cells), Vec::new());
+        }
+    }
+}
+
+/// Of extremes one value is kept, else all.
+#[inline]
+fn keep(bag: &mut Vec<f64>, value: f64, measure: Measure) {
+    match (measure, bag.first_mut()) {
+        (Measure::Min, Some(least)) => *least = least.min(value),
+        (Measure::Max, Some(most)) => *most = most.max(value),
+        _ => bag.push(value),
     }
 }

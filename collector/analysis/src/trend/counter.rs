@@ -139,7 +139,10 @@ impl Counter {
             };
         }
         let Some(column) = self.shape.breakdown else {
-            return self.count_rows(span, shown, |_| u64::from(ABSENT));
+            return match self.shape.is_of_numbers() && self.matcher.is_alike() {
+                true => self.count_numbers(span, shown),
+                false => self.count_rows(span, shown, |_| u64::from(ABSENT)),
+            };
         };
         let Coded { codes, global } = column.of_block(span.block);
         let is_plain = matches!(&self.shape.tallies[..], [only] if only.number.is_none());
@@ -199,6 +202,35 @@ impl Counter {
                         cells.counts[total].person(*person);
                     }
                 }
+            }
+        }
+    }
+
+    /// The numbers of the wanted rows, where these are all there is to count: some rows at once, so that what one row
+    /// waits for the others wait for, too.
+    fn count_numbers(&mut self, span: &Span<'_>, shown: &mut Shown) {
+        let Span { block, rows, .. } = span;
+        let Shown { wanted, numbers, .. } = shown;
+        let Self { shape, cells, looked_up, .. } = self;
+        let (mut cell, mut value) = ([0; TOGETHER], [f64::NAN; TOGETHER]);
+        let places = wanted.within(rows);
+        for rows in wanted.rows()[places].chunks(TOGETHER) {
+            block.ts.gather(rows, looked_up);
+            for (cell, at_ms) in cell.iter_mut().zip(&looked_up[..rows.len()]) {
+                let (buckets, first) = shape.period(*at_ms);
+                *cell = cells.at((first + buckets.index(*at_ms)) as u64);
+            }
+            // The column whose values are at hand.
+            let mut known = None;
+            for (tally, of) in shape.tallies.iter().enumerate() {
+                let Some((column, measure)) = of.number else { continue };
+                if known.replace(column) != Some(column) {
+                    for (value, row) in value.iter_mut().zip(rows) {
+                        *value = block.numbers[column].find(*row as usize, &mut numbers[column]);
+                    }
+                }
+                let each = cell[..rows.len()].iter().zip(&value);
+                cells.values(each.map(|(cell, value)| (cell + tally, *value)), measure);
             }
         }
     }

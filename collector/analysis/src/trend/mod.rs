@@ -155,6 +155,12 @@ impl Shape {
         self.periods.iter().map(|period| period.len() + 1).sum()
     }
 
+    /// Whether numbers are all there is to count: no groups, and nobody looks at persons.
+    fn is_of_numbers(&self) -> bool {
+        let is_number = |tally: &Tally| tally.number.is_some() && !tally.persons;
+        self.breakdown.is_none() && self.tallies.iter().all(is_number)
+    }
+
     /// Where every tally is of one number that few rows of a block have: those rows.
     fn with_number<'a>(&self, block: &'a Block) -> Option<&'a [u32]> {
         let (column, _) = self.tallies.first()?.number?;
@@ -165,15 +171,21 @@ impl Shape {
         }
     }
 
+    /// The buckets that a time which the plan wants is in, and their first column. The range before has the later
+    /// columns.
+    #[inline]
+    fn period(&self, at_ms: i64) -> (&Buckets, usize) {
+        match &self.periods[..] {
+            [range, before] if at_ms < self.from_ms => (before, range.len() + 1),
+            periods => (&periods[0], 0),
+        }
+    }
+
     /// The bucket of a time that the plan wants.
     #[inline]
     fn bucket(&self, at_ms: i64) -> Bucket {
-        // The range before has the later columns.
         let is_before = self.periods.len() > 1 && at_ms < self.from_ms;
-        let (buckets, first) = match &self.periods[..] {
-            [range, before] if is_before => (before, range.len() + 1),
-            periods => (&periods[0], 0),
-        };
+        let (buckets, first) = self.period(at_ms);
         let bucket = buckets.index(at_ms);
         let end_ms = buckets.end_ms(bucket);
         let start_ms = buckets.bounds_ms[bucket];

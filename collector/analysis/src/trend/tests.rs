@@ -245,6 +245,61 @@ fn an_unknown_kind_names_the_known_ones() {
     assert!(error.to_string().contains("trend, active, funnel"), "{error}");
 }
 
+/// What a measure of some numbers is, said plainly; the numbers are whole, so that sums are exact.
+fn plainly(measure: &str, mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let sum: f64 = numbers.iter().sum();
+    match measure {
+        "sum" => Some(sum),
+        "avg" => (!numbers.is_empty()).then(|| sum / numbers.len() as f64),
+        "min" => numbers.first().copied(),
+        "max" => numbers.last().copied(),
+        _ => {
+            let (low, high) = (numbers.len().checked_sub(1)? / 2, numbers.len() / 2);
+            Some((numbers[low] + numbers[high]) / 2.0)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Alone and beside a series that counts people, which goes another way; many and few rows with a number; with the
+    /// days before.
+    #[test]
+    fn figures_of_numbers_are_those_of_plain_counting(
+        events in prop::collection::vec((0u64..6, -3 * DAY..3 * DAY, prop::option::weighted(0.4, 0i32..50), any::<bool>()), 0..60),
+        measures in prop::collection::vec(prop::sample::select(vec!["sum", "avg", "min", "max", "p50"]), 1..4),
+        with_persons in any::<bool>(),
+        kernels in 1usize..4,
+    ) {
+        let name = |is_buy: bool| if is_buy { "buy" } else { "look" };
+        let stored = events.iter().map(|(person, at, value, is_buy)| {
+            let event = Event::new(*person, T0 + at, name(*is_buy));
+            match value { Some(value) => event.with("value", *value), None => event }
+        });
+        let mut series: Vec<Value> = measures.iter()
+            .map(|measure| json!({ "event": "buy", "measure": measure, "prop": "value" })).collect();
+        if with_persons {
+            series.push(json!({ "event": "buy", "measure": "persons" }));
+        }
+        let scan = Scan { kernels, reverse_codes: true };
+        let answer = ask_by(stored.collect(), json!({ "series": series, "compare": "previous" }), scan);
+        for (measure, line) in measures.iter().zip(&answer.series) {
+            let of = |from: i64, to: i64| {
+                let here = events.iter().filter(|(_, at, _, is_buy)| *is_buy && (from..to).contains(at));
+                Figure(plainly(measure, here.filter_map(|event| event.2.map(f64::from)).collect()))
+            };
+            for (day, figure) in (0..3).zip(&line.data) {
+                prop_assert_eq!(*figure, of(day * DAY, (day + 1) * DAY), "{} {}", measure, day);
+            }
+            prop_assert_eq!(line.total, of(0, 3 * DAY), "{}", measure);
+            let before = line.previous.as_ref().unwrap();
+            prop_assert_eq!(before.data[0], of(-3 * DAY, -2 * DAY), "{}", measure);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
