@@ -15,9 +15,9 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 use tallymark_analysis::answer::{AnswerBody, Facts};
+use tallymark_analysis::compile;
 use tallymark_analysis::experiment::loss;
 use tallymark_analysis::question::Compiled;
-use tallymark_analysis::{Context, compile};
 use tallymark_protocol::hashing::ServerHasher;
 use tallymark_store::{OpenError, Progress, Retention, Store, StoreOptions, TRACE, Zones};
 use tokio::sync::Semaphore;
@@ -268,7 +268,7 @@ impl App {
         progress: Arc<Progress>,
     ) -> Result<Answered, ApiError> {
         let began = Instant::now();
-        let context = Context { tz: project.tz.clone(), now_ms: self.clock.now_ms() };
+        let context = project.context(self.clock.now_ms());
         let (mut body, defined) = match kind {
             "experiment" => self.defined(project.id, body, context.now_ms).await?,
             _ => (body, None),

@@ -93,7 +93,7 @@ pub(crate) fn compile(
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Question = parse(body)?;
     let first = month_before(&common)?;
-    let days = Arc::new(Buckets::new(Unit::Day, &common.tz, first, common.to_ms, 0)?);
+    let days = Arc::new(Buckets::new(Unit::Day, &common.calendar, first, common.to_ms, 0)?);
     let shape = Shape { lead_in: days.index(common.from_ms), days };
     let events = events_of(question.event.as_deref());
     let mut columns = Columns::default();
@@ -127,9 +127,9 @@ pub(crate) fn events_of(event: Option<&str>) -> EventSet {
 
 /// Start of the first day that is in the month of the range's first day.
 pub(crate) fn month_before(common: &Common) -> Result<i64, QuestionError> {
-    date_of(common.from_ms, &common.tz)
+    date_of(common.from_ms, &common.calendar.tz)
         .and_then(|date| date.checked_sub(jiff::Span::new().days(MONTH as i64 - 1)).ok())
-        .and_then(|date| start_of(date, &common.tz))
+        .and_then(|date| start_of(date, &common.calendar.tz))
         .ok_or_else(|| QuestionError::Time {
             field: "from".into(),
             value: common.rfc3339(common.from_ms),

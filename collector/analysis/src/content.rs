@@ -172,7 +172,7 @@ pub(crate) fn compile(
     }
     let shape = Shape {
         filter: condition.bind(&mut columns),
-        buckets: Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?,
+        buckets: Buckets::new(question.bucket, &common.calendar, common.from_ms, common.to_ms, 0)?,
         to_ms: common.to_ms,
         limit: question.limit,
         id: columns.text(question.by.prop()),

@@ -196,7 +196,7 @@ fn ask(events: &[Event], kind: &str, question: &Value, range: [i64; 2], now_ms: 
         ("to".to_owned(), instant(range[1]).into()),
     ]);
     full.as_object_mut().unwrap().extend(range);
-    let context = Context { tz: "UTC".into(), now_ms };
+    let context = Context::utc(now_ms);
     let scan = Scan { kernels: 2, reverse_codes: true };
     Memory::new(events.to_vec()).answer_by(kind, full, &context, scan).unwrap()
 }

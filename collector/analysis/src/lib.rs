@@ -38,6 +38,8 @@ pub mod testing;
 pub mod time_bucket;
 pub mod trend;
 mod wanted;
+#[cfg(test)]
+mod weeks;
 
 pub use answer::{Answer, AnswerBody, Facts};
 pub use kernel::{Analysis, Kernel, Key, Partial};

@@ -282,7 +282,7 @@ mod tests {
     const T0: i64 = 1_788_220_800_000;
 
     fn ask(events: Vec<Event>, scan: Scan) -> PwaAnswer {
-        let context = Context { tz: "UTC".into(), now_ms: T0 + 86_400_000 };
+        let context = Context::utc(T0 + 86_400_000);
         let question = json!({ "from": "2026-09-01", "to": "2026-09-02" });
         match Memory::new(events).answer_by("pwa", question, &context, scan).unwrap().body {
             AnswerBody::Pwa(answer) => answer,
@@ -349,7 +349,7 @@ mod tests {
             Event::new(3, T0 + 6, "pwa_used_offline").with("display_mode", "browser"),
         ];
         let question = json!({ "from": "2026-09-01", "to": "2026-09-04" });
-        let context = Context { tz: "UTC".into(), now_ms: T0 + 9 * DAY_MS };
+        let context = Context::utc(T0 + 9 * DAY_MS);
         let answer = Memory::new(events).answer("pwa", question, &context).unwrap();
         let AnswerBody::Pwa(answer) = answer.body else { panic!("{answer:?}") };
         let modes = answer.display_modes.iter().map(|mode| {

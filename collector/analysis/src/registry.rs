@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_page_of_questions_is_understood() {
         let page = include_str!("../../../docs/questions.md");
-        let context = Context { tz: "UTC".into(), now_ms: 1_795_000_000_000 };
+        let context = Context::utc(1_795_000_000_000);
         let mut shown = std::collections::BTreeSet::new();
         for block in page.split("```json ").skip(1) {
             let (kind, rest) = block.split_once('\n').unwrap();

@@ -1,10 +1,10 @@
 //! The only calendar: local minutes, hours, days, weeks and months of a time zone, as Unix milliseconds.
 //!
-//! In: a time zone, a unit and a range. Out: the boundaries of every bucket the range touches, and
+//! In: a [`Calendar`], a unit and a range. Out: the boundaries of every bucket the range touches, and
 //! which bucket an instant falls into.
 //!
 //! A bucket is half open: its first millisecond belongs to it, its end to the next. Days are
-//! calendar days of the zone (23, 24 or 25 hours long); weeks start on Monday (ISO 8601). Minutes
+//! calendar days of the zone (23, 24 or 25 hours long); weeks start on the day that is said, Monday (ISO 8601) where none is. Minutes
 //! and hours are of elapsed time from the first local full one, so the hour a clock repeats in
 //! autumn is two buckets.
 //!
@@ -13,7 +13,7 @@
 //! Deliberately elsewhere: what a figure of a bucket means (each analysis), 24-hour windows that
 //! do not follow a calendar (`retention`).
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,74 @@ impl Unit {
     /// Whether it is shorter than a day.
     pub const fn is_short(self) -> bool {
         self.elapsed_ms().is_some()
+    }
+}
+
+/// The day on which weeks start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum WeekStart {
+    #[default]
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+impl WeekStart {
+    /// All of them, Monday first.
+    pub const ALL: [Self; 7] = [
+        Self::Monday,
+        Self::Tuesday,
+        Self::Wednesday,
+        Self::Thursday,
+        Self::Friday,
+        Self::Saturday,
+        Self::Sunday,
+    ];
+
+    /// As it is written in questions and settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Monday => "monday",
+            Self::Tuesday => "tuesday",
+            Self::Wednesday => "wednesday",
+            Self::Thursday => "thursday",
+            Self::Friday => "friday",
+            Self::Saturday => "saturday",
+            Self::Sunday => "sunday",
+        }
+    }
+
+    /// The day of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|day| day.name() == name)
+    }
+
+    /// The first day of the week that a day lies in; `None` where the calendar begins.
+    pub fn week_of(self, date: Date) -> Option<Date> {
+        let since = date.weekday().to_monday_zero_offset() - self as i8;
+        date.checked_sub(i64::from(since.rem_euclid(7)).days()).ok()
+    }
+}
+
+/// Whose days, weeks and months: a time zone, and the day on which weeks start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calendar {
+    /// The rules of the time zone.
+    pub tz: TimeZone,
+    /// The first day of a week.
+    pub week_starts: WeekStart,
+}
+
+impl From<TimeZone> for Calendar {
+    /// With weeks from Monday.
+    fn from(tz: TimeZone) -> Self {
+        Self { tz, week_starts: WeekStart::Monday }
     }
 }
 
@@ -126,11 +194,12 @@ impl Buckets {
     /// calendar ends.
     pub fn new(
         unit: Unit,
-        tz: &TimeZone,
+        calendar: &Calendar,
         from_ms: i64,
         to_ms: i64,
         extra: usize,
     ) -> Result<Self, QuestionError> {
+        let Calendar { tz, week_starts } = calendar;
         let beyond = |at: i64| QuestionError::Time { field: "from".into(), value: at.to_string() };
         let estimate = {
             let unit_ms = match unit {
@@ -171,8 +240,8 @@ impl Buckets {
             }
             return Ok(Self::of(bounds_ms, labels));
         }
-        let mut date = first_day(unit, date_of(from_ms, tz).ok_or_else(|| beyond(from_ms))?)
-            .ok_or_else(|| beyond(from_ms))?;
+        let from = date_of(from_ms, tz).ok_or_else(|| beyond(from_ms))?;
+        let mut date = first_day(unit, *week_starts, from).ok_or_else(|| beyond(from_ms))?;
         loop {
             let at = start_of(date, tz).ok_or_else(|| beyond(to_ms))?;
             // A day that a zone skipped as a whole starts where the next one does: it has no
@@ -234,12 +303,10 @@ impl Buckets {
     }
 }
 
-fn first_day(unit: Unit, date: Date) -> Option<Date> {
+fn first_day(unit: Unit, week_starts: WeekStart, date: Date) -> Option<Date> {
     match unit {
         Unit::Minute | Unit::Hour | Unit::Day => Some(date),
-        Unit::Week => {
-            date.checked_sub(i64::from(date.weekday().since(Weekday::Monday)).days()).ok()
-        }
+        Unit::Week => week_starts.week_of(date),
         Unit::Month => Some(date.first_of_month()),
     }
 }
@@ -277,13 +344,14 @@ pub fn duration_ms(field: &str, text: &str) -> Result<i64, QuestionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     fn buckets(unit: Unit, tz: &str, from: &str, to: &str) -> Buckets {
         let tz = time_zone(tz).unwrap();
         let from_ms = instant("from", from, &tz).unwrap();
         let to_ms = instant("to", to, &tz).unwrap();
-        Buckets::new(unit, &tz, from_ms, to_ms, 0).unwrap()
+        Buckets::new(unit, &tz.into(), from_ms, to_ms, 0).unwrap()
     }
 
     #[rstest]
@@ -308,6 +376,34 @@ mod tests {
     fn weeks_start_on_monday_and_hold_the_start_of_the_range() {
         let buckets = buckets(Unit::Week, "UTC", "2026-09-02", "2026-09-15");
         assert_eq!(buckets.labels, ["2026-08-31", "2026-09-07", "2026-09-14"]);
+    }
+
+    proptest! {
+        /// Word by word: from each day back to the one that starts its week.
+        #[test]
+        fn a_week_is_the_days_from_its_first_to_before_the_next(
+            start in prop::sample::select(&WeekStart::ALL[..]), first in 0i64..4000, days in 1i64..60,
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/Santiago", "Pacific/Apia", "Asia/Kolkata"]),
+        ) {
+            let calendar = Calendar { tz: time_zone(zone).unwrap(), week_starts: start };
+            let day = |n: i64| jiff::civil::date(2010, 1, 1).checked_add(n.days()).unwrap();
+            let (from, to) = (start_of(day(first), &calendar.tz), start_of(day(first + days), &calendar.tz));
+            let (from_ms, to_ms) = (from.unwrap(), to.unwrap());
+            prop_assume!(from_ms < to_ms);
+            let weeks = Buckets::new(Unit::Week, &calendar, from_ms, to_ms, 0).unwrap();
+            let name = |date: Date| date.strftime("%A").to_string().to_lowercase();
+            for n in first..first + days {
+                let at_ms = start_of(day(n), &calendar.tz).unwrap();
+                // A day that a zone skipped has no instant of its own.
+                if date_of(at_ms, &calendar.tz) != Some(day(n)) {
+                    continue;
+                }
+                let began = (0..7).map(|back| day(n - back)).find(|day| name(*day) == start.name()).unwrap();
+                let bucket = weeks.index(at_ms);
+                prop_assert_eq!(&weeks.labels[bucket], &began.to_string());
+                prop_assert_eq!(weeks.bounds_ms[bucket], start_of(began, &calendar.tz).unwrap());
+            }
+        }
     }
 
     #[test]
@@ -399,7 +495,7 @@ mod tests {
     #[test]
     fn too_many_buckets_are_refused_before_any_is_made() {
         let tz = time_zone("UTC").unwrap();
-        let error = Buckets::new(Unit::Hour, &tz, 0, 4000 * DAY_MS, 0).unwrap_err();
+        let error = Buckets::new(Unit::Hour, &tz.into(), 0, 4000 * DAY_MS, 0).unwrap_err();
         assert_eq!(error.code(), "too_many_buckets");
     }
 }

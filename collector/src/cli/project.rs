@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use tallymark_analysis::time_bucket::WeekStart;
 use tallymark_store::Keep;
 
 use crate::admin::projects::{self, Created};
@@ -40,7 +41,7 @@ pub enum ProjectCommand {
     List,
     /// Say how long events are kept, or show it.
     Keep(KeepArgs),
-    /// Change what pages may send and how long people are known, or show it.
+    /// Change what pages may send, how long people are known and when weeks start, or show it.
     Set(SetArgs),
 }
 
@@ -71,6 +72,13 @@ pub struct SetArgs {
     /// Settings that hold together.
     #[arg(long, value_parser = ["cnil", "none"])]
     preset: Option<String>,
+    /// The day on which weeks start, such as `monday` or `sunday`.
+    #[arg(long, value_name = "DAY", value_parser = week_start)]
+    week_starts: Option<WeekStart>,
+}
+
+fn week_start(name: &str) -> Result<WeekStart, String> {
+    WeekStart::parse(name).ok_or_else(|| "it is a day of the week, such as monday or sunday".into())
 }
 
 /// The script tag of a new project's pages; `None` where the binary was built without the SDK.
@@ -125,11 +133,11 @@ pub async fn run(
 
 /// Change the settings, and print them.
 async fn set(args: SetArgs, folder: &Folder, as_json: bool) -> anyhow::Result<()> {
-    let SetArgs { slug, origins, mode, preset } = args;
+    let SetArgs { slug, origins, mode, preset, week_starts } = args;
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
     let mut project = projects::named(&meta, &slug).await?;
-    if origins.is_some() || mode.is_some() || preset.is_some() {
+    if origins.is_some() || mode.is_some() || preset.is_some() || week_starts.is_some() {
         let mut settings = project.settings.clone();
         if let Some(origins) = origins {
             settings.origins = origins.into_iter().filter(|origin| !origin.is_empty()).collect();
@@ -143,6 +151,9 @@ async fn set(args: SetArgs, folder: &Folder, as_json: bool) -> anyhow::Result<()
         }
         if let Some(preset) = preset {
             settings.preset = (preset == "cnil").then_some(Preset::Cnil);
+        }
+        if let Some(week_starts) = week_starts {
+            settings.week_starts = week_starts;
         }
         let change = Change { settings: Some(settings), ..Change::default() };
         project = meta.projects().update(&project, change, deed("update")).await?.into();

@@ -152,7 +152,8 @@ async fn page(
         to: fields.get("to"),
         tz: fields.get("tz"),
     };
-    let (period, complaint) = Period::read(&asked, &project.tz, app.clock.now_ms());
+    let (period, complaint) =
+        Period::read(&asked, &project.tz, project.settings.week_starts, app.clock.now_ms());
     let answer = shown(app, caller, project, &fields, &schema, (&period, complaint)).await?;
     if part == "answer" {
         return Ok(show(StatusCode::OK, &answer));

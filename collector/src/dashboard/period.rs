@@ -8,6 +8,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use tallymark_analysis::time_bucket::WeekStart;
 
 use super::format;
 use super::words::{n, say, t};
@@ -62,6 +63,8 @@ pub struct Period {
     pub today: Date,
     /// Name of the time zone.
     pub tz_name: String,
+    /// The day on which weeks start.
+    pub week_starts: WeekStart,
     /// Our clock, Unix milliseconds.
     pub now_ms: i64,
 }
@@ -71,7 +74,12 @@ impl Period {
     pub const OFFERED: [i64; 3] = [7, 30, 90];
 
     /// Read a period. The text, if any, says what was wrong and what is shown instead.
-    pub fn read(asked: &Asked<'_>, project_tz: &str, now_ms: i64) -> (Self, Option<String>) {
+    pub fn read(
+        asked: &Asked<'_>,
+        project_tz: &str,
+        week_starts: WeekStart,
+        now_ms: i64,
+    ) -> (Self, Option<String>) {
         let mut complaint = None;
         let (tz_name, tz) = match asked.tz.filter(|name| !name.is_empty()) {
             None => zone(project_tz),
@@ -88,8 +96,10 @@ impl Period {
         };
         let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         let today = now.to_zoned(tz).date();
-        let days =
-            |range, from, to| Self { range, from, to, today, tz_name: tz_name.clone(), now_ms };
+        let days = |range, from, to| {
+            let tz_name = tz_name.clone();
+            Self { range, from, to, today, tz_name, week_starts, now_ms }
+        };
         let last = |n: i64| days(Range::Days(n), plus(today, 1 - n), plus(today, 1));
         let period = match asked.range {
             Some("1d") => last(1),
@@ -142,11 +152,12 @@ impl Period {
         }
     }
 
-    /// The days of whole weeks, Monday first, that a retention grid of this period shows: at least
+    /// The days of whole weeks that a retention grid of this period shows: at least
     /// eight weeks and at most thirteen, the last of them the week of the period's end.
     pub fn weeks(&self) -> (Date, Date, i64) {
-        let end = monday(self.last_day());
-        let weeks = (days_between(monday(self.from), end) / 7 + 1).clamp(8, 13);
+        let week_of = |day: Date| self.week_starts.week_of(day).unwrap_or(day);
+        let end = week_of(self.last_day());
+        let weeks = (days_between(week_of(self.from), end) / 7 + 1).clamp(8, 13);
         (plus(end, -7 * (weeks - 1)), plus(end, 7), weeks)
     }
 
@@ -193,10 +204,6 @@ fn custom(asked: &Asked<'_>) -> Result<(Date, Date), String> {
     Ok((from, plus(last, 1)))
 }
 
-fn monday(date: Date) -> Date {
-    plus(date, -i64::from(date.weekday().to_monday_zero_offset()))
-}
-
 /// `date` and some days; stands still at the ends of the calendar.
 pub fn plus(date: Date, days: i64) -> Date {
     date.saturating_add(Span::new().days(days))
@@ -217,7 +224,7 @@ mod tests {
     const NOW_MS: i64 = 1_795_390_200_000;
 
     fn read(asked: &Asked<'_>) -> (Period, Option<String>) {
-        Period::read(asked, "Europe/Berlin", NOW_MS)
+        Period::read(asked, "Europe/Berlin", WeekStart::Monday, NOW_MS)
     }
 
     #[test]
@@ -267,6 +274,10 @@ mod tests {
         assert_eq!(week.weeks(), (date(2026, 10, 5), date(2026, 11, 30), 8));
         let (quarter, _) = read(&Asked { range: Some("90d"), ..Asked::default() });
         assert_eq!(quarter.weeks(), (date(2026, 8, 31), date(2026, 11, 30), 13));
+        let from_sunday = Period { week_starts: WeekStart::Sunday, ..week.clone() };
+        assert_eq!(from_sunday.weeks(), (date(2026, 10, 4), date(2026, 11, 29), 8));
+        let from_saturday = Period { week_starts: WeekStart::Saturday, ..week };
+        assert_eq!(from_saturday.weeks(), (date(2026, 10, 3), date(2026, 11, 28), 8));
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl<'a> Plan<'a> {
             to: address.to.as_deref(),
             tz: address.tz.as_deref(),
         };
-        let (period, complaint) = Period::read(&asked, &project.tz, now_ms);
+        let (period, complaint) =
+            Period::read(&asked, &project.tz, project.settings.week_starts, now_ms);
         let steps = questions::funnel_steps(&address, &schema);
         let goal = questions::goal(&address, &steps, &schema);
         let window = address.window.clone().unwrap_or_else(|| DEFAULT_WINDOW.into());

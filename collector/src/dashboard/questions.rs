@@ -230,6 +230,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use rstest::rstest;
+    use tallymark_analysis::time_bucket::WeekStart;
     use tallymark_analysis::{Context, compile};
     use tallymark_store::EventSchema;
 
@@ -264,7 +265,8 @@ mod tests {
 
     #[test]
     fn every_question_of_the_page_is_understood() {
-        let (period, _) = Period::read(&Asked::default(), "Europe/Berlin", 1_795_390_200_000);
+        let (period, _) =
+            Period::read(&Asked::default(), "Europe/Berlin", WeekStart::Monday, 1_795_390_200_000);
         let schema = schema(&[("$pageview", 1), ("purchase", 1)]);
         let questions = [
             now(&period),
@@ -282,7 +284,7 @@ mod tests {
             content(&period),
             pwa(&period),
         ];
-        let context = Context { tz: "UTC".into(), now_ms: period.now_ms };
+        let context = Context::utc(period.now_ms);
         for question in questions {
             let compiled = compile(question.kind, question.body.clone(), &context);
             assert!(compiled.is_ok(), "{question:?}: {compiled:?}");

@@ -50,7 +50,12 @@ pub async fn results(
 
 /// `GET /p/{slug}/now`: who is there, for a page that is open.
 pub async fn show_now(State(app): State<App>, Tenant(project): Tenant) -> Response {
-    let (period, _) = Period::read(&Asked::default(), &project.tz, app.clock.now_ms());
+    let (period, _) = Period::read(
+        &Asked::default(),
+        &project.tz,
+        project.settings.week_starts,
+        app.clock.now_ms(),
+    );
     let asked = ask_all(&app, &project, vec![questions::now(&period)]).await;
     page::show(StatusCode::OK, &Now::of(&asked.replies[0]))
 }

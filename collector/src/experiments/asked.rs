@@ -195,7 +195,7 @@ mod tests {
 
     fn asked(body: Value, stored: &Stored, now_days: i64) -> (Value, Defined) {
         let (question, defined) = complete(body, stored, &[], T0 + now_days * DAY);
-        let context = Context { tz: "UTC".into(), now_ms: T0 + now_days * DAY };
+        let context = Context::utc(T0 + now_days * DAY);
         compile("experiment", question.clone(), &context).expect("a question");
         (question, defined.expect("a definition"))
     }

@@ -60,7 +60,7 @@ mod tests {
     /// Whether its cohort and range are understood, asked as a question of another kind.
     #[test]
     fn the_question_is_of_those_who_met_the_variant() {
-        let context = Context { tz: "UTC".into(), now_ms: 1_795_000_000_000 };
+        let context = Context::utc(1_795_000_000_000);
         let range = json!({ "tz": "Europe/Berlin", "from": "2026-11-01", "to": "2026-11-08" });
         let mut body = question("button", "green", &range);
         body["series"] = json!([{ "measure": "persons" }]);

@@ -62,7 +62,7 @@ mod tests {
                     kinds.insert("definition");
                 }
                 _ => {
-                    let context = Context { tz: "UTC".into(), now_ms: 1_795_000_000_000 };
+                    let context = Context::utc(1_795_000_000_000);
                     compile(kind, body, &context).unwrap_or_else(|error| panic!("{kind}: {error}"));
                     kinds.insert("question");
                 }

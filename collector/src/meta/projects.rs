@@ -1,8 +1,11 @@
 //! Projects: the tenants.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{Row, SqliteConnection};
+use tallymark_analysis::question::Context;
+use tallymark_analysis::time_bucket::{Calendar, WeekStart};
 
 use super::audit::{self, Deed, Whose};
 use super::{Meta, MetaError, organisations};
@@ -37,6 +40,17 @@ impl Project {
             "created_at": self.created_ms, "settings": self.settings })
     }
 
+    /// What its questions are asked against.
+    pub fn context(&self, now_ms: i64) -> Context {
+        Context { tz: self.tz.clone(), week_starts: self.settings.week_starts, now_ms }
+    }
+
+    /// Its days and weeks. The zone was checked when it was set; a later program may know fewer.
+    pub fn calendar(&self) -> Calendar {
+        let tz = TimeZone::get(&self.tz).unwrap_or(TimeZone::UTC);
+        Calendar { tz, week_starts: self.settings.week_starts }
+    }
+
     /// Whether pages of this origin may send: one that is listed, or any where none is.
     pub fn takes_from(&self, origin: &str) -> bool {
         let listed = &self.settings.origins;
@@ -57,12 +71,19 @@ pub struct Settings {
     /// Settings that hold together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
+    /// The day on which its weeks start; Monday where it is left out.
+    #[serde(skip_serializing_if = "is_monday")]
+    pub week_starts: WeekStart,
     /// The most that it may use of something in a day; stands before the installation's defaults.
     pub quotas: Quotas,
     /// Batches per second, on average; none for the installation's.
     pub batches_per_s: Option<u32>,
     /// The most bytes of events (names and properties) that it may have sent in all; none for as many as there are.
     pub stored_bytes: Option<u64>,
+}
+
+fn is_monday(day: &WeekStart) -> bool {
+    *day == WeekStart::Monday
 }
 
 /// Origins of a project.
@@ -181,7 +202,7 @@ fn check_name(text: &str) -> Result<String, Refused> {
 }
 
 fn check_zone(tz: &str) -> Result<(), Refused> {
-    let known = jiff::tz::TimeZone::get(tz).is_ok();
+    let known = TimeZone::get(tz).is_ok();
     if known { Ok(()) } else { Err(Refused::TimeZoneUnknown(tz.to_owned())) }
 }
 

@@ -1,7 +1,5 @@
 //! Setting reports up, and taking them back.
 
-use jiff::tz::TimeZone;
-
 use super::{Every, Plan, Report, Way};
 use crate::app::App;
 use crate::error::ApiError;
@@ -98,7 +96,7 @@ impl Desk<'_> {
         if table.list(self.project.id, None).await?.len() >= REPORTS_MAX {
             return Err(Refused::Full);
         }
-        let due_ms = plan.every.next(plan.hour, &self.zone(), deed.at_ms);
+        let due_ms = plan.every.next(plan.hour, &self.project.calendar(), deed.at_ms);
         table.create(self.project.id, self.board, &plan, due_ms, deed).await?;
         Ok(())
     }
@@ -144,7 +142,7 @@ impl Desk<'_> {
     /// [`Refused`].
     pub async fn pause(&self, id: u32, paused: bool, deed: Deed<'_>) -> Result<(), Refused> {
         let report = self.load(id).await?;
-        let due_ms = report.plan.every.next(report.plan.hour, &self.zone(), deed.at_ms);
+        let due_ms = report.plan.every.next(report.plan.hour, &self.project.calendar(), deed.at_ms);
         Ok(self.app.meta.reports().pause(&report, paused, due_ms, deed).await?)
     }
 
@@ -175,10 +173,6 @@ impl Desk<'_> {
             self.app.meta.reports().remove(&report, deed).await?;
         }
         Ok(())
-    }
-
-    fn zone(&self) -> TimeZone {
-        TimeZone::get(&self.project.tz).unwrap_or(TimeZone::UTC)
     }
 }
 

@@ -21,9 +21,10 @@ mod webhook;
 
 pub use webhook::secret as webhook_secret;
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use tallymark_analysis::time_bucket::{Calendar, WeekStart};
 
 /// Times that one report is tried.
 pub const TRIES_MAX: u32 = 5;
@@ -35,7 +36,7 @@ const BACKOFF_MS: [i64; TRIES_MAX as usize - 1] = [60_000, 300_000, 1_800_000, 7
 pub enum Every {
     /// Every day.
     Day,
-    /// On Mondays.
+    /// On the day on which the project's weeks start.
     Week,
     /// On the first day of a month.
     Month,
@@ -59,10 +60,10 @@ impl Every {
         Self::ALL.into_iter().find(|every| every.as_str() == text)
     }
 
-    fn is_on(self, date: Date) -> bool {
+    fn is_on(self, date: Date, week_starts: WeekStart) -> bool {
         match self {
             Self::Day => true,
-            Self::Week => date.weekday() == Weekday::Monday,
+            Self::Week => week_starts.week_of(date) == Some(date),
             Self::Month => date.day() == 1,
         }
     }
@@ -78,13 +79,14 @@ impl Every {
 
     /// The first time after `after_ms`, Unix milliseconds. An hour that a change of clocks leaves out is the next one
     /// that there is; one that comes twice is the first of both.
-    pub fn next(self, hour: i8, tz: &TimeZone, after_ms: i64) -> i64 {
+    pub fn next(self, hour: i8, calendar: &Calendar, after_ms: i64) -> i64 {
+        let Calendar { tz, week_starts } = calendar;
         let after = Timestamp::from_millisecond(after_ms).unwrap_or_default();
         let mut date = after.to_zoned(tz.clone()).date();
         loop {
             let at = date.at(hour, 0, 0, 0).to_zoned(tz.clone());
             let at = at.map_or(i64::MAX, |at| at.timestamp().as_millisecond());
-            if self.is_on(date) && at > after_ms {
+            if self.is_on(date, *week_starts) && at > after_ms {
                 return at;
             }
             match date.tomorrow() {
@@ -239,9 +241,23 @@ mod tests {
         #[case] after: &str,
         #[case] want: &str,
     ) {
-        let tz = TimeZone::get("Europe/Berlin").unwrap();
-        let got = Timestamp::from_millisecond(every.next(hour, &tz, ms(after))).unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap().into();
+        let got = Timestamp::from_millisecond(every.next(hour, &berlin, ms(after))).unwrap();
         assert_eq!(got, want.parse().unwrap());
+    }
+
+    #[rstest]
+    #[case::monday(WeekStart::Monday, "2026-10-26T07:00:00Z")]
+    #[case::saturday(WeekStart::Saturday, "2026-10-24T06:00:00Z")]
+    #[case::sunday_when_clocks_change(WeekStart::Sunday, "2026-10-25T07:00:00Z")]
+    fn a_weekly_one_goes_when_the_projects_week_starts(
+        #[case] week_starts: WeekStart,
+        #[case] want: &str,
+    ) {
+        let tz = TimeZone::get("Europe/Berlin").unwrap();
+        let calendar = Calendar { tz, week_starts };
+        let next = Every::Week.next(8, &calendar, ms("2026-10-23T12:00:00Z"));
+        assert_eq!(Timestamp::from_millisecond(next).unwrap(), want.parse().unwrap());
     }
 
     fn report() -> Report {

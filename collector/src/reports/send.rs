@@ -126,9 +126,8 @@ async fn one(app: &App, report: &Report) -> Result<(), ApiError> {
     state.trouble.extend(last_trouble);
     table.keep(report.id, &state).await?;
     // From now and not from when it was due: times that were missed are made up for once.
-    let tz = TimeZone::get(&project.tz).unwrap_or(TimeZone::UTC);
     let due_ms = match report.due_ms <= ended_ms {
-        true => report.plan.every.next(report.plan.hour, &tz, ended_ms),
+        true => report.plan.every.next(report.plan.hour, &project.calendar(), ended_ms),
         false => report.due_ms,
     };
     Ok(table.end(report, due_ms, ended_ms).await?)

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
-use tallymark_analysis::{Context, compile};
+use tallymark_analysis::compile;
 
 use super::resolve::resolve;
 use super::{Kind, Refused, body};
@@ -156,7 +156,7 @@ impl Desk<'_> {
         // Also through others: what it names may name it.
         let inside = if self.kind == Kind::Cohort { vec![key.to_owned()] } else { Vec::new() };
         resolve(self.meta, self.project.id, &mut question, inside).await?;
-        let context = Context { tz: self.project.tz.clone(), now_ms: self.now_ms };
+        let context = self.project.context(self.now_ms);
         compile(&kind, question, &context)
             .map(drop)
             .map_err(|error| Refused::Wrong(field, error.to_string()))

@@ -56,14 +56,23 @@ async fn a_project_is_changed_and_what_cannot_be_used_comes_back_as_it_was_typed
     let service = service().await;
     let cookie = admin(&service).await;
     let path = "/p/shop/settings";
-    let form = |origins| [("name", HOSTILE), ("tz", "Europe/Berlin"), ("origins", origins)];
+    let form = |origins| {
+        [
+            ("name", HOSTILE),
+            ("tz", "Europe/Berlin"),
+            ("origins", origins),
+            ("week_starts", "sunday"),
+        ]
+    };
     let (status, to, _) =
         service.fill(&cookie, path, &form("https://shop.example\r\n\r\nhttps://b.example")).await;
     assert_eq!((status, &*to), (303, "/p/shop/settings?done=saved"));
     let changed = service.app.meta.find_project("shop").await.unwrap().unwrap();
     assert_eq!((&*changed.name, &*changed.tz), (HOSTILE, "Europe/Berlin"));
     assert_eq!(changed.settings.origins, ["https://shop.example", "https://b.example"]);
+    assert_eq!(changed.settings.week_starts.name(), "sunday");
     let (_, page) = service.page(&cookie, &to).await;
+    assert!(page.contains("<option value=\"sunday\" selected>Sunday"), "{page}");
     assert!(
         page.contains("role=\"status\">Saved.") && page.contains("https://b.example</textarea>")
     );
@@ -73,6 +82,39 @@ async fn a_project_is_changed_and_what_cannot_be_used_comes_back_as_it_was_typed
     assert_eq!(status, 422);
     assert!(page.contains("role=\"alert\"") && page.contains("shop.example</textarea>"), "{page}");
     assert_eq!(*service.app.meta.find_project("shop").await.unwrap().unwrap(), *changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weeks_start_on_the_day_that_the_project_says_unless_the_question_says_another() {
+    let service = service().await;
+    // 2026-09-02 is a Wednesday.
+    let asked = |week_starts: Option<&'static str>| {
+        let mut question =
+            serde_json::json!({ "from": "2026-09-02", "to": "2026-09-09", "bucket": "week" });
+        if let Some(day) = week_starts {
+            question["week_starts"] = day.into();
+        }
+        let service = &service;
+        async move {
+            let key = [("authorization", &*format!("Bearer {}", service.secret_key))];
+            let reply = service.post("/v1/query/trend", &key, question.to_string()).await;
+            let answer = reply.json();
+            (answer["buckets"].clone(), answer["definition"]["week_starts"].clone())
+        }
+    };
+    let want = |days: [&str; 2], first: &str| (serde_json::json!(days), first.into());
+    assert_eq!(asked(None).await, want(["2026-08-31", "2026-09-07"], "monday"));
+    let body = serde_json::json!({ "settings": { "week_starts": "saturday" } }).to_string();
+    let request = Request::patch("/v1/project")
+        .header("authorization", format!("Bearer {}", service.secret_key))
+        .header("content-type", "application/json");
+    let changed = service.send(request.body(body.into()).unwrap()).await;
+    assert_eq!(changed.json()["settings"]["week_starts"], "saturday");
+    assert_eq!(asked(None).await, want(["2026-08-29", "2026-09-05"], "saturday"));
+    assert_eq!(asked(Some("sunday")).await, want(["2026-08-30", "2026-09-06"], "sunday"));
+    let key = [("authorization", &*format!("Bearer {}", service.secret_key))];
+    let wrong = service.post("/v1/query/trend", &key, r#"{"week_starts":"someday"}"#).await;
+    assert_eq!(wrong.status, 422);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ const T0: i64 = 1_788_220_800_000;
 const QUARTER_MS: i64 = 15 * 60_000;
 
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> ActiveAnswer {
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 90 * DAY_MS };
+    let context = Context::utc(T0 + 90 * DAY_MS);
     match Memory::new(events).answer_by("active", question, &context, scan).unwrap().body {
         AnswerBody::Active(answer) => answer,
         other => panic!("{other:?}"),

@@ -16,7 +16,7 @@ fn ask_by(events: Vec<Event>, extra: Value, scan: Scan) -> AttributionAnswer {
     let mut question = json!({ "from": "2026-09-01", "to": "2026-10-01", "by": "utm_source",
         "conversion": { "event": "purchase" } });
     question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 60 * DAY };
+    let context = Context::utc(T0 + 60 * DAY);
     match Memory::new(events).answer_by("attribution", question, &context, scan).unwrap().body {
         AnswerBody::Attribution(answer) => answer,
         other => panic!("{other:?}"),
@@ -158,7 +158,7 @@ fn what_is_beyond_the_limit_is_other() {
 #[case(json!({ "limit": 0 }), "count_invalid")]
 #[case(json!({ "conversion": { "event": "x", "digits": 9 } }), "count_invalid")]
 fn what_makes_no_sense_is_refused(#[case] question: Value, #[case] code: &str) {
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     assert_eq!(crate::compile("attribution", question, &context).unwrap_err().code(), code);
 }
 

@@ -178,7 +178,7 @@ impl Binder<'_> {
             self.needs_all = true;
         }
         let at = |field: &'static str, text: Option<&String>| {
-            text.map(|text| instant(field, text, &self.common.tz)).transpose()
+            text.map(|text| instant(field, text, &self.common.calendar.tz)).transpose()
         };
         let from_ms = at("cohort.from", did.from.as_ref())?.unwrap_or(i64::MIN);
         let to_ms = at("cohort.to", did.to.as_ref())?.unwrap_or(self.end_ms);

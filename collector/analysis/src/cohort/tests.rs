@@ -12,7 +12,7 @@ const T0: i64 = 1_788_220_800_000;
 const DAY: i64 = 86_400_000;
 
 fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: T0 + 30 * DAY }
+    Context::utc(T0 + 30 * DAY)
 }
 
 fn ask(kind: &str, events: Vec<Event>, extra: Value) -> Answer {

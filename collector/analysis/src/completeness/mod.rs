@@ -89,13 +89,13 @@ pub(crate) fn compile(
     let common = Common::take(&mut body, context)?.without_breakdown()?;
     let question: Question = parse(body)?;
     let horizon_ms = context.now_ms - KNOWN_DAYS * DAY_MS;
-    let first_whole_day = date_of(horizon_ms - 1, &common.tz)
+    let first_whole_day = date_of(horizon_ms - 1, &common.calendar.tz)
         .and_then(|day| day.tomorrow().ok())
-        .and_then(|day| start_of(day, &common.tz));
+        .and_then(|day| start_of(day, &common.calendar.tz));
     let known_ms = first_whole_day.unwrap_or(horizon_ms);
     let from_ms = common.from_ms.max(known_ms);
     let days = (from_ms < common.to_ms)
-        .then(|| Buckets::new(Unit::Day, &common.tz, from_ms, common.to_ms, 0))
+        .then(|| Buckets::new(Unit::Day, &common.calendar, from_ms, common.to_ms, 0))
         .transpose()?;
     let mut columns = Columns::default();
     let wanted = Wanted {

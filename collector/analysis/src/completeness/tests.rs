@@ -10,7 +10,7 @@ const T0: i64 = 1_788_220_800_000;
 const HOUR: i64 = 3_600_000;
 
 fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: T0 + 2 * DAY_MS }
+    Context::utc(T0 + 2 * DAY_MS)
 }
 
 /// Event `n` of a page load.

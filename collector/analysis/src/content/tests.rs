@@ -12,7 +12,7 @@ const DAY: i64 = 86_400_000;
 fn ask(events: Vec<Event>, question: Value, scan: Scan) -> ContentAnswer {
     let mut full = json!({ "from": "2026-09-01", "to": "2026-09-04" });
     full.as_object_mut().unwrap().extend(question.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 30 * DAY };
+    let context = Context::utc(T0 + 30 * DAY);
     match Memory::new(events).answer_by("content", full, &context, scan).unwrap().body {
         AnswerBody::Content(answer) => answer,
         other => panic!("{other:?}"),

@@ -16,7 +16,7 @@ const MIN: i64 = 60 * S;
 const HOUR: i64 = 60 * MIN;
 
 fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: T0 + 60 * 86_400_000 }
+    Context::utc(T0 + 60 * 86_400_000)
 }
 
 fn ask(events: &[Event], question: Value, scan: Scan) -> AnswerBody {

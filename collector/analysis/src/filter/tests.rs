@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::json;
 
 fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: 0 }
+    Context::utc(0)
 }
 
 /// Whether an event passes: alone, and by asking how many do. Both must say the same.

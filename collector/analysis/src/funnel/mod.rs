@@ -237,7 +237,7 @@ fn bind(common: &Common, question: &mut Question) -> Result<Bound, QuestionError
     let optional = optional.fold(0, |bits, (at, step)| bits | u64::from(step.optional) << at);
     let buckets = question
         .bucket
-        .map(|unit| Buckets::new(unit, &common.tz, common.from_ms, common.to_ms, 0))
+        .map(|unit| Buckets::new(unit, &common.calendar, common.from_ms, common.to_ms, 0))
         .transpose()?;
     let names: Option<Vec<String>> = patterns.iter().map(|(event, _)| event.clone()).collect();
     let names = names.map(|mut names| {

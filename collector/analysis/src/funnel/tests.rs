@@ -13,7 +13,7 @@ use crate::{AnswerBody, Context};
 pub(crate) const T0: i64 = 1_788_220_800_000;
 
 pub(crate) fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: T0 + 30 * 86_400_000 }
+    Context::utc(T0 + 30 * 86_400_000)
 }
 
 pub(crate) fn ask(events: Vec<Event>, question: Value) -> FunnelAnswer {
@@ -129,7 +129,7 @@ fn a_funnel_is_complete_when_window_and_lateness_have_passed(
     #[case] complete: bool,
 ) {
     let question = json!({ "steps": steps(&["a", "b"]), "window": "1d", "from": "2026-09-01", "to": "2026-09-08" });
-    let context = Context { tz: "UTC".into(), now_ms: T0 + days * 86_400_000 };
+    let context = Context::utc(T0 + days * 86_400_000);
     let answer = Memory::default().answer("funnel", question, &context).unwrap();
     assert_eq!(answer.complete, complete);
 }

@@ -90,11 +90,12 @@ pub(crate) fn compile(
             detail: "a lifecycle counts days, weeks or months".into(),
         });
     }
-    let of_range = |from_ms| Buckets::new(question.bucket, &common.tz, from_ms, common.to_ms, 0);
+    let of_range =
+        |from_ms| Buckets::new(question.bucket, &common.calendar, from_ms, common.to_ms, 0);
     // The bucket of the last moment before the first one is the one before it.
     let buckets = of_range(of_range(common.from_ms)?.bounds_ms[0] - 1)?;
     let first_ms = buckets.bounds_ms[0];
-    let days = Arc::new(Buckets::new(Unit::Day, &common.tz, first_ms, common.to_ms, 0)?);
+    let days = Arc::new(Buckets::new(Unit::Day, &common.calendar, first_ms, common.to_ms, 0)?);
     let events = events_of(question.event.as_deref());
     let mut columns = Columns::default();
     let filter = common.filter.bind(&mut columns);

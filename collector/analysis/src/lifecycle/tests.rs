@@ -13,7 +13,7 @@ use serde_json::json;
 const T0: i64 = 1_788_220_800_000;
 
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> LifecycleAnswer {
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 900 * DAY_MS };
+    let context = Context::utc(T0 + 900 * DAY_MS);
     match Memory::new(events).answer_by("lifecycle", question, &context, scan).unwrap().body {
         AnswerBody::Lifecycle(answer) => answer,
         other => panic!("{other:?}"),
@@ -72,7 +72,7 @@ fn a_bucket_with_a_daily_id_in_it_or_before_it_is_not_known() {
 
 #[test]
 fn a_lifecycle_by_the_hour_is_refused() {
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     let error = crate::compile("lifecycle", json!({ "bucket": "hour" }), &context).unwrap_err();
     assert_eq!(error.code(), "field_invalid");
 }

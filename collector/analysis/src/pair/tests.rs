@@ -13,7 +13,7 @@ const T0: i64 = 1_788_220_800_000;
 const HOUR: i64 = 3_600_000;
 
 fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: T0 + 30 * 24 * HOUR }
+    Context::utc(T0 + 30 * 24 * HOUR)
 }
 
 fn ask(kind: &str, events: &[Event], mut question: Value, by: Value, scan: Scan) -> Value {

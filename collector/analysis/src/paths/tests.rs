@@ -15,7 +15,7 @@ const MIN: i64 = 60_000;
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> PathsAnswer {
     let mut full = json!({ "from": "2026-09-01", "to": "2026-09-04" });
     full.as_object_mut().unwrap().extend(question.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 90 * 24 * 60 * MIN };
+    let context = Context::utc(T0 + 90 * 24 * 60 * MIN);
     match Memory::new(events).answer_by("paths", full, &context, scan).unwrap().body {
         AnswerBody::Paths(answer) => answer,
         other => panic!("{other:?}"),
@@ -32,7 +32,7 @@ fn ask(events: Vec<Event>, question: Value) -> Vec<String> {
 }
 
 fn refused(question: Value) -> &'static str {
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     crate::compile("paths", question, &context).unwrap_err().code()
 }
 

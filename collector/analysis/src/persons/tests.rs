@@ -12,7 +12,7 @@ use crate::{AnswerBody, Context};
 const T0: i64 = 1_788_220_800_000;
 
 fn context() -> Context {
-    Context { tz: "UTC".into(), now_ms: T0 + 30 * 86_400_000 }
+    Context::utc(T0 + 30 * 86_400_000)
 }
 
 fn answer(kind: &str, events: Vec<Event>, extra: Value, scan: Scan) -> AnswerBody {

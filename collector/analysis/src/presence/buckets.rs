@@ -73,8 +73,8 @@ mod tests {
     ) {
         let tz = time_zone("Europe/Berlin").unwrap();
         let (from, to) = (instant("", "2026-09-02", &tz).unwrap(), instant("", to, &tz).unwrap());
-        let days = Buckets::new(Unit::Day, &tz, from, to, 0).unwrap();
-        let buckets = Buckets::new(unit, &tz, from, to, 0).unwrap();
+        let days = Buckets::new(Unit::Day, &tz.clone().into(), from, to, 0).unwrap();
+        let buckets = Buckets::new(unit, &tz.into(), from, to, 0).unwrap();
         let bucketer = Bucketer::new(&days, &buckets);
         for day in 0..days.len() {
             let mut row = vec![0; (days.len() + 2).div_ceil(64)];

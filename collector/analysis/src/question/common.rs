@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, QuestionError};
 use crate::filter::{Columns, Condition, TextColumn};
-use crate::time_bucket::{date_of, instant, rfc3339, start_of, time_zone};
+use crate::time_bucket::{Calendar, WeekStart, date_of, instant, rfc3339, start_of, time_zone};
 
 /// Days of the range when the question names none, today included.
 const DEFAULT_DAYS: i64 = 30;
@@ -18,8 +18,8 @@ const MAX_BREAKDOWN: u64 = 1000;
 pub struct Common {
     /// Name of the time zone.
     pub tz_name: String,
-    /// Its rules.
-    pub tz: TimeZone,
+    /// Its rules, and the day on which weeks start.
+    pub calendar: Calendar,
     /// Start of the range, Unix milliseconds, included.
     pub from_ms: i64,
     /// End of the range, Unix milliseconds, excluded.
@@ -67,11 +67,19 @@ impl Common {
     pub fn take(body: &mut Map<String, Value>, context: &Context) -> Result<Self, QuestionError> {
         let tz_name = text(body, "tz")?.unwrap_or_else(|| context.tz.clone());
         let tz = time_zone(&tz_name)?;
+        let week_starts = match text(body, "week_starts")? {
+            None => context.week_starts,
+            Some(name) => WeekStart::parse(&name).ok_or_else(|| QuestionError::Field {
+                field: "week_starts",
+                detail: format!("{name:?} is no day of the week; write monday, or sunday"),
+            })?,
+        };
         let (from_ms, to_ms) = range(body, &tz, context.now_ms)?;
+        let calendar = Calendar { tz, week_starts };
         let filter_as_given = body.remove("where").unwrap_or(Value::Null);
         let filter = Condition::parse(&filter_as_given)?;
         let breakdown = breakdown(body)?;
-        Ok(Self { tz_name, tz, from_ms, to_ms, filter, breakdown, filter_as_given })
+        Ok(Self { tz_name, calendar, from_ms, to_ms, filter, breakdown, filter_as_given })
     }
 
     /// For questions that cannot be split by a property.
@@ -103,7 +111,7 @@ impl Common {
 
     /// An instant of this question as text.
     pub fn rfc3339(&self, at_ms: i64) -> String {
-        rfc3339(at_ms, &self.tz)
+        rfc3339(at_ms, &self.calendar.tz)
     }
 
     /// These fields with their defaults filled in.

@@ -16,6 +16,7 @@ use crate::answer::{Answer, Facts};
 use crate::cohort::{Among, Cohort};
 use crate::kernel::{Analysis, Partial};
 use crate::pair::Paired;
+use crate::time_bucket::{Unit, WeekStart};
 
 mod common;
 mod error;
@@ -28,8 +29,17 @@ pub use error::QuestionError;
 pub struct Context {
     /// The project's IANA time zone, used when the question names none.
     pub tz: String,
+    /// The first day of the project's weeks, used when the question names none.
+    pub week_starts: WeekStart,
     /// Our clock, Unix milliseconds: decides the default range.
     pub now_ms: i64,
+}
+
+impl Context {
+    /// Of a project in UTC whose weeks start on Monday.
+    pub fn utc(now_ms: i64) -> Self {
+        Self { tz: "UTC".into(), week_starts: WeekStart::Monday, now_ms }
+    }
 }
 
 /// A question, understood.
@@ -148,6 +158,10 @@ pub(crate) fn definition(common: &Common, question: &impl serde::Serialize) -> V
     let mut all = common.definition();
     if let Ok(Value::Object(own)) = serde_json::to_value(question) {
         all.extend(own);
+    }
+    // Said where it changes something, and asked again then without the project.
+    if all.get("bucket").is_some_and(|bucket| bucket == Unit::Week.name()) {
+        all.insert("week_starts".into(), common.calendar.week_starts.name().into());
     }
     Value::Object(all)
 }

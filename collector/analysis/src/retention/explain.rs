@@ -43,8 +43,8 @@ pub(crate) fn compile(
     let Patterns { matcher, events, .. } =
         Pattern::bind([&question.start, &question.back], &common, &mut columns)?;
     let (from_ms, to_ms) = (common.from_ms, common.to_ms);
-    let cohorts = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, 0)?.len();
-    let buckets = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, periods)?;
+    let cohorts = Buckets::new(question.bucket, &common.calendar, from_ms, to_ms, 0)?.len();
+    let buckets = Buckets::new(question.bucket, &common.calendar, from_ms, to_ms, periods)?;
     let shape = Arc::new(Shape { buckets, periods, period_ms, range: from_ms..to_ms });
     let last_ms = shape.buckets.end_ms(cohorts - 1);
     let complete_after_ms = last_ms

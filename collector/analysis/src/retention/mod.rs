@@ -122,8 +122,8 @@ pub(crate) fn compile(
     let Patterns { matcher, events, is_plain } =
         Pattern::bind([&question.start, &question.back], &common, &mut columns)?;
     let (from_ms, to_ms) = (common.from_ms, common.to_ms);
-    let cohorts = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, 0)?.len();
-    let buckets = Buckets::new(question.bucket, &common.tz, from_ms, to_ms, periods)?;
+    let cohorts = Buckets::new(question.bucket, &common.calendar, from_ms, to_ms, 0)?.len();
+    let buckets = Buckets::new(question.bucket, &common.calendar, from_ms, to_ms, periods)?;
     let rolling_ms = (clock == Clock::Rolling24h).then_some(period_ms);
     let returns_to_ms = match (mode, rolling_ms) {
         (Asked::OnOrAfter, _) => i64::MAX,
@@ -257,7 +257,7 @@ impl Calendar {
     ) -> Result<Self, QuestionError> {
         let Shape { from_ms, to_ms, buckets, .. } = &**shape;
         let end_ms = buckets.end_ms(buckets.len() - 1);
-        let days = Buckets::new(Unit::Day, &common.tz, *from_ms, end_ms, 0)?;
+        let days = Buckets::new(Unit::Day, &common.calendar, *from_ms, end_ms, 0)?;
         let is_whole = days.bounds_ms[0] == *from_ms && days.bounds_ms.contains(to_ms);
         Ok(Self {
             shape: Arc::clone(shape),

@@ -12,7 +12,7 @@ use serde_json::json;
 const T0: i64 = 1_788_220_800_000;
 
 fn ask_at(events: Vec<Event>, question: Value, now_ms: i64, scan: Scan) -> RetentionAnswer {
-    let context = Context { tz: "UTC".into(), now_ms };
+    let context = Context::utc(now_ms);
     match Memory::new(events).answer_by("retention", question, &context, scan).unwrap().body {
         AnswerBody::Retention(answer) => answer,
         other => panic!("{other:?}"),
@@ -156,7 +156,7 @@ fn buckets_of_any_length_and_number_count_alike(
     let answer = ask_at(events.clone(), question, T0 + 900 * DAY_MS, Scan::default());
     let tz = crate::time_bucket::time_zone("UTC").unwrap();
     let unit: Unit = serde_json::from_value(json!(bucket)).unwrap();
-    let all = Buckets::new(unit, &tz, T0, T0 + 800 * DAY_MS, 0).unwrap();
+    let all = Buckets::new(unit, &tz.into(), T0, T0 + 800 * DAY_MS, 0).unwrap();
     let active: Vec<usize> = events.iter().map(|event| all.index(event.ts_ms)).collect();
     for (cohort, line) in answer.cohorts.iter().enumerate() {
         let is_in = active.contains(&cohort) && (cohort == 0 || cohort_by == "recurring");
@@ -183,7 +183,7 @@ fn buckets_of_any_length_and_number_count_alike(
 #[case(json!({ "minimum": 0 }), "field_invalid")]
 #[case(json!({ "mode": "after" }), "question_malformed")]
 fn what_cannot_be_honoured_is_refused(#[case] question: Value, #[case] code: &str) {
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     assert_eq!(crate::compile("retention", question, &context).unwrap_err().code(), code);
 }
 

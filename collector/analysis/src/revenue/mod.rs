@@ -152,7 +152,7 @@ pub(crate) fn compile(
     let names = [started, renewed, changed, ended, paid, refunded];
     let patterns = names.map(|name| (Some(name.clone()), all.clone())).into();
     let shape = Shape {
-        buckets: Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?,
+        buckets: Buckets::new(question.bucket, &common.calendar, common.from_ms, common.to_ms, 0)?,
         to_ms: common.to_ms,
         margin: question.margin,
         units: 10f64.powi(question.digits.into()),

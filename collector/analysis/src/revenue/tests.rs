@@ -15,7 +15,7 @@ const DAY: i64 = 86_400_000;
 fn ask_by(events: Vec<Event>, extra: Value, scan: Scan) -> RevenueAnswer {
     let mut question = json!({ "from": "2026-09-01", "to": "2026-11-01" });
     question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 90 * DAY };
+    let context = Context::utc(T0 + 90 * DAY);
     match Memory::new(events).answer_by("revenue", question, &context, scan).unwrap().body {
         AnswerBody::Revenue(answer) => answer,
         other => panic!("{other:?}"),
@@ -232,7 +232,7 @@ fn what_cannot_be_read_is_counted() {
 #[case(json!({ "breakdown": "plan" }), "unsupported")]
 #[case(json!({ "margin": 1, "digits": 6 }), "understood")]
 fn a_question_is(#[case] question: Value, #[case] code: &str) {
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     let got = crate::compile("revenue", question, &context);
     assert_eq!(got.map_or_else(|error| error.code(), |_| "understood"), code);
 }

@@ -217,7 +217,7 @@ pub(crate) fn compile(
     let matomo = match question.compat {
         None => None,
         Some(Compat::Matomo) => Some(Arc::new(matomo::Rules {
-            days: Buckets::new(Unit::Day, &common.tz, from_ms, to_ms, 0)?,
+            days: Buckets::new(Unit::Day, &common.calendar, from_ms, to_ms, 0)?,
             campaign: ["utm_source", "utm_campaign"].map(|name| columns.text(name)),
         })),
     };
@@ -228,7 +228,7 @@ pub(crate) fn compile(
         breakdown: common.breakdown.as_ref().map(|breakdown| breakdown.column(&mut columns)),
         matomo,
         values: common.breakdown.as_ref().map_or(0, |breakdown| breakdown.limit),
-        buckets: Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?,
+        buckets: Buckets::new(question.bucket, &common.calendar, common.from_ms, common.to_ms, 0)?,
         from_ms: common.from_ms,
         to_ms: common.to_ms,
         limit: question.limit,

@@ -14,7 +14,7 @@ const DAY: i64 = 86_400_000;
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> SessionsAnswer {
     let mut full = json!({ "from": "2026-09-01", "to": "2026-09-04" });
     full.as_object_mut().unwrap().extend(question.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 90 * DAY };
+    let context = Context::utc(T0 + 90 * DAY);
     match Memory::new(events).answer_by("sessions", full, &context, scan).unwrap().body {
         AnswerBody::Sessions(answer) => answer,
         other => panic!("{other:?}"),

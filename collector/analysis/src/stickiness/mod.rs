@@ -96,9 +96,10 @@ pub(crate) fn compile(
         });
     }
     let first = month_before(&common)?;
-    let days = Arc::new(Buckets::new(Unit::Day, &common.tz, first, common.to_ms, 0)?);
-    let of_range = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
-    let with_lead_in = Buckets::new(question.bucket, &common.tz, first, common.to_ms, 0)?;
+    let days = Arc::new(Buckets::new(Unit::Day, &common.calendar, first, common.to_ms, 0)?);
+    let of_range =
+        Buckets::new(question.bucket, &common.calendar, common.from_ms, common.to_ms, 0)?;
+    let with_lead_in = Buckets::new(question.bucket, &common.calendar, first, common.to_ms, 0)?;
     let events = events_of(question.event.as_deref());
     let mut columns = Columns::default();
     let filter = common.filter.bind(&mut columns);

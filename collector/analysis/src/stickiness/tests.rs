@@ -12,7 +12,7 @@ use serde_json::json;
 const T0: i64 = 1_788_220_800_000;
 
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> StickinessAnswer {
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 900 * DAY_MS };
+    let context = Context::utc(T0 + 900 * DAY_MS);
     match Memory::new(events).answer_by("stickiness", question, &context, scan).unwrap().body {
         AnswerBody::Stickiness(answer) => answer,
         other => panic!("{other:?}"),

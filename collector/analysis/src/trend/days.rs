@@ -39,7 +39,7 @@ impl Days {
         if !counts_people || shape.breakdown.is_some() || !(unit == Unit::Day || is_alone) {
             return Ok(None);
         }
-        let days = Buckets::new(Unit::Day, &common.tz, from_ms, shape.to_ms, 0)?;
+        let days = Buckets::new(Unit::Day, &common.calendar, from_ms, shape.to_ms, 0)?;
         let ends = [from_ms, shape.from_ms, shape.to_ms];
         if unit.is_short() || !ends.iter().all(|at| days.bounds_ms.contains(at)) {
             return Ok(None);

@@ -328,8 +328,8 @@ pub(crate) fn compile(
 /// The range before has as many local days when the range consists of whole days, else the same
 /// length; its buckets are matched by position.
 fn periods(common: &Common, question: &Question) -> Result<(Vec<Buckets>, i64), QuestionError> {
-    let (from_ms, to_ms, tz) = (common.from_ms, common.to_ms, &common.tz);
-    let range = Buckets::new(question.bucket, tz, from_ms, to_ms, 0)?;
+    let (from_ms, to_ms, tz) = (common.from_ms, common.to_ms, &common.calendar.tz);
+    let range = Buckets::new(question.bucket, &common.calendar, from_ms, to_ms, 0)?;
     match question.compare.as_deref() {
         None => Ok((vec![range], from_ms)),
         Some("previous") => {
@@ -341,7 +341,7 @@ fn periods(common: &Common, question: &Question) -> Result<(Vec<Buckets>, i64), 
                     .filter(|_| whole)
             };
             let before_ms = whole_days().unwrap_or(from_ms - (to_ms - from_ms));
-            let before = Buckets::new(question.bucket, tz, before_ms, from_ms, 0)?;
+            let before = Buckets::new(question.bucket, &common.calendar, before_ms, from_ms, 0)?;
             Ok((vec![range, before], before_ms))
         }
         Some(other) => Err(QuestionError::Field {

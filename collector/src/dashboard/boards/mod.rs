@@ -246,7 +246,8 @@ async fn when(
         to: fields.get("to"),
         tz: fields.get("tz"),
     };
-    let (period, _) = Period::read(&asked, &project.tz, app.clock.now_ms());
+    let (period, _) =
+        Period::read(&asked, &project.tz, project.settings.week_starts, app.clock.now_ms());
     // They are for the team.
     let notes = match reader {
         Reader::Member => notes::of(app, project, &period).await?,

@@ -65,7 +65,7 @@ struct Row {
 const fn words(every: Every) -> &'static str {
     match every {
         Every::Day => n("every day, of the last 7 days"),
-        Every::Week => n("every Monday, of the last 28 days"),
+        Every::Week => n("every week, when it starts, of the last 28 days"),
         Every::Month => n("on the first of a month, of the last 90 days"),
     }
 }

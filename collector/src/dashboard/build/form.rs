@@ -597,7 +597,7 @@ mod tests {
         if kind == "funnel" {
             body["steps"] = json!([{ "event": "a" }, { "event": "b" }]);
         }
-        let context = Context { tz: "UTC".into(), now_ms: 1_700_000_000_000 };
+        let context = Context::utc(1_700_000_000_000);
         match registry::compile(kind, body, &context) {
             Err(QuestionError::Malformed { detail }) => {
                 let listed = detail.split("expected").nth(1).unwrap_or_default();

@@ -248,7 +248,7 @@ pub fn period(fields: &Fields, project: &Project, app: &App) -> (Period, Option<
         to: fields.get("to"),
         tz: fields.get("tz"),
     };
-    Period::read(&asked, &project.tz, app.clock.now_ms())
+    Period::read(&asked, &project.tz, project.settings.week_starts, app.clock.now_ms())
 }
 
 pub fn download(name: &str, csv: String) -> Response {

@@ -53,7 +53,7 @@ impl Experiment {
         };
         // A range that ends where it begins in 1970 would be none.
         let now_ms = self.ends_at.map_or(0, |end| end.as_millisecond());
-        let context = Context { tz: "UTC".into(), now_ms };
+        let context = Context::utc(now_ms);
         // Whether there are cohorts of these names is another question.
         let mut question = Value::Object(question);
         without_names(&mut question);

@@ -156,7 +156,7 @@ fn ask_days(world: &World, random: &mut Random) {
     } else {
         question["event"] = event.into();
     }
-    let context = Context { tz: "UTC".into(), now_ms: 1_710_000_000_000 };
+    let context = Context::utc(1_710_000_000_000);
     let analysis = compile(kind, question, &context).expect("a question of ours").analysis;
     for project in [1, 2] {
         let [by_rows, by_days] = [true, false].map(|is_rows| {

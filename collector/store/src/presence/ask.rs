@@ -291,7 +291,7 @@ mod tests {
                 store.flush().unwrap();
             }
         }
-        let context = Context { tz: "UTC".into(), now_ms: 0 };
+        let context = Context::utc(0);
         let question = serde_json::json!({ "from": "2023-11-01", "to": "2023-12-01" });
         let analysis = compile("active", question, &context).unwrap().analysis;
         let mut view = store.shared.view();

@@ -176,7 +176,7 @@ impl Builder {
 /// calendar cannot tell them.
 pub(super) fn local_days(zone: &str, (first, last): (i64, i64)) -> Option<Buckets> {
     let tz = time_zone(zone).ok()?;
-    Buckets::new(Unit::Day, &tz, first, last.checked_add(1)?, 0).ok()
+    Buckets::new(Unit::Day, &tz.into(), first, last.checked_add(1)?, 0).ok()
 }
 
 struct PartBuilder {

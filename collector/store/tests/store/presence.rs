@@ -46,7 +46,7 @@ impl Analysis for Form<'_> {
 }
 
 fn analysis(kind: &str, question: &Value) -> Box<dyn Analysis> {
-    let context = Context { tz: BERLIN.into(), now_ms: T0 + 60 * 86_400_000 };
+    let context = Context { tz: BERLIN.into(), ..Context::utc(T0 + 60 * 86_400_000) };
     compile(kind, question.clone(), &context).unwrap().analysis
 }
 
@@ -62,7 +62,7 @@ fn by_days(store: &Store, project: u32, analysis: &dyn Analysis) -> Partial {
 fn of_cohort(store: &Store, kind: &str, question: &Value, is_rows: bool) -> Answer {
     let mut question = question.clone();
     question["cohort"] = json!({ "did": { "event": "view", "at_least": 2 } });
-    let context = Context { tz: BERLIN.into(), now_ms: T0 + 60 * 86_400_000 };
+    let context = Context { tz: BERLIN.into(), ..Context::utc(T0 + 60 * 86_400_000) };
     let compiled = compile(kind, question, &context).unwrap();
     let facts = Facts { now_ms: context.now_ms };
     let scan = |analysis: &dyn Analysis| match is_rows {
@@ -80,17 +80,27 @@ fn open_in(dir: &Path, catalog: &Arc<MemoryCatalog>, zone: &'static str) -> Stor
 
 fn any_question() -> impl Strategy<Value = (&'static str, Value)> {
     let event = prop::sample::select(vec![None, Some("view"), Some("buy"), Some("$error")]);
-    let bucket = prop::sample::select(vec!["day", "week", "month"]);
+    let week = prop::sample::select(vec![
+        ("day", "monday"),
+        ("week", "monday"),
+        ("week", "saturday"),
+        ("week", "sunday"),
+        ("month", "monday"),
+    ]);
     let kind =
         prop::sample::select(vec!["active", "lifecycle", "stickiness", "retention", "retention"]);
     let zone = prop::sample::select(vec![BERLIN, BERLIN, BERLIN, "UTC", "Asia/Kolkata"]);
     (
-        (kind, zone, bucket, event.clone(), event),
+        (kind, zone, week, event.clone(), event),
         (-40i64..20, 1i64..90, prop::option::weighted(0.2, 0i64..24)),
         (any::<bool>(), any::<bool>(), 1usize..40),
     )
         .prop_map(
-            |((kind, tz, bucket, event, back), (from, length, hour), (after, again, periods))| {
+            |(
+                (kind, tz, (bucket, week_starts), event, back),
+                (from, length, hour),
+                (after, again, periods),
+            )| {
                 let date = |days: i64| {
                     let first = jiff::civil::date(2023, 11, 14);
                     first.checked_add(jiff::Span::new().days(days)).unwrap().to_string()
@@ -99,7 +109,8 @@ fn any_question() -> impl Strategy<Value = (&'static str, Value)> {
                     Some(hour) => format!("{}T{hour:02}:00:00.003Z", date(from + length)),
                     None => date(from + length),
                 };
-                let mut question = json!({ "tz": tz, "from": date(from), "to": to });
+                let mut question =
+                    json!({ "tz": tz, "week_starts": week_starts, "from": date(from), "to": to });
                 match kind {
                     "retention" => {
                         let more = json!({ "start": { "event": event }, "return": { "event": back },

@@ -142,7 +142,7 @@ fn a_snapshot_answers_the_same_twice_and_whole_while_everything_goes_on() {
             let first = snapshot.ask(1, &count()).unwrap().partial;
             check(&first, &before, &gone);
             let days = json!({ "from": "2023-11-01", "to": "2024-06-01" });
-            let context = Context { tz: "UTC".into(), now_ms: 1_800_000_000_000 };
+            let context = Context::utc(1_800_000_000_000);
             let days = compile("active", days, &context).unwrap().analysis;
             let by_days = snapshot.ask(1, &*days).unwrap().partial;
             thread::sleep(PAUSE);

@@ -205,7 +205,7 @@ pub(super) fn compile(
     let scan_from_ms = common.from_ms.saturating_sub(past_ms.unwrap_or(0).max(-delay_ms));
     let days = question
         .daily
-        .then(|| Buckets::new(Unit::Day, &common.tz, common.from_ms, common.to_ms, 0))
+        .then(|| Buckets::new(Unit::Day, &common.calendar, common.from_ms, common.to_ms, 0))
         .transpose()?;
     let (plan, matcher) = patterns.finish(scan_from_ms, scan_to_ms);
     let setting = Setting {

@@ -19,7 +19,7 @@ const DAY: i64 = 24 * HOUR;
 fn ask_at(events: Vec<Event>, question: &Value, now_ms: i64, scan: Scan) -> ExperimentAnswer {
     let mut full = json!({ "experiment": "button", "from": "2026-09-01", "to": "2026-09-15" });
     full.as_object_mut().unwrap().extend(question.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms };
+    let context = Context::utc(now_ms);
     match Memory::new(events).answer_by("experiment", full, &context, scan).unwrap().body {
         AnswerBody::Experiment(answer) => *answer,
         other => panic!("{other:?}"),
@@ -579,7 +579,7 @@ fn more_events_than_a_matcher_takes_are_refused() {
     let metrics: Vec<Value> =
         (0..4).map(|_| json!({ "name": "f", "kind": "funnel", "steps": steps })).collect();
     let question = json!({ "experiment": "button", "metrics": metrics });
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     let error = crate::compile("experiment", question, &context).unwrap_err();
     assert_eq!(error.code(), "count_invalid");
 }

@@ -78,7 +78,7 @@ impl PlanAsked {
         method: Method,
         common: &Common,
     ) -> Result<Schedule, QuestionError> {
-        let at = |field: &str, text: &String| instant(field, text, &common.tz);
+        let at = |field: &str, text: &String| instant(field, text, &common.calendar.tz);
         let ends = self.ends.as_ref().map(|text| at("plan.ends", text)).transpose()?;
         let concluded = self.concluded.as_ref();
         let concluded = concluded.map(|text| at("plan.concluded", text)).transpose()?;

@@ -23,7 +23,7 @@ fn answer(variant: &str) -> ExperimentAnswer {
     let question = json!({ "experiment": "a", "from": "2026-09-01", "to": "2026-09-15",
         "daily": true, "slices": ["plan"], "interactions": ["<b>"],
         "metrics": [{ "event": "bought" }, { "event": "bought", "kind": "mean" }] });
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 86_400_000 };
+    let context = Context::utc(T0 + 86_400_000);
     match Memory::new(events).answer("experiment", question, &context).unwrap().body {
         AnswerBody::Experiment(answer) => *answer,
         other => panic!("{other:?}"),

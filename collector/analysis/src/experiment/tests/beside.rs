@@ -19,7 +19,7 @@ fn asked_after(elapsed: i64, extra: Value, converted: u64) -> ExperimentAnswer {
     let mut question = json!({ "experiment": "button", "from": "2026-08-20", "to": "2026-09-15", "metrics": bought() });
     question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let events = population(&[("control", 1451, 452), ("test", 1451, converted)]);
-    let context = Context { tz: "UTC".into(), now_ms: T0 + elapsed };
+    let context = Context::utc(T0 + elapsed);
     match Memory::new(events).answer("experiment", question, &context).unwrap().body {
         AnswerBody::Experiment(answer) => *answer,
         other => panic!("{other:?}"),

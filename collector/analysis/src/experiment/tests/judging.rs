@@ -179,7 +179,7 @@ fn a_look_waits_for_its_late_events() {
         "metrics": [{ "event": "bought" }], "method": "group_sequential",
         "plan": { "ends": "2026-09-15", "looks": ["2026-09-08"] } });
     let at = |days: i64| {
-        let context = Context { tz: "UTC".into(), now_ms: T0 + days * 86_400_000 };
+        let context = Context::utc(T0 + days * 86_400_000);
         let events = population(&[("control", 2000, 200), ("test", 2000, 200)]);
         let answer = Memory::new(events).answer("experiment", question.clone(), &context).unwrap();
         let AnswerBody::Experiment(answer) = answer.body else { panic!("an experiment") };
@@ -203,7 +203,7 @@ fn what_was_ended_is_not_kept_running(
     let mut question = json!({ "experiment": "button", "from": "2026-09-01", "to": "2026-09-15",
         "metrics": [{ "event": "bought" }], "plan": { "ends": "2026-10-01" } });
     question["plan"]["concluded"] = json!(concluded);
-    let context = Context { tz: "UTC".into(), now_ms: T0 + now_days * 86_400_000 };
+    let context = Context::utc(T0 + now_days * 86_400_000);
     let events = population(&[("control", 200, 20), ("test", 200, 22)]);
     let answer = Memory::new(events).answer("experiment", question, &context).unwrap();
     let AnswerBody::Experiment(answer) = answer.body else { panic!("an experiment") };

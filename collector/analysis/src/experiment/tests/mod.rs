@@ -18,7 +18,7 @@ const T0: i64 = 1_788_220_800_000;
 fn ask_by(events: Vec<Event>, question: Value, scan: Scan) -> ExperimentAnswer {
     let mut full = json!({ "experiment": "button", "from": "2026-09-01", "to": "2026-09-15" });
     full.as_object_mut().unwrap().extend(question.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 + 60 * 86_400_000 };
+    let context = Context::utc(T0 + 60 * 86_400_000);
     match Memory::new(events).answer_by("experiment", full, &context, scan).unwrap().body {
         AnswerBody::Experiment(answer) => *answer,
         other => panic!("{other:?}"),
@@ -277,7 +277,7 @@ fn not_enough_data_is_an_answer_of_its_own(#[case] arms: &[(&str, u64, u64)]) {
 fn what_cannot_be_honoured_is_refused(#[case] extra: Value, #[case] code: &str) {
     let mut question = json!({ "experiment": "button" });
     question.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let context = Context { tz: "UTC".into(), now_ms: T0 };
+    let context = Context::utc(T0);
     assert_eq!(crate::compile("experiment", question, &context).unwrap_err().code(), code);
 }
 

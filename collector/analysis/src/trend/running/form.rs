@@ -70,7 +70,7 @@ pub(in crate::trend) fn buckets(
         );
         return refused("series.measure", detail);
     }
-    let buckets = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
+    let buckets = Buckets::new(question.bucket, &common.calendar, common.from_ms, common.to_ms, 0)?;
     if form.lead() == 0 {
         return Ok((vec![buckets], common.from_ms));
     }
@@ -86,15 +86,15 @@ pub(in crate::trend) fn buckets(
                 Unit::Month => span.months(back),
                 _ => span.days(back),
             };
-            date_of(buckets.bounds_ms[0], &common.tz)
+            date_of(buckets.bounds_ms[0], &common.calendar.tz)
                 .and_then(|first| first.checked_sub(span).ok())
-                .and_then(|date| start_of(date, &common.tz))
+                .and_then(|date| start_of(date, &common.calendar.tz))
         }
     };
     let earlier = earlier.ok_or_else(|| QuestionError::Time {
         field: "from".into(),
         value: common.from_ms.to_string(),
     })?;
-    let all = Buckets::new(question.bucket, &common.tz, earlier, common.to_ms, 0)?;
+    let all = Buckets::new(question.bucket, &common.calendar, earlier, common.to_ms, 0)?;
     Ok((vec![all], earlier))
 }

@@ -58,7 +58,7 @@ pub(super) fn compile(
     for (line, series) in lines.iter_mut().zip(&question.series) {
         line.number = series.prop.as_ref().map(|prop| columns.number(prop));
     }
-    let range = Buckets::new(question.bucket, &common.tz, common.from_ms, common.to_ms, 0)?;
+    let range = Buckets::new(question.bucket, &common.calendar, common.from_ms, common.to_ms, 0)?;
     let shape = Shape {
         form,
         lines,
