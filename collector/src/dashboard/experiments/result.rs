@@ -29,6 +29,8 @@ pub struct Row {
     pub control: String,
     pub value: String,
     pub lift: String,
+    /// The interval in numbers: its drawing may be cut.
+    pub between: String,
     pub whisker: Markup,
     pub chance: String,
 }
@@ -67,7 +69,13 @@ pub fn metrics(answer: &ExperimentAnswer) -> Effects {
         };
         metric.effects.iter().map(move |effect| (metric.name.clone(), badge, metric, effect))
     });
-    on_one_scale(all.collect())
+    on_one_scale(all.collect(), &main(answer))
+}
+
+/// The lifts of the deciding metric, of everybody.
+fn main(answer: &ExperimentAnswer) -> Vec<Estimate> {
+    let deciding = answer.metrics.first();
+    deciding.iter().flat_map(|metric| metric.effects.iter().filter_map(lift_of)).collect()
 }
 
 /// A slice, of the deciding metric.
@@ -79,7 +87,7 @@ pub fn slices(answer: &ExperimentAnswer) -> Option<Slices> {
     });
     Some(Slices {
         by: first.slice.join(", "),
-        effects: on_one_scale(all.collect()),
+        effects: on_one_scale(all.collect(), &main(answer)),
         hidden: first.values_not_listed,
     })
 }
@@ -94,9 +102,12 @@ fn value_of(slice: &SliceResult) -> String {
     format!("{values} ({})", format::count(people))
 }
 
-fn on_one_scale(all: Vec<(String, &'static str, &MetricResult, &Effect)>) -> Effects {
+fn on_one_scale(
+    all: Vec<(String, &'static str, &MetricResult, &Effect)>,
+    main: &[Estimate],
+) -> Effects {
     let known: Vec<Estimate> = all.iter().filter_map(|(.., effect)| lift_of(effect)).collect();
-    let scale = Scale::over(&known, true);
+    let scale = Scale::around(main, &known);
     let rows = all.into_iter().map(|(name, badge, metric, effect)| {
         let unit = Unit::of(metric);
         let value = |variant: &str| {
@@ -105,13 +116,8 @@ fn on_one_scale(all: Vec<(String, &'static str, &MetricResult, &Effect)>) -> Eff
         };
         let lift = lift_of(effect);
         let whisker = lift.map(|lift| {
-            let title = format!(
-                "{}: {} ({} – {})",
-                effect.variant,
-                format::signed_percent(lift.mid),
-                format::signed_percent(lift.low),
-                format::signed_percent(lift.high)
-            );
+            let (mid, all) = (format::signed_percent(lift.mid), between(lift));
+            let title = format!("{}: {mid} ({all})", effect.variant);
             interval::whisker(scale, lift, look(effect, lift), &title)
         });
         Row {
@@ -120,6 +126,7 @@ fn on_one_scale(all: Vec<(String, &'static str, &MetricResult, &Effect)>) -> Eff
             control: value(&effect.control),
             value: value(&effect.variant),
             lift: effect.lift.map_or_else(|| format::UNKNOWN.into(), format::signed_percent),
+            between: lift.map(between).unwrap_or_default(),
             whisker: whisker.unwrap_or_default(),
             chance: format::maybe_percent(effect.chance_to_win),
             variant: effect.variant.clone(),
@@ -136,6 +143,11 @@ fn on_one_scale(all: Vec<(String, &'static str, &MetricResult, &Effect)>) -> Eff
 fn lift_of(effect: &Effect) -> Option<Estimate> {
     let Bounds { low, high } = effect.always_valid.as_ref()?.lift_interval?;
     Some(Estimate { low, mid: effect.lift?, high })
+}
+
+/// Both ends.
+fn between(lift: Estimate) -> String {
+    format!("{} – {}", format::signed_percent(lift.low), format::signed_percent(lift.high))
 }
 
 /// Better or worse, if the interval leaves no doubt; what is better the metric knows.
@@ -175,7 +187,7 @@ pub fn timelines(answer: &ExperimentAnswer) -> Vec<Timeline> {
 }
 
 fn table(days: &[Day]) -> Table {
-    let head = [t("Day"), t("Change"), t("at least"), t("at most")].map(str::to_owned);
+    let head = [t("Day"), t("Difference"), t("at least"), t("at most")].map(str::to_owned);
     let rows = days.iter().filter_map(|day| {
         let Estimate { low, mid, high } = day.effect?;
         let [mid, low, high] = [mid, low, high].map(format::signed_percent);

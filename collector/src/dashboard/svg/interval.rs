@@ -38,6 +38,31 @@ impl Scale {
         Self { low, high, step }
     }
 
+    /// A scale around zero for intervals of which some may know next to nothing: it shows all of `main`, and of the
+    /// others what is within three times as far, or half beyond the middle one of all. What reaches further is cut.
+    pub fn around(main: &[Estimate], all: &[Estimate]) -> Self {
+        let far = |estimates: &[Estimate]| -> Vec<f64> {
+            let ends = estimates.iter().map(|e| e.low.abs().max(e.high.abs()));
+            let mut ends: Vec<f64> = ends.filter(|end| end.is_finite()).collect();
+            ends.sort_by(f64::total_cmp);
+            ends
+        };
+        let (of_main, of_all) = (far(main), far(all));
+        let middle = of_all.get(of_all.len() / 2).copied().unwrap_or(0.0);
+        let reach = (3.0 * of_main.last().copied().unwrap_or(0.0)).max(1.5 * middle);
+        let cut = |e: &Estimate| Estimate {
+            low: e.low.max(-reach),
+            mid: e.mid.clamp(-reach, reach),
+            high: e.high.min(reach),
+        };
+        Self::over(&all.iter().map(cut).collect::<Vec<_>>(), true)
+    }
+
+    /// Whether a number lies outside.
+    fn is_beyond(self, value: f64) -> bool {
+        value < self.low || value > self.high
+    }
+
     /// The part of this scale between two numbers: a rate has no place above 100 %.
     ///
     /// Left as it is where nothing would remain.
@@ -58,9 +83,32 @@ impl Scale {
     }
 }
 
-/// One row: the interval as a line with a dot. `class` gives the colour, `title` the words.
+/// Half the height of a row.
+const MIDDLE: f64 = 15.0;
+
+/// An arrow at an edge: it goes on there.
+fn arrow(w: &mut Writer, at: &Pct, to_the_left: bool) {
+    // A drawing of its own, because a place in percent cannot be moved by pixels otherwise.
+    w.open("svg", &[("class", &"beyond"), ("x", at), ("overflow", &"visible")]);
+    let back = if to_the_left { 7.0 } else { -7.0 };
+    for side in [-6.0, 6.0] {
+        w.empty(
+            "line",
+            &[
+                ("class", &"end"),
+                ("x1", &"0"),
+                ("x2", &Num(back)),
+                ("y1", &Num(MIDDLE)),
+                ("y2", &Num(MIDDLE + side)),
+            ],
+        );
+    }
+    w.close();
+}
+
+/// One row: the interval as a line with a dot. What reaches beyond the scale ends in an arrow, and a dot that would lie
+/// there is not drawn. `class` gives the colour, `title` the words.
 pub fn whisker(scale: Scale, estimate: Estimate, class: &'static str, title: &str) -> Markup {
-    const MIDDLE: f64 = 15.0;
     let mut w = Writer::new();
     let class = format!("whisker {class}");
     w.open(
@@ -89,19 +137,25 @@ pub fn whisker(scale: Scale, estimate: Estimate, class: &'static str, title: &st
         "line",
         &[("class", &"span"), ("x1", &low), ("x2", &high), ("y1", &middle), ("y2", &middle)],
     );
-    for end in [&low, &high] {
+    for (value, at) in [(estimate.low, &low), (estimate.high, &high)] {
+        if scale.is_beyond(value) {
+            arrow(&mut w, at, value < scale.low);
+            continue;
+        }
         w.empty(
             "line",
             &[
                 ("class", &"end"),
-                ("x1", end),
-                ("x2", end),
+                ("x1", at),
+                ("x2", at),
                 ("y1", &Num(MIDDLE - 5.0)),
                 ("y2", &Num(MIDDLE + 5.0)),
             ],
         );
     }
-    w.empty("circle", &[("cx", &Pct(scale.at(estimate.mid))), ("cy", &middle), ("r", &"5")]);
+    if !scale.is_beyond(estimate.mid) {
+        w.empty("circle", &[("cx", &Pct(scale.at(estimate.mid))), ("cy", &middle), ("r", &"5")]);
+    }
     w.close();
     w.finish()
 }
@@ -156,6 +210,8 @@ mod tests {
     fn any_estimates_make_a_drawing_of_finite_coordinates(#[case] estimates: &[Estimate]) {
         let scale = Scale::over(estimates, true);
         assert!(scale.low < scale.high, "{scale:?}");
+        let around = Scale::around(estimates, estimates);
+        assert!(around.low < around.high, "{around:?}");
         let mut svg = axis(scale, |v| v.to_string()).to_string();
         for estimate in estimates {
             svg.push_str(&whisker(scale, *estimate, "x", "").to_string());
@@ -170,6 +226,28 @@ mod tests {
         assert!(scale.low <= 0.0 && scale.high >= 0.71);
         let scale = Scale::over(&estimates, false);
         assert!(scale.low > 0.2 && scale.low <= 0.45);
+    }
+
+    #[test]
+    fn one_wide_interval_is_cut_and_does_not_flatten_the_others() {
+        let main = [estimate(-0.05, 0.1, 0.25)];
+        let wide = estimate(-38.0, 0.4, 41.0);
+        let all = [estimate(-0.2, 0.1, 0.4), estimate(-0.3, 0.0, 0.3), wide];
+        let scale = Scale::around(&main, &all);
+        assert!(scale.low >= -1.0 && scale.high <= 1.0, "{scale:?}");
+        assert!(scale.high >= 0.4 && scale.low <= -0.3, "what is not wide is whole: {scale:?}");
+        let arrows = |e| whisker(scale, e, "x", "").to_string().matches("beyond").count();
+        assert_eq!((arrows(wide), arrows(all[0])), (2, 0));
+        let dots = |e| whisker(scale, e, "x", "").to_string().matches("<circle").count();
+        assert_eq!((dots(wide), dots(estimate(1.5, 2.0, 9.0))), (1, 0), "a dot lies where it is");
+    }
+
+    #[rstest]
+    #[case::all_are_wide(&[estimate(-38.0, 0.4, 41.0), estimate(-30.0, 0.2, 35.0), estimate(-33.0, 0.2, 39.0)])]
+    #[case::none_is(&[estimate(-0.2, 0.1, 0.4), estimate(-0.3, 0.0, 0.3)])]
+    fn intervals_that_are_alike_are_shown_whole(#[case] all: &[Estimate]) {
+        assert_eq!(Scale::around(&[], all), Scale::over(all, true));
+        assert_eq!(Scale::around(&[estimate(-0.1, 0.0, 0.1)], all), Scale::over(all, true));
     }
 
     #[test]
