@@ -153,13 +153,12 @@ pub struct Answered {
 }
 
 /// Somebody waits for an answer, as long as this lives.
-#[derive(Default)]
 pub struct Waiting(Arc<Progress>);
 
 impl Waiting {
-    /// What whoever works on it looks at.
-    pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.0)
+    /// Whoever waits for what this progress is of.
+    pub fn on(progress: Arc<Progress>) -> Self {
+        Self(progress)
     }
 }
 
@@ -285,7 +284,7 @@ impl App {
         let project_id = project.id;
         let facts = Facts { now_ms: context.now_ms };
         progress.expect(question.looks());
-        let waiting = Waiting(Arc::clone(&progress));
+        let waiting = Waiting::on(Arc::clone(&progress));
         let span = tracing::info_span!(target: TRACE, "question", question.kind = kind, question.rows_scanned = Empty);
         let work = tokio::task::spawn_blocking(move || {
             let span = span.entered();

@@ -17,12 +17,15 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
-use tallymark_store::Schema;
+use tallymark_store::{Progress, Schema};
+use tokio::time::timeout;
 use url::form_urlencoded;
 
+use super::ask::sentence;
 use super::build::asked::{host, quoted};
 use super::build::form::{OPERATORS, Rows};
 use super::build::question::Fields;
+use super::build::wait::{self, Wait};
 use super::build::{self, Filter, Seen, rows};
 use super::format;
 use super::page::show;
@@ -35,7 +38,7 @@ use crate::access::{Caller, Role, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
-use crate::query::events::{EventView, newest};
+use crate::query::events::{EventView, Page as Found, newest};
 use crate::query::pick::{PickParams, Source};
 use crate::query::range::parse_range;
 
@@ -60,7 +63,7 @@ struct Page {
     props: Vec<Seen>,
     period: Period,
     zones: &'static [&'static str],
-    answer: Shown,
+    answer: String,
 }
 
 /// The table with what belongs to it.
@@ -122,7 +125,8 @@ struct Line {
     cells: Vec<String>,
 }
 
-/// `GET /p/{slug}/events`: the page; with `part=answer` its table, with `part=values` what a property was.
+/// `GET /p/{slug}/events`: the page; with `part=answer` its table, with `part=form` no table, with `part=values` what a
+/// property was.
 pub async fn show_events(
     State(app): State<App>,
     caller: Caller,
@@ -154,131 +158,204 @@ async fn page(
     };
     let (period, complaint) =
         Period::read(&asked, &project.tz, project.settings.week_starts, app.clock.now_ms());
-    let answer = shown(app, caller, project, &fields, &schema, (&period, complaint)).await?;
-    if part == "answer" {
-        return Ok(show(StatusCode::OK, &answer));
+    let progress = Arc::new(Progress::default());
+    let schema = Arc::new(schema);
+    let asking = Asking {
+        app: app.clone(),
+        project: Arc::clone(project),
+        role: caller.role,
+        fields: fields.clone(),
+        schema: Arc::clone(&schema),
+        period: period.clone(),
+        complaint,
+        progress: Arc::clone(&progress),
+    };
+    let cancel = fields.with(&[("part", "form")]);
+    let page = |head: &[String], answer: String| Page {
+        shell: Shell::within(app, caller, project, Place::Events),
+        event: fields.get("event").unwrap_or_default().to_owned(),
+        person: fields.get("person").unwrap_or_default().to_owned(),
+        filters: build::filters_of(&fields),
+        columns: columns(head, &schema),
+        events: build::events(&schema),
+        props: build::props(&schema),
+        period,
+        zones: ZONES,
+        answer,
+    };
+    if part == "form" {
+        let cancelled = asking.cancelled();
+        return Ok(show(StatusCode::OK, &page(&cancelled.head, cancelled.to_string())));
     }
-    let props = build::props(&schema);
-    let chosen = &answer.head;
-    let mut columns: Vec<String> = chosen.clone();
-    let offered = props.iter().map(|seen| &seen.name).take(OFFERED_MAX);
-    columns.extend(offered.filter(|name| !chosen.contains(name)).cloned());
-    let columns = columns.into_iter().enumerate().map(|(at, name)| (name, at < chosen.len()));
-    Ok(show(
-        StatusCode::OK,
-        &Page {
-            shell: Shell::within(app, caller, project, Place::Events),
-            event: fields.get("event").unwrap_or_default().to_owned(),
-            person: fields.get("person").unwrap_or_default().to_owned(),
-            filters: build::filters_of(&fields),
-            columns: columns.collect(),
-            events: build::events(&schema),
-            props,
-            period,
-            zones: ZONES,
-            answer,
-        },
-    ))
+    let mut asking = Box::pin(asking.shown());
+    // A page that comes at once has its columns chosen as its table has them.
+    let soon = timeout(wait::PAGE_AFTER, &mut asking).await;
+    if let Ok(answer) = soon {
+        let answer = answer?;
+        return Ok(match part == "answer" {
+            true => show(StatusCode::OK, &answer),
+            false => show(StatusCode::OK, &page(&answer.head, answer.to_string())),
+        });
+    }
+    let asking =
+        async move { asking.await.unwrap_or_else(|error| Shown::failed(&error)).to_string() };
+    let wait = Wait { asking, progress, cancel };
+    if part == "answer" {
+        return Ok(wait.alone().await);
+    }
+    let chosen = chosen(&fields);
+    Ok(wait.within(|answer| page(&chosen, answer)).await)
 }
 
-async fn shown(
-    app: &App,
-    caller: &Caller,
-    project: &Arc<Project>,
-    fields: &Fields,
-    schema: &Schema,
-    (period, complaint): (&Period, Option<String>),
-) -> Result<Shown, ApiError> {
-    let mut shown = Shown {
-        complaint,
-        head: fields
-            .all("col")
-            .into_iter()
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        rows: Vec::new(),
-        words: Words {
-            title: t("No events here").to_owned(),
-            text: t("Choose a longer range, another event, or fewer filters.").to_owned(),
-        },
-        ways: Ways::default(),
-        csv: None,
-        curl: String::new(),
-    };
-    let of_all = match rows::read(Rows::None, fields, schema) {
-        Ok((_, of_all)) => of_all,
-        Err(why) => {
-            shown.words = Words { title: t("This question cannot be read").to_owned(), text: why };
-            return Ok(shown);
-        }
-    };
-    let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
-    let (from, to) = (period.from.to_string(), period.to.to_string());
-    let range = parse_range(Some(&from), Some(&to), &period.tz_name)?;
-    let instant = |ms: i64| Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
-    let text = |name: &str| fields.get(name).map(str::to_owned);
-    let condition = (!of_all.is_empty()).then(|| Value::from(of_all).to_string());
-    let given: Vec<(&str, String)> = [
-        ("event", text("event")),
-        ("person", text("person")),
-        ("where", condition.clone()),
-        ("from", Some(instant(range.start))),
-        ("to", Some(instant(range.end))),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
-    shown.curl = curl(app, &given);
-    if caller.role >= Role::Analyst {
-        let mut out = form_urlencoded::Serializer::for_suffix("/v1/export?".to_owned(), 11);
-        out.extend_pairs(&given).append_pair("format", "csv").append_pair("project", &project.slug);
-        shown.csv = Some(out.finish());
-    }
-    let params = PickParams {
-        event: text("event"),
-        person: text("person"),
-        condition,
-        ..PickParams::default()
-    };
-    let found = match params.pick(app, project) {
-        Ok(pick) => newest(app, project, pick, range, PAGE, fields.get("cursor")).await,
-        Err(error) => Err(error),
-    };
-    let page = match found {
-        Err(error @ ApiError::ParameterInvalid { .. }) => {
-            let title = t("This question cannot be read").to_owned();
-            shown.words = Words { title, text: error.to_string() };
-            return Ok(shown);
-        }
-        found => found?,
-    };
-    let all: Vec<(EventView, Map<String, Value>)> =
-        page.events.into_iter().map(with_properties).collect();
-    if shown.head.is_empty() {
-        shown.head = usual(&all);
-    }
-    let mut day = None;
-    let line = |(event, properties): &(EventView, Map<String, Value>)| {
-        let at = Timestamp::from_millisecond(event.at).unwrap_or_default().to_zoned(tz.clone());
-        let is_new = day.replace(at.date()) != Some(at.date());
-        let person = [("person", &*event.person)];
-        Line {
-            day: is_new.then(|| format::full_day(at.date())),
-            time: at.strftime("%H:%M:%S").to_string(),
-            event: event.name.to_string(),
-            by: match event.source {
-                Source::Web => t("page"),
-                Source::Server => t("server"),
+/// The properties that the address chose as columns.
+fn chosen(fields: &Fields) -> Vec<String> {
+    let named = fields.all("col").into_iter().filter(|name| !name.is_empty());
+    named.map(str::to_owned).collect()
+}
+
+/// Columns to choose from, the chosen ones first.
+fn columns(chosen: &[String], schema: &Schema) -> Vec<(String, bool)> {
+    let offered = build::props(schema).into_iter().map(|seen| seen.name).take(OFFERED_MAX);
+    let more = offered.filter(|name| !chosen.contains(name)).map(|name| (name, false));
+    chosen.iter().map(|name| (name.clone(), true)).chain(more).collect()
+}
+
+/// A page of events that can be looked for.
+struct Asking {
+    app: App,
+    project: Arc<Project>,
+    role: Role,
+    fields: Fields,
+    schema: Arc<Schema>,
+    period: Period,
+    complaint: Option<String>,
+    progress: Arc<Progress>,
+}
+
+impl Asking {
+    fn blank(&self) -> Shown {
+        Shown {
+            complaint: self.complaint.clone(),
+            head: chosen(&self.fields),
+            rows: Vec::new(),
+            words: Words {
+                title: t("No events here").to_owned(),
+                text: t("Choose a longer range, another event, or fewer filters.").to_owned(),
             },
-            href: format!("/p/{}/ask/person{}", project.slug, Fields::default().with(&person)),
-            person: event.person.clone(),
-            cells: shown.head.iter().map(|name| cell(properties.get(name))).collect(),
+            ways: Ways::default(),
+            csv: None,
+            curl: String::new(),
         }
-    };
-    shown.rows = all.iter().map(line).collect();
-    shown.ways = Ways::of(fields, page.next.as_deref());
-    Ok(shown)
+    }
+
+    /// What stands in place of events that nobody waits for any more.
+    fn cancelled(&self) -> Shown {
+        let title = t("The question was cancelled").to_owned();
+        let text = t("Change the question or show it again.").to_owned();
+        Shown { words: Words { title, text }, ..self.blank() }
+    }
+
+    async fn shown(self) -> Result<Shown, ApiError> {
+        let mut shown = self.blank();
+        let Self { app, project, role, fields, schema, period, progress, .. } = self;
+        let of_all = match rows::read(Rows::None, &fields, &schema) {
+            Ok((_, of_all)) => of_all,
+            Err(why) => {
+                let title = t("This question cannot be read").to_owned();
+                return Ok(Shown { words: Words { title, text: why }, ..shown });
+            }
+        };
+        let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
+        let (from, to) = (period.from.to_string(), period.to.to_string());
+        let range = parse_range(Some(&from), Some(&to), &period.tz_name)?;
+        let instant = |ms: i64| Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
+        let text = |name: &str| fields.get(name).map(str::to_owned);
+        let condition = (!of_all.is_empty()).then(|| Value::from(of_all).to_string());
+        let given: Vec<(&str, String)> = [
+            ("event", text("event")),
+            ("person", text("person")),
+            ("where", condition.clone()),
+            ("from", Some(instant(range.start))),
+            ("to", Some(instant(range.end))),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+        shown.curl = curl(&app, &given);
+        if role >= Role::Analyst {
+            let mut out = form_urlencoded::Serializer::for_suffix("/v1/export?".to_owned(), 11);
+            out.extend_pairs(&given);
+            out.append_pair("format", "csv").append_pair("project", &project.slug);
+            shown.csv = Some(out.finish());
+        }
+        let params = PickParams {
+            event: text("event"),
+            person: text("person"),
+            condition,
+            ..PickParams::default()
+        };
+        let found = match params.pick(&app, &project) {
+            Ok(pick) => {
+                let of = (PAGE, fields.get("cursor"));
+                newest(&app, &project, pick, range, of, progress).await
+            }
+            Err(error) => Err(error),
+        };
+        let page = match found {
+            Err(error @ ApiError::ParameterInvalid { .. }) => {
+                let title = t("This question cannot be read").to_owned();
+                shown.words = Words { title, text: error.to_string() };
+                return Ok(shown);
+            }
+            found => found?,
+        };
+        shown.fill(page, &project.slug, &tz, &fields);
+        Ok(shown)
+    }
+}
+
+impl Shown {
+    /// What stands in place of events that could not be found.
+    fn failed(error: &ApiError) -> Self {
+        let title = t("There is no answer to this just now").to_owned();
+        Self {
+            complaint: None,
+            head: Vec::new(),
+            rows: Vec::new(),
+            words: Words { title, text: sentence(error) },
+            ways: Ways::default(),
+            csv: None,
+            curl: String::new(),
+        }
+    }
+
+    fn fill(&mut self, page: Found, slug: &str, tz: &TimeZone, fields: &Fields) {
+        let all: Vec<(EventView, Map<String, Value>)> =
+            page.events.into_iter().map(with_properties).collect();
+        if self.head.is_empty() {
+            self.head = usual(&all);
+        }
+        let mut day = None;
+        let line = |(event, properties): &(EventView, Map<String, Value>)| {
+            let at = Timestamp::from_millisecond(event.at).unwrap_or_default().to_zoned(tz.clone());
+            let is_new = day.replace(at.date()) != Some(at.date());
+            let person = [("person", &*event.person)];
+            Line {
+                day: is_new.then(|| format::full_day(at.date())),
+                time: at.strftime("%H:%M:%S").to_string(),
+                event: event.name.to_string(),
+                by: match event.source {
+                    Source::Web => t("page"),
+                    Source::Server => t("server"),
+                },
+                href: format!("/p/{slug}/ask/person{}", Fields::default().with(&person)),
+                person: event.person.clone(),
+                cells: self.head.iter().map(|name| cell(properties.get(name))).collect(),
+            }
+        };
+        self.rows = all.iter().map(line).collect();
+        self.ways = Ways::of(fields, page.next.as_deref());
+    }
 }
 
 /// An event with all that can be a column of it: properties and what is known of every event.
@@ -317,10 +394,4 @@ fn curl(app: &App, given: &[(&str, String)]) -> String {
     format!(
         "curl -G {host}/v1/events \\\n  -H \"Authorization: Bearer $TALLYMARK_SECRET_KEY\"{data}"
     )
-}
-
-impl Page {
-    fn shown(&self) -> String {
-        self.answer.to_string()
-    }
 }

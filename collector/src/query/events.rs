@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tallymark_protocol::uuid7;
 use tallymark_store::row::flags;
-use tallymark_store::{Dim, Row, RowRange};
+use tallymark_store::{Dim, Progress, Row, RowRange};
 
 use super::pick::{Pick, PickParams, Source};
 use super::range::parse_range;
@@ -146,13 +146,15 @@ pub async fn list_events(
         return Err(ApiError::parameter("limit", format!("must be 1 to {PAGE_MAX}")));
     }
     let pick = filter.pick.pick(&app, &project)?;
-    newest(&app, &project, pick, range, limit, filter.cursor.as_deref()).await.map(Json)
+    let cursor = filter.cursor.as_deref();
+    newest(&app, &project, pick, range, (limit, cursor), Arc::default()).await.map(Json)
 }
 
 /// How far back from the newest moment that may hold events of a page it is looked for them, in ms; then everywhere.
 const BACK_MS: [i64; 3] = [3_600_000, 86_400_000, 30 * 86_400_000];
 
-/// The newest events of a range of times, or those before a cursor.
+/// The newest events of a range of times, or those before a cursor: so many of them. Dropping the future stops the
+/// work, as with a question.
 ///
 /// # Errors
 /// A cursor that no page gave; [`ApiError::Internal`] when the store cannot be read.
@@ -161,27 +163,24 @@ pub async fn newest(
     project: &Project,
     pick: Pick,
     range: Range<i64>,
-    limit: usize,
-    cursor: Option<&str>,
+    (limit, cursor): (usize, Option<&str>),
+    progress: Arc<Progress>,
 ) -> Result<Page, ApiError> {
     let before = cursor.map(parse_cursor).transpose()?;
     let to_ms = before.map_or(range.end, |(ts_ms, _)| range.end.min(ts_ms.saturating_add(1)));
     // Clocks of devices may be ahead; what they send is stored at its arrival.
     let newest_ms = to_ms.min(app.clock.now_ms());
     let project_id = project.id;
-    let waiting = Waiting::default();
-    let progress = waiting.progress();
+    let _waiting = Waiting::on(Arc::clone(&progress));
     let page = app.blocking(move |app| {
         let back = BACK_MS.map(|back_ms| newest_ms.saturating_sub(back_ms));
-        for from_ms in
-            back.into_iter().filter(|from_ms| *from_ms > range.start).chain([range.start])
-        {
+        let back = back.into_iter().filter(|from_ms| *from_ms > range.start).chain([range.start]);
+        let back: Vec<i64> = back.collect();
+        progress.expect(back.len() as u32);
+        for from_ms in back {
             let mut newest = Newest { limit, heap: BinaryHeap::with_capacity(limit + 2) };
             let rows = RowRange { from_ms, to_ms, person: pick.person };
-            app.store.rows(project_id, rows, &mut |row| {
-                if progress.is_stopped() {
-                    return ControlFlow::Break(());
-                }
+            app.store.rows_watched(project_id, rows, &progress, &mut |row| {
                 let place = (row.ts_ms, row.event_id);
                 let wanted = before.is_none_or(|before| place < before)
                     && newest.takes(place)
@@ -191,7 +190,8 @@ pub async fn newest(
                 }
                 ControlFlow::Continue(())
             })?;
-            if progress.is_stopped() || newest.heap.len() > limit || from_ms == range.start {
+            if newest.heap.len() > limit || from_ms == range.start {
+                progress.end();
                 return Ok(newest.page());
             }
         }

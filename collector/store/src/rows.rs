@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::ScanError;
 use crate::memtable::{Aside, MemRun, RowRef};
+use crate::progress::Progress;
 use crate::row::Row;
 use crate::segment::SegmentRows;
 use crate::shared::View;
@@ -20,21 +21,25 @@ pub(crate) fn scan(
     view: &mut View,
     project: u32,
     range: RowRange,
+    progress: &Progress,
     each: &mut dyn FnMut(Row) -> ControlFlow<()>,
 ) -> Result<(), ScanError> {
-    scan_refs(view, project, range, &mut |row| each(row.to_row()))
+    scan_refs(view, project, range, progress, &mut |row| each(row.to_row()))
 }
 
 /// The same, without making rows of their own of them.
 ///
 /// # Errors
-/// [`ScanError`] when a segment cannot be read.
+/// [`ScanError`] when a segment cannot be read, or nobody waits any more.
 pub(crate) fn scan_refs(
     view: &mut View,
     project: u32,
     range: RowRange,
+    progress: &Progress,
     each: &mut dyn FnMut(RowRef<'_>) -> ControlFlow<()>,
 ) -> Result<(), ScanError> {
+    let mut passed = Passed { progress, rows: 0 };
+    let mut rows_to_pass = 0;
     let persons = range.person.map_or(0..=u64::MAX, |person| person..=person);
     let times = range.from_ms..range.to_ms;
     let apart = view.apart.of(project).cloned();
@@ -49,6 +54,7 @@ pub(crate) fn scan_refs(
     for segment in view.segments.iter() {
         let groups = segment.groups_holding(project, &persons, &times);
         if !groups.is_empty() {
+            rows_to_pass += segment.rows_of(&groups);
             cursors.push(Cursor::Segment(Box::new(SegmentRows::open(segment, groups)?)));
         }
     }
@@ -59,6 +65,7 @@ pub(crate) fn scan_refs(
     let runs = frozen.runs.iter().chain(&frozen_tail).chain(&view.active.runs).chain(&tail);
     let runs: Vec<&Arc<MemRun>> = runs.collect();
     cursors.extend(runs.iter().map(|run| Cursor::Memory(Arc::clone(run), 0)));
+    progress.begin(rows_to_pass + runs.iter().map(|run| run.len() as u64).sum::<u64>());
     if let Some(apart) = apart {
         let moved = match range.person {
             Some(person) => apart.stored_as(person),
@@ -68,12 +75,13 @@ pub(crate) fn scan_refs(
         let mut take = |cursor: &mut Cursor| -> Result<(), ScanError> {
             let is_moved =
                 |row: &RowRef<'_>| is_in_time(row) && moved.binary_search(&row.person).is_ok();
-            while let Some(row) = cursor.seek(&is_moved)? {
+            while let Some(row) = cursor.seek(&mut passed, &is_moved)? {
                 let person = apart.person(row.person, || Ok::<_, ScanError>(row.base))?;
                 if let Some(person) = person.filter(|person| persons.contains(person)) {
                     lane.push(Aside { base: row.base, row: Row { person, ..row.to_row() } });
                 }
                 cursor.advance()?;
+                passed.one()?;
             }
             Ok(())
         };
@@ -96,7 +104,7 @@ pub(crate) fn scan_refs(
 
     let mut heap = BinaryHeap::new();
     for (i, cursor) in cursors.iter_mut().enumerate() {
-        if let Some(row) = cursor.seek_main(&is_wanted)? {
+        if let Some(row) = cursor.seek_main(&mut passed, &is_wanted)? {
             heap.push(Reverse((row.sort_key(), i)));
         }
     }
@@ -106,11 +114,32 @@ pub(crate) fn scan_refs(
             return Ok(());
         }
         cursor.advance()?;
-        if let Some(row) = cursor.seek_main(&is_wanted)? {
+        passed.one()?;
+        if let Some(row) = cursor.seek_main(&mut passed, &is_wanted)? {
             heap.push(Reverse((row.sort_key(), i)));
         }
     }
-    Ok(())
+    passed.tell()
+}
+
+/// Rows that were passed, wanted or not: said a few thousand at a time.
+struct Passed<'a> {
+    progress: &'a Progress,
+    rows: u64,
+}
+
+impl Passed<'_> {
+    const TOLD_EVERY: u64 = 8_192;
+
+    fn one(&mut self) -> Result<(), ScanError> {
+        self.rows += 1;
+        if self.rows < Self::TOLD_EVERY { Ok(()) } else { self.tell() }
+    }
+
+    fn tell(&mut self) -> Result<(), ScanError> {
+        self.progress.add(std::mem::take(&mut self.rows));
+        if self.progress.is_stopped() { Err(ScanError::Stopped) } else { Ok(()) }
+    }
 }
 
 /// A place in a sorted list of rows.
@@ -143,17 +172,19 @@ impl Cursor {
     /// The same, but the lane holds only rows that are wanted.
     fn seek_main(
         &mut self,
+        passed: &mut Passed<'_>,
         is_wanted: &dyn Fn(&RowRef<'_>) -> bool,
     ) -> Result<Option<RowRef<'_>>, ScanError> {
         match self {
             Self::Lane(..) => Ok(self.row()),
-            _ => self.seek(is_wanted),
+            _ => self.seek(passed, is_wanted),
         }
     }
 
     /// Go to the next row that is wanted, which may be this one.
     fn seek(
         &mut self,
+        passed: &mut Passed<'_>,
         is_wanted: &dyn Fn(&RowRef<'_>) -> bool,
     ) -> Result<Option<RowRef<'_>>, ScanError> {
         while let Some(row) = self.row() {
@@ -161,6 +192,7 @@ impl Cursor {
                 break;
             }
             self.advance()?;
+            passed.one()?;
         }
         Ok(self.row())
     }

@@ -218,6 +218,8 @@ async fn events_are_listed_with_the_columns_that_were_seen_and_pages_survive_ins
     assert_eq!(rows(&reader.page(filtered).await), 2);
     let none = reader.page("/p/shop/events?event=never&part=answer").await;
     assert!(none.contains("No events here") && rows(&none) == 0, "{none}");
+    let cancelled = reader.page("/p/shop/events?event=bought&part=form").await;
+    assert!(cancelled.contains("The question was cancelled") && rows(&cancelled) == 0);
     let wrong = reader.page("/p/shop/events?person=nobody&part=answer").await;
     assert!(wrong.contains("This question cannot be read"), "{wrong}");
 

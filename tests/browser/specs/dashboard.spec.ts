@@ -181,6 +181,20 @@ test("a slow question can be called off", async () => {
   await page.context().close();
 });
 
+test("looking for rare events can be called off, and says so", async () => {
+  const { page, errors } = await open(`/p/${project.slug}/events`);
+  await page.route("**/*part=answer*", () => {}); // never answered
+  await page.locator("[name=event]").fill("purchase");
+  await page.locator("[name=event]").dispatchEvent("change");
+  await page.locator(".working [data-cancel]").click();
+  await page.waitForFunction(() => document.querySelector("#answer")?.getAttribute("aria-busy") === "false");
+  assert.ok(await page.locator("#answer table").isVisible(), "what was there stays");
+  await page.goto(`${collector.origin}/p/${project.slug}/events?part=form`);
+  assert.match((await page.textContent("#answer")) ?? "", /The question was cancelled/);
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
 test("without a script the form asks by its button", async () => {
   const { page } = await open(`/p/${project.slug}/ask/trend`, { javaScriptEnabled: false });
   await page.locator("[name=event]").first().fill("purchase");

@@ -13,7 +13,7 @@ pub mod asked;
 pub mod form;
 pub mod question;
 pub mod rows;
-mod wait;
+pub mod wait;
 
 use std::sync::Arc;
 

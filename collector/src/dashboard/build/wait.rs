@@ -25,7 +25,7 @@ use crate::dashboard::page::{send, show};
 use crate::dashboard::words::{Lang, filters, say};
 
 /// A page is not kept back for longer: it can be read and changed before its answer is there.
-const PAGE_AFTER: Duration = Duration::from_millis(150);
+pub const PAGE_AFTER: Duration = Duration::from_millis(150);
 /// Whoever waits longer than this is told how far it is.
 const SAID_AFTER: Duration = Duration::from_millis(500);
 /// Between two lines of progress.

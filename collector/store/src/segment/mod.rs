@@ -226,6 +226,11 @@ impl Segment {
         holding.map(|(at, _)| at).collect()
     }
 
+    /// Rows of some row groups.
+    pub(crate) fn rows_of(&self, groups: &[usize]) -> u64 {
+        groups.iter().map(|group| u64::from(self.info.groups[*group].rows)).sum()
+    }
+
     /// A time not after the first event of a project, if it may have one.
     pub(crate) fn first_ms(&self, project: u32) -> Option<i64> {
         let groups = self.info.groups.iter();

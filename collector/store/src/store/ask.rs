@@ -131,10 +131,24 @@ impl Store {
         range: RowRange,
         each: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), ScanError> {
+        self.rows_watched(project, range, &Progress::default(), each)
+    }
+
+    /// The same for somebody who watches how far it is and may stop it.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows); [`ScanError::Stopped`] when nobody waits any more.
+    pub fn rows_watched(
+        &self,
+        project: u32,
+        range: RowRange,
+        progress: &Progress,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), ScanError> {
         let mut view = self.shared.view();
         // After the view: somebody joined in between is looked for under the new name.
         let person = range.person.map(|id| self.shared.live().people.person(project, id));
-        crate::rows::scan(&mut view, project, RowRange { person, ..range }, each)
+        crate::rows::scan(&mut view, project, RowRange { person, ..range }, progress, each)
     }
 
     /// Event names and properties seen in a project, the newest rows included.

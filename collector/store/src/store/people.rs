@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use super::{RowRange, Store};
 use crate::error::{AppendError, FlushError, PeopleError, ScanError};
 use crate::people::{Erasure, Link, MergeRefused, PeopleCommand, PeopleDone};
+use crate::progress::Progress;
 
 /// What a command about people would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Store {
         let mut events = 0;
         let everything = RowRange { person: Some(from), ..RowRange::between(i64::MIN, i64::MAX) };
         view.apart = apart;
-        crate::rows::scan_refs(&mut view, project, everything, &mut |row| {
+        crate::rows::scan_refs(&mut view, project, everything, &Progress::default(), &mut |row| {
             events += u64::from(leaves.contains(&row.base));
             ControlFlow::Continue(())
         })?;

@@ -1,5 +1,6 @@
 //! How far a question is, and stopping it.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use tallymark_analysis::answer::{Answer, Facts};
 use tallymark_analysis::columns::{Block, Span};
 use tallymark_analysis::events::{Dictionaries, EventSet, ScanPlan};
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
-use tallymark_store::{MemoryCatalog, Progress, ScanError, Store, StoreOptions};
+use tallymark_store::{MemoryCatalog, Progress, RowRange, ScanError, Store, StoreOptions};
 
 use crate::support::{ShowAll, append_rows, options, row, temp_dir};
 
@@ -116,4 +117,39 @@ fn a_question_that_was_stopped_before_it_began_does_nothing() {
     let asked = store.snapshot().ask_watched(1, &ShowAll::everything(), &progress);
     assert!(matches!(asked, Err(ScanError::Stopped)), "{asked:?}");
     assert_eq!(progress.read(), 0);
+}
+
+#[test]
+fn a_walk_over_rows_says_how_far_it_is_and_stops_when_nobody_waits() {
+    const ALL: u64 = 30_000;
+    let dir = temp_dir();
+    let store = Store::open(options(dir.path()), Arc::new(MemoryCatalog::new())).unwrap();
+    // Half of them in a segment, half in memory; nothing is wanted, as with a filter that fits nobody.
+    for half in 0..2 {
+        let row = |n: u64| row(1, n, 1_700_000_000_000, half * ALL + n + 1);
+        append_rows(&store, (0..ALL / 2).map(row).collect());
+        if half == 0 {
+            store.flush().unwrap();
+        }
+    }
+    let range = RowRange::between(i64::MIN, i64::MAX);
+    let progress = Progress::default();
+    let (mut shares, mut seen) = (Vec::new(), 0);
+    let walked = store.rows_watched(1, range, &progress, &mut |_| {
+        seen += 1;
+        shares.push(progress.share());
+        ControlFlow::Continue(())
+    });
+    walked.unwrap();
+    assert_eq!((seen, progress.read(), progress.share()), (ALL, ALL, 1.0));
+    assert!(shares.is_sorted() && shares.iter().any(|share| (0.2..0.8).contains(share)));
+
+    let (progress, mut seen) = (Progress::default(), 0_u64);
+    let walked = store.rows_watched(1, range, &progress, &mut |_| {
+        seen += 1;
+        progress.stop();
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(walked, Err(ScanError::Stopped)), "{walked:?}");
+    assert!(seen < ALL / 2, "{seen}");
 }
