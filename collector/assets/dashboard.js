@@ -11,6 +11,8 @@
   async function part(address, signal, said) {
     const reply = await fetch(address, { signal, headers: { accept: "text/html" }, credentials: "same-origin" });
     if (reply.redirected && new URL(reply.url).pathname === "/signin") location.assign("/signin");
+    // A refusal is a page of its own, and no part of this one.
+    if (!reply.ok) throw new Error(reply.statusText || String(reply.status));
     if (!said) return reply.text();
     // Lines of progress, each whole in its piece, and then the answer.
     const pieces = reply.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -36,6 +38,25 @@
         // The next time may be better.
       }
     }, Number(place.dataset.every) * 1000);
+  }
+
+  // Parts that come after their page: data-load is their address. Closing the connection ends the work on the server.
+  for (const place of all("[data-load]")) {
+    const loading = new AbortController();
+    const wait = (is) => {
+      one("[data-waiting]", place).hidden = !is;
+      one("[data-instead]", place).hidden = is;
+      place.setAttribute("aria-busy", String(is));
+    };
+    one("[data-cancel]", place).addEventListener("click", () => loading.abort());
+    wait(true);
+    part(place.dataset.load, loading.signal).then(
+      (html) => {
+        place.replaceChildren(...parse(html));
+        place.setAttribute("aria-busy", "false");
+      },
+      () => wait(false),
+    );
   }
 
   // A question: the answer is asked for again when a field changes, and the address says what is asked.

@@ -27,6 +27,7 @@ use crate::bounds;
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
 use crate::clock::Clock;
 use crate::config::{Config, machine_bytes};
+use crate::dashboard::Looks;
 use crate::error::ApiError;
 use crate::experiments::asked::{self, Defined};
 use crate::experiments::losses;
@@ -95,6 +96,8 @@ pub struct Parts {
     /// Questions being answered.
     questions_running: Arc<Semaphore>,
     hashers: Mutex<HashMap<u32, Arc<ServerHasher>>>,
+    /// What changed in projects, as it was looked at last.
+    pub(crate) looks: Looks,
 }
 
 /// Why an app cannot be opened.
@@ -226,6 +229,7 @@ impl App {
             questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),
             questions_running: Arc::new(Semaphore::new(running)),
             hashers: Mutex::default(),
+            looks: Looks::default(),
             telemetry,
             told: Told::default(),
             live: Live::new(config.live_streams),

@@ -37,6 +37,7 @@ pub mod stickiness;
 pub mod testing;
 pub mod time_bucket;
 pub mod trend;
+pub mod unusual;
 mod wanted;
 #[cfg(test)]
 mod weeks;

@@ -174,6 +174,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/", SignedIn),
     rule("GET", "/p/{slug}", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/now", Project(Read, Viewer)),
+    rule("GET", "/p/{slug}/changes", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/find", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/events", Project(Read, Viewer)),
     rule("GET", "/p/{slug}/ask/{kind}", Project(Read, Viewer)),

@@ -15,6 +15,7 @@ mod ask;
 mod assets;
 mod boards;
 mod build;
+mod changes;
 mod events;
 mod experiments;
 mod find;
@@ -59,6 +60,7 @@ pub mod printed {
     pub use super::boards::{Printed, Reader, print_days};
 }
 
+pub use changes::Looks;
 pub use page::show;
 pub use shell::{Place, Shell, failure, wants_page};
 
@@ -68,6 +70,7 @@ pub fn router() -> Router<App> {
         .route("/", get(show_home))
         .route("/p/{slug}", get(show_project))
         .route("/p/{slug}/now", get(results::show_now))
+        .route("/p/{slug}/changes", get(changes::show))
         .route("/p/{slug}/find", get(find::show_places))
         .route("/p/{slug}/events", get(events::show_events))
         .route("/p/{slug}/ask/{kind}", get(build::show_question).post(build::keep_question))

@@ -3,6 +3,8 @@
 //! In: annotations that were saved. Out: the notes of a period, and which of them stand in which bucket of an answer
 //! ([`marks`]), for the drawings and the tables below them.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -36,9 +38,22 @@ pub struct Note {
 pub async fn of(app: &App, project: &Project, period: &Period) -> Result<Vec<Note>, ApiError> {
     let tz = TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC);
     let ms = |date: Date| date.to_zoned(tz.clone()).map_or(0, |at| at.timestamp().as_millisecond());
+    within(app, project, ms(period.from)..ms(period.to), &tz).await
+}
+
+/// The annotations that hold within a time, their days as in a zone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn within(
+    app: &App,
+    project: &Project,
+    times: Range<i64>,
+    tz: &TimeZone,
+) -> Result<Vec<Note>, ApiError> {
     let now_ms = app.clock.now_ms();
     let desk = Desk { meta: &app.meta, project, kind: Kind::Annotation, now_ms };
-    let all = desk.list(Some(ms(period.from)..ms(period.to))).await?;
+    let all = desk.list(Some(times)).await?;
     let own = TimeZone::get(&project.tz).unwrap_or(TimeZone::UTC);
     let text = |body: &Map<String, Value>, field: &str| {
         body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()

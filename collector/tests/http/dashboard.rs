@@ -14,14 +14,14 @@ use super::{NOW, Reply, Service, service};
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
 const STEPS: [&str; 3] = ["viewed", "carted", "bought"];
 
-struct Reader<'a> {
+pub struct Reader<'a> {
     service: &'a Service,
     cookie: String,
-    language: &'static str,
+    pub language: &'static str,
 }
 
 impl Reader<'_> {
-    async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         let request = Request::get(path)
             .header("cookie", &self.cookie)
             .header("accept", "text/html")
@@ -29,7 +29,7 @@ impl Reader<'_> {
         self.service.send(request.body(Body::empty()).unwrap()).await
     }
 
-    async fn page(&self, path: &str) -> String {
+    pub async fn page(&self, path: &str) -> String {
         let reply = self.get(path).await;
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
         String::from_utf8(reply.bytes).unwrap()
@@ -52,7 +52,7 @@ impl Reader<'_> {
     }
 }
 
-async fn reader<'a>(service: &'a Service, role: Role) -> Reader<'a> {
+pub async fn reader<'a>(service: &'a Service, role: Role) -> Reader<'a> {
     let account = member(&service.app, MAIN, role, "reader@example.org").await;
     Reader { service, cookie: session_of(&service.app, Some(account)).await, language: "en" }
 }

@@ -7,6 +7,7 @@ mod access;
 mod activity;
 mod aliases;
 mod bucket;
+mod changes;
 mod checklist;
 mod dashboard;
 mod deploy;

@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import { PNG } from "pngjs";
 
 import { complaints } from "../support/axe.ts";
@@ -178,6 +178,51 @@ test("a slow question can be called off", async () => {
   await page.locator("[data-cancel]").click();
   await page.waitForFunction(() => document.querySelector("#answer")?.getAttribute("aria-busy") === "false");
   assert.ok(await page.locator("#answer figure").first().isVisible(), "what was there stays");
+  await page.context().close();
+});
+
+/** The home, whose look at yesterday is answered by `answer`. */
+async function home(answer: (route: Route) => unknown): Promise<{ page: Page; errors: string[] }> {
+  const context = await browser.newContext({ storageState: state, locale: "en-GB" });
+  const page = await context.newPage();
+  const errors = watchErrors(page);
+  await page.route("**/changes?part=answer", answer);
+  await page.goto(`${collector.origin}/p/${project.slug}`);
+  return { page, errors };
+}
+
+const looked = (page: Page) => page.waitForFunction(() => document.querySelector("#changes")?.getAttribute("aria-busy") === "false");
+
+test("what changed comes after the page, and moves nothing of it", async () => {
+  let come = () => {};
+  const waits = new Promise<void>((done) => (come = done));
+  const { page, errors } = await home(async (route) => (await waits, route.continue()));
+  const below = () => page.locator("#active").evaluate((next) => next.getBoundingClientRect().top);
+  assert.ok(await page.getByText("Looking at yesterday").isVisible());
+  const before = await below();
+  come();
+  await looked(page);
+  assert.match((await page.textContent("#changes")) ?? "", /Not enough history yet/);
+  assert.equal(await below(), before);
+  assert.deepEqual(await complaints(page), []);
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a look at yesterday can be called off, and one that fails leads to its page", async () => {
+  const never = await home(() => {});
+  await never.page.locator("#changes").getByRole("button", { name: "Cancel" }).press("Enter");
+  await looked(never.page);
+  const way = (page: Page) => page.locator("#changes").getByRole("link", { name: "Look at yesterday" });
+  assert.ok(await way(never.page).isVisible());
+  await never.page.context().close();
+
+  const { page } = await home((route) => route.fulfill({ status: 503, body: "<p>busy</p>" }));
+  await looked(page);
+  assert.ok(!(await page.textContent("#changes"))?.includes("busy"));
+  await way(page).press("Enter");
+  await page.waitForURL("**/changes");
+  assert.match((await page.textContent("main")) ?? "", /Not enough history yet/);
   await page.context().close();
 });
 

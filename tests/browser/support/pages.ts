@@ -171,6 +171,7 @@ export class Pages {
       { name: "home", route: "/p/{slug}", at: `/p/${slug}` },
       { name: "home-german", route: "/p/{slug}", at: `/p/${slug}`, german: true },
       { name: "first-run", route: "/p/{slug}", at: "/p/fresh" },
+      { name: "changes", route: "/p/{slug}/changes", at: `/p/${slug}/changes` },
       ...kinds.map((kind) => question(`ask-${kind}`, kind)),
       question("ask-person", `person?person=${people.persons[0]?.person}`),
       question("ask-trend-countries", "trend?event=$pageview&measure=persons&by1=country&compare=previous"),
@@ -222,6 +223,8 @@ export class Pages {
     const language = { name: "tallymark_language", value: german ? "de" : "en", url: this.collector.origin };
     await page.context().addCookies([...this.cookies[as], language]);
     const reply = await page.goto(this.collector.origin + at);
+    // What comes after the page.
+    await page.waitForFunction(() => !document.querySelector("[data-load][aria-busy=true]"));
     const wrong = reply?.status() === status ? [] : [`${name} (${at}) answers ${reply?.status()}`];
     return { headers: reply?.headers() ?? {}, wrong };
   }

@@ -120,6 +120,7 @@ expect_body! {
     experiment_of Experiment ExperimentAnswer;
     content_of Content tallymark_analysis::answer::ContentAnswer;
     pwa_of Pwa tallymark_analysis::answer::PwaAnswer;
+    sessions_of Sessions tallymark_analysis::answer::SessionsAnswer;
     completeness_of Completeness tallymark_analysis::answer::CompletenessAnswer;
 }
 

@@ -1,0 +1,182 @@
+//! What changed: yesterday against what is usual, and why it may have.
+//!
+//! In: a project. Out: the few strongest changes of the last day that is over, in words, each with the way to the
+//! question that shows it and with what may be the reason: a value that makes most of the difference, a day that
+//! is not complete, what the team noted, experiments that began or ended. It is a page of its own; with `part=answer`
+//! the part that the home fetches after it has come.
+//!
+//! What was looked at is kept for a project until the day is over, for at most [`KEPT_MS`], because late events
+//! still come. Notes and experiments are read each time. Whoever goes away ends the look, as with any question.
+//!
+//! Deliberately elsewhere: what unusual means (`analysis::unusual`). Shared pages have none of this: it names values that
+//! may be of few people.
+
+mod figures;
+mod look;
+mod shown;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tokio::sync::OnceCell;
+
+use super::build::question::Fields;
+use super::period::{Asked, Period, plus};
+use super::view::Section;
+use super::words::{filters, n, say};
+use super::{Place, Shell, failure, format, notes, page};
+use crate::access::{Caller, Tenant};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::experiments::life::State as Life;
+use crate::meta::projects::Project;
+use look::{Looked, look};
+use shown::{Changes, Reason, changes, day_words};
+
+/// A look is kept for so long.
+const KEPT_MS: i64 = 3_600_000;
+/// What happened earlier before the day explains nothing of it.
+const BEFORE_MS: i64 = 86_400_000;
+/// Reasons that are listed, the nearest to the day first.
+const REASONS: usize = 3;
+
+/// Looks by project.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<HashMap<u32, Arc<Look>>>);
+
+#[derive(Debug)]
+struct Look {
+    day: Date,
+    begun_ms: i64,
+    found: OnceCell<Arc<Looked>>,
+}
+
+impl Looks {
+    /// The look of a project at a day: whoever comes while somebody looks waits for it.
+    fn of(&self, project: u32, day: Date, now_ms: i64) -> Arc<Look> {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |look: &&Arc<Look>| look.day == day && now_ms - look.begun_ms < KEPT_MS;
+        if let Some(look) = looks.get(&project).filter(fits) {
+            return Arc::clone(look);
+        }
+        let look = Arc::new(Look { day, begun_ms: now_ms, found: OnceCell::new() });
+        looks.insert(project, Arc::clone(&look));
+        look
+    }
+}
+
+#[derive(Template)]
+#[template(path = "changes.html")]
+struct ChangesPage {
+    shell: Shell,
+    shown: Shown,
+}
+
+impl ChangesPage {
+    fn part(&self) -> String {
+        self.shown.to_string()
+    }
+}
+
+/// The part of the home.
+#[derive(Template)]
+#[template(path = "changes_shown.html")]
+struct Shown {
+    slug: String,
+    day: String,
+    changes: Section<Changes>,
+    /// Whether everything that was looked at is listed.
+    whole: bool,
+}
+
+/// `GET /p/{slug}/changes`
+pub async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Tenant(project): Tenant,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let fields = Fields::read(query.as_deref().unwrap_or(""));
+    let whole = fields.get("part") != Some("answer");
+    let shown = match shown(&app, &project, whole).await {
+        Ok(shown) => shown,
+        Err(error) => return failure(&error),
+    };
+    if !whole {
+        return page::show(StatusCode::OK, &shown);
+    }
+    let shell = Shell::within(&app, &caller, &project, Place::Home);
+    page::show(StatusCode::OK, &ChangesPage { shell, shown })
+}
+
+async fn shown(app: &App, project: &Arc<Project>, whole: bool) -> Result<Shown, ApiError> {
+    let now_ms = app.clock.now_ms();
+    let (period, _) = Period::read(&Asked::default(), &project.tz, now_ms);
+    let day = plus(period.today, -1);
+    let kept = app.looks.of(project.id, day, now_ms);
+    let found =
+        kept.found.get_or_try_init(|| async { look(app, project, day).await.map(Arc::new) });
+    let changes = match found.await {
+        Ok(looked) => {
+            let reasons = reasons(app, project, looked.day).await?;
+            changes(looked, &project.slug, &period.tz_name, reasons)
+        }
+        Err(why) => Section::failed(&why),
+    };
+    Ok(Shown { slug: project.slug.clone(), day: day_words(day), changes, whole })
+}
+
+/// What happened on a day and in the 24 hours before it, the nearest to the day first.
+async fn reasons(app: &App, project: &Project, day: Date) -> Result<Vec<Reason>, ApiError> {
+    let tz = TimeZone::get(&project.tz).unwrap_or(TimeZone::UTC);
+    let ms = |date: Date| date.to_zoned(tz.clone()).map_or(0, |at| at.timestamp().as_millisecond());
+    let times = ms(day) - BEFORE_MS..ms(plus(day, 1));
+    let noted = notes::within(app, project, times.clone(), &tz).await?;
+    let begun = noted.into_iter().filter(|note| times.contains(&note.at_ms));
+    let mut all: Vec<Reason> =
+        begun.map(|note| Reason { at_ms: note.at_ms, day: note.at, text: note.text }).collect();
+    let mut experiment = |key: &str, at_ms: Option<i64>, words: &'static str| {
+        let Some(at_ms) = at_ms.filter(|at_ms| times.contains(at_ms)) else { return };
+        let at = Timestamp::from_millisecond(at_ms).unwrap_or_default().to_zoned(tz.clone());
+        let text = say(words, &[("key", key)]);
+        all.push(Reason { at_ms, day: format::day(at.date()), text });
+    };
+    for stored in app.meta.definitions().list(project.id).await? {
+        if stored.definition.kind() != "experiment" {
+            continue;
+        }
+        let key = stored.definition.key();
+        let paused = (stored.state == Life::Paused).then_some(stored.changed_ms);
+        experiment(key, stored.started_ms, n("the experiment {key} began"));
+        experiment(key, paused, n("the experiment {key} was paused"));
+        experiment(key, stored.concluded_ms, n("the experiment {key} ended"));
+    }
+    all.sort_by_key(|reason| std::cmp::Reverse(reason.at_ms));
+    all.truncate(REASONS);
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_shared_for_an_hour_of_its_day() {
+        let looks = Looks::default();
+        let (day, next) = (jiff::civil::date(2026, 9, 15), jiff::civil::date(2026, 9, 16));
+        let first = looks.of(1, day, 0);
+        let is_first = |look: Arc<Look>| Arc::ptr_eq(&look, &first);
+        assert!(is_first(looks.of(1, day, KEPT_MS - 1)));
+        assert!(!is_first(looks.of(2, day, 0)), "of another project");
+        assert!(!is_first(looks.of(1, next, 1)), "of another day");
+        let second = looks.of(1, day, 0);
+        assert!(!Arc::ptr_eq(&looks.of(1, day, KEPT_MS), &second), "an hour later");
+    }
+}
