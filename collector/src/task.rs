@@ -7,7 +7,7 @@
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tallymark_store::{Ends, PeopleCommand};
 use tokio::runtime::Handle;
@@ -31,6 +31,8 @@ use crate::query::export::note_export;
 use crate::query::people::{self, Who};
 use crate::query::questions::parse_question;
 use crate::query::range::parse_range;
+use crate::saved::desk::Desk;
+use crate::saved::{Kind, Refused};
 
 /// A command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -212,6 +214,7 @@ fn demo(
 ) -> anyhow::Result<()> {
     let created = handle.block_on(demo_project(app, &task.slug))?;
     let filled = fill(app, &created.project, task, console)?;
+    handle.block_on(note_letter(app, &created.project, &filled))?;
     if task.json {
         let mut all = created.json();
         if let (Some(all), Some(filled)) = (all.as_object_mut(), filled.as_object()) {
@@ -230,6 +233,20 @@ fn demo(
         created.secret_key.reveal(),
     );
     Ok(console.out(text.as_bytes())?)
+}
+
+/// Note the letter of the demo, as a team would.
+async fn note_letter(app: &App, project: &Project, filled: &Value) -> anyhow::Result<()> {
+    let desk =
+        Desk { meta: &app.meta, project, kind: Kind::Annotation, now_ms: app.clock.now_ms() };
+    let mut note = Map::new();
+    note.insert("text".into(), "The letter of the week went out".into());
+    note.insert("at".into(), filled["letter"].clone());
+    match desk.save("letter", None, note, (COMMAND_LINE, "demo")).await {
+        // The demo was filled before.
+        Ok(_) | Err(Refused::Taken(..)) => Ok(()),
+        Err(refused) => Err(refused.into()),
+    }
 }
 
 /// The demo's project with keys that can be shown: new ones, when it was there already.

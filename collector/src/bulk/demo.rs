@@ -95,6 +95,7 @@ pub fn fill(
     let from_ms = end_ms - i64::from(spec.days) * 24 * HOUR_MS;
     Ok(json!({
         "events": made, "stored": stored.stored, "duplicate": stored.duplicate,
+        "letter": jiff::Timestamp::from_millisecond(spec.letter_ms())?.to_string(),
         "from": day(from_ms)?, "to": day(end_ms + 24 * HOUR_MS)?,
     }))
 }

@@ -9,7 +9,8 @@
 //!
 //! What is in it: growth, weekdays and evenings, people of whom most come once and a few daily,
 //! a checkout with real drop-offs, content views, installs, and two experiments, `buy-button`
-//! (green sells about a fifth more) and `headline` (no difference at all).
+//! (green sells about a fifth more) and `headline` (no difference at all). On the last whole day a letter goes out to
+//! those who came by one before ([`DemoSpec::letter_ms`]), so that there is a change with a reason to see.
 //!
 //! Deliberately elsewhere: turning events into rows and storing them (the `demo` command).
 
@@ -44,6 +45,11 @@ impl DemoSpec {
     /// The demo of `tallymark demo`: 300,000 events of 10,000 people in the 90 days before `end_ms`.
     pub fn new(end_ms: i64) -> Self {
         Self { events: 300_000, persons: 10_000, days: 90, seed: 2026, end_ms }
+    }
+
+    /// When the letter goes out: at eight in the morning, UTC, of the last whole day.
+    pub fn letter_ms(&self) -> i64 {
+        (self.end_ms.div_euclid(rhythm::DAY_MS) - 1) * rhythm::DAY_MS + 8 * 3_600_000
     }
 }
 
@@ -95,11 +101,14 @@ fn tell_everyone(spec: &DemoSpec, busyness: f64, each: &mut dyn FnMut(DemoEvent)
         let mut random = Random::new(spec.seed, u64::from(number) + 1);
         let person = people::draw(number, &mut random);
         let mut past = Past::default();
-        for (index, start_ms) in
-            people::visits(&person, spec, busyness, &mut random).into_iter().enumerate()
-        {
+        let visits = people::visits(&person, spec, busyness, &mut random);
+        let by_letter = people::visit_by_letter(&person, spec, &visits, &mut random);
+        let mut visits: Vec<(i64, bool)> = visits.into_iter().map(|at_ms| (at_ms, false)).collect();
+        visits.extend(by_letter.map(|at_ms| (at_ms, true)));
+        visits.sort_unstable();
+        for (index, start) in visits.into_iter().enumerate() {
             let stream = (u64::from(number) + 1) << 20 | (index as u64 + 1);
-            visit::tell(&person, &mut past, start_ms, spec, Random::new(!spec.seed, stream), each);
+            visit::tell(&person, &mut past, start, spec, Random::new(!spec.seed, stream), each);
         }
     }
 }
@@ -222,6 +231,21 @@ mod tests {
         assert!((0.08..0.35).contains(&lift), "buy-button {lift}");
         let lift = rate("headline", "short") / rate("headline", "control") - 1.0;
         assert!(lift.abs() < 0.12, "headline {lift}");
+    }
+
+    #[test]
+    fn a_letter_brings_people_on_the_last_whole_day() {
+        let spec = small();
+        let events = made(&spec);
+        let by_letter = |weeks: i64| {
+            let day = spec.letter_ms().div_euclid(DAY_MS) - 7 * weeks;
+            let on_day = events.iter().filter(|e| e.ts_ms.div_euclid(DAY_MS) == day);
+            let by_mail = on_day.filter(|e| e.dims.contains(&(Dim::Channel, "email".to_owned())));
+            by_mail.map(|e| e.device_id.as_str()).collect::<BTreeSet<_>>().len()
+        };
+        let usual = (1..=4).map(by_letter).max().unwrap();
+        assert!(by_letter(0) > 2 * usual, "{} against {usual}", by_letter(0));
+        assert!(spec.letter_ms() < END_MS - DAY_MS / 2 && spec.letter_ms() >= END_MS - DAY_MS);
     }
 
     #[test]

@@ -92,3 +92,23 @@ pub fn visits(person: &Person, spec: &DemoSpec, busyness: f64, random: &mut Rand
     visits.dedup_by(|later, earlier| *later - *earlier < 45 * 60_000);
     visits
 }
+
+/// How many of those who came by a letter before come by this one.
+const BY_LETTER_RATIO: f64 = 0.25;
+
+/// The visit to which the letter leads, if it leads this person to one: in the hours after it, most of them soon.
+pub fn visit_by_letter(
+    person: &Person,
+    spec: &DemoSpec,
+    visits: &[i64],
+    random: &mut Random,
+) -> Option<i64> {
+    let letter_ms = spec.letter_ms();
+    let is_reader = person.source.channel == "email" && visits.first()? < &letter_ms;
+    if !is_reader || !random.chance(BY_LETTER_RATIO) {
+        return None;
+    }
+    let at_ms = letter_ms + (random.log_normal(75.0, 0.9).min(900.0) * 60_000.0) as i64;
+    let is_apart = visits.iter().all(|visit| (visit - at_ms).abs() >= 45 * 60_000);
+    (is_apart && at_ms < spec.end_ms).then_some(at_ms)
+}

@@ -47,21 +47,22 @@ struct Visit<'a> {
     each: &'a mut dyn FnMut(DemoEvent),
 }
 
-/// Tell one visit. Events at or after the end of the demo are not told.
+/// Tell one visit, which a letter may have brought about. Events at or after the end of the demo are not told.
 pub fn tell(
     person: &Person,
     past: &mut Past,
-    start_ms: i64,
+    (start_ms, by_letter): (i64, bool),
     spec: &DemoSpec,
     mut random: Random,
     each: &mut dyn FnMut(DemoEvent),
 ) {
     let second = past.visits > 0 && person.second_device.is_some() && random.chance(0.35);
     let device = person.second_device.filter(|_| second).unwrap_or(person.device);
-    let standalone = past.installed && !second && random.chance(0.68);
+    let standalone = past.installed && !second && !by_letter && random.chance(0.68);
     // The first visit has a source; later ones mostly come straight back.
     let source = match past.visits {
         0 => Some(person.source),
+        _ if by_letter => Some(person.source),
         _ if standalone || random.chance(0.62) => None,
         _ if random.chance(0.6) => Some(person.source),
         _ => Some(random.weighted(SOURCES)),

@@ -89,7 +89,7 @@ export class Pages {
   /** Fill in what pages show, of this project at this time, whose experiment `buy-button` runs. */
   static async prepare(collector: Collector, browser: Browser, project: Project, now: number, words: Say = (_, plain) => plain): Promise<Pages> {
     const { slug } = project;
-    const said = [slug, "fresh", "Demo shop", "Main", "ada@example.org", "vera@example.org", EXPERIMENT.key, "short-checkout", EXPERIMENT.hypothesis, "green", "bought", "revenue"];
+    const said = [slug, "fresh", "Demo shop", "Main", "ada@example.org", "vera@example.org", EXPERIMENT.key, "short-checkout", EXPERIMENT.hypothesis, "The letter of the week went out", "green", "bought", "revenue"];
     const say: Say = (place, plain) => {
       const text = words(place, plain);
       said.push(text);
