@@ -118,7 +118,8 @@ pub async fn show(
 
 async fn shown(app: &App, project: &Arc<Project>, whole: bool) -> Result<Shown, ApiError> {
     let now_ms = app.clock.now_ms();
-    let (period, _) = Period::read(&Asked::default(), &project.tz, now_ms);
+    let (period, _) =
+        Period::read(&Asked::default(), &project.tz, project.settings.week_starts, now_ms);
     let day = plus(period.today, -1);
     let kept = app.looks.of(project.id, day, now_ms);
     let found =
