@@ -115,14 +115,11 @@ impl Writer {
                     continue;
                 }
             };
-            let is_new = duplicate.iter().map(|is_duplicate| !is_duplicate);
-            rows.extend(
-                batch
-                    .rows
-                    .into_iter()
-                    .zip(is_new)
-                    .filter_map(|(row, is_new)| is_new.then_some(row)),
-            );
+            if duplicate.contains(&true) {
+                let mut is_duplicate = duplicate.iter();
+                batch.rows.retain(|_| is_duplicate.next() == Some(&false));
+            }
+            rows.append(&mut batch.rows);
             refused.extend(batch.refused);
             checked.push(Checked { done, duplicate, erased });
         }
