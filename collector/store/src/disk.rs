@@ -95,16 +95,20 @@ impl Lock {
     }
 }
 
-/// Writes a file from its start to its end.
+/// Synced after so many bytes, so that a sync of the log beside it does not wait for all of them.
+const STRETCH_BYTES: u64 = 2 << 20;
+
+/// Writes a file from its start to its end, and lets the disk have it little by little.
 #[derive(Debug)]
 pub(crate) struct Appender {
     pub file: Arc<dyn DiskFile>,
     pub at: u64,
+    synced: u64,
 }
 
 impl Appender {
     pub(crate) fn new(file: Arc<dyn DiskFile>) -> Self {
-        Self { file, at: 0 }
+        Self { file, at: 0, synced: 0 }
     }
 }
 
@@ -112,6 +116,10 @@ impl Write for Appender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all_at(bytes, self.at)?;
         self.at += bytes.len() as u64;
+        if self.at - self.synced >= STRETCH_BYTES {
+            self.file.sync_data()?;
+            self.synced = self.at;
+        }
         Ok(bytes.len())
     }
 
