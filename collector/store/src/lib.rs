@@ -18,6 +18,7 @@ mod open;
 mod options;
 mod people;
 mod presence;
+mod priority;
 mod progress;
 mod props;
 mod queue;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::memtable::MemRun;
+use crate::priority::{FLUSH_NICE, let_others_go_first};
 use crate::shared::Shared;
 
 /// How often it looks without being told.
@@ -17,6 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sort until the store closes.
 pub(crate) fn run(shared: &Shared) {
+    let_others_go_first(FLUSH_NICE);
     let mut live = shared.live();
     while !live.closing {
         let Some(chunks) = live.active.full_tail() else {

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::{CatalogChange, SegmentId, SegmentMeta};
 use crate::error::{AppendError, FlushError, OpenError};
 use crate::open::Folders;
+use crate::priority::{FLUSH_NICE, MERGE_NICE, let_others_go_first};
 use crate::segment::Segment;
 use crate::shared::{Counters, Shared};
 use settling::Settling;
@@ -40,20 +41,6 @@ const LOOK_FOR_OLD_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the age of the memtable is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How much the thread that merges lets others go first, from 0 to 19: at 10 it gets a tenth of a
-/// processor that somebody else wants.
-const MERGE_NICE: i32 = 10;
-
-/// Let every other thread go first: a merge takes a processor for minutes, and nobody waits for it.
-fn go_last() {
-    // Only on Linux this is the priority of a thread; elsewhere the whole process would go last.
-    if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, MERGE_NICE)
-    {
-        tracing::warn!(%error, "merges cannot be made to give way; answers may take longer");
-    }
-}
-
 /// What both threads need.
 #[derive(Clone)]
 pub(crate) struct Keeper {
@@ -65,6 +52,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Flush until the store closes.
     pub(crate) fn run_flushes(self) {
+        let_others_go_first(FLUSH_NICE);
         while let Some(ticket) = self.wait() {
             self.flush_as(ticket);
         }
@@ -97,7 +85,7 @@ impl Keeper {
     /// Merge after each flush, where a week has settled, and what time alone makes due, until the store
     /// closes.
     pub(crate) fn run_merges(self) {
-        go_last();
+        let_others_go_first(MERGE_NICE);
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
         let mut settling = Settling::default();
         self.prepare_presence();
