@@ -22,13 +22,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tallymark_store::{StoreStats, TRACE, WriteState};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Directive;
+use tracing::Subscriber;
+use tracing_subscriber::filter::{Directive, filter_fn};
 #[cfg(not(feature = "otel"))]
 use tracing_subscriber::layer::Identity;
 use tracing_subscriber::prelude::*;
 #[cfg(feature = "otel")]
-use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use bounded::{Bounded, Labels, OTHER};
 
@@ -372,6 +373,13 @@ pub struct Started {
 /// # Errors
 /// When `config.log` is not a filter, or traces cannot be sent where they are to go.
 pub fn start_logging(config: &Config) -> Result<Started, String> {
+    let (subscriber, started) = subscriber(config)?;
+    // A second start in one process (tests) keeps the first.
+    let _ = subscriber.try_init();
+    Ok(started)
+}
+
+fn subscriber(config: &Config) -> Result<(impl Subscriber + Send + Sync, Started), String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("log: {:?} is not a filter: {error}", config.log))?;
     let no_spans = Directive::from_str(&format!("{TRACE}=off")).map_err(|e| e.to_string())?;
@@ -382,22 +390,24 @@ pub fn start_logging(config: &Config) -> Result<Started, String> {
     };
     let logs = lines.with_filter(filter.add_directive(no_spans));
     let (traces, started) = traces(config)?;
-    // A second start in one process (tests) keeps the first.
-    let _ = tracing_subscriber::registry().with(logs).with(traces).try_init();
-    Ok(started)
+    // A layer without a filter wants every span, also one that is not there: each request would make one.
+    let is_on = traces.is_some();
+    let of_traces =
+        filter_fn(move |metadata| is_on && metadata.is_span() && metadata.target() == TRACE);
+    let traces = traces.with_filter(of_traces);
+    Ok((tracing_subscriber::registry().with(logs).with(traces), started))
 }
 
 #[cfg(feature = "otel")]
 fn traces<S>(config: &Config) -> Result<(Option<impl Layer<S>>, Started), String>
 where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    S: Subscriber + for<'a> LookupSpan<'a>,
 {
     if config.traces_url.is_empty() {
         return Ok((None, Started::default()));
     }
     let (traces, exporter) = traces::start(&config.traces_url, config.traces_per_s)?;
-    let of_traces = filter_fn(|metadata| metadata.is_span() && metadata.target() == TRACE);
-    Ok((Some(traces.with_filter(of_traces)), Started { _exporter: Some(exporter) }))
+    Ok((Some(traces), Started { _exporter: Some(exporter) }))
 }
 
 #[cfg(not(feature = "otel"))]
@@ -413,6 +423,15 @@ fn traces(config: &Config) -> Result<(Option<Identity>, Started), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_nobody_takes_traces_there_are_no_spans() {
+        let (subscriber, _started) = subscriber(&Config::default()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::info_span!(target: TRACE, "request").is_disabled());
+            assert!(!tracing::info_span!("another").is_disabled());
+        });
+    }
 
     #[test]
     fn metrics_print_as_text_and_as_json() {
