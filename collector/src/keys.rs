@@ -179,8 +179,8 @@ impl Key {
             return None;
         }
         let text = format!("{}{body}", kind.prefix());
-        let checksum = checksum(&text);
-        Some(Self { kind, text: text + &checksum })
+        let checksum = checksum(&text).map(char::from);
+        Some(Self { kind, text: text + &String::from_iter(checksum) })
     }
 
     /// A new key from the system's randomness.
@@ -207,7 +207,7 @@ impl Key {
             return None;
         }
         let (body, sum) = text.split_at(whole - CHECKSUM_CHARS);
-        (checksum(body) == sum).then(|| Self { kind, text: text.to_owned() })
+        (checksum(body) == sum.as_bytes()).then(|| Self { kind, text: text.to_owned() })
     }
 
     /// Public or secret.
@@ -238,14 +238,14 @@ impl fmt::Debug for Key {
     }
 }
 
-fn checksum(body: &str) -> String {
+fn checksum(body: &str) -> [u8; CHECKSUM_CHARS] {
     let mut crc = crc32fast::hash(body.as_bytes());
     let mut chars = [0u8; CHECKSUM_CHARS];
     for char in chars.iter_mut().rev() {
         *char = ALPHABET[(crc % 62) as usize];
         crc /= 62;
     }
-    chars.iter().map(|byte| char::from(*byte)).collect()
+    chars
 }
 
 #[cfg(test)]

@@ -56,7 +56,11 @@ pub struct Accepted {
 
 impl Accepted {
     /// The receipt, once it is known which rows were stored before.
-    pub fn receipt(nonce: &str, appended: &Appended, mut rejected: Vec<Rejected>) -> BatchReceipt {
+    pub fn receipt(
+        nonce: String,
+        appended: &Appended,
+        mut rejected: Vec<Rejected>,
+    ) -> BatchReceipt {
         let Appended { duplicate, erased } = appended;
         let dup = duplicate.iter().filter(|dup| **dup).count();
         let stored = duplicate.len() - dup - erased.len();
@@ -71,7 +75,7 @@ impl Accepted {
         }
         // A batch has at most 500 events.
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        BatchReceipt { nonce: nonce.to_owned(), ok: count(stored), dup: count(dup), rejected }
+        BatchReceipt { nonce, ok: count(stored), dup: count(dup), rejected }
     }
 }
 

@@ -113,7 +113,7 @@ where
         let erased = Reason { code: EventCode::PersonErased.as_str() };
         app.telemetry.events_refused.get_or_create(&erased).inc_by(appended.erased.len() as u64);
     }
-    let receipt = Accepted::receipt(&nonce, &appended, accepted.rejected);
+    let receipt = Accepted::receipt(nonce, &appended, accepted.rejected);
     app.telemetry.batches.inc();
     app.telemetry.events_accepted.inc_by(u64::from(receipt.ok));
     if receipt.ok > 0 {

@@ -184,6 +184,21 @@ fn a_client_that_sends_its_header_slowly_is_closed_within_ten_seconds() {
     assert!(closed, "still open after {:?}", from.elapsed());
 }
 
+#[rstest]
+#[case::as_many_as_are_read(100, "HTTP/1.1 200")]
+#[case::one_more(101, "HTTP/1.1 431")]
+fn header_lines_have_a_limit(#[case] lines: usize, #[case] want: &str) {
+    let collector = TestCollector::start();
+    let mut client = TcpStream::connect(collector.address()).expect("the port is open");
+    client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    let more: String = (1..lines).map(|line| format!("x-{line}: 1\r\n")).collect();
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{more}\r\n");
+    client.write_all(request.as_bytes()).expect("the request goes out");
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).expect("there is an answer");
+    assert_eq!(String::from_utf8_lossy(&answer), want);
+}
+
 #[test]
 fn a_client_that_sends_its_body_slowly_is_closed_and_others_are_served() {
     let collector = TestCollector::start();
