@@ -38,8 +38,9 @@ impl Scale {
         Self { low, high, step }
     }
 
-    /// A scale around zero for intervals of which some may know next to nothing: it shows all of `main`, and of the
-    /// others what is within three times as far, or half beyond the middle one of all. What reaches further is cut.
+    /// A scale around zero for intervals of which some may know next to nothing: it reaches three times as far as
+    /// `main`, or as the middle one of all where that is further. What reaches half beyond that is cut, together with
+    /// what is between.
     pub fn around(main: &[Estimate], all: &[Estimate]) -> Self {
         let far = |estimates: &[Estimate]| -> Vec<f64> {
             let ends = estimates.iter().map(|e| e.low.abs().max(e.high.abs()));
@@ -48,8 +49,10 @@ impl Scale {
             ends
         };
         let (of_main, of_all) = (far(main), far(all));
-        let middle = of_all.get(of_all.len() / 2).copied().unwrap_or(0.0);
-        let reach = (3.0 * of_main.last().copied().unwrap_or(0.0)).max(1.5 * middle);
+        let last = |ends: &[f64]| ends.last().copied().unwrap_or(0.0);
+        let middle = of_all.get(of_all.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+        let reach = middle.max(3.0 * last(&of_main));
+        let reach = if last(&of_all) > 1.5 * reach { reach } else { f64::INFINITY };
         let cut = |e: &Estimate| Estimate {
             low: e.low.max(-reach),
             mid: e.mid.clamp(-reach, reach),
