@@ -35,12 +35,12 @@ pub mod stats;
 pub mod stickiness;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod time_bucket;
 pub mod trend;
 pub mod unusual;
 mod wanted;
-#[cfg(test)]
-mod weeks;
 
 pub use answer::{Answer, AnswerBody, Facts};
 pub use kernel::{Analysis, Kernel, Key, Partial};

@@ -1,0 +1,3 @@
+//! What holds of several questions at once, beside `laws`.
+
+mod weeks;
