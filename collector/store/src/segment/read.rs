@@ -145,11 +145,19 @@ impl Segment {
     }
 
     pub(super) fn flags(&self, group: u32) -> Result<Vec<u8>, ScanError> {
+        self.by_flags(group, |flags| flags)
+    }
+
+    /// What each row's flags are to somebody.
+    pub(super) fn by_flags(&self, group: u32, of: impl Fn(u8) -> u8) -> Result<Vec<u8>, ScanError> {
         let mut pages = self.pages(group, "flags", &DataType::UInt8)?;
-        let table = pages.table(|bytes| u32::from_le_bytes(bytes) as u8)?;
+        let table = pages.table(|bytes| of(u32::from_le_bytes(bytes) as u8))?;
         match pages.by_code(&table, 0)? {
-            Some(flags) => Ok(flags),
-            None => Ok(self.primitive::<UInt8Type>(&self.column(group, "flags")?)?.to_vec()),
+            Some(rows) => Ok(rows),
+            None => {
+                let flags = self.column(group, "flags")?;
+                Ok(self.primitive::<UInt8Type>(&flags)?.iter().map(|flags| of(*flags)).collect())
+            }
         }
     }
 

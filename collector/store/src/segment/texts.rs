@@ -26,6 +26,7 @@ use crate::block::{
 use crate::error::ScanError;
 use crate::memtable::{identity_texts, session_texts};
 use crate::props;
+use crate::row::{IDENTITIES, identity_code};
 
 impl Segment {
     /// A text column with the codes that all blocks of the segment share, if it has few values.
@@ -59,6 +60,13 @@ impl Segment {
             if let Some(decoded) = decoded {
                 return Ok(decoded);
             }
+        }
+        if *property == Property::Identity {
+            // Three values of every row, which most questions about people may ask for.
+            let (values, shared) = self.share(key, &IDENTITIES);
+            let code = |flags| shared[usize::from(identity_code(flags)) - 1] as u8;
+            let codes = Arc::new(Codes::U8(self.by_flags(group, code)?));
+            return Ok(Decoded::Dense(TextColumn { codes, values }));
         }
         if self.is_outside_columns(property) {
             let (present, texts) = self.rest_texts(group, property)?;
