@@ -6,6 +6,7 @@
 //! Invariant: all columns of a block have the same length, and a person of a project has one run
 //! in a block.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -41,6 +42,8 @@ pub(crate) enum ColumnKey {
     Text(Property),
     /// A property as number.
     Number(Property),
+    /// The rows that have a property as number: [`Numbered`].
+    Numbered(Property),
     /// Which texts of a property there may be.
     Bloom(Property),
     /// A list of the segment's presence, by its number there; the group is the number of the part.
@@ -90,12 +93,56 @@ pub(crate) enum Column {
     Times(Arc<Times>),
     Texts(TextColumn),
     Numbers(Arc<Numbers>),
+    /// `None`: most rows have a number, or it is not worth the room.
+    Numbered(Option<Numbered>),
     /// `None`: every actor is equal to its person.
     Actors(Option<Arc<Vec<u64>>>),
     Order(Vec<(u32, u128)>),
     Days(Arc<DayList>),
     Sessions(Arc<Vec<u64>>),
     Bloom(Sbbf),
+}
+
+/// Rows that have a number, where few do: what a question about them reads of a block, next to each other. In the
+/// columns of the block each would be somewhere else in memory.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    /// Which rows of the block, in order.
+    pub rows: Vec<u32>,
+    pub ts: Arc<Times>,
+    pub event: TextColumn,
+    pub numbers: Arc<Numbers>,
+}
+
+impl Numbered {
+    /// `None` where most rows have one.
+    pub(crate) fn of(numbers: &Numbers, ts: &Times, event: &TextColumn) -> Option<Self> {
+        let Numbers::Sparse { rows, values } = numbers else { return None };
+        let times: Vec<i64> = rows.iter().map(|row| ts.get(*row as usize)).collect();
+        let codes = || rows.iter().map(|row| event.codes.get(*row as usize));
+        let count = 1 + codes().max().unwrap_or(0) as usize;
+        let values_of_event = Arc::clone(&event.values);
+        Some(Self {
+            rows: rows.clone(),
+            ts: Arc::new(Times::new(&times)),
+            event: TextColumn {
+                codes: Arc::new(Codes::new(codes(), count)),
+                values: values_of_event,
+            },
+            numbers: Arc::new(Numbers::Dense(values.clone())),
+        })
+    }
+
+    /// Where rows of the block are here.
+    pub(crate) fn within(&self, rows: &Range<usize>) -> Range<usize> {
+        let place = |row: usize| self.rows.partition_point(|other| (*other as usize) < row);
+        place(rows.start)..place(rows.end)
+    }
+
+    fn bytes(&self) -> usize {
+        let codes = self.event.codes.bytes() + self.event.values.own_bytes();
+        size_of_val(&self.rows[..]) + self.ts.bytes() + codes + self.numbers.bytes()
+    }
 }
 
 /// The session of a row as kernels know it: a name's number, or what it means to have none. Two
@@ -318,6 +365,11 @@ impl Bounds {
             && self.ts_min_ms < times.end
             && times.start <= self.ts_max_ms
     }
+
+    /// Whether every row is in these times, of which the end is excluded.
+    pub(crate) fn is_in(&self, times: &Range<i64>) -> bool {
+        times.start <= self.ts_min_ms && self.ts_max_ms < times.end
+    }
 }
 
 /// A sorted piece of the store.
@@ -365,6 +417,7 @@ getters! {
     times Times Arc<Times>;
     texts Texts TextColumn;
     numbers Numbers Arc<Numbers>;
+    numbered Numbered Option<Numbered>;
     actors Actors Option<Arc<Vec<u64>>>;
     order Order [(u32, u128)];
     days Days Arc<DayList>;
@@ -380,6 +433,7 @@ impl Column {
             Self::Times(times) => times.bytes(),
             Self::Texts(texts) => texts.codes.bytes() + texts.values.own_bytes(),
             Self::Numbers(numbers) => numbers.bytes(),
+            Self::Numbered(numbered) => numbered.as_ref().map_or(0, Numbered::bytes) + 64,
             Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
             Self::Days(list) => list.bytes(),

@@ -94,8 +94,7 @@ impl Loader {
         let mut block = Block {
             rows,
             ts,
-            all_in_time: question.times.start <= bounds.ts_min_ms
-                && bounds.ts_max_ms < question.times.end,
+            all_in_time: bounds.is_in(&question.times),
             first_ms: bounds.ts_min_ms,
             last_ms: bounds.ts_max_ms,
             actors,
@@ -116,6 +115,50 @@ impl Loader {
             block.numbers.push(Arc::clone(stored.column(key)?.numbers()));
         }
         Ok(Some(Loaded { block, stored: Arc::clone(stored), runs: column, within }))
+    }
+
+    /// Of a block those rows that have the number of the first column, and between which persons all of its rows are;
+    /// `None` where they are not kept like that. Other columns are not in it.
+    pub(super) fn numbered(
+        &mut self,
+        question: &Question<'_>,
+        stored: &Arc<dyn block::Block>,
+        persons: &RangeInclusive<u64>,
+    ) -> Result<Option<(Block, RangeInclusive<u64>)>, ScanError> {
+        let (Some(number), bounds) = (question.numbers.first(), stored.bounds()) else {
+            return Ok(None);
+        };
+        let ColumnKey::Number(property) = number else { return Ok(None) };
+        let is_alone = question.texts.is_empty() && question.needs.is_empty();
+        if !is_alone || !bounds.may_hold(question.project, persons.clone(), &question.times) {
+            return Ok(None);
+        }
+        let column = stored.column(&ColumnKey::Runs)?;
+        let runs = column.runs();
+        let within = runs.within(question.project, *persons.start(), *persons.end());
+        if within.is_empty() {
+            return Ok(None);
+        }
+        let column = stored.column(&ColumnKey::Numbered(property.clone()))?;
+        let Some(numbered) = column.numbered() else { return Ok(None) };
+        if question.progress.is_stopped() {
+            return Err(ScanError::Stopped);
+        }
+        let rows = runs.starts[within.start] as usize..runs.starts[within.end] as usize;
+        self.rows_scanned += rows.len() as u64;
+        let block = Block {
+            rows: numbered.within(&rows),
+            ts: Arc::clone(&numbered.ts),
+            all_in_time: bounds.is_in(&question.times),
+            first_ms: bounds.ts_min_ms,
+            last_ms: bounds.ts_max_ms,
+            actors: None,
+            event: self.event(question, &numbered.event),
+            texts: Vec::new(),
+            numbers: vec![Arc::clone(&numbered.numbers)],
+            sessions: None,
+        };
+        Ok(Some((block, runs.persons[within.start]..=runs.persons[within.end - 1])))
     }
 
     /// Event names; those that are not wanted are absent.

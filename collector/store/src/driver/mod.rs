@@ -256,6 +256,9 @@ impl<'a> Worker<'a> {
             if self.loader.dictionaries.bytes() + self.kernel.bytes() > self.bytes_max {
                 return Err(ScanError::TooLarge);
             }
+            if self.numbered(slot, stored, persons)? {
+                continue;
+            }
             let before = self.loader.rows_scanned;
             let loaded = self.loader.load(self.question, stored, persons)?;
             self.question.progress.add(self.loader.rows_scanned - before);
@@ -277,6 +280,37 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Count a block by its rows that have a number, if the kernel wants no others and nobody is to be left out.
+    fn numbered(
+        &mut self,
+        slot: usize,
+        stored: &Arc<dyn Block>,
+        persons: &RangeInclusive<u64>,
+    ) -> Result<bool, ScanError> {
+        if !self.kernel.wants_numbered() {
+            return Ok(false);
+        }
+        let before = self.loader.rows_scanned;
+        let numbered = self.loader.numbered(self.question, stored, persons)?;
+        let skip = self.question.skip;
+        let is_somebody_apart = |of: &RangeInclusive<u64>| {
+            skip[skip.partition_point(|apart| apart < of.start())..]
+                .first()
+                .is_some_and(|apart| apart <= of.end())
+        };
+        let Some((block, _)) = numbered.filter(|(_, of)| !is_somebody_apart(of)) else {
+            self.loader.rows_scanned = before;
+            return Ok(false);
+        };
+        self.kernel.block(slot, &block, &self.loader.dictionaries);
+        if !self.kernel.whole(slot, &block) {
+            self.loader.rows_scanned = before;
+            return Ok(false);
+        }
+        self.question.progress.add(self.loader.rows_scanned - before);
+        Ok(true)
     }
 
     /// One person, wherever their rows are.

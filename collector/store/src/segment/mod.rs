@@ -51,7 +51,7 @@ pub(crate) use info::{Info, PromotedKind, promote};
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
-use crate::block::{Block, Bounds, Column, ColumnKey, Property, Values};
+use crate::block::{Block, Bounds, Column, ColumnKey, Numbered, Property, Values};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
 use crate::disk::Disk;
@@ -334,6 +334,12 @@ impl Block for SegmentBlock {
             _ => None,
         };
         let decode = || {
+            if let ColumnKey::Numbered(property) = key {
+                let numbers = self.column(&ColumnKey::Number(property.clone()))?;
+                let (ts, event) = (self.column(&ColumnKey::Ts)?, self.column(&ColumnKey::Event)?);
+                let numbered = Numbered::of(numbers.numbers(), ts.times(), event.texts());
+                return Ok(Column::Numbered(numbered).into());
+            }
             let decoded = self.segment.decode(self.group, key)?;
             Ok(match &ties {
                 Some((runs, ts)) => {

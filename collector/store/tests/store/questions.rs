@@ -4,7 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rstest::rstest;
+use serde_json::{Value, json};
+use tallymark_analysis::answer::Facts;
 use tallymark_analysis::events::{EventSet, Need};
+use tallymark_analysis::kernel::Analysis;
+use tallymark_analysis::{Context, compile};
 use tallymark_store::{
     Append, Catalog, Dim, MemoryCatalog, Row, RowRange, ScanError, Store, StoreOptions,
 };
@@ -47,6 +51,52 @@ fn an_answer_does_not_depend_on_threads_flushes_or_the_cache(
     }
     assert_eq!(store.ask(1, &ShowAll::everything()).unwrap().rows_scanned, 900);
     assert_eq!(store.ask(2, &ShowAll::everything()).unwrap().rows_scanned, 0);
+}
+
+/// Figures of a number that few rows have are read from those rows alone; with a condition that everybody meets, from
+/// all of them.
+#[rstest]
+fn rows_with_a_number_say_what_all_rows_say(
+    #[values(1, 3)] query_threads: usize,
+    #[values(0, 100_000_000)] cache_bytes: usize,
+    #[values(90, 1_000_000)] group_rows: usize,
+) {
+    let dir = temp_dir();
+    let options = StoreOptions { query_threads, cache_bytes, group_rows, ..options(dir.path()) };
+    let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new());
+    let store = Store::open(options, catalog).unwrap();
+    let mut all = rows(900);
+    for (n, row) in all.iter_mut().enumerate().filter(|(n, _)| n % 5 != 0) {
+        row.props = format!("{{\"plan\":\"p{}\"}}", n % 4).into();
+    }
+    for (part, chunk) in all.chunks(150).enumerate() {
+        append_rows(&store, chunk.to_vec());
+        if part % 3 != 2 {
+            store.flush().unwrap();
+        }
+    }
+    let answer = |mut question: Value, range: [&str; 2], condition: Value| {
+        question["where"] = condition;
+        question["from"] = range[0].into();
+        question["to"] = range[1].into();
+        let compiled = compile("trend", question, &Context::utc(1_800_000_000_000)).unwrap();
+        let facts = Facts { now_ms: 1_800_000_000_000 };
+        let scan = |analysis: &dyn Analysis| Ok::<_, ScanError>(store.ask(1, analysis)?.partial);
+        serde_json::to_value(compiled.ask(&facts, scan).unwrap().body).unwrap()
+    };
+    let series =
+        |event: &str, measure: &str| json!({ "event": event, "measure": measure, "prop": "seats" });
+    let question =
+        json!({ "series": [series("buy", "sum"), series("buy", "p50"), series("buy", "max")] });
+    // The whole of it, and a range that begins among the events of one day.
+    for range in
+        [["2023-11-01", "2023-12-20"], ["2023-11-14T22:13:20.004Z", "2023-11-21T22:13:20.003Z"]]
+    {
+        let got = answer(question.clone(), range, json!([]));
+        let everybody = json!([{ "prop": "nobody", "op": "not_set" }]);
+        assert_eq!(got, answer(question.clone(), range, everybody));
+        assert!(got["series"][0]["total"].as_f64().unwrap() > 0.0, "{got}");
+    }
 }
 
 /// One row each of many persons, of whom two have the path that the question needs.
