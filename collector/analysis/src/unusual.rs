@@ -17,7 +17,7 @@
 //!
 //! A few weeks do not know their spread well, so p is of Student's t, two-sided, with one and a quarter degrees of
 //! freedom for each week. That is from simulation (60,000 draws of each kind): where days differ by chance and by up to
-//! 15 % besides, no more of them are below a p-value than it says, from 0.05 down to 0.0005; with 25 %, at most 1.6
+//! 15 % besides, no more of them are below a p-value than it says, from 0.05 down to 0.0005; with 25 %, at most 1.7
 //! times as many.
 //!
 //! Many figures are looked at on one day: [`unusual`] keeps those that are left at [`LEVEL`] by Benjamini and Hochberg.
