@@ -87,6 +87,8 @@ pub(crate) struct Live {
     /// Whether segments with rows of erased persons are written again now and not in their time.
     pub erase_now: bool,
     pub merge_finished: u64,
+    /// What [`left_behind`](Live::left_behind) said when erasures were last looked at.
+    pub left_behind_then: u64,
     pub merge_result: Option<FlushError>,
     /// Frames at which the imports that are on their way began.
     pub imports: Vec<u64>,
@@ -132,6 +134,12 @@ impl Live {
         if let Some(at) = self.imports.iter().position(|import| *import == epoch) {
             self.imports.swap_remove(at);
         }
+    }
+
+    /// Whether a file that an erasure waits for has gone since erasures were last looked at: the last reader of a segment
+    /// that was replaced has left it.
+    pub(crate) fn is_left(&mut self) -> bool {
+        self.people.waiting_since().1.is_some() && self.left_behind() > self.left_behind_then
     }
 
     /// No other file has anything that an erasure up to this frame took: no log file, and no segment

@@ -82,8 +82,8 @@ impl Keeper {
         if is_full { AppendError::DiskFull } else { AppendError::Busy }
     }
 
-    /// Merge after each flush, where a week has settled, and what time alone makes due, until the store
-    /// closes.
+    /// Merge after each flush, where a week has settled, what time alone makes due, and what an erasure
+    /// waited for, until the store closes.
     pub(crate) fn run_merges(self) {
         let_others_go_first(MERGE_NICE);
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
@@ -107,7 +107,7 @@ impl Keeper {
                     settling.settled(idle)
                 };
                 let is_wanted = live.merge_wanted > live.merge_finished;
-                if is_wanted || !settled.is_empty() || looks_for_old {
+                if is_wanted || !settled.is_empty() || looks_for_old || live.is_left() {
                     break;
                 }
                 live = self.shared.wait(live, LOOK_EVERY);
@@ -117,6 +117,8 @@ impl Keeper {
                 settled = settling.all();
             }
             let ticket = live.merge_wanted;
+            // Also where settling fails: then it is for the next time.
+            live.left_behind_then = live.left_behind();
             drop(live);
             // A file that cannot be read keeps nothing from what needs others only.
             let mut result = self.settle_people();

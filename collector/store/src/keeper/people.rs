@@ -56,6 +56,7 @@ impl Keeper {
         let mut live = self.shared.live();
         live.erase_now = false;
         let (known, left_behind) = (live.people_known(), live.left_behind());
+        live.left_behind_then = left_behind;
         let settled = live.people.settled(known, left_behind);
         let people = live.people.delta_of(&settled, (self.shared.options.now_ms)());
         if people.is_empty() {

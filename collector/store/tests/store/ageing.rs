@@ -166,3 +166,23 @@ fn erased_events_that_are_due_go_with_the_next_start() {
         catalog = aged.catalog;
     }
 }
+
+/// A reader keeps the file that it reads. With the last one the erased rows are gone, and the receipt says so.
+#[test]
+fn an_erasure_is_done_when_the_last_reader_of_the_old_file_has_left() {
+    let dir = temp_dir();
+    let aged = Aged::open(dir.path(), MONDAY_MS);
+    let rows: Vec<Row> = (0..300).map(|n| row(1, 1 + n / 299, MONDAY_MS, n)).collect();
+    aged.flush(&rows);
+    let erase = PeopleCommand::Erase { project: 1, id: 2, at_ms: MONDAY_MS };
+    let PeopleDone::Erased(receipt) = aged.store.people(erase).unwrap() else { panic!() };
+    aged.store.flush().unwrap();
+    aged.store.merge().unwrap();
+    let reader = aged.store.snapshot();
+    aged.now_ms.store(MONDAY_MS + 13 * 3_600_000, Ordering::SeqCst);
+    aged.store.merge().unwrap();
+    let now = || aged.store.erasure(1, receipt.id).unwrap();
+    assert_eq!((now().rows, now().done_ms), (1, None), "somebody reads the old file");
+    drop(reader);
+    within_seconds(|| now().done_ms.is_some());
+}
