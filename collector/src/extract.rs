@@ -65,18 +65,21 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetList) -> IpAdd
     nearest
 }
 
+/// The other end of the connection that a request came by; no address where it came by none.
+pub fn peer(extensions: &http::Extensions) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+}
+
 /// The network that a request came from.
 pub fn network(app: &App, headers: &HeaderMap, extensions: &http::Extensions) -> IpAddr {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-    Client::new(peer, headers, &app.config.trusted_proxies).prefix
+    Client::new(peer(extensions), headers, &app.config.trusted_proxies).prefix
 }
 
 /// Whether a request was made on this very machine, and by no proxy for somebody else.
 pub fn is_from_this_machine<B>(request: &http::Request<B>) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-    peer.is_some_and(|info| info.0.ip().to_canonical().is_loopback())
+    peer(request.extensions()).to_canonical().is_loopback()
         && !forwarded.iter().any(|name| request.headers().contains_key(*name))
 }
 

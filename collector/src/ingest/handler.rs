@@ -1,12 +1,12 @@
 //! `POST /v1/batch`.
 
 use std::cell::LazyCell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{self, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Json};
@@ -25,7 +25,9 @@ use super::rate::{Budget, Pace};
 use super::unpack;
 use crate::app::App;
 use crate::error::{ApiError, BODY_LIMIT};
-use crate::extract::{Access, Client, Params, Received, bearer, find_access, read_body_unless};
+use crate::extract::{
+    Access, Client, Params, Received, bearer, find_access, peer, read_body_unless,
+};
 use crate::keys::{KeyKind, Scope};
 use crate::meta::projects::Project;
 use crate::privacy::Rules;
@@ -63,9 +65,7 @@ pub const BATCH_PATH: &str = "/v1/batch";
     )
 )]
 pub async fn ingest_batch(State(app): State<App>, request: Request) -> Result<Taken, ApiError> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-    ingest(&app, peer, request).await
+    ingest(&app, peer(request.extensions()), request).await
 }
 
 /// The same without axum's part of it.

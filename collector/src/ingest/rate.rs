@@ -1,4 +1,5 @@
-//! How fast somebody may send: three budgets, of the network, the key and the project.
+//! How fast somebody may send: three budgets, of the network, the key and the project; and how many unknown keys a
+//! network may try, which is a budget as well.
 //!
 //! A token bucket for each: `burst` batches at once, then `rate` per second. A batch needs a token of every one of its
 //! budgets, or takes none. Keys and projects are known ones, so their number is bounded by what operators made; networks

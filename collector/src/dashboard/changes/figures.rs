@@ -109,10 +109,9 @@ pub fn delivery(answer: &CompletenessAnswer) -> Option<Delivery> {
     };
     let mut counts: Vec<f64> =
         before.iter().map(|day| scaled(day.all.missing, day.all.issued)).collect();
-    let first = before.iter().position(|day| day.all.issued > 0);
-    let known = first.map_or(0, |first| before.len() - first);
+    let tracked: Vec<f64> = answer.days.iter().map(|day| day.all.issued as f64).collect();
     counts.push(day.all.missing as f64);
-    Some(Delivery { figure: figure(Subject::Missing, &counts, known)?, ratio })
+    Some(Delivery { figure: figure(Subject::Missing, &counts, known_days(&tracked))?, ratio })
 }
 
 /// All unusual ones, the strongest first.

@@ -60,15 +60,10 @@ impl Loader {
         persons: &RangeInclusive<u64>,
     ) -> Result<Option<Loaded>, ScanError> {
         let bounds = stored.bounds();
-        if !bounds.may_hold(question.project, persons.clone(), &question.times) {
+        let Some((column, within)) = runs_within(question, stored, persons)? else {
             return Ok(None);
-        }
-        let column = stored.column(&ColumnKey::Runs)?;
+        };
         let runs = column.runs();
-        let within = runs.within(question.project, *persons.start(), *persons.end());
-        if within.is_empty() {
-            return Ok(None);
-        }
         if question.progress.is_stopped() {
             return Err(ScanError::Stopped);
         }
@@ -130,17 +125,15 @@ impl Loader {
         };
         let ColumnKey::Number(property) = number else { return Ok(None) };
         let is_alone = question.texts.is_empty() && question.needs.is_empty();
-        if !is_alone || !bounds.may_hold(question.project, persons.clone(), &question.times) {
+        if !is_alone {
             return Ok(None);
         }
-        let column = stored.column(&ColumnKey::Runs)?;
+        let Some((column, within)) = runs_within(question, stored, persons)? else {
+            return Ok(None);
+        };
         let runs = column.runs();
-        let within = runs.within(question.project, *persons.start(), *persons.end());
-        if within.is_empty() {
-            return Ok(None);
-        }
-        let column = stored.column(&ColumnKey::Numbered(property.clone()))?;
-        let Some(numbered) = column.numbered() else { return Ok(None) };
+        let numbers = stored.column(&ColumnKey::Numbered(property.clone()))?;
+        let Some(numbered) = numbers.numbered() else { return Ok(None) };
         if question.progress.is_stopped() {
             return Err(ScanError::Stopped);
         }
@@ -193,6 +186,23 @@ impl Loader {
         };
         Coded { codes, global }
     }
+}
+
+/// The runs of a block, and which of them are of somebody.
+type Within = (Arc<block::Column>, Range<usize>);
+
+/// Those of these persons; `None` where none is, or the block can hold nothing wanted.
+fn runs_within(
+    question: &Question<'_>,
+    stored: &Arc<dyn block::Block>,
+    persons: &RangeInclusive<u64>,
+) -> Result<Option<Within>, ScanError> {
+    if !stored.bounds().may_hold(question.project, persons.clone(), &question.times) {
+        return Ok(None);
+    }
+    let column = stored.column(&ColumnKey::Runs)?;
+    let within = column.runs().within(question.project, *persons.start(), *persons.end());
+    Ok((!within.is_empty()).then_some((column, within)))
 }
 
 /// The question's codes of values, by their own; remembered where other blocks have the same ones.

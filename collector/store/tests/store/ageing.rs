@@ -41,6 +41,18 @@ impl Aged {
         Self { store, catalog, now_ms }
     }
 
+    /// One person erased out of two: too few of its rows to write the file again at once. Gives the receipt's number.
+    fn erased(dir: &Path) -> (Self, u64) {
+        let aged = Self::open(dir, MONDAY_MS);
+        let rows: Vec<Row> = (0..300).map(|n| row(1, 1 + n / 299, MONDAY_MS, n)).collect();
+        aged.flush(&rows);
+        let erase = PeopleCommand::Erase { project: 1, id: 2, at_ms: MONDAY_MS };
+        let PeopleDone::Erased(receipt) = aged.store.people(erase).unwrap() else { panic!() };
+        aged.store.flush().unwrap();
+        aged.store.merge().unwrap();
+        (aged, receipt.id)
+    }
+
     fn flush(&self, rows: &[Row]) {
         append(&self.store, Append { rows: rows.to_vec(), refused: Vec::new() }).unwrap();
         self.store.flush().unwrap();
@@ -144,19 +156,12 @@ fn a_start_merges_what_was_quiet_for_long_enough_and_nothing_else() {
 #[test]
 fn erased_events_that_are_due_go_with_the_next_start() {
     let dir = temp_dir();
-    let aged = Aged::open(dir.path(), MONDAY_MS);
-    // Too few of them to write the file again for.
-    let rows: Vec<Row> = (0..300).map(|n| row(1, 1 + n / 299, MONDAY_MS, n)).collect();
-    aged.flush(&rows);
-    let erase = PeopleCommand::Erase { project: 1, id: 2, at_ms: MONDAY_MS };
-    let PeopleDone::Erased(receipt) = aged.store.people(erase).unwrap() else { panic!() };
-    aged.store.flush().unwrap();
-    aged.store.merge().unwrap();
+    let (aged, receipt) = Aged::erased(dir.path());
     let mut catalog = aged.catalog;
     drop(aged.store);
     for (hours, is_done) in [(11, false), (13, true)] {
         let aged = Aged::open_with(dir.path(), MONDAY_MS + hours * 3_600_000, catalog);
-        let now = || aged.store.erasure(1, receipt.id).unwrap();
+        let now = || aged.store.erasure(1, receipt).unwrap();
         if is_done {
             within_seconds(|| now().done_ms.is_some());
         } else {
@@ -171,17 +176,11 @@ fn erased_events_that_are_due_go_with_the_next_start() {
 #[test]
 fn an_erasure_is_done_when_the_last_reader_of_the_old_file_has_left() {
     let dir = temp_dir();
-    let aged = Aged::open(dir.path(), MONDAY_MS);
-    let rows: Vec<Row> = (0..300).map(|n| row(1, 1 + n / 299, MONDAY_MS, n)).collect();
-    aged.flush(&rows);
-    let erase = PeopleCommand::Erase { project: 1, id: 2, at_ms: MONDAY_MS };
-    let PeopleDone::Erased(receipt) = aged.store.people(erase).unwrap() else { panic!() };
-    aged.store.flush().unwrap();
-    aged.store.merge().unwrap();
+    let (aged, receipt) = Aged::erased(dir.path());
     let reader = aged.store.snapshot();
     aged.now_ms.store(MONDAY_MS + 13 * 3_600_000, Ordering::SeqCst);
     aged.store.merge().unwrap();
-    let now = || aged.store.erasure(1, receipt.id).unwrap();
+    let now = || aged.store.erasure(1, receipt).unwrap();
     assert_eq!((now().rows, now().done_ms), (1, None), "somebody reads the old file");
     drop(reader);
     within_seconds(|| now().done_ms.is_some());
