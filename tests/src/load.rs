@@ -290,7 +290,7 @@ pub fn check(id: &str) -> String {
 
 /// Four texts of 16 characters that follow from an id, or from a nonce, which is an id without
 /// hyphens. They occur nowhere else, and look random: a compressor may find four equal bytes by
-/// chance and cut one of them, but not all four. So the write that holds an event is known. There is no j in
+/// chance and cut a few letters, but leaves most of them. So the write that holds an event is known. There is no j in
 /// them, because the property guard takes what begins with `eyj` for a token.
 pub fn marks(id: &str) -> [String; 4] {
     const LETTERS: &[u8; 64] = b"ABCDEFGHI~KLMNOPQRSTUVWXYZabcdefghi!klmnopqrstuvwxyz0123456789-_";
