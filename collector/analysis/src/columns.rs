@@ -238,6 +238,22 @@ impl Numbers {
         if rows.get(*at) == Some(&row) { values[*at] } else { f64::NAN }
     }
 
+    /// Add those of some rows to a list.
+    pub fn extend(&self, list: &mut Vec<f64>, of: &Range<usize>) {
+        match self {
+            Self::Dense(numbers) => list.extend_from_slice(&numbers[of.clone()]),
+            Self::Sparse { rows, values } => {
+                let start = list.len();
+                list.resize(start + of.len(), f64::NAN);
+                let place = |row: usize| rows.partition_point(|other| (*other as usize) < row);
+                let present = place(of.start)..place(of.end);
+                for (row, value) in rows[present.clone()].iter().zip(&values[present]) {
+                    list[start + *row as usize - of.start] = *value;
+                }
+            }
+        }
+    }
+
     /// Bytes held, about.
     pub fn bytes(&self) -> usize {
         match self {
@@ -343,6 +359,14 @@ mod tests {
                 );
             }
             assert!(found[2..].iter().all(|number| number.is_nan()));
+            for range in [0..count, 1..count, 1..1] {
+                let mut list = vec![3.0];
+                numbers.extend(&mut list, &range);
+                let want = [&[3.0][..], &found[range]].concat();
+                let bits =
+                    |numbers: &[f64]| numbers.iter().map(|n| n.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&list), bits(&want));
+            }
         }
     }
 }

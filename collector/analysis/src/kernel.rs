@@ -70,11 +70,6 @@ pub trait Kernel: Send {
     fn whole(&mut self, _slot: usize, _block: &Block) -> bool {
         false
     }
-    /// Whether rows without the number of the plan's first column change nothing, and the others are counted
-    /// [`whole`](Self::whole): then blocks may be shown that have only these.
-    fn wants_numbered(&self) -> bool {
-        false
-    }
     /// Everything one person did, as spans in the order of time; two spans never share a
     /// millisecond. Called once per person. Rows that the plan does not want are among them:
     /// [`Matcher::look`](crate::filter::Matcher::look) tells them apart.

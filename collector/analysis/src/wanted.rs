@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+use crate::columns::Codes;
+use crate::each_width;
+
 /// Rows in order.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
@@ -18,6 +21,8 @@ pub(crate) struct Wanted {
     all_from: Option<u32>,
 }
 
+/// Codes of which each is compared with every row.
+pub(crate) const FEW: usize = 4;
 /// Rows looked at at once.
 const WORD: usize = u64::BITS as usize;
 
@@ -29,6 +34,27 @@ fn bits_of(flags: &[u8; WORD]) -> u64 {
     (0..).step_by(8).zip(eights).fold(0, |bits, (at, eight)| {
         bits | (u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56) << at
     })
+}
+
+impl Codes {
+    /// The rows that have one of these codes, in order.
+    pub fn rows_with(&self, wanted: &[u32]) -> Vec<u32> {
+        let mut found = Wanted::default();
+        match self {
+            Self::U8(codes) if wanted.len() <= FEW => {
+                found.fill_few(codes, 0..codes.len(), wanted);
+            }
+            codes => each_width!(codes, codes => {
+                let most = wanted.iter().max().map_or(0, |code| *code as usize + 1);
+                let mut is_wanted = vec![false; most];
+                wanted.iter().for_each(|code| is_wanted[*code as usize] = true);
+                let is_one = |code: usize| is_wanted.get(code).is_some_and(|is| *is);
+                found.fill(codes, 0..codes.len(), |code| is_one(*code as usize));
+            }),
+        }
+        found.rows.truncate(found.count);
+        found.rows
+    }
 }
 
 impl Wanted {
@@ -138,6 +164,11 @@ impl Wanted {
     /// All of them.
     pub(crate) fn rows(&self) -> &[u32] {
         &self.rows[..self.count]
+    }
+
+    /// The range they are, where it is known that they are one.
+    pub(crate) fn range(&self) -> Option<Range<usize>> {
+        self.all_from.map(|first| first as usize..first as usize + self.count)
     }
 
     /// Where those of a span are in the list. Spans of a block mostly come in order.

@@ -42,8 +42,10 @@ pub(crate) enum ColumnKey {
     Text(Property),
     /// A property as number.
     Number(Property),
-    /// The rows that have a property as number: [`Numbered`].
-    Numbered(Property),
+    /// Whether rows of these events are few: [`Column::AreFew`].
+    AreFew(Events),
+    /// A column of those rows alone, where they are few.
+    OfFew(Events, Box<ColumnKey>),
     /// Which texts of a property there may be.
     Bloom(Property),
     /// A list of the segment's presence, by its number there; the group is the number of the part.
@@ -51,6 +53,9 @@ pub(crate) enum ColumnKey {
     /// The session as a kernel sees it: [`session_number`].
     Session,
 }
+
+/// Names of events.
+pub(crate) type Events = Arc<[Box<str>]>;
 
 /// A property by its name in questions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -93,56 +98,13 @@ pub(crate) enum Column {
     Times(Arc<Times>),
     Texts(TextColumn),
     Numbers(Arc<Numbers>),
-    /// `None`: most rows have a number, or it is not worth the room.
-    Numbered(Option<Numbered>),
+    AreFew(bool),
     /// `None`: every actor is equal to its person.
     Actors(Option<Arc<Vec<u64>>>),
     Order(Vec<(u32, u128)>),
     Days(Arc<DayList>),
     Sessions(Arc<Vec<u64>>),
     Bloom(Sbbf),
-}
-
-/// Rows that have a number, where few do: what a question about them reads of a block, next to each other. In the
-/// columns of the block each would be somewhere else in memory.
-#[derive(Debug)]
-pub(crate) struct Numbered {
-    /// Which rows of the block, in order.
-    pub rows: Vec<u32>,
-    pub ts: Arc<Times>,
-    pub event: TextColumn,
-    pub numbers: Arc<Numbers>,
-}
-
-impl Numbered {
-    /// `None` where most rows have one.
-    pub(crate) fn of(numbers: &Numbers, ts: &Times, event: &TextColumn) -> Option<Self> {
-        let Numbers::Sparse { rows, values } = numbers else { return None };
-        let times: Vec<i64> = rows.iter().map(|row| ts.get(*row as usize)).collect();
-        let codes = || rows.iter().map(|row| event.codes.get(*row as usize));
-        let count = 1 + codes().max().unwrap_or(0) as usize;
-        let values_of_event = Arc::clone(&event.values);
-        Some(Self {
-            rows: rows.clone(),
-            ts: Arc::new(Times::new(&times)),
-            event: TextColumn {
-                codes: Arc::new(Codes::new(codes(), count)),
-                values: values_of_event,
-            },
-            numbers: Arc::new(Numbers::Dense(values.clone())),
-        })
-    }
-
-    /// Where rows of the block are here.
-    pub(crate) fn within(&self, rows: &Range<usize>) -> Range<usize> {
-        let place = |row: usize| self.rows.partition_point(|other| (*other as usize) < row);
-        place(rows.start)..place(rows.end)
-    }
-
-    fn bytes(&self) -> usize {
-        let codes = self.event.codes.bytes() + self.event.values.own_bytes();
-        size_of_val(&self.rows[..]) + self.ts.bytes() + codes + self.numbers.bytes()
-    }
 }
 
 /// The session of a row as kernels know it: a name's number, or what it means to have none. Two
@@ -387,6 +349,14 @@ pub(crate) trait Block: Send + Sync {
     /// [`ScanError`] when a file cannot be read.
     fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError>;
 
+    /// The same block with the rows of these events alone, if they are few and kept so.
+    ///
+    /// # Errors
+    /// [`ScanError`] when a file cannot be read.
+    fn few(self: Arc<Self>, _: &Events) -> Result<Option<Arc<dyn Block>>, ScanError> {
+        Ok(None)
+    }
+
     /// Whether some row may have one of these texts as a property: `false` is certain.
     ///
     /// # Errors
@@ -417,7 +387,7 @@ getters! {
     times Times Arc<Times>;
     texts Texts TextColumn;
     numbers Numbers Arc<Numbers>;
-    numbered Numbered Option<Numbered>;
+    are_few AreFew bool;
     actors Actors Option<Arc<Vec<u64>>>;
     order Order [(u32, u128)];
     days Days Arc<DayList>;
@@ -433,7 +403,7 @@ impl Column {
             Self::Times(times) => times.bytes(),
             Self::Texts(texts) => texts.codes.bytes() + texts.values.own_bytes(),
             Self::Numbers(numbers) => numbers.bytes(),
-            Self::Numbered(numbered) => numbered.as_ref().map_or(0, Numbered::bytes) + 64,
+            Self::AreFew(_) => 64,
             Self::Actors(actors) => actors.as_ref().map_or(0, |actors| actors.len() * 8) + 64,
             Self::Order(order) => order.len() * size_of::<(u32, u128)>(),
             Self::Days(list) => list.bytes(),

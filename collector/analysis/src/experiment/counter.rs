@@ -115,14 +115,17 @@ impl Counter {
         let experiments = self.shape.experiment_column.of(run);
         let variants = self.shape.variant_column.of(run);
         let mut found = Exposed::Never;
-        for row in 0..run.len() {
+        // Most rows are of other experiments, or of none: nothing else of them is looked at.
+        let ours = |from: usize| {
+            experiments[from..].iter().position(|of| *of == experiment).map(|at| from + at)
+        };
+        let mut from = 0;
+        while let Some(row) = ours(from) {
+            from = row + 1;
             if run.ts[row] >= self.shape.to_ms {
                 break;
             }
-            let ours = experiments[row] == experiment
-                && variants[row] != ABSENT
-                && self.matcher.mask(run, row) & bits::EXPOSURE != 0;
-            if !ours {
+            if variants[row] == ABSENT || self.matcher.mask(run, row) & bits::EXPOSURE == 0 {
                 continue;
             }
             match found {
@@ -132,7 +135,12 @@ impl Counter {
                     }
                 }
                 Exposed::Never | Exposed::Unknown => {
-                    found = Exposed::To { variant: variants[row], row, several: false };
+                    let variant = variants[row];
+                    found = Exposed::To { variant, row, several: false };
+                    // Mostly everybody meets one: then what the other rows are does not matter.
+                    if variants[row..].iter().all(|other| *other == variant || *other == ABSENT) {
+                        return found;
+                    }
                 }
                 Exposed::To { variant, .. } if variant == variants[row] => {}
                 Exposed::To { variant, row, .. } => {
@@ -141,6 +149,12 @@ impl Counter {
             }
         }
         found
+    }
+
+    /// The next row that a metric counts, and what it matches.
+    fn next_measured(&self, run: &Run<'_>, from: usize) -> Option<(usize, u64)> {
+        let masks = (from..run.len()).map(|row| (row, self.matcher.mask(run, row)));
+        masks.into_iter().find(|(_, mask)| mask >> bits::METRICS != 0)
     }
 
     /// Add up the metric events after the exposure.
@@ -154,15 +168,12 @@ impl Counter {
         let experiments = self.shape.experiment_column.of(run);
         let variants = self.shape.variant_column.of(run);
         let converted = self.shape.converted_column.of(run);
-        for row in row + 1..run.len() {
-            if run.ts[row] > last_ms {
-                break;
-            }
-            let mask = self.matcher.mask(run, row);
+        let mut from = row + 1;
+        while let Some((row, mask)) =
+            self.next_measured(run, from).filter(|(row, _)| run.ts[*row] <= last_ms)
+        {
+            from = row + 1;
             let metrics = mask >> bits::METRICS;
-            if metrics == 0 {
-                continue;
-            }
             if mask & bits::CONVERSION != 0 {
                 let other = experiments[row] != ABSENT && experiments[row] != experiment;
                 if other || Some(converted[row]) == self.not_converted {

@@ -7,10 +7,7 @@ use super::{Columns, Condition, Filter};
 use crate::columns::{Block, Coded, Codes};
 use crate::each_width;
 use crate::events::{ABSENT, Dictionaries, Run};
-use crate::wanted::Wanted;
-
-/// Event names of which each is compared with every row.
-const FEW: usize = 4;
+use crate::wanted::{FEW, Wanted};
 
 /// Which of up to 64 event patterns a row matches: a look-up by event code, then the filters of
 /// the patterns that have one.

@@ -51,9 +51,10 @@ proptest! {
         did in prop::collection::vec((1u64..6, 0..HOURS, 0i64..2), 1..60),
     ) {
         let tz = time_zone(zone).unwrap();
-        let first_ms = instant("from", FROM, &tz).unwrap();
-        // At the hour itself or just before it, where weeks begin and end.
-        let at = |hour: i64, before: i64| (first_ms + hour * HOUR_MS - before).max(first_ms);
+        let [first_ms, end_ms] = [FROM, TO].map(|day| instant("day", day, &tz).unwrap());
+        // At the hour itself or just before it, where weeks begin and end. Where clocks went forward the range has
+        // an hour less.
+        let at = |hour: i64, before: i64| (first_ms + hour * HOUR_MS - before).clamp(first_ms, end_ms - 1);
         let did: Vec<(u64, i64)> = did.iter().map(|(who, hour, before)| (*who, at(*hour, *before))).collect();
         let events: Vec<Event> = did.iter().map(|(who, at_ms)| Event::new(*who, *at_ms, "view")).collect();
         let context = context(zone, start);

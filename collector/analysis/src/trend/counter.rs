@@ -353,12 +353,6 @@ impl Kernel for Counter {
         true
     }
 
-    fn wants_numbered(&self) -> bool {
-        let is_first = |tally: &Tally| tally.number.is_some_and(|(column, _)| column == 0);
-        let Shape { tallies, .. } = &*self.shape;
-        self.listed.is_none() && self.shape.is_of_numbers() && tallies.iter().all(is_first)
-    }
-
     fn person(&mut self, _: u64, spans: &[Span<'_>], _: &Dictionaries) {
         self.person += 1;
         let mut shown = std::mem::take(&mut self.shown);

@@ -59,17 +59,54 @@ impl Loader {
         stored: &Arc<dyn block::Block>,
         persons: &RangeInclusive<u64>,
     ) -> Result<Option<Loaded>, ScanError> {
-        let bounds = stored.bounds();
-        let Some((column, within)) = runs_within(question, stored, persons)? else {
-            return Ok(None);
-        };
-        let runs = column.runs();
+        match self.enter(question, stored, persons)? {
+            Some(within) => self.read(question, stored, within),
+            None => Ok(None),
+        }
+    }
+
+    /// The same with rows of the plan's events alone, where these are few.
+    pub(super) fn load_few(
+        &mut self,
+        question: &Question<'_>,
+        stored: &Arc<dyn block::Block>,
+        persons: &RangeInclusive<u64>,
+    ) -> Result<Option<Loaded>, ScanError> {
+        let Some(within) = self.enter(question, stored, persons)? else { return Ok(None) };
+        // Of one person's rows nothing is gained, and all would have to be looked at.
+        let events = question.events.as_ref().filter(|_| question.plan.only.is_none());
+        let few = events.map_or(Ok(None), |events| Arc::clone(stored).few(events))?;
+        let Some(few) = few else { return self.read(question, stored, within) };
+        match runs_within(question, &few, persons)? {
+            Some(within) => self.read(question, &few, within),
+            None => Ok(None),
+        }
+    }
+
+    /// Where these persons are in a block. Their rows count as looked at.
+    fn enter(
+        &mut self,
+        question: &Question<'_>,
+        stored: &Arc<dyn block::Block>,
+        persons: &RangeInclusive<u64>,
+    ) -> Result<Option<Within>, ScanError> {
+        let within = runs_within(question, stored, persons)?;
         if question.progress.is_stopped() {
             return Err(ScanError::Stopped);
         }
-        let rows = runs.starts[within.start] as usize..runs.starts[within.end] as usize;
-        self.rows_scanned += rows.len() as u64;
+        if let Some((runs, within)) = &within {
+            self.rows_scanned += rows_of(runs, within).len() as u64;
+        }
+        Ok(within)
+    }
 
+    fn read(
+        &mut self,
+        question: &Question<'_>,
+        stored: &Arc<dyn block::Block>,
+        (runs, within): Within,
+    ) -> Result<Option<Loaded>, ScanError> {
+        let bounds = stored.bounds();
         for (property, texts) in &question.needs {
             if !stored.may_have(property, texts)? {
                 return Ok(None);
@@ -87,7 +124,7 @@ impl Loader {
             Actors::Always => stored.column(&ColumnKey::Actor)?.actors().clone(),
         };
         let mut block = Block {
-            rows,
+            rows: rows_of(&runs, &within),
             ts,
             all_in_time: bounds.is_in(&question.times),
             first_ms: bounds.ts_min_ms,
@@ -109,49 +146,7 @@ impl Loader {
         for key in &question.numbers {
             block.numbers.push(Arc::clone(stored.column(key)?.numbers()));
         }
-        Ok(Some(Loaded { block, stored: Arc::clone(stored), runs: column, within }))
-    }
-
-    /// Of a block those rows that have the number of the first column, and between which persons all of its rows are;
-    /// `None` where they are not kept like that. Other columns are not in it.
-    pub(super) fn numbered(
-        &mut self,
-        question: &Question<'_>,
-        stored: &Arc<dyn block::Block>,
-        persons: &RangeInclusive<u64>,
-    ) -> Result<Option<(Block, RangeInclusive<u64>)>, ScanError> {
-        let (Some(number), bounds) = (question.numbers.first(), stored.bounds()) else {
-            return Ok(None);
-        };
-        let ColumnKey::Number(property) = number else { return Ok(None) };
-        let is_alone = question.texts.is_empty() && question.needs.is_empty();
-        if !is_alone {
-            return Ok(None);
-        }
-        let Some((column, within)) = runs_within(question, stored, persons)? else {
-            return Ok(None);
-        };
-        let runs = column.runs();
-        let numbers = stored.column(&ColumnKey::Numbered(property.clone()))?;
-        let Some(numbered) = numbers.numbered() else { return Ok(None) };
-        if question.progress.is_stopped() {
-            return Err(ScanError::Stopped);
-        }
-        let rows = runs.starts[within.start] as usize..runs.starts[within.end] as usize;
-        self.rows_scanned += rows.len() as u64;
-        let block = Block {
-            rows: numbered.within(&rows),
-            ts: Arc::clone(&numbered.ts),
-            all_in_time: bounds.is_in(&question.times),
-            first_ms: bounds.ts_min_ms,
-            last_ms: bounds.ts_max_ms,
-            actors: None,
-            event: self.event(question, &numbered.event),
-            texts: Vec::new(),
-            numbers: vec![Arc::clone(&numbered.numbers)],
-            sessions: None,
-        };
-        Ok(Some((block, runs.persons[within.start]..=runs.persons[within.end - 1])))
+        Ok(Some(Loaded { block, stored: Arc::clone(stored), runs, within }))
     }
 
     /// Event names; those that are not wanted are absent.
@@ -191,17 +186,28 @@ impl Loader {
 /// The runs of a block, and which of them are of somebody.
 type Within = (Arc<block::Column>, Range<usize>);
 
+fn rows_of(runs: &block::Column, within: &Range<usize>) -> Range<usize> {
+    let Runs { starts, .. } = runs.runs();
+    starts[within.start] as usize..starts[within.end] as usize
+}
+
 /// Those of these persons; `None` where none is, or the block can hold nothing wanted.
 fn runs_within(
     question: &Question<'_>,
     stored: &Arc<dyn block::Block>,
     persons: &RangeInclusive<u64>,
 ) -> Result<Option<Within>, ScanError> {
-    if !stored.bounds().may_hold(question.project, persons.clone(), &question.times) {
+    let Question { project, times, .. } = question;
+    let bounds = stored.bounds();
+    if !bounds.may_hold(*project, persons.clone(), times) {
         return Ok(None);
     }
     let column = stored.column(&ColumnKey::Runs)?;
-    let within = column.runs().within(question.project, *persons.start(), *persons.end());
+    let (first, last) = (*persons.start(), *persons.end());
+    let within = match (*project, first) <= bounds.first && bounds.last <= (*project, last) {
+        true => 0..column.runs().persons.len(),
+        false => column.runs().within(*project, first, last),
+    };
     Ok((!within.is_empty()).then_some((column, within)))
 }
 

@@ -25,10 +25,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tallymark_analysis::columns::Span;
-use tallymark_analysis::events::{Need, ScanPlan};
+use tallymark_analysis::events::{EventSet, Need, ScanPlan};
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 
-use crate::block::{Block, ColumnKey, Property};
+use crate::block::{Block, ColumnKey, Events, Property};
 use crate::error::ScanError;
 use crate::people::ApartIn;
 use crate::progress::Progress;
@@ -150,6 +150,8 @@ struct Question<'a> {
     times: std::ops::Range<i64>,
     /// Rows of blocks without one of these texts change nothing.
     needs: Vec<(Property, &'a [Box<str>])>,
+    /// The only events that change anything, if they are known.
+    events: Option<Events>,
     texts: Vec<ColumnKey>,
     numbers: Vec<ColumnKey>,
     /// Persons to leave out, sorted.
@@ -167,12 +169,22 @@ impl<'a> Question<'a> {
             plan,
             times: plan.from_ms..plan.to_ms,
             needs: plan.needs.iter().map(need).collect(),
+            events: only(&plan.events),
             texts: plan.texts.iter().map(text).collect(),
             numbers: plan.numbers.iter().map(number).collect(),
             skip: &[],
             progress,
         }
     }
+}
+
+/// The names of a set that has no others.
+fn only(events: &EventSet) -> Option<Events> {
+    let EventSet::Only(names) = events else { return None };
+    let mut names: Vec<Box<str>> = names.iter().map(|name| name.as_str().into()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Some(names.into())
 }
 
 /// One thread's part of the work.
@@ -256,11 +268,8 @@ impl<'a> Worker<'a> {
             if self.loader.dictionaries.bytes() + self.kernel.bytes() > self.bytes_max {
                 return Err(ScanError::TooLarge);
             }
-            if self.numbered(slot, stored, persons)? {
-                continue;
-            }
             let before = self.loader.rows_scanned;
-            let loaded = self.loader.load(self.question, stored, persons)?;
+            let loaded = self.loader.load_few(self.question, stored, persons)?;
             self.question.progress.add(self.loader.rows_scanned - before);
             if let Some(loaded) = loaded {
                 self.kernel.block(slot, &loaded.block, &self.loader.dictionaries);
@@ -280,37 +289,6 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(None)
-    }
-
-    /// Count a block by its rows that have a number, if the kernel wants no others and nobody is to be left out.
-    fn numbered(
-        &mut self,
-        slot: usize,
-        stored: &Arc<dyn Block>,
-        persons: &RangeInclusive<u64>,
-    ) -> Result<bool, ScanError> {
-        if !self.kernel.wants_numbered() {
-            return Ok(false);
-        }
-        let before = self.loader.rows_scanned;
-        let numbered = self.loader.numbered(self.question, stored, persons)?;
-        let skip = self.question.skip;
-        let is_somebody_apart = |of: &RangeInclusive<u64>| {
-            skip[skip.partition_point(|apart| apart < of.start())..]
-                .first()
-                .is_some_and(|apart| apart <= of.end())
-        };
-        let Some((block, _)) = numbered.filter(|(_, of)| !is_somebody_apart(of)) else {
-            self.loader.rows_scanned = before;
-            return Ok(false);
-        };
-        self.kernel.block(slot, &block, &self.loader.dictionaries);
-        if !self.kernel.whole(slot, &block) {
-            self.loader.rows_scanned = before;
-            return Ok(false);
-        }
-        self.question.progress.add(self.loader.rows_scanned - before);
-        Ok(true)
     }
 
     /// One person, wherever their rows are.

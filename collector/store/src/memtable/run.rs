@@ -303,7 +303,7 @@ impl MemRun {
             }
             ColumnKey::Number(Property::Event) => Column::of_numbers(self.event.texts().numbers()),
             // They are soon in a file.
-            ColumnKey::Numbered(_) => Column::Numbered(None),
+            ColumnKey::AreFew(_) => Column::AreFew(false),
             ColumnKey::Ties => {
                 let actors = self.actor.actors().as_ref();
                 Column::of_ties(self.runs.runs(), self.ts.times(), actors)

@@ -122,6 +122,25 @@ impl ColumnCache {
         Ok(decoded)
     }
 
+    /// The column, if it is here.
+    pub(super) fn find(
+        &self,
+        segment: SegmentId,
+        group: u32,
+        key: &ColumnKey,
+    ) -> Option<Arc<Column>> {
+        let column = Arc::clone(&self.lock().get(&(segment, group, key.clone()))?.column);
+        match &*column.lock().unwrap_or_else(PoisonError::into_inner) {
+            Kept::Packed(packed) => Some(packed.unpack()),
+            Kept::Nothing | Kept::TooLarge => None,
+        }
+    }
+
+    /// Whether it keeps anything at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.bytes_max > 0
+    }
+
     /// Forget the columns of a segment that is gone.
     pub(crate) fn forget(&self, segment: SegmentId) {
         let gone =

@@ -15,6 +15,7 @@ mod bloom;
 mod cache;
 mod check;
 mod encode;
+mod few;
 mod file;
 mod group;
 mod info;
@@ -48,10 +49,11 @@ use file::SharedFile;
 pub(crate) use group::GroupBuilder;
 use info::{INFO_KEY, SEGMENT_VERSION};
 pub(crate) use info::{Info, PromotedKind, promote};
+use packed::Decoded;
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
-use crate::block::{Block, Bounds, Column, ColumnKey, Numbered, Property, Values};
+use crate::block::{Block, Bounds, Column, ColumnKey, Events, Property, Values};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
 use crate::disk::Disk;
@@ -208,7 +210,8 @@ impl Segment {
     pub(crate) fn source(self: &Arc<Self>, reading: Reading) -> Source {
         let block = |(group, described): (u32, &info::Group)| {
             let (segment, bounds) = (Arc::clone(self), described.bounds());
-            Arc::new(SegmentBlock { segment, group, bounds, reading }) as Arc<dyn Block>
+            let few_rows = few::Rows::default();
+            Arc::new(SegmentBlock { segment, group, bounds, reading, few_rows }) as Arc<dyn Block>
         };
         Source { blocks: (0..).zip(&self.info.groups).map(block).collect() }
     }
@@ -316,6 +319,22 @@ struct SegmentBlock {
     group: u32,
     bounds: Bounds,
     reading: Reading,
+    few_rows: few::Rows,
+}
+
+impl SegmentBlock {
+    fn decode(&self, key: &ColumnKey) -> Result<Decoded, ScanError> {
+        match key {
+            ColumnKey::AreFew(events) => Ok(self.are_few(events)?.into()),
+            ColumnKey::OfFew(events, of) => Ok(Decoded::Small(self.of_few(events, of)?)),
+            ColumnKey::Ties => {
+                let (runs, ts) = (self.column(&ColumnKey::Runs)?, self.column(&ColumnKey::Ts)?);
+                let actors = self.segment.decode(self.group, key)?.column();
+                Ok(Column::of_ties(runs.runs(), ts.times(), actors.actors().as_ref()).into())
+            }
+            _ => self.segment.decode(self.group, key),
+        }
+    }
 }
 
 impl Block for SegmentBlock {
@@ -329,28 +348,12 @@ impl Block for SegmentBlock {
     }
 
     fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError> {
-        let ties = match key {
-            ColumnKey::Ties => Some((self.column(&ColumnKey::Runs)?, self.column(&ColumnKey::Ts)?)),
-            _ => None,
-        };
-        let decode = || {
-            if let ColumnKey::Numbered(property) = key {
-                let numbers = self.column(&ColumnKey::Number(property.clone()))?;
-                let (ts, event) = (self.column(&ColumnKey::Ts)?, self.column(&ColumnKey::Event)?);
-                let numbered = Numbered::of(numbers.numbers(), ts.times(), event.texts());
-                return Ok(Column::Numbered(numbered).into());
-            }
-            let decoded = self.segment.decode(self.group, key)?;
-            Ok(match &ties {
-                Some((runs, ts)) => {
-                    let actors = decoded.column();
-                    Column::of_ties(runs.runs(), ts.times(), actors.actors().as_ref()).into()
-                }
-                None => decoded,
-            })
-        };
         let Self { segment, group, reading, .. } = self;
-        segment.cache.get(*reading, segment.meta.id, *group, key, decode)
+        segment.cache.get(*reading, segment.meta.id, *group, key, || self.decode(key))
+    }
+
+    fn few(self: Arc<Self>, events: &Events) -> Result<Option<Arc<dyn Block>>, ScanError> {
+        few::of(self, events)
     }
 
     fn may_have(&self, property: &Property, texts: &[Box<str>]) -> Result<bool, ScanError> {

@@ -33,6 +33,8 @@ pub(crate) enum Decoded {
     Column(Column),
     /// The same, when most rows are known to have a text.
     Dense(TextColumn),
+    /// The same, and small enough to be kept like that.
+    Small(Column),
     /// As it is kept, because a file says it like that.
     Packed(Packed),
 }
@@ -55,6 +57,10 @@ impl Decoded {
                 let packed = Packed::halves(&texts.codes, &texts.values);
                 let column = Arc::new(Column::Texts(texts));
                 (Some(packed.unwrap_or_else(|| Packed::Plain(Arc::clone(&column)))), column)
+            }
+            Self::Small(column) => {
+                let column = Arc::new(column);
+                (Some(Packed::Plain(Arc::clone(&column))), column)
             }
             Self::Packed(packed) => {
                 let column = packed.unpack();
@@ -80,7 +86,7 @@ impl Decoded {
     /// As questions read it.
     pub(super) fn column(self) -> Arc<Column> {
         match self {
-            Self::Column(column) => Arc::new(column),
+            Self::Column(column) | Self::Small(column) => Arc::new(column),
             Self::Dense(texts) => Arc::new(Column::Texts(texts)),
             Self::Packed(packed) => packed.unpack(),
         }

@@ -65,7 +65,9 @@ impl Segment {
             ColumnKey::Number(Property::Key(name)) => {
                 Column::Numbers(Arc::new(self.key_numbers(group, name)?))
             }
-            ColumnKey::Numbered(_) => unreachable!("put together from what is decoded already"),
+            ColumnKey::AreFew(_) | ColumnKey::OfFew(..) => {
+                unreachable!("made of columns that are decoded")
+            }
             ColumnKey::Bloom(property) => self.bloom(group, property)?,
             ColumnKey::Presence(_) => unreachable!("presence is decoded from its own file"),
             ColumnKey::Number(Property::Writer) => {

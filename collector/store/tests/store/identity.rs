@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use rstest::rstest;
+use tallymark_analysis::events::EventSet;
 use tallymark_store::row::flags;
 use tallymark_store::{
     Catalog, Ends, MemoryCatalog, MergeRefused, PeopleCommand, PeopleDone, PeopleError, Row,
@@ -107,6 +108,7 @@ fn event(device: u64, user: Option<u64>, n: u64) -> Row {
     let mut row =
         row(1, user.unwrap_or(device), 1_700_000_000_000 + (n % 5) as i64 * 200_000_000, n);
     row.actor = device;
+    row.event = if n % 17 == 0 { "buy" } else { "view" }.into();
     row.flags = if user.is_some() { flags::IDENTIFIED } else { 0 };
     row
 }
@@ -115,6 +117,8 @@ fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
     let want = model.answer();
     let question = ShowAll::everything();
     prop_assert_eq!(store.ask(1, &question).unwrap().partial, question.of_rows(1, &want));
+    let rare = ShowAll::new(EventSet::Only(vec!["buy".into()]), i64::MIN, i64::MAX);
+    prop_assert_eq!(store.ask(1, &rare).unwrap().partial, rare.of_rows(1, &want));
     prop_assert_eq!(all_rows(store, 1), sorted(1, &want));
     for id in [1, 2, DEVICE] {
         let mut got = 0;

@@ -4,13 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rstest::rstest;
-use serde_json::{Value, json};
-use tallymark_analysis::answer::Facts;
 use tallymark_analysis::events::{EventSet, Need};
-use tallymark_analysis::kernel::Analysis;
-use tallymark_analysis::{Context, compile};
 use tallymark_store::{
-    Append, Catalog, Dim, MemoryCatalog, Row, RowRange, ScanError, Store, StoreOptions,
+    Append, Catalog, Dim, Ends, MemoryCatalog, PeopleCommand, Row, RowRange, ScanError, Store,
+    StoreOptions,
 };
 
 use crate::support::{ShowAll, append, append_rows, open, options, row, temp_dir};
@@ -53,10 +50,10 @@ fn an_answer_does_not_depend_on_threads_flushes_or_the_cache(
     assert_eq!(store.ask(2, &ShowAll::everything()).unwrap().rows_scanned, 0);
 }
 
-/// Figures of a number that few rows have are read from those rows alone; with a condition that everybody meets, from
-/// all of them.
+/// Rows of rare events are kept apart from the others, in files: who they belong to, their order in one millisecond
+/// and their columns are what they are among all. Some persons are others by now, and one is erased.
 #[rstest]
-fn rows_with_a_number_say_what_all_rows_say(
+fn rows_of_rare_events_are_what_they_are_among_all(
     #[values(1, 3)] query_threads: usize,
     #[values(0, 100_000_000)] cache_bytes: usize,
     #[values(90, 1_000_000)] group_rows: usize,
@@ -65,38 +62,56 @@ fn rows_with_a_number_say_what_all_rows_say(
     let options = StoreOptions { query_threads, cache_bytes, group_rows, ..options(dir.path()) };
     let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new());
     let store = Store::open(options, catalog).unwrap();
-    let mut all = rows(900);
-    for (n, row) in all.iter_mut().enumerate().filter(|(n, _)| n % 5 != 0) {
-        row.props = format!("{{\"plan\":\"p{}\"}}", n % 4).into();
+    let mut all = rows(1_800);
+    for (n, row) in all.iter_mut().enumerate() {
+        let [rare, rarer] = [23, 41].map(|each| n % each == 0);
+        row.event = if rare {
+            "buy"
+        } else if rarer {
+            "add"
+        } else {
+            "view"
+        }
+        .into();
+        row.props = match n % 5 {
+            0 => format!("{{\"plan\":\"p{n}\",\"seats\":{}}}", n % 7).into(),
+            _ => row.props.clone(),
+        };
     }
-    for (part, chunk) in all.chunks(150).enumerate() {
+    for (part, chunk) in all.chunks(300).enumerate() {
         append_rows(&store, chunk.to_vec());
-        if part % 3 != 2 {
+        if part != 5 {
             store.flush().unwrap();
         }
     }
-    let answer = |mut question: Value, range: [&str; 2], condition: Value| {
-        question["where"] = condition;
-        question["from"] = range[0].into();
-        question["to"] = range[1].into();
-        let compiled = compile("trend", question, &Context::utc(1_800_000_000_000)).unwrap();
-        let facts = Facts { now_ms: 1_800_000_000_000 };
-        let scan = |analysis: &dyn Analysis| Ok::<_, ScanError>(store.ask(1, analysis)?.partial);
-        serde_json::to_value(compiled.ask(&facts, scan).unwrap().body).unwrap()
+    let check = |all: &[Row]| {
+        for names in [&["buy"][..], &["add", "buy"], &["add", "nobody"], &["view"]] {
+            let events = EventSet::Only(names.iter().map(|name| name.to_string()).collect());
+            for (from_ms, to_ms) in [(i64::MIN, i64::MAX), (1_700_000_000_003, 1_700_604_800_004)] {
+                let question = ShowAll::new(events.clone(), from_ms, to_ms);
+                let want = question.of_rows(1, all);
+                assert!(!want.rows.is_empty());
+                // Twice: the second time from the cache.
+                for _ in 0..2 {
+                    let asked = store.ask(1, &question).unwrap();
+                    assert!(asked.partial == want, "{names:?} {from_ms}");
+                    // Who moved is looked at where they were and again where they are now.
+                    assert!(from_ms > 0 || asked.rows_scanned >= all.len() as u64, "{names:?}");
+                }
+            }
+        }
     };
-    let series =
-        |event: &str, measure: &str| json!({ "event": event, "measure": measure, "prop": "seats" });
-    let question =
-        json!({ "series": [series("buy", "sum"), series("buy", "p50"), series("buy", "max")] });
-    // The whole of it, and a range that begins among the events of one day.
-    for range in
-        [["2023-11-01", "2023-12-20"], ["2023-11-14T22:13:20.004Z", "2023-11-21T22:13:20.003Z"]]
-    {
-        let got = answer(question.clone(), range, json!([]));
-        let everybody = json!([{ "prop": "nobody", "op": "not_set" }]);
-        assert_eq!(got, answer(question.clone(), range, everybody));
-        assert!(got["series"][0]["total"].as_f64().unwrap() > 0.0, "{got}");
+    check(&all);
+    for source in [3, 7, 19] {
+        let ends = Ends { source, target: source + 20 };
+        store.people(PeopleCommand::Alias { project: 1, ends, at_ms: 9 }).unwrap();
+        let theirs = all.iter_mut().filter(|row| row.person == source);
+        theirs.for_each(|row| row.person = source + 20);
     }
+    check(&all);
+    store.people(PeopleCommand::Erase { project: 1, id: 11, at_ms: 9 }).unwrap();
+    all.retain(|row| row.person != 11);
+    check(&all);
 }
 
 /// One row each of many persons, of whom two have the path that the question needs.
