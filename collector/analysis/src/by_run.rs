@@ -182,6 +182,7 @@ impl<K: RunKernel> Kernel for ByRun<K> {
         let shown = &mut self.blocks[slot];
         self.wanted.list(block, dictionaries, &self.times, &mut self.masks, &mut shown.wanted);
         shown.gather(block, self.actors != Actors::Never);
+        self.kernel.learn(dictionaries);
     }
 
     fn person(&mut self, person: u64, spans: &[Span<'_>], dictionaries: &Dictionaries) {

@@ -85,6 +85,9 @@ pub trait Kernel: Send {
 
 /// A kernel that reads one person's wanted rows as plain columns.
 pub trait RunKernel: Send {
+    /// There may be new texts: look-up tables by code are made longer. Called before the first person that can have
+    /// one, so that nobody's rows have to ask for it.
+    fn learn(&mut self, _: &Dictionaries) {}
     /// Everything one person did in the scan. Called once per person.
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries);
     /// Bytes held, about, and those its table will need: a store gives up a question that needs

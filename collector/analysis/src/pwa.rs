@@ -221,9 +221,12 @@ impl Mode {
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.filter.learn(dictionaries);
         self.matcher.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.person += 1;
         let known_modes = self.mode.dictionary(dictionaries).len();
         if self.modes.len() < known_modes {

@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, CatalogState, SegmentMeta};
 use crate::dedupe::{Dedupe, Room};
 use crate::disk::{Disk, Lock, RealDisk};
 use crate::error::OpenError;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, urgent};
 use crate::memtable::{MemRun, Memtable};
 use crate::options::StoreOptions;
 use crate::people::People;
@@ -153,12 +153,14 @@ impl Stopped {
         let (merger, loader) = (keeper.clone(), keeper.clone());
         let sorted = Arc::clone(&shared);
         let (ahead, asked) = (writer.log.ahead(), Arc::clone(&shared));
+        let (hurried, (urgent, to_hurry)) = (merger.clone(), urgent());
         let threads = vec![
             spawn("store-writer", &folders, move || writer.run())?,
             spawn("store-log", &folders, move || ahead.run())?,
             spawn("store-sort", &folders, move || sorter::run(&sorted))?,
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
-            spawn("store-merge", &folders, move || merger.run_merges())?,
+            spawn("store-merge", &folders, move || merger.run_merges(&urgent))?,
+            spawn("store-urgent", &folders, move || hurried.run_urgent(to_hurry))?,
             spawn("store-warm", &folders, move || warm::run(&asked))?,
         ];
         let (threads, lock) = (Mutex::new(threads), Mutex::new(Some(lock)));

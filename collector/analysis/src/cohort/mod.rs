@@ -276,8 +276,11 @@ impl Properties for Last<'_> {
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.patterns.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         let shape = &*self.shape;
         self.counts.clear();
         self.counts.resize(shape.times.len(), 0);

@@ -90,27 +90,6 @@ impl Counter {
         }
     }
 
-    fn learn(&mut self, dictionaries: &Dictionaries) {
-        self.matcher.learn(dictionaries);
-        let shape = &*self.shape;
-        let experiments = shape.experiment_column.dictionary(dictionaries);
-        let converted = shape.converted_column.dictionary(dictionaries);
-        let there_are = [experiments.len(), converted.len()];
-        if self.looked_at != there_are {
-            self.looked_at = there_are;
-            self.experiment = experiments.find(&shape.experiment);
-            self.not_converted = converted.find("false");
-        }
-        let variants = self.shape.variant_column.dictionary(dictionaries);
-        for code in self.known.len()..variants.len() {
-            let known = variants.text(code as u32).is_some_and(|text| {
-                self.shape.variants.is_empty()
-                    || self.shape.variants.iter().any(|variant| variant.key == text)
-            });
-            self.known.push(known);
-        }
-    }
-
     fn exposed(&self, run: &Run<'_>, experiment: u32) -> Exposed {
         let experiments = self.shape.experiment_column.of(run);
         let variants = self.shape.variant_column.of(run);
@@ -195,8 +174,28 @@ impl Counter {
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.learn(dictionaries);
+    fn learn(&mut self, dictionaries: &Dictionaries) {
+        self.matcher.learn(dictionaries);
+        let shape = &*self.shape;
+        let experiments = shape.experiment_column.dictionary(dictionaries);
+        let converted = shape.converted_column.dictionary(dictionaries);
+        let there_are = [experiments.len(), converted.len()];
+        if self.looked_at != there_are {
+            self.looked_at = there_are;
+            self.experiment = experiments.find(&shape.experiment);
+            self.not_converted = converted.find("false");
+        }
+        let variants = self.shape.variant_column.dictionary(dictionaries);
+        for code in self.known.len()..variants.len() {
+            let known = variants.text(code as u32).is_some_and(|text| {
+                self.shape.variants.is_empty()
+                    || self.shape.variants.iter().any(|variant| variant.key == text)
+            });
+            self.known.push(known);
+        }
+    }
+
+    fn person(&mut self, run: &Run<'_>, _: &Dictionaries) {
         // Nobody was exposed to an experiment whose key was never seen.
         let Some(experiment) = self.experiment else { return };
         match self.exposed(run, experiment) {

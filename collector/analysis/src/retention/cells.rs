@@ -124,8 +124,11 @@ fn times(shape: &Shape, cohort: usize, start_ms: i64, [from, to]: [usize; 2]) ->
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, _: &Dictionaries) {
         if !self.look(run) {
             return;
         }

@@ -34,8 +34,11 @@ impl Counter {
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, _: &Dictionaries) {
         self.starts.clear();
         self.returns.clear();
         let shape = &*self.shape;

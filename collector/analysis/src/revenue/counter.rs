@@ -252,9 +252,12 @@ impl Counter {
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
         self.filter.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
         self.ledger.clear();
         self.own = Own::default();
         let mut next = 0;
@@ -320,8 +323,11 @@ impl Seen {
 }
 
 impl RunKernel for Seen {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.filter.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, _: &Dictionaries) {
         let mut last = None;
         for row in (0..run.len()).filter(|row| self.filter.passes(run, *row)) {
             let bucket = self.shape.buckets.index(run.ts[row]);

@@ -215,12 +215,16 @@ impl World {
         self.running().keeper.flush_as(0);
     }
 
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.running().keeper
+    }
+
     /// Merge what is due; with `settled`, whatever is worth it.
     pub(crate) fn merge(&self, settled: bool) -> Result<(), FlushError> {
         let keeper = &self.running().keeper;
         keeper.settle_people()?;
         let weeks = if settled { keeper.weeks() } else { BTreeSet::new() };
-        let merged = keeper.merge_all(&weeks);
+        let merged = keeper.merge_all(&weeks, None);
         keeper.prepare_presence();
         merged
     }

@@ -16,10 +16,10 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Keeper;
 use super::ordered::{Cursor, damaged};
 use super::rewrite::{Dropped, Rewrite, expired_usage};
 use super::write::Output;
+use super::{Keeper, Urgent};
 use crate::TRACE;
 use crate::catalog::{CatalogChange, SegmentId};
 use crate::error::FlushError;
@@ -50,22 +50,50 @@ impl Plan {
 impl Keeper {
     /// Merge until no week has too many segments of one level, and no settled week has segments that
     /// are worth a rewrite.
-    pub(crate) fn merge_all(&self, settled: &BTreeSet<String>) -> Result<(), FlushError> {
-        while let Some(plan) = self.next_merge(settled) {
-            self.merge_and_make_room(&plan, &BTreeSet::new())?;
+    pub(crate) fn merge_all(
+        &self,
+        settled: &BTreeSet<String>,
+        urgent: Option<&Urgent>,
+    ) -> Result<(), FlushError> {
+        loop {
+            self.make_room(u8::MAX, &BTreeSet::new(), urgent)?;
+            let Some(plan) = self.next_merge(settled) else { return Ok(()) };
+            self.merge_and_make_room(&plan, &BTreeSet::new(), urgent)?;
         }
-        Ok(())
+    }
+
+    /// Have tiers merged at once that are twice as full as they may be, if somebody is there to do it.
+    fn make_room(
+        &self,
+        level: u8,
+        taken: &BTreeSet<SegmentId>,
+        urgent: Option<&Urgent>,
+    ) -> Result<(), FlushError> {
+        let too_many = 2 * self.fan_in();
+        match urgent.filter(|_| self.full_below(level, taken, too_many).is_some()) {
+            Some(urgent) => urgent.merge_below(level, taken),
+            None => Ok(()),
+        }
+    }
+
+    fn fan_in(&self) -> usize {
+        self.shared.options.merge_fan_in.max(2)
     }
 
     /// Merge until no tier below a level is full, but for segments that a merge under way has taken.
-    fn merge_below(&self, level: u8, taken: &BTreeSet<SegmentId>) -> Result<(), FlushError> {
-        while let Some(plan) = self.full_below(level, taken) {
-            self.merge_and_make_room(&plan, taken)?;
+    pub(super) fn merge_below(
+        &self,
+        level: u8,
+        taken: &BTreeSet<SegmentId>,
+    ) -> Result<(), FlushError> {
+        while let Some(plan) = self.full_below(level, taken, self.fan_in()) {
+            self.merge_and_make_room(&plan, taken, None)?;
         }
         Ok(())
     }
 
-    fn full_below(&self, level: u8, taken: &BTreeSet<SegmentId>) -> Option<Plan> {
+    /// A tier with so many segments.
+    fn full_below(&self, level: u8, taken: &BTreeSet<SegmentId>, count: usize) -> Option<Plan> {
         let segments = self.segments()?;
         let now_ms = (self.shared.options.now_ms)();
         let free = segments
@@ -75,7 +103,7 @@ impl Keeper {
             free.partition(|segment| self.sheds_ids(segment, now_ms));
         [shed, needed].iter().find_map(|class| {
             by_week(class).into_iter().find_map(|(week, segments)| {
-                let inputs = self.full_tier(&segments)?;
+                let inputs = self.full_tier(&segments, count)?;
                 Some(Plan { inputs, week: week.to_owned() })
             })
         })
@@ -129,20 +157,19 @@ impl Keeper {
     ) -> Option<(Vec<Arc<Segment>>, String)> {
         by_week(segments).into_iter().find_map(|(week, segments)| {
             let worth = || settled.contains(week).then(|| worth_merging(&segments)).flatten();
-            let inputs = self.full_tier(&segments).or_else(worth)?;
+            let inputs = self.full_tier(&segments, self.fan_in()).or_else(worth)?;
             Some((inputs, week.to_owned()))
         })
     }
 
-    /// As many segments of one level as are merged, among those of one week.
-    fn full_tier(&self, segments: &[&Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
-        let fan_in = self.shared.options.merge_fan_in.max(2);
+    /// As many segments of one level as are merged, among those of one week, where there are so many.
+    fn full_tier(&self, segments: &[&Arc<Segment>], count: usize) -> Option<Vec<Arc<Segment>>> {
         let mut tiers: BTreeMap<u8, Vec<Arc<Segment>>> = BTreeMap::new();
         for segment in segments {
             tiers.entry(segment.meta().level).or_default().push(Arc::clone(segment));
         }
-        let mut tier = tiers.into_values().find(|tier| tier.len() >= fan_in)?;
-        tier.truncate(INPUTS_MAX.max(fan_in));
+        let mut tier = tiers.into_values().find(|tier| tier.len() >= count)?;
+        tier.truncate(INPUTS_MAX.max(self.fan_in()));
         Some(tier)
     }
 
@@ -159,6 +186,7 @@ impl Keeper {
         &self,
         plan: &Plan,
         taken: &BTreeSet<SegmentId>,
+        urgent: Option<&Urgent>,
     ) -> Result<(), FlushError> {
         let ids = plan.inputs.iter().map(|segment| segment.meta().id);
         let taken: BTreeSet<SegmentId> = taken.iter().copied().chain(ids).collect();
@@ -168,7 +196,8 @@ impl Keeper {
             self.folders.disk.reached("merge: between batches");
             self.give_way()?;
             if !has_failed.get() {
-                has_failed.set(self.merge_below(plan.level(), &taken).is_err());
+                let made = self.make_room(plan.level(), &taken, urgent);
+                has_failed.set(made.and_then(|()| self.merge_below(plan.level(), &taken)).is_err());
             }
             Ok(())
         })

@@ -1,5 +1,6 @@
 //! The keepers: two threads, one turns memtables into segments, the other many small segments into
-//! fewer. Two, because a long merge must never keep the next memtable from being flushed.
+//! fewer. Two, because a long merge must never keep the next memtable from being flushed. A third does in place of
+//! the second what has become urgent.
 //!
 //! In: a memtable that is full, old or asked for. Out: segments that the catalog names, and log
 //! files deleted.
@@ -18,6 +19,7 @@ pub(crate) mod ordered;
 mod people;
 pub(crate) mod rewrite;
 mod settling;
+mod urgent;
 pub(crate) mod write;
 
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ use crate::priority::{FLUSH_NICE, MERGE_NICE, let_others_go_first};
 use crate::segment::Segment;
 use crate::shared::{Counters, Shared};
 use settling::Settling;
+pub(crate) use urgent::{Urgent, urgent};
 
 /// How long to wait before a flush that failed is tried again by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -84,7 +87,7 @@ impl Keeper {
 
     /// Merge after each flush, where a week has settled, what time alone makes due, and what an erasure
     /// waited for, until the store closes.
-    pub(crate) fn run_merges(self) {
+    pub(crate) fn run_merges(self, urgent: &Urgent) {
         let_others_go_first(MERGE_NICE);
         let idle = Duration::from_millis(self.shared.options.merge_idle_ms);
         let mut settling = Settling::default();
@@ -122,7 +125,7 @@ impl Keeper {
             drop(live);
             // A file that cannot be read keeps nothing from what needs others only.
             let mut result = self.settle_people();
-            result = result.and(self.merge_all(&settled));
+            result = result.and(self.merge_all(&settled, Some(urgent)));
             if looks_for_old || settles {
                 result = result.and(self.expire());
             }

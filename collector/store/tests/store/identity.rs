@@ -108,7 +108,7 @@ fn event(device: u64, user: Option<u64>, n: u64) -> Row {
     let mut row =
         row(1, user.unwrap_or(device), 1_700_000_000_000 + (n % 5) as i64 * 200_000_000, n);
     row.actor = device;
-    row.event = if n % 17 == 0 { "buy" } else { "view" }.into();
+    row.event = if n.is_multiple_of(17) { "buy" } else { "view" }.into();
     row.flags = if user.is_some() { flags::IDENTIFIED } else { 0 };
     row
 }

@@ -87,26 +87,6 @@ impl Counter {
         }
     }
 
-    fn learn(&mut self, dictionaries: &Dictionaries) {
-        self.matcher.learn(dictionaries);
-        let shape = &self.setting.shape;
-        let find = |found: Option<u32>, column: crate::filter::TextColumn, text: &str| {
-            found.or_else(|| column.dictionary(dictionaries).find(text))
-        };
-        self.experiment = find(self.experiment, shape.experiment_column, &shape.experiment);
-        self.not_converted = find(self.not_converted, shape.converted_column, "false");
-        for (code, key) in self.others.iter_mut().zip(&shape.others) {
-            *code = find(*code, shape.experiment_column, key);
-        }
-        let variants = shape.variant_column.dictionary(dictionaries);
-        for code in self.known.len()..variants.len() {
-            let is_known = variants.text(code as u32).is_some_and(|text| {
-                shape.variants.is_empty() || shape.variants.iter().any(|own| own.key == text)
-            });
-            self.known.push(is_known);
-        }
-    }
-
     /// Where a person of this arm counts.
     fn places(&self, person: &Person<'_>, exposure: usize, variant: u32) -> Vec<Place> {
         let run = person.run;
@@ -146,8 +126,27 @@ enum More {
 }
 
 impl RunKernel for Counter {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
+        self.matcher.learn(dictionaries);
+        let shape = &self.setting.shape;
+        let find = |found: Option<u32>, column: crate::filter::TextColumn, text: &str| {
+            found.or_else(|| column.dictionary(dictionaries).find(text))
+        };
+        self.experiment = find(self.experiment, shape.experiment_column, &shape.experiment);
+        self.not_converted = find(self.not_converted, shape.converted_column, "false");
+        for (code, key) in self.others.iter_mut().zip(&shape.others) {
+            *code = find(*code, shape.experiment_column, key);
+        }
+        let variants = shape.variant_column.dictionary(dictionaries);
+        for code in self.known.len()..variants.len() {
+            let is_known = variants.text(code as u32).is_some_and(|text| {
+                shape.variants.is_empty() || shape.variants.iter().any(|own| own.key == text)
+            });
+            self.known.push(is_known);
+        }
+    }
+
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.learn(dictionaries);
         // Nobody was exposed to an experiment whose key was never seen.
         let Some(experiment) = self.experiment else { return };
         self.masks.clear();

@@ -354,8 +354,11 @@ fn best_of(chains: Vec<Chain>, events: &[At]) -> Vec<Chain> {
 }
 
 impl RunKernel for Walker {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, _: &Dictionaries) {
         let memory = std::mem::take(&mut self.memory);
         let events = self.events(run, memory);
         let shape = Arc::clone(&self.shape);

@@ -136,8 +136,11 @@ struct Cells {
 }
 
 impl RunKernel for Counter {
-    fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
+    fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
+    }
+
+    fn person(&mut self, run: &Run<'_>, _: &Dictionaries) {
         let shape = Arc::clone(&self.shape);
         let count = shape.buckets.len();
         self.own.clear();
