@@ -132,8 +132,8 @@ impl Counter {
 
     /// The next row that a metric counts, and what it matches.
     fn next_measured(&self, run: &Run<'_>, from: usize) -> Option<(usize, u64)> {
-        let masks = (from..run.len()).map(|row| (row, self.matcher.mask(run, row)));
-        masks.into_iter().find(|(_, mask)| mask >> bits::METRICS != 0)
+        let mut masks = (from..run.len()).map(|row| (row, self.matcher.mask(run, row)));
+        masks.find(|(_, mask)| mask >> bits::METRICS != 0)
     }
 
     /// Add up the metric events after the exposure.

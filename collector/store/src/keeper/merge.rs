@@ -196,7 +196,8 @@ impl Keeper {
             self.folders.disk.reached("merge: between batches");
             self.give_way()?;
             if !has_failed.get() {
-                let made = self.make_room(plan.level(), &taken, urgent);
+                // Of its own level, too: it takes a long time to write what it has taken.
+                let made = self.make_room(plan.level().saturating_add(1), &taken, urgent);
                 has_failed.set(made.and_then(|()| self.merge_below(plan.level(), &taken)).is_err());
             }
             Ok(())

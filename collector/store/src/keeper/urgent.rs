@@ -110,6 +110,59 @@ mod tests {
         world.check();
     }
 
+    /// Two of level 1 are being merged when many more are flushed.
+    #[test]
+    fn what_piles_up_beside_a_long_merge_is_merged_before_it_is_done() {
+        let world = World::new();
+        let (mut random, source) = (Random::new(5), Source::default());
+        let mut rows = move || -> Vec<Row> {
+            let of_one_week = |row| Row { project: 1, ts_ms: 1_700_000_000_000, ..row };
+            (0..40).map(|_| of_one_week(source.row(&mut random))).collect()
+        };
+        for _ in 0..2 {
+            for _ in 0..2 {
+                world.append(rows()).unwrap();
+                world.flush().unwrap();
+            }
+            world.keeper().merge_below(1, &BTreeSet::new()).unwrap();
+        }
+        let levels_of = |keeper: &Keeper| -> Vec<u8> {
+            let live = keeper.shared.live();
+            let mut levels: Vec<u8> =
+                live.segments.iter().map(|segment| segment.meta().level).collect();
+            levels.sort_unstable();
+            levels
+        };
+        assert_eq!(levels_of(world.keeper()), [1, 1]);
+        let seen: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let (noted, own) = (Arc::clone(&seen), thread::current().id());
+        let mut rounds = 0..3;
+        world.at_points(move |point, append, keeper| {
+            if point != IN_A_MERGE || thread::current().id() != own {
+                return;
+            }
+            for _ in rounds.next().map_or(0..0, |_| 0..4) {
+                append(rows());
+                keeper.flush().unwrap();
+            }
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(levels_of(keeper));
+        });
+        let (urgent, asked) = urgent();
+        let hurried = world.keeper().clone();
+        let other = thread::spawn(move || hurried.run_urgent(asked));
+        world.keeper().merge_all(&BTreeSet::new(), Some(&urgent)).unwrap();
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The two are still there, and others of their level have become one of the next.
+        let is_it = |levels: &Vec<u8>| {
+            let of = |level| levels.iter().filter(|other| **other == level).count();
+            of(1) == 2 && of(2) == 1
+        };
+        assert!(seen.iter().any(is_it), "{seen:?}");
+        drop(urgent);
+        other.join().unwrap();
+        world.check();
+    }
+
     #[test]
     fn without_the_other_thread_everything_is_merged_all_the_same() {
         let world = World::new();
