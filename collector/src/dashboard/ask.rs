@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use tallymark_store::Progress;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::build::wait::HowFar;
 use super::questions::Question;
 use super::view::{Completeness, Reply};
 use super::words::told;
@@ -23,14 +25,26 @@ pub struct Replies {
 /// Ask all of them, as many at a time as the collector works on anyway: more would only fill the
 /// queue that other people's questions wait in. A page that nobody waits for any more stops asking.
 pub async fn ask_all(app: &App, project: &Arc<Project>, questions: Vec<Question>) -> Replies {
+    let progress = Several::of(questions.len());
+    ask_watched(app, project, questions, &progress).await
+}
+
+/// The same, saying how far they are.
+pub async fn ask_watched(
+    app: &App,
+    project: &Arc<Project>,
+    questions: Vec<Question>,
+    progress: &Several,
+) -> Replies {
     let lanes = Arc::new(Semaphore::new(app.config.query_concurrency.max(1) as usize));
     let mut asking = JoinSet::new();
     let count = questions.len();
     for (index, question) in questions.into_iter().enumerate() {
         let (app, project, lanes) = (app.clone(), Arc::clone(project), Arc::clone(&lanes));
+        let progress = progress.0.get(index).cloned().unwrap_or_default();
         asking.spawn(async move {
             let _lane = lanes.acquire_owned().await;
-            (index, app.ask(&project, question.kind, question.body).await)
+            (index, app.ask_watched(&project, question.kind, question.body, progress).await)
         });
     }
     let lost = || Err(told("the question was interrupted; reload the page to ask again"));
@@ -55,6 +69,28 @@ pub async fn ask_all(app: &App, project: &Arc<Project>, questions: Vec<Question>
         };
     }
     Replies { replies, rows_scanned }
+}
+
+/// How far several questions are.
+pub struct Several(Vec<Arc<Progress>>);
+
+impl Several {
+    /// So many.
+    pub fn of(questions: usize) -> Self {
+        Self((0..questions).map(|_| Arc::default()).collect())
+    }
+}
+
+impl HowFar for Several {
+    /// What their answers lead to is as much as one of them.
+    fn share(&self) -> f64 {
+        let done: f64 = self.0.iter().map(|one| one.share()).sum();
+        done / (self.0.len() + 1) as f64
+    }
+
+    fn read(&self) -> u64 {
+        self.0.iter().map(|one| one.read()).sum()
+    }
 }
 
 /// What a reader is told. Causes inside the service are for the log.

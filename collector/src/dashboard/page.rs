@@ -29,24 +29,33 @@ use crate::meta::projects::Project;
 pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The results of a project.
+/// The first page of a project, around its results.
 #[derive(Template)]
 #[template(path = "results.html")]
-pub struct Results<'a> {
+pub struct Home<'a> {
     pub shell: Shell,
     pub project: &'a Project,
-    pub now: Now,
     pub offers: Vec<Offer>,
     pub custom: bool,
-    pub period_words: String,
     pub period_short: String,
     pub from: String,
     pub last_day: String,
     pub tz: String,
     pub zones: &'static [&'static str],
-    pub settles: Option<String>,
     pub complaint: Option<String>,
     pub kept_by_range: Vec<(&'static str, &'a str)>,
+    pub answer: String,
+}
+
+/// The results of a project.
+#[derive(Template)]
+#[template(path = "results_shown.html")]
+pub struct Results<'a> {
+    pub project: &'a Project,
+    pub now: Now,
+    pub period_words: String,
+    pub tz: String,
+    pub settles: Option<String>,
     pub kept_by_funnel: Vec<(&'static str, &'a str)>,
     pub kept_by_metric: Vec<(&'static str, &'a str)>,
     pub cards: Section<Vec<Card>>,

@@ -13,7 +13,7 @@ use tallymark_store::Schema;
 use super::address::Address;
 use super::format;
 use super::notes::{self, Note};
-use super::page::{Leads, Now, Offer, Results};
+use super::page::{Home, Leads, Now, Offer, Results};
 use super::period::{Asked, Period, Range};
 use super::questions::{self, Question};
 use super::shell::Shell;
@@ -217,10 +217,37 @@ impl<'a> Plan<'a> {
         Section::Ready(each.collect())
     }
 
-    /// The page. `first` and `second` are the replies to the questions above.
-    pub fn page<'p>(
+    /// The page around its results, as HTML.
+    pub fn page(&self, shell: Shell, answer: String) -> Home<'_> {
+        let (address, period) = (&self.address, &self.period);
+        let offer = |&days: &i64| Offer {
+            days,
+            href: address.with_range(days),
+            current: period.range == Range::Days(days),
+        };
+        Home {
+            shell,
+            project: self.project,
+            offers: Period::OFFERED.iter().map(offer).collect(),
+            custom: period.range == Range::Custom,
+            period_short: format!(
+                "{} – {}",
+                format::day(period.from),
+                format::day(period.last_day())
+            ),
+            from: period.from.to_string(),
+            last_day: period.last_day().to_string(),
+            tz: period.tz_name.clone(),
+            zones: ZONES,
+            complaint: self.complaint.clone(),
+            kept_by_range: address.fields_without(&["range", "from", "to", "tz"]),
+            answer,
+        }
+    }
+
+    /// The results. `first` and `second` are the replies to the questions above.
+    pub fn results<'p>(
         &'p self,
-        shell: Shell,
         first: &[Reply],
         second: &[Reply],
         notes: Vec<Note>,
@@ -237,32 +264,12 @@ impl<'a> Plan<'a> {
         funnel_asked.extend(self.steps.iter().map(|step| ("step", step.as_str())));
         let rankings = tables::TABLES.iter().zip(&first[RANKED..FUNNEL]);
         Results {
-            shell,
             project: self.project,
             now: Now::of(&first[NOW]),
-            offers: Period::OFFERED
-                .iter()
-                .map(|&days| Offer {
-                    days,
-                    href: address.with_range(days),
-                    current: period.range == Range::Days(days),
-                })
-                .collect(),
-            custom: period.range == Range::Custom,
             period_words: capitalised(&period.words()),
-            period_short: format!(
-                "{} – {}",
-                format::day(period.from),
-                format::day(period.last_day())
-            ),
-            from: period.from.to_string(),
-            last_day: period.last_day().to_string(),
             tz: period.tz_name.clone(),
-            zones: ZONES,
             settles: matches!(first[HEADLINE], Ok((_, Completeness::Open)))
                 .then(|| format::full_day(period.settled_on())),
-            complaint: self.complaint.clone(),
-            kept_by_range: address.fields_without(&["range", "from", "to", "tz"]),
             kept_by_funnel: address.fields_without(&["step", "window"]),
             kept_by_metric: address.fields_without(&["metric"]),
             cards: overview::cards(&first[HEADLINE], &first[ACTIVE], goal, days),

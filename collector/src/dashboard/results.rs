@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::ask::ask_all;
+use super::ask::{Several, ask_all, ask_watched};
+use super::build::question::Fields;
+use super::build::wait::Wait;
 use super::page::Now;
 use super::period::{Asked, Period};
 use super::plan::Plan;
 use super::shell::Shell;
+use super::view::Words;
+use super::words::t;
 use super::{format, notes, page, questions};
 use crate::access::Tenant;
 use crate::app::App;
@@ -29,23 +34,66 @@ pub async fn results(
     query: &str,
 ) -> Result<Result<Response, Shell>, ApiError> {
     let began = Instant::now();
-    let id = project.id;
+    let (id, now_ms) = (project.id, app.clock.now_ms());
     let schema = app.blocking(move |app| Ok(app.store.schema(id)?)).await?;
     if schema.events.is_empty() {
         return Ok(Err(shell));
     }
     let defined = app.meta.definitions().list(id).await?;
     let defined = defined.iter().filter(|stored| stored.definition.kind() == "experiment");
-    let defined =
+    let defined: Vec<_> =
         defined.map(|stored| (stored.definition.key().to_owned(), stored.state)).collect();
-    let plan = Plan::new(project, schema, defined, query, app.clock.now_ms());
-    let first = ask_all(app, project, plan.questions()).await;
+    let plan = Plan::new(project, schema.clone(), defined.clone(), query, now_ms);
+    if Fields::read(query).get("part") == Some("form") {
+        return Ok(Ok(page::show(StatusCode::OK, &plan.page(shell, cancelled()))));
+    }
+    let progress = Arc::new(Several::of(plan.questions().len()));
+    let asking = {
+        let (app, project, query) = (app.clone(), Arc::clone(project), query.to_owned());
+        let progress = Arc::clone(&progress);
+        async move {
+            let plan = Plan::new(&project, schema, defined, &query, now_ms);
+            shown(&app, &project, &plan, &progress, began).await
+        }
+    };
+    let cancel = format!("?{query}{}part=form", if query.is_empty() { "" } else { "&" });
+    let wait = Wait { asking, progress, cancel };
+    Ok(Ok(wait.within(|answer| plan.page(shell, answer)).await))
+}
+
+/// Instead of results.
+#[derive(Template)]
+#[template(source = r#"<div class="card">{% include "words.html" %}</div>"#, ext = "html")]
+struct Nothing {
+    words: Words,
+}
+
+/// What stands in place of results that nobody waits for any more.
+fn cancelled() -> String {
+    let title = t("The question was cancelled").to_owned();
+    let text = t("Change the question or show it again.").to_owned();
+    Nothing { words: Words { title, text } }.to_string()
+}
+
+/// The results, asked for, as HTML.
+async fn shown(
+    app: &App,
+    project: &Arc<Project>,
+    plan: &Plan<'_>,
+    progress: &Several,
+    began: Instant,
+) -> String {
+    let first = ask_watched(app, project, plan.questions(), progress).await;
     let second = ask_all(app, project, plan.experiment_questions(&first.replies)).await;
     let asked = first.replies.len() + second.replies.len();
     let timing = timing(asked, first.rows_scanned + second.rows_scanned, began);
-    let notes = notes::of(app, project, plan.period()).await?;
-    let page = plan.page(shell, &first.replies, &second.replies, notes, timing);
-    Ok(Ok(page::show(StatusCode::OK, &page)))
+    // Results are worth more than the notes on them.
+    let notes = notes::of(app, project, plan.period()).await.unwrap_or_default();
+    let results = plan.results(&first.replies, &second.replies, notes, timing).render();
+    results.unwrap_or_else(|error| {
+        tracing::error!(%error, "a template failed");
+        "Something went wrong on our side.".to_owned()
+    })
 }
 
 /// `GET /p/{slug}/now`: who is there, for a page that is open.

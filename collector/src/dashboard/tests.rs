@@ -294,8 +294,19 @@ fn render(name: &str, query: &str) -> String {
 fn render_with(name: &str, query: &str, first: &[Reply], second: &[Reply]) -> String {
     let own = project(name);
     let plan = Plan::new(&own, schema(name), Vec::new(), query, NOW_MS);
-    let html = plan.page(shell(&own), first, second, Vec::new(), "now".into()).render();
+    let html = page(&plan, shell(&own), first, second, Vec::new());
     without_our_script(&html.expect("the template renders"))
+}
+
+fn page(
+    plan: &Plan<'_>,
+    shell: Shell,
+    first: &[Reply],
+    second: &[Reply],
+    notes: Vec<Note>,
+) -> askama::Result<String> {
+    let answer = plan.results(first, second, notes, "now".into()).render()?;
+    plan.page(shell, answer).render()
 }
 
 /// The shell of the project's first page, with another project to switch to.
@@ -414,7 +425,7 @@ fn what_the_team_noted_is_marked_in_the_charts_and_stands_in_their_tables() {
     let own = project("shop");
     let plan = Plan::new(&own, schema("purchase"), Vec::new(), "", NOW_MS);
     let note = Note { at_ms: NOW_MS, at: "22 Nov".into(), text: "<b>release".into() };
-    let html = plan.page(shell(&own), &first, &second, vec![note], "now".into()).render();
+    let html = page(&plan, shell(&own), &first, &second, vec![note]);
     let html = html.expect("the template renders");
     let title = "<title>22 Nov: &lt;b&gt;release</title>";
     assert_eq!(html.matches(title).count(), 2, "active people and page views: {html}");
@@ -487,10 +498,7 @@ fn an_experiment_that_nobody_has_met_is_on_the_page(#[case] state: State, #[case
     let project = project("shop");
     let defined = vec![("waiting".to_owned(), state)];
     let plan = Plan::new(&project, schema("shop"), defined, "", NOW_MS);
-    let html = plan
-        .page(shell(&project), &first, &second, Vec::new(), "now".into())
-        .render()
-        .expect("it renders");
+    let html = page(&plan, shell(&project), &first, &second, Vec::new()).expect("it renders");
     assert!(html.contains(words), "{html}");
 }
 

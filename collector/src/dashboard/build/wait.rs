@@ -25,7 +25,7 @@ use crate::dashboard::page::{send, show};
 use crate::dashboard::words::{Lang, filters, say};
 
 /// A page is not kept back for longer: it can be read and changed before its answer is there.
-pub const PAGE_AFTER: Duration = Duration::from_millis(150);
+pub const PAGE_AFTER: Duration = Duration::from_millis(80);
 /// Whoever waits longer than this is told how far it is.
 const SAID_AFTER: Duration = Duration::from_millis(500);
 /// Between two lines of progress.
@@ -43,11 +43,29 @@ struct Said<'a> {
     cancel: &'a str,
 }
 
+/// What is done of an answer.
+pub trait HowFar: Send + Sync {
+    /// From 0 to 1. It never goes back.
+    fn share(&self) -> f64;
+    /// Rows that were read.
+    fn read(&self) -> u64;
+}
+
+impl HowFar for Progress {
+    fn share(&self) -> f64 {
+        Progress::share(self)
+    }
+
+    fn read(&self) -> u64 {
+        Progress::read(self)
+    }
+}
+
 /// An answer at work.
 pub struct Wait<F> {
     /// Its HTML, some day.
     pub asking: F,
-    pub progress: Arc<Progress>,
+    pub progress: Arc<dyn HowFar>,
     /// Where a link leads that ends the waiting.
     pub cancel: String,
 }
@@ -81,7 +99,7 @@ impl<F: Future<Output = String> + Send + 'static> Wait<F> {
 
 struct Working {
     asking: Pin<Box<dyn Future<Output = String> + Send>>,
-    progress: Arc<Progress>,
+    progress: Arc<dyn HowFar>,
     cancel: String,
 }
 
@@ -204,7 +222,7 @@ mod tests {
             let _gone = gone;
             std::future::pending().await
         };
-        let wait = Wait { asking, progress: Arc::default(), cancel: String::new() };
+        let wait = Wait { asking, progress: Arc::<Progress>::default(), cancel: String::new() };
         let mut body = wait.alone().await.into_body().into_data_stream();
         body.next().await.unwrap().unwrap();
         assert!(!is_gone.load(Ordering::Relaxed), "somebody waits");
