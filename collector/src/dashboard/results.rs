@@ -15,8 +15,7 @@ use super::page::Now;
 use super::period::{Asked, Period};
 use super::plan::Plan;
 use super::shell::Shell;
-use super::view::Words;
-use super::words::t;
+use super::words::{filters, t};
 use super::{format, notes, page, questions};
 use crate::access::Tenant;
 use crate::app::App;
@@ -44,8 +43,10 @@ pub async fn results(
     let defined: Vec<_> =
         defined.map(|stored| (stored.definition.key().to_owned(), stored.state)).collect();
     let plan = Plan::new(project, schema.clone(), defined.clone(), query, now_ms);
-    if Fields::read(query).get("part") == Some("form") {
-        return Ok(Ok(page::show(StatusCode::OK, &plan.page(shell, cancelled()))));
+    let fields = Fields::read(query);
+    if fields.get("part") == Some("form") {
+        let instead = cancelled(&fields.with(&[("part", "")]));
+        return Ok(Ok(page::show(StatusCode::OK, &plan.page(shell, instead))));
     }
     let progress = Arc::new(Several::of(plan.questions().len()));
     let asking = {
@@ -56,23 +57,28 @@ pub async fn results(
             shown(&app, &project, &plan, &progress, began).await
         }
     };
-    let cancel = format!("?{query}{}part=form", if query.is_empty() { "" } else { "&" });
-    let wait = Wait { asking, progress, cancel };
+    let wait = Wait { asking, progress, cancel: fields.with(&[("part", "form")]) };
     Ok(Ok(wait.within(|answer| plan.page(shell, answer)).await))
 }
 
 /// Instead of results.
 #[derive(Template)]
-#[template(source = r#"<div class="card">{% include "words.html" %}</div>"#, ext = "html")]
-struct Nothing {
-    words: Words,
+#[template(
+    source = r#"<div class="card empty"><strong>{{ title }}</strong><p>{{ text }}</p><p><a class="plain button" href="{{ again }}">{{ "Show"|t }}</a></p></div>"#,
+    ext = "html"
+)]
+struct Nothing<'a> {
+    title: &'a str,
+    text: &'a str,
+    /// Where they are asked for again.
+    again: &'a str,
 }
 
 /// What stands in place of results that nobody waits for any more.
-fn cancelled() -> String {
-    let title = t("The question was cancelled").to_owned();
-    let text = t("Change the question or show it again.").to_owned();
-    Nothing { words: Words { title, text } }.to_string()
+fn cancelled(again: &str) -> String {
+    let title = t("The question was cancelled");
+    let text = t("Change the question or show it again.");
+    Nothing { title, text, again }.to_string()
 }
 
 /// The results, asked for, as HTML.

@@ -4,7 +4,7 @@
 //! for later, so their threads give way.
 
 /// How much the thread that merges lets others go first, from 0 to 19: at 10 it gets a tenth of a
-/// processor that somebody else wants. It takes one for minutes.
+/// processor that somebody else wants. It takes one for minutes. What has become urgent gives way to nobody (`keeper::urgent`).
 pub(crate) const MERGE_NICE: i32 = 10;
 
 /// The same of the threads that sort and flush: at 3 half a processor's share. Enough for as much as is taken on two

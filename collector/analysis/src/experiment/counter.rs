@@ -20,7 +20,6 @@ pub(super) struct Counter {
     experiment: Option<u32>,
     not_converted: Option<u32>,
     /// Texts of the columns in which those are that were looked through.
-    looked_at: [usize; 2],
     /// By code of the variant: whether the question knows it.
     known: Vec<bool>,
     /// By code of the variant.
@@ -79,7 +78,6 @@ impl Counter {
             matcher,
             experiment: None,
             not_converted: None,
-            looked_at: [0; 2],
             known: Vec::new(),
             arms: Vec::new(),
             aside: Vec::new(),
@@ -179,12 +177,8 @@ impl RunKernel for Counter {
         let shape = &*self.shape;
         let experiments = shape.experiment_column.dictionary(dictionaries);
         let converted = shape.converted_column.dictionary(dictionaries);
-        let there_are = [experiments.len(), converted.len()];
-        if self.looked_at != there_are {
-            self.looked_at = there_are;
-            self.experiment = experiments.find(&shape.experiment);
-            self.not_converted = converted.find("false");
-        }
+        self.experiment = experiments.find(&shape.experiment);
+        self.not_converted = converted.find("false");
         let variants = self.shape.variant_column.dictionary(dictionaries);
         for code in self.known.len()..variants.len() {
             let known = variants.text(code as u32).is_some_and(|text| {

@@ -39,6 +39,12 @@ impl Source {
         (0..random.within(1..at_most + 1)).map(|_| self.row(random)).collect()
     }
 
+    /// Forty, of one project and week: each flush of them makes one segment.
+    pub(crate) fn rows_of_a_week(&self, random: &mut Random) -> Vec<Row> {
+        let of_a_week = |row| Row { project: 1, ts_ms: 1_700_000_000_000, ..row };
+        (0..40).map(|_| of_a_week(self.row(random))).collect()
+    }
+
     pub(crate) fn row(&self, random: &mut Random) -> Row {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let week = random.below(2) as i64;

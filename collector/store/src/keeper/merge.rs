@@ -322,7 +322,6 @@ fn worth_a_rewrite(rows: &[u64]) -> usize {
 mod tests {
     use super::*;
     use crate::faults::{IN_A_MERGE, Random, Source, World};
-    use crate::row::Row;
     use rstest::rstest;
     use std::sync::{Mutex, PoisonError};
 
@@ -343,10 +342,7 @@ mod tests {
     fn a_long_merge_merges_what_becomes_full_while_it_goes_on() {
         let mut random = Random::new(1);
         let source = Source::default();
-        let mut rows = move || -> Vec<Row> {
-            let of_one_week = |row| Row { project: 1, ts_ms: 1_700_000_000_000, ..row };
-            (0..40).map(|_| of_one_week(source.row(&mut random))).collect()
-        };
+        let mut rows = move || source.rows_of_a_week(&mut random);
         let world = World::new();
         let mut flushed = |count| {
             for _ in 0..count {
@@ -357,19 +353,13 @@ mod tests {
         flushed(2);
         world.merge(false).unwrap();
         flushed(1);
-        let levels_of = |keeper: &Keeper| -> Vec<u8> {
-            let segments = keeper.segments().unwrap();
-            let mut levels: Vec<u8> = segments.iter().map(|segment| segment.meta().level).collect();
-            levels.sort_unstable();
-            levels
-        };
         let seen: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
         let noted = Arc::clone(&seen);
         world.at_points(move |point, append, keeper| {
             if point != IN_A_MERGE {
                 return;
             }
-            let levels = levels_of(keeper);
+            let levels = keeper.levels();
             if levels.len() < 4 && !levels.contains(&2) {
                 append(rows());
                 keeper.flush().unwrap();

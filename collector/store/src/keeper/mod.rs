@@ -253,6 +253,16 @@ impl Keeper {
         Ok(())
     }
 
+    /// Those of all segments, sorted.
+    #[cfg(test)]
+    fn levels(&self) -> Vec<u8> {
+        let live = self.shared.live();
+        let mut levels: Vec<u8> =
+            live.segments.iter().map(|segment| segment.meta().level).collect();
+        levels.sort_unstable();
+        levels
+    }
+
     fn has(&self, id: SegmentId) -> bool {
         self.shared.live().segments.iter().any(|segment| segment.meta().id == id)
     }

@@ -64,7 +64,6 @@ impl Keeper {
 mod tests {
     use super::*;
     use crate::faults::{IN_A_MERGE, Random, Source, World};
-    use crate::row::Row;
     use rstest::rstest;
     use std::sync::{Arc, Mutex, PoisonError};
     use std::thread;
@@ -81,10 +80,7 @@ mod tests {
     ) {
         let world = World::new();
         let (mut random, source) = (Random::new(3), Source::default());
-        let mut rows = || -> Vec<Row> {
-            let of_one_week = |row| Row { project: 1, ts_ms: 1_700_000_000_000, ..row };
-            (0..40).map(|_| of_one_week(source.row(&mut random))).collect()
-        };
+        let mut rows = || source.rows_of_a_week(&mut random);
         for _ in 0..flushes {
             world.append(rows()).unwrap();
             world.flush().unwrap();
@@ -115,10 +111,7 @@ mod tests {
     fn what_piles_up_beside_a_long_merge_is_merged_before_it_is_done() {
         let world = World::new();
         let (mut random, source) = (Random::new(5), Source::default());
-        let mut rows = move || -> Vec<Row> {
-            let of_one_week = |row| Row { project: 1, ts_ms: 1_700_000_000_000, ..row };
-            (0..40).map(|_| of_one_week(source.row(&mut random))).collect()
-        };
+        let mut rows = move || source.rows_of_a_week(&mut random);
         for _ in 0..2 {
             for _ in 0..2 {
                 world.append(rows()).unwrap();
@@ -126,14 +119,7 @@ mod tests {
             }
             world.keeper().merge_below(1, &BTreeSet::new()).unwrap();
         }
-        let levels_of = |keeper: &Keeper| -> Vec<u8> {
-            let live = keeper.shared.live();
-            let mut levels: Vec<u8> =
-                live.segments.iter().map(|segment| segment.meta().level).collect();
-            levels.sort_unstable();
-            levels
-        };
-        assert_eq!(levels_of(world.keeper()), [1, 1]);
+        assert_eq!(world.keeper().levels(), [1, 1]);
         let seen: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
         let (noted, own) = (Arc::clone(&seen), thread::current().id());
         let mut rounds = 0..3;
@@ -145,7 +131,7 @@ mod tests {
                 append(rows());
                 keeper.flush().unwrap();
             }
-            noted.lock().unwrap_or_else(PoisonError::into_inner).push(levels_of(keeper));
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(keeper.levels());
         });
         let (urgent, asked) = urgent();
         let hurried = world.keeper().clone();

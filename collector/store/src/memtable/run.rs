@@ -302,8 +302,6 @@ impl MemRun {
                 Column::of_numbers(self.dims[*dim as usize].texts().numbers())
             }
             ColumnKey::Number(Property::Event) => Column::of_numbers(self.event.texts().numbers()),
-            // They are soon in a file.
-            ColumnKey::AreFew(_) => Column::AreFew(false),
             ColumnKey::Ties => {
                 let actors = self.actor.actors().as_ref();
                 Column::of_ties(self.runs.runs(), self.ts.times(), actors)
