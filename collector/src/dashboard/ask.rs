@@ -41,7 +41,7 @@ pub async fn ask_watched(
     let count = questions.len();
     for (index, question) in questions.into_iter().enumerate() {
         let (app, project, lanes) = (app.clone(), Arc::clone(project), Arc::clone(&lanes));
-        let progress = progress.0.get(index).cloned().unwrap_or_default();
+        let progress = progress.of_one(index);
         asking.spawn(async move {
             let _lane = lanes.acquire_owned().await;
             (index, app.ask_watched(&project, question.kind, question.body, progress).await)
@@ -72,24 +72,38 @@ pub async fn ask_watched(
 }
 
 /// How far several questions are.
-pub struct Several(Vec<Arc<Progress>>);
+#[derive(Debug)]
+pub struct Several {
+    each: Vec<Arc<Progress>>,
+    /// What their answers lead to, measured in questions.
+    after: usize,
+}
 
 impl Several {
     /// So many.
     pub fn of(questions: usize) -> Self {
-        Self((0..questions).map(|_| Arc::default()).collect())
+        Self { each: (0..questions).map(|_| Arc::default()).collect(), after: 0 }
+    }
+
+    /// So many, and further ones that their answers lead to: those are as much as one of them.
+    pub fn and_more(questions: usize) -> Self {
+        Self { after: 1, ..Self::of(questions) }
+    }
+
+    /// How far one of them is. Nobody watches what is beyond their number.
+    pub fn of_one(&self, index: usize) -> Arc<Progress> {
+        self.each.get(index).cloned().unwrap_or_default()
     }
 }
 
 impl HowFar for Several {
-    /// What their answers lead to is as much as one of them.
     fn share(&self) -> f64 {
-        let done: f64 = self.0.iter().map(|one| one.share()).sum();
-        done / (self.0.len() + 1) as f64
+        let done: f64 = self.each.iter().map(|one| one.share()).sum();
+        done / (self.each.len() + self.after).max(1) as f64
     }
 
     fn read(&self) -> u64 {
-        self.0.iter().map(|one| one.read()).sum()
+        self.each.iter().map(|one| one.read()).sum()
     }
 }
 

@@ -10,12 +10,11 @@ use axum::response::Response;
 
 use super::ask::{Several, ask_all, ask_watched};
 use super::build::question::Fields;
-use super::build::wait::Wait;
+use super::build::wait::waiting;
 use super::page::Now;
 use super::period::{Asked, Period};
 use super::plan::Plan;
 use super::shell::Shell;
-use super::words::{filters, t};
 use super::{format, notes, page, questions};
 use crate::access::Tenant;
 use crate::app::App;
@@ -44,11 +43,7 @@ pub async fn results(
         defined.map(|stored| (stored.definition.key().to_owned(), stored.state)).collect();
     let plan = Plan::new(project, schema.clone(), defined.clone(), query, now_ms);
     let fields = Fields::read(query);
-    if fields.get("part") == Some("form") {
-        let instead = cancelled(&fields.with(&[("part", "")]));
-        return Ok(Ok(page::show(StatusCode::OK, &plan.page(shell, instead))));
-    }
-    let progress = Arc::new(Several::of(plan.questions().len()));
+    let progress = Arc::new(Several::and_more(plan.questions().len()));
     let asking = {
         let (app, project, query) = (app.clone(), Arc::clone(project), query.to_owned());
         let progress = Arc::clone(&progress);
@@ -57,28 +52,8 @@ pub async fn results(
             shown(&app, &project, &plan, &progress, began).await
         }
     };
-    let wait = Wait { asking, progress, cancel: fields.with(&[("part", "form")]) };
+    let wait = waiting(("", &fields), progress, asking);
     Ok(Ok(wait.within(|answer| plan.page(shell, answer)).await))
-}
-
-/// Instead of results.
-#[derive(Template)]
-#[template(
-    source = r#"<div class="card empty"><strong>{{ title }}</strong><p>{{ text }}</p><p><a class="plain button" href="{{ again }}">{{ "Show"|t }}</a></p></div>"#,
-    ext = "html"
-)]
-struct Nothing<'a> {
-    title: &'a str,
-    text: &'a str,
-    /// Where they are asked for again.
-    again: &'a str,
-}
-
-/// What stands in place of results that nobody waits for any more.
-fn cancelled(again: &str) -> String {
-    let title = t("The question was cancelled");
-    let text = t("Change the question or show it again.");
-    Nothing { title, text, again }.to_string()
 }
 
 /// The results, asked for, as HTML.

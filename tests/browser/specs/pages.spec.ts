@@ -109,6 +109,24 @@ test("no page has a word of English in German", async () => {
   assert.deepEqual(wrong, {});
 });
 
+test("a page that its reader waits for no more says so, and leads to its answer", async () => {
+  const page = await pages.look();
+  const wrong: string[] = [];
+  for (const name of ["home", "changes", "board", "shared", "experiments", "experiment", "settings-delivery"]) {
+    const shown = pages.all.find((one) => one.name === name);
+    assert.ok(shown, name);
+    const at = `${shown.at}${shown.at.includes("?") ? "&" : "?"}part=form`;
+    wrong.push(...(await pages.open(page, { ...shown, at })).wrong);
+    const isOff = async () => (await page.textContent("body"))?.includes("The question was cancelled");
+    if (!(await isOff())) wrong.push(`${name} says nothing`);
+    await page.locator(".empty").getByRole("link", { name: "Show" }).click();
+    await page.waitForURL((url) => !url.search.includes("part="));
+    if (await isOff()) wrong.push(`${name} does not lead back`);
+  }
+  await page.context().close();
+  assert.deepEqual(wrong, []);
+});
+
 const kib = (bytes: number) => (bytes / 1024).toFixed(1);
 
 test("every page is small and quick, and nothing in it jumps", async () => {

@@ -27,14 +27,15 @@ pub use change::{change_board, pin, place_of, share};
 pub use printed::{Printed, print_days, show_printed};
 pub use shared::show_shared;
 
-use super::ask::sentence;
+use super::ask::{Several, sentence};
 use super::build::answer::kinds::{Around, blocks};
 use super::build::answer::{Block, Blocks};
 use super::build::question::{self, Fields};
+use super::build::wait::waiting;
 use super::build::{self, form};
 use super::format;
 use super::notes::{self, Note};
-use super::page::{Offer, show};
+use super::page::{Offer, send, show};
 use super::period::{Asked, Period, Range};
 use super::shell::{Place, Shell, failure};
 use super::view::Words;
@@ -71,8 +72,8 @@ struct Shown {
 
 #[derive(Template)]
 #[template(path = "tiles.html")]
-struct Tiles<'a> {
-    tiles: &'a [Shown],
+struct Tiles {
+    tiles: Vec<Shown>,
     may_change: bool,
     here: String,
     updated: String,
@@ -90,7 +91,8 @@ struct BoardPage<'a> {
     offers: Vec<Offer>,
     period_words: String,
     tz: String,
-    tiles: Tiles<'a>,
+    tiles: String,
+    is_empty: bool,
     notes: Vec<Note>,
     may_change: bool,
     /// Of the saved questions: keys and names.
@@ -265,25 +267,33 @@ async fn render(
     frame: Frame,
 ) -> Result<Response, ApiError> {
     let (period, notes) = when(app, project, fields, reader).await?;
-    let shown = tiles(app, project, board, fields, (&period, &notes), reader).await?;
     let Frame { shell, here, may_change, shared, questions, version, embedded } = frame;
-    let now = jiff::Timestamp::from_millisecond(period.now_ms).unwrap_or_default();
-    let now = now.to_zoned(TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC));
-    let tiles = Tiles {
-        tiles: &shown,
-        may_change,
-        here: here.clone(),
-        updated: now.strftime("%H:%M").to_string(),
+    let progress = Arc::new(Several::of(board.tiles.len()));
+    let asking = {
+        let (app, project, board) = (app.clone(), Arc::clone(project), board.clone());
+        let (fields, here, progress) = (fields.clone(), here.clone(), Arc::clone(&progress));
+        let (period, notes) = (period.clone(), notes.clone());
+        async move {
+            let over = (&period, &*notes, &*progress);
+            match tiles(&app, &project, &board, &fields, over, reader).await {
+                Ok(tiles) => Tiles { tiles, may_change, here, updated: clock(&period) }.to_string(),
+                Err(error) => {
+                    let title = t("There is no answer to this just now").to_owned();
+                    let words = Words { title, text: sentence(&error) };
+                    Blocks { blocks: &[Block::Nothing(words)] }.to_string()
+                }
+            }
+        }
     };
     if fields.get("part") == Some("tiles") {
-        return Ok(show(StatusCode::OK, &tiles));
+        return Ok(send(StatusCode::OK, asking.await));
     }
     let offers = Period::OFFERED.iter().map(|days| Offer {
         days: *days,
-        href: fields.with(&[("range", &format!("{days}d")), ("from", ""), ("to", "")]),
+        href: fields.with(&[("range", &format!("{days}d")), ("from", ""), ("to", ""), ("part", "")]),
         current: period.range == Range::Days(*days),
     });
-    let page = BoardPage {
+    let page = |tiles: String| BoardPage {
         shell,
         name: &board.name,
         pdf: format!("{here}/pdf{}", fields.with(&[])),
@@ -293,6 +303,7 @@ async fn render(
         offers: offers.collect(),
         period_words: period.words(),
         tz: period.tz_name.clone(),
+        is_empty: board.tiles.is_empty(),
         tiles,
         notes,
         may_change,
@@ -301,7 +312,14 @@ async fn render(
         version,
         embedded,
     };
-    Ok(show(StatusCode::OK, &page))
+    Ok(waiting(("", fields), progress, asking).within(page).await)
+}
+
+/// The time of day at which a dashboard is shown.
+fn clock(period: &Period) -> String {
+    let now = jiff::Timestamp::from_millisecond(period.now_ms).unwrap_or_default();
+    let now = now.to_zoned(TimeZone::get(&period.tz_name).unwrap_or(TimeZone::UTC));
+    now.strftime("%H:%M").to_string()
 }
 
 /// Ask every question of a dashboard.
@@ -310,7 +328,7 @@ async fn tiles(
     project: &Arc<Project>,
     board: &Board,
     fields: &Fields,
-    (period, notes): (&Period, &[Note]),
+    (period, notes, progress): (&Period, &[Note], &Several),
     reader: Reader,
 ) -> Result<Vec<Shown>, ApiError> {
     let schema = build::schema(app, project).await?;
@@ -339,9 +357,12 @@ async fn tiles(
         let body =
             question::ranged(saved.body.get("question").cloned().unwrap_or_default(), period);
         let answered = match reader {
-            Reader::Member => app.ask(project, &kind, body).await.map(Some),
+            Reader::Member => {
+                app.ask_watched(project, &kind, body, progress.of_one(index)).await.map(Some)
+            }
             Reader::Stranger => threshold::ask(app, project, &kind, body).await,
         };
+        progress.of_one(index).end();
         let is_late = matches!(
             &answered,
             Err(ApiError::Busy | ApiError::QuestionTooSlow | ApiError::Internal(_))

@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
 
+use super::super::ask::Several;
 use super::super::build::answer::Block;
 use super::super::build::question::Fields;
 use super::super::form::{Trouble, moment};
@@ -67,7 +68,8 @@ async fn print(
     reader: Reader,
 ) -> Result<Printed, ApiError> {
     let (period, noted) = when(app, project, fields, reader).await?;
-    let shown = tiles(app, project, board, fields, (&period, &noted), reader).await?;
+    let over = (&period, &*noted, &Several::of(0));
+    let shown = tiles(app, project, board, fields, over, reader).await?;
     let at = moment(period.now_ms, &period.tz_name);
     let paper = Paper {
         title: &board.name,

@@ -20,12 +20,13 @@ use futures_util::{StreamExt as _, stream};
 use tallymark_store::Progress;
 use tokio::time::timeout;
 
+use super::question::Fields;
 use crate::dashboard::format;
 use crate::dashboard::page::{send, show};
-use crate::dashboard::words::{Lang, filters, say};
+use crate::dashboard::words::{Lang, filters, say, t};
 
 /// A page is not kept back for longer: it can be read and changed before its answer is there.
-pub const PAGE_AFTER: Duration = Duration::from_millis(80);
+pub const PAGE_AFTER: Duration = Duration::from_millis(30);
 /// Whoever waits longer than this is told how far it is.
 const SAID_AFTER: Duration = Duration::from_millis(500);
 /// Between two lines of progress.
@@ -73,9 +74,18 @@ pub struct Wait<F> {
 impl<F: Future<Output = String> + Send + 'static> Wait<F> {
     /// A page around the answer. `page` makes it of the answer's HTML.
     pub async fn within<P: Template>(self, page: impl FnOnce(String) -> P) -> Response {
+        self.within_as(StatusCode::OK, page).await
+    }
+
+    /// The same for a page that says what became of a form.
+    pub async fn within_as<P: Template>(
+        self,
+        status: StatusCode,
+        page: impl FnOnce(String) -> P,
+    ) -> Response {
         let mut asking = Box::pin(self.asking);
         if let Ok(answer) = timeout(PAGE_AFTER, &mut asking).await {
-            return show(StatusCode::OK, &page(answer));
+            return show(status, &page(answer));
         }
         let page = match page(HERE.to_owned()).render() {
             Ok(page) => page,
@@ -83,7 +93,9 @@ impl<F: Future<Output = String> + Send + 'static> Wait<F> {
         };
         let (before, after) = page.split_once(HERE).unwrap_or((&page, ""));
         let working = Working { asking, progress: self.progress, cancel: self.cancel };
-        working.sent(before.to_owned(), after.to_owned(), SAID_AFTER - PAGE_AFTER)
+        let mut response = working.sent(before.to_owned(), after.to_owned(), SAID_AFTER - PAGE_AFTER);
+        *response.status_mut() = status;
+        response
     }
 
     /// The answer alone, for a page that is there.
@@ -95,6 +107,40 @@ impl<F: Future<Output = String> + Send + 'static> Wait<F> {
         let working = Working { asking, progress: self.progress, cancel: self.cancel };
         working.sent(String::new(), String::new(), Duration::ZERO)
     }
+}
+
+/// Stands where an answer was that nobody waits for any more.
+#[derive(Template)]
+#[template(
+    source = r#"<div class="card empty"><strong>{{ title }}</strong><p>{{ text }}</p><p><a class="plain button" href="{{ again }}">{{ "Show"|t }}</a></p></div>"#,
+    ext = "html"
+)]
+struct Cancelled<'a> {
+    title: &'a str,
+    text: &'a str,
+    again: &'a str,
+}
+
+/// An answer at work for a page at this path, empty for that of the request, with these fields. Its link leads to the
+/// same page with `part=form`, for which nothing is asked.
+pub fn waiting<F: Future<Output = String> + Send + 'static>(
+    (path, fields): (&str, &Fields),
+    progress: Arc<dyn HowFar>,
+    asking: F,
+) -> Wait<impl Future<Output = String> + Send + 'static> {
+    let address = |part: &str| format!("{path}{}", fields.with(&[("part", part)]));
+    let instead = (fields.get("part") == Some("form")).then(|| {
+        let title = t("The question was cancelled");
+        let text = t("Change the question or show it again.");
+        Cancelled { title, text, again: &address("") }.to_string()
+    });
+    let asking = async move {
+        match instead {
+            Some(instead) => instead,
+            None => asking.await,
+        }
+    };
+    Wait { asking, progress, cancel: address("form") }
 }
 
 struct Working {
@@ -212,6 +258,25 @@ mod tests {
         assert_eq!(rest.matches("<progress").count(), 1, "the same is said once: {rest}");
         assert!(rest.contains("value=\"100\""), "{rest}");
         assert!(rest.ends_with("<b>42</b></main>"), "{rest}");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_was_called_off_asks_nothing_and_leads_back() {
+        let fields = Fields::read("slice=os&part=form");
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&is_asked);
+        let asking = async move {
+            asked.store(true, Ordering::Relaxed);
+            String::new()
+        };
+        let progress = Arc::<Progress>::default();
+        let wait = waiting(("/p/shop/experiments/x", &fields), progress, asking);
+        assert_eq!(wait.cancel, "/p/shop/experiments/x?slice=os&part=form");
+        let page = wait.within_as(StatusCode::CONFLICT, |answer| Page { answer }).await;
+        assert_eq!(page.status(), StatusCode::CONFLICT);
+        let page = text(page).await;
+        assert!(page.contains("href=\"/p/shop/experiments/x?slice=os\""), "{page}");
+        assert!(!is_asked.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use super::figures::{
     strongest, unusual_of,
 };
 use crate::app::App;
-use crate::dashboard::ask::{ask_all, sentence};
+use crate::dashboard::ask::{Several, ask_all, ask_watched, sentence};
 use crate::dashboard::period::plus;
 use crate::dashboard::questions::{Question, looking};
 use crate::dashboard::view::{Reply, completeness_of, sessions_of, trend_of};
@@ -50,18 +50,30 @@ const CHANNELS: usize = 3;
 const COUNTRIES: usize = 4;
 const DELIVERY: usize = 5;
 const PAGES: usize = 6;
+/// So many at most are asked at first.
+pub const QUESTIONS: usize = PAGES + 1;
 
 /// Look at a day, no longer than a question may take.
 ///
 /// # Errors
 /// The sentence to show.
-pub async fn look(app: &App, project: &Arc<Project>, day: Date) -> Result<Looked, String> {
+pub async fn look(
+    app: &App,
+    project: &Arc<Project>,
+    day: Date,
+    progress: &Several,
+) -> Result<Looked, String> {
     let limit = Duration::from_millis(app.config.query_timeout_ms);
-    let looked = tokio::time::timeout(limit, at(app, project, day)).await;
+    let looked = tokio::time::timeout(limit, at(app, project, day, progress)).await;
     looked.unwrap_or_else(|_| Err(sentence(&ApiError::QuestionTooSlow)))
 }
 
-async fn at(app: &App, project: &Arc<Project>, day: Date) -> Result<Looked, String> {
+async fn at(
+    app: &App,
+    project: &Arc<Project>,
+    day: Date,
+    progress: &Several,
+) -> Result<Looked, String> {
     let id = project.id;
     let schema = app.blocking(move |app| Ok(app.store.schema(id)?)).await;
     let schema = schema.map_err(|error| sentence(&error))?;
@@ -90,7 +102,7 @@ async fn at(app: &App, project: &Arc<Project>, day: Date) -> Result<Looked, Stri
         let series = json!([{ "event": event, "measure": "count" }]);
         questions.push(over.trend(series, Some(("path", NAMES))));
     }
-    let replies = ask_all(app, project, questions).await.replies;
+    let replies = ask_watched(app, project, questions, progress).await.replies;
     let (figures, known_days, delivery) = judged(&replies, &subjects)?;
     let unusual = unusual_of(&figures);
     let incomplete = unusual.iter().any(|figure| {

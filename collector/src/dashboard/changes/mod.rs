@@ -27,17 +27,19 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
+use super::ask::{Several, sentence};
 use super::build::question::Fields;
+use super::build::wait::waiting;
 use super::period::{Asked, Period, plus};
 use super::view::Section;
 use super::words::{filters, n, say};
-use super::{Place, Shell, failure, format, notes, page};
+use super::{Place, Shell, format, notes, page};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::experiments::life::State as Life;
 use crate::meta::projects::Project;
-use look::{Looked, look};
+use look::{Looked, QUESTIONS, look};
 use shown::{Changes, Reason, changes, day_words};
 
 /// A look is kept for so long.
@@ -55,6 +57,7 @@ pub struct Looks(Mutex<HashMap<u32, Arc<Look>>>);
 struct Look {
     day: Date,
     begun_ms: i64,
+    progress: Arc<Several>,
     found: OnceCell<Arc<Looked>>,
 }
 
@@ -66,7 +69,8 @@ impl Looks {
         if let Some(look) = looks.get(&project).filter(fits) {
             return Arc::clone(look);
         }
-        let look = Arc::new(Look { day, begun_ms: now_ms, found: OnceCell::new() });
+        let progress = Arc::new(Several::and_more(QUESTIONS));
+        let look = Arc::new(Look { day, begun_ms: now_ms, progress, found: OnceCell::new() });
         looks.insert(project, Arc::clone(&look));
         look
     }
@@ -76,13 +80,7 @@ impl Looks {
 #[template(path = "changes.html")]
 struct ChangesPage {
     shell: Shell,
-    shown: Shown,
-}
-
-impl ChangesPage {
-    fn part(&self) -> String {
-        self.shown.to_string()
-    }
+    shown: String,
 }
 
 /// The part of the home.
@@ -96,7 +94,7 @@ struct Shown {
     whole: bool,
 }
 
-/// `GET /p/{slug}/changes`
+/// `GET /p/{slug}/changes`; with `part=answer` the part of the home, with `part=form` nothing that changed.
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -105,33 +103,41 @@ pub async fn show(
 ) -> Response {
     let fields = Fields::read(query.as_deref().unwrap_or(""));
     let whole = fields.get("part") != Some("answer");
-    let shown = match shown(&app, &project, whole).await {
-        Ok(shown) => shown,
-        Err(error) => return failure(&error),
-    };
-    if !whole {
-        return page::show(StatusCode::OK, &shown);
-    }
-    let shell = Shell::within(&app, &caller, &project, Place::Home);
-    page::show(StatusCode::OK, &ChangesPage { shell, shown })
-}
-
-async fn shown(app: &App, project: &Arc<Project>, whole: bool) -> Result<Shown, ApiError> {
     let now_ms = app.clock.now_ms();
     let (period, _) =
         Period::read(&Asked::default(), &project.tz, project.settings.week_starts, now_ms);
     let day = plus(period.today, -1);
     let kept = app.looks.of(project.id, day, now_ms);
-    let found =
-        kept.found.get_or_try_init(|| async { look(app, project, day).await.map(Arc::new) });
-    let changes = match found.await {
-        Ok(looked) => {
-            let reasons = reasons(app, project, looked.day).await?;
-            changes(looked, &project.slug, &period.tz_name, reasons)
-        }
-        Err(why) => Section::failed(&why),
+    let progress = Arc::clone(&kept.progress);
+    let shell = whole.then(|| Shell::within(&app, &caller, &project, Place::Home));
+    let asking = async move {
+        let changes = match changed(&app, &project, &kept, &period.tz_name).await {
+            Ok(changes) => changes,
+            Err(why) => Section::failed(&why),
+        };
+        Shown { slug: project.slug.clone(), day: day_words(day), changes, whole }.to_string()
     };
-    Ok(Shown { slug: project.slug.clone(), day: day_words(day), changes, whole })
+    match shell {
+        Some(shell) => {
+            let page = |shown| ChangesPage { shell, shown };
+            waiting(("", &fields), progress, asking).within(page).await
+        }
+        None => page::send(StatusCode::OK, asking.await),
+    }
+}
+
+async fn changed(
+    app: &App,
+    project: &Arc<Project>,
+    kept: &Look,
+    tz_name: &str,
+) -> Result<Section<Changes>, String> {
+    let found = kept.found.get_or_try_init(|| async {
+        look(app, project, kept.day, &kept.progress).await.map(Arc::new)
+    });
+    let looked = found.await?;
+    let reasons = reasons(app, project, looked.day).await.map_err(|error| sentence(&error))?;
+    Ok(changes(looked, &project.slug, tz_name, reasons))
 }
 
 /// What happened on a day and in the 24 hours before it, the nearest to the day first.

@@ -1,21 +1,25 @@
 //! One definition: its result and verdict, its buttons, its decision log.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::super::address::Address;
-use super::super::ask::ask_all;
+use super::super::ask::{Several, ask_watched};
+use super::super::build::question::Fields as Wanted;
+use super::super::build::wait::{PAGE_AFTER, waiting};
 use super::super::questions::{Question, funnel_steps, goal};
 use super::super::view::experiments::{Check, Experiment, experiment};
-use super::super::view::{Section, experiment_of};
+use super::super::view::{Reply, Section, experiment_of};
 use super::super::words::{filters, say, t};
-use super::super::{Place, Shell, show as show_page, trail};
+use super::super::{Place, Shell, trail};
 use super::result::{self, Ahead, Effects, Slices, Timeline};
-use super::{ELSEWHERE_DAYS, badge, desk, kind, lately, may_change, step, to};
+use super::{ELSEWHERE_DAYS, address, badge, desk, kind, lately, may_change, step, to};
 use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::dashboard::form::{After, Fields, Filled, Said, Trouble, moment};
@@ -41,8 +45,7 @@ struct Page {
     about: String,
     dates: Vec<(&'static str, String)>,
     steps: Vec<(&'static str, &'static str, bool)>,
-    result: Option<Section<Findings>>,
-    slices_on_offer: Vec<(&'static str, bool)>,
+    result: String,
     acts: Vec<Act>,
     definition: String,
 }
@@ -50,6 +53,14 @@ struct Page {
 /// What `said.html` looks for.
 struct Frame {
     said: Said,
+}
+
+/// What was found, for its place in the page.
+#[derive(Template)]
+#[template(path = "experiments/findings.html")]
+struct Found {
+    result: Section<Findings>,
+    slices_on_offer: Vec<(&'static str, bool)>,
 }
 
 /// A result in parts.
@@ -70,55 +81,55 @@ struct Act {
     note: String,
 }
 
-/// What to show.
-#[derive(Debug, Default, Deserialize)]
-pub struct Wanted {
-    slice: Option<String>,
-    done: Option<String>,
-}
-
-/// `GET /p/{slug}/experiments/{key}`
+/// `GET /p/{slug}/experiments/{key}`; with `part=form` without its result.
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
     Tenant(project): Tenant,
     Path((_slug, key)): Path<(String, String)>,
-    Query(Wanted { slice, done }): Query<Wanted>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Trouble> {
-    let said = Said::from(After { done });
-    page(&app, &caller, &project, &key, slice.as_deref(), (StatusCode::OK, said)).await
+    let mut wanted = Wanted::read(query.as_deref().unwrap_or(""));
+    let said = Said::from(After { done: wanted.get("done").map(str::to_owned) });
+    // It is said once.
+    wanted.0.retain(|(name, _)| name != "done");
+    page(&app, &caller, &project, &key, &wanted, (StatusCode::OK, said)).await
+}
+
+/// The property that a result is to be split by.
+fn slice_of(wanted: &Wanted) -> Option<&'static str> {
+    let wanted = wanted.get("slice")?;
+    SLICES.into_iter().find(|known| *known == wanted)
 }
 
 async fn page(
     app: &App,
     caller: &Caller,
-    project: &std::sync::Arc<Project>,
+    project: &Arc<Project>,
     key: &str,
-    slice: Option<&str>,
+    wanted: &Wanted,
     (status, said): (StatusCode, Said),
 ) -> Result<Response, Trouble> {
     let desk = desk(app, project, "");
-    let slice = slice.and_then(|wanted| SLICES.into_iter().find(|known| *known == wanted));
     let stored = match desk.load(key).await {
         Ok(stored) => stored,
         Err(unknown @ Refused::Unknown(_)) => {
-            return elsewhere(app, caller, project, key, slice).await?.ok_or(unknown.into());
+            return elsewhere(app, caller, project, key, wanted).await?.ok_or(unknown.into());
         }
         Err(refused) => return Err(refused.into()),
     };
     let acts = desk.audit(key, None).await?;
-    let begun = stored.started_ms.is_some();
-    let result = match &stored.definition {
-        Definition::Experiment(_) if begun => {
-            let body = json!({ "experiment": key, "daily": true });
-            Some(findings(app, project, key, Some(stored.state), (body, slice)).await)
-        }
-        Definition::Experiment(_) => Some(Section::empty(
-            t("It has not begun"),
-            t("Until it is started nobody meets it, and everything about it can still be changed."),
-        )),
-        _ => None,
+    let asking = Asking {
+        app: app.clone(),
+        project: Arc::clone(project),
+        key: key.to_owned(),
+        state: Some(stored.state),
+        body: json!({ "experiment": key, "daily": true }),
+        slice: slice_of(wanted),
+        progress: Arc::new(Several::of(1)),
     };
+    let is_experiment = matches!(stored.definition, Definition::Experiment(_));
+    let begun = stored.started_ms.is_some();
     let at = |ms: i64| moment(ms, &project.tz);
     let dates = [
         (t("Made"), Some(stored.created_ms)),
@@ -129,7 +140,7 @@ async fn page(
     let next = stored.state.next().iter().filter(|_| may_change(caller));
     let steps = next.map(|next| (next.as_str(), t(step(*next)), *next == Life::Concluded));
     let (look, state) = badge(stored.state);
-    let page = Page {
+    let page = |result| Page {
         shell: Shell::within(app, caller, project, Place::Experiments),
         frame: Frame { said },
         slug: project.slug.clone(),
@@ -145,37 +156,64 @@ async fn page(
         dates: dates.collect(),
         steps: steps.collect(),
         result,
-        slices_on_offer: SLICES.map(|name| (name, slice == Some(name))).to_vec(),
         acts: acts.iter().map(|act| shown(act, project)).collect(),
         definition: serde_json::to_string_pretty(&stored.definition.json()).unwrap_or_default(),
     };
-    Ok(show_page(status, &page))
+    let (path, progress) = (address(project, key), Arc::clone(&asking.progress));
+    let asking = async move {
+        match is_experiment {
+            true if begun => asking.found().await.to_string(),
+            true => asking.as_found(Section::empty(
+                t("It has not begun"),
+                t("Until it is started nobody meets it, and everything about it can still be changed."),
+            )).to_string(),
+            false => String::new(),
+        }
+    };
+    Ok(waiting((&path, wanted), progress, asking).within_as(status, page).await)
 }
 
 /// An experiment that people met and that is defined nowhere here, by what counts as success in this project;
-/// nothing when nobody met it.
+/// nothing when it is soon known that nobody met it.
 async fn elsewhere(
     app: &App,
     caller: &Caller,
-    project: &std::sync::Arc<Project>,
+    project: &Arc<Project>,
     key: &str,
-    slice: Option<&'static str>,
+    wanted: &Wanted,
 ) -> Result<Option<Response>, Trouble> {
     let id = project.id;
     let schema = app.blocking(move |app| Ok(app.store.schema(id)?)).await?;
-    let address = Address::default();
-    let goal = goal(&address, &funnel_steps(&address, &schema), &schema);
+    let of_project = Address::default();
+    let goal = goal(&of_project, &funnel_steps(&of_project, &schema), &schema);
     let (true, Some(goal)) = (schema.events.contains_key("$exposure"), goal) else {
         return Ok(None);
     };
     let (from, to) = lately(app);
-    let body = json!({ "experiment": key, "from": from, "to": to, "daily": true,
-        "metrics": [{ "name": goal, "event": goal }] });
-    let found = findings(app, project, key, None, (body, slice)).await;
-    if !matches!(found, Section::Ready(_)) {
+    let asking = Asking {
+        app: app.clone(),
+        project: Arc::clone(project),
+        key: key.to_owned(),
+        state: None,
+        body: json!({ "experiment": key, "from": from, "to": to, "daily": true,
+            "metrics": [{ "name": goal, "event": goal }] }),
+        slice: slice_of(wanted),
+        progress: Arc::new(Several::of(1)),
+    };
+    let progress = Arc::clone(&asking.progress);
+    let mut asking = Box::pin(asking.found());
+    let soon = timeout(PAGE_AFTER, &mut asking).await;
+    if soon.as_ref().is_ok_and(|found| !matches!(found.result, Section::Ready(_))) {
         return Ok(None);
     }
-    let page = Page {
+    let asking = async move {
+        let found = match soon {
+            Ok(found) => found,
+            Err(_) => asking.await,
+        };
+        found.to_string()
+    };
+    let page = |result| Page {
         shell: Shell::within(app, caller, project, Place::Experiments),
         frame: Frame { said: Said::default() },
         slug: project.slug.clone(),
@@ -189,27 +227,46 @@ async fn elsewhere(
         ),
         dates: Vec::new(),
         steps: Vec::new(),
-        result: Some(found),
-        slices_on_offer: SLICES.map(|name| (name, slice == Some(name))).to_vec(),
+        result,
         acts: Vec::new(),
         definition: String::new(),
     };
-    Ok(Some(show_page(StatusCode::OK, &page)))
+    Ok(Some(waiting(("", wanted), progress, asking).within(page).await))
 }
 
-async fn findings(
-    app: &App,
-    project: &std::sync::Arc<Project>,
-    key: &str,
+/// The question for a result.
+struct Asking {
+    app: App,
+    project: Arc<Project>,
+    key: String,
+    /// Where a definition that is kept here is in its life.
     state: Option<Life>,
-    (mut body, slice): (Value, Option<&str>),
-) -> Section<Findings> {
-    if let Some(slice) = slice {
-        body["slices"] = json!([slice]);
+    body: Value,
+    slice: Option<&'static str>,
+    progress: Arc<Several>,
+}
+
+impl Asking {
+    async fn found(mut self) -> Found {
+        if let Some(slice) = self.slice {
+            self.body["slices"] = json!([slice]);
+        }
+        let question = Question { kind: "experiment", body: self.body.take() };
+        let asked = ask_watched(&self.app, &self.project, vec![question], &self.progress).await;
+        let result = match asked.replies.first() {
+            Some(reply) => findings(&self.key, self.state, reply),
+            None => Section::failed(""),
+        };
+        self.as_found(result)
     }
-    let question = Question { kind: "experiment", body };
-    let replies = ask_all(app, project, vec![question]).await.replies;
-    let Some(reply) = replies.first() else { return Section::failed("") };
+
+    fn as_found(&self, result: Section<Findings>) -> Found {
+        let slices_on_offer = SLICES.map(|name| (name, self.slice == Some(name))).to_vec();
+        Found { result, slices_on_offer }
+    }
+}
+
+fn findings(key: &str, state: Option<Life>, reply: &Reply) -> Section<Findings> {
     match experiment(key, state, reply) {
         Section::Ready(head) => match experiment_of(reply) {
             Ok(answer) => Section::Ready(Findings {
@@ -261,7 +318,7 @@ pub async fn transition(
         Ok(_) => Ok(to(&project, &key, "state")),
         Err(refused) => {
             let said = Said::refusal(refused)?;
-            page(&app, &caller, &project, &key, None, said).await
+            page(&app, &caller, &project, &key, &Wanted::default(), said).await
         }
     }
 }

@@ -1,24 +1,28 @@
 //! What arrives: how complete it is, what was refused and why, and sending that again.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tallymark_analysis::answer::{AnswerBody, CompletenessAnswer};
 use tallymark_protocol::codes::EventCode;
+use tallymark_store::Progress;
 
 use super::{Frame, Tab, frame};
 use crate::access::{Caller, Role, Tenant};
 use crate::app::App;
 use crate::dashboard::ask::sentence;
+use crate::dashboard::build::question::Fields as Wanted;
+use crate::dashboard::build::wait::waiting;
 use crate::dashboard::form::{Fields, Filled, Said, Trouble, moment};
 use crate::dashboard::markup::Markup;
 use crate::dashboard::svg::bars;
 use crate::dashboard::view::{Section, date_of};
 use crate::dashboard::words::{filters, say, t};
-use crate::dashboard::{Shell, format, show as show_page};
+use crate::dashboard::{Shell, format};
 use crate::error::ApiError;
 use crate::meta::projects::Project;
 use crate::quarantine::handler::{Filter, Resubmission, list, resubmit as send_again};
@@ -36,7 +40,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 struct Page {
     shell: Shell,
     frame: Frame,
-    complete: Section<Complete>,
+    complete: String,
     may_send: bool,
     refused: String,
     dropped: Option<String>,
@@ -44,6 +48,13 @@ struct Page {
     code: Option<String>,
     rows: Vec<Row>,
     next: Option<String>,
+}
+
+/// How complete it is, for its place in the page.
+#[derive(Template)]
+#[template(path = "settings/complete.html")]
+struct Shown {
+    complete: Section<Complete>,
 }
 
 /// Of what pages recorded, how much is here.
@@ -74,31 +85,30 @@ struct Row {
     event: String,
 }
 
-/// What to show.
-#[derive(Debug, Default, Deserialize)]
-pub struct Wanted {
-    code: Option<String>,
-    after: Option<i64>,
-}
-
-/// `GET /p/{slug}/settings/delivery`
+/// `GET /p/{slug}/settings/delivery`, with `code` only events that are refused for that, with `after` later ones; with
+/// `part=form` without how complete it is.
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
     Tenant(project): Tenant,
-    Query(wanted): Query<Wanted>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Trouble> {
-    page(&app, &caller, &project, wanted, (StatusCode::OK, Said::default())).await
+    let wanted = Wanted::read(query.as_deref().unwrap_or(""));
+    page(&app, &caller, &project, &wanted, (StatusCode::OK, Said::default())).await
 }
 
 async fn page(
     app: &App,
     caller: &Caller,
-    project: &Project,
-    Wanted { code, after }: Wanted,
+    project: &Arc<Project>,
+    wanted: &Wanted,
     (status, said): (StatusCode, Said),
 ) -> Result<Response, Trouble> {
-    let code = code.filter(|code| !code.is_empty());
+    let code = wanted.get("code").map(str::to_owned);
+    let after = wanted.get("after").map(|after| {
+        after.parse().map_err(|_| ApiError::parameter("after", "the number of an event"))
+    });
+    let after = after.transpose()?;
     let filter = Filter { code: code.clone(), after, limit: Some(ROWS) };
     let listed = list(app, project, &filter).await?;
     let (shell, frame) = frame(app, caller, project, Tab::Delivery, said);
@@ -109,21 +119,30 @@ async fn page(
         current: code.as_ref() == Some(name),
         code: name.clone(),
     });
+    let codes: Vec<CodeRow> = codes.collect();
     let rows = listed["events"].as_array().into_iter().flatten().map(|event| row(event, project));
     let number = |field: &str| listed[field].as_u64().unwrap_or_default();
-    let page = Page {
+    let page = |complete| Page {
         shell,
         frame,
-        complete: completeness(app, project).await,
+        complete,
         may_send: caller.role >= Role::Admin,
         refused: format::counted(number("refused"), "event", "events"),
         dropped: (number("dropped") > 0).then(|| format::count(number("dropped"))),
-        codes: codes.collect(),
+        codes,
         code,
         rows: rows.collect(),
         next: listed["next"].as_i64().map(|next| next.to_string()),
     };
-    Ok(show_page(status, &page))
+    let progress = Arc::<Progress>::default();
+    let asking = {
+        let (app, project, progress) = (app.clone(), Arc::clone(project), Arc::clone(&progress));
+        async move {
+            let complete = completeness(&app, &project, progress).await;
+            Shown { complete }.to_string()
+        }
+    };
+    Ok(waiting(("", wanted), progress, asking).within_as(status, page).await)
 }
 
 /// Why a code refuses, in a sentence.
@@ -147,11 +166,16 @@ fn row(event: &Value, project: &Project) -> Row {
     }
 }
 
-async fn completeness(app: &App, project: &Project) -> Section<Complete> {
+async fn completeness(
+    app: &App,
+    project: &Project,
+    progress: Arc<Progress>,
+) -> Section<Complete> {
     let now_ms = app.clock.now_ms();
     let instant = |ms| jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
     let question = json!({ "from": instant(now_ms - DAYS * DAY_MS), "to": instant(now_ms) });
-    match app.ask(project, "completeness", question).await.map(|answered| answered.body) {
+    let answered = app.ask_watched(project, "completeness", question, progress).await;
+    match answered.map(|answered| answered.body) {
         Ok(AnswerBody::Completeness(answer)) if answer.total.page_loads > 0 => {
             Section::Ready(complete(&answer))
         }
@@ -216,7 +240,8 @@ pub async fn resubmit(
 ) -> Result<Response, Trouble> {
     let fields = Fields::from(fields);
     let code = fields.find("code").map(str::to_owned);
-    let wanted = Wanted { code: code.clone(), after: None };
+    let mut wanted = Wanted::default();
+    code.iter().for_each(|code| wanted.push("code", code));
     let done = match wanted_of(&fields, code) {
         Ok(asked) => send_again(&app, &project, asked).await,
         Err(refused) => Err(refused),
@@ -236,7 +261,7 @@ pub async fn resubmit(
         }
         Err(refused) => Said::refusal(refused)?,
     };
-    page(&app, &caller, &project, wanted, said).await
+    page(&app, &caller, &project, &wanted, said).await
 }
 
 fn wanted_of(fields: &Fields, code: Option<String>) -> Result<Resubmission, ApiError> {
