@@ -1,10 +1,15 @@
 //! Rows of Parquet files.
 //!
 //! Any flat column of text, number, boolean, date or timestamp, dictionaries of those included.
+//!
+//! Files come from anybody, and the library that reads them panics over some that are broken: such a file is refused
+//! like any other that cannot be read ([`guarded`]).
 
 use std::borrow::Cow;
+use std::cell::Cell as Flag;
 use std::fs::File;
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once};
 
 use anyhow::{Context, bail};
 use arrow_array::cast::AsArray;
@@ -48,10 +53,12 @@ pub fn read(file: File, mapping: &Mapping, give: GiveRows<'_>) -> anyhow::Result
     let file_bytes = file.metadata()?.len();
     // Types are those of the columns: what a writer says of its own besides may be anything, and Arrow panics over some of it.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options).context("not a Parquet file")?;
+    let metadata = guarded(|| ArrowReaderMetadata::load(&file, options))?;
+    let metadata = metadata.context("not a Parquet file")?;
     check_compression(metadata.metadata())?;
     let options = ArrowReaderOptions::new().with_schema(coded_schema(&metadata));
-    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
+    let metadata =
+        guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options))??;
     let columns: Vec<String> =
         metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
     let missing = mapping.missing(&columns);
@@ -75,10 +82,10 @@ pub fn read(file: File, mapping: &Mapping, give: GiveRows<'_>) -> anyhow::Result
     let bytes = count(&mut groups.iter().map(|group| group.total_byte_size()));
     let fitting = usize::try_from(BATCH_BYTES * rows / bytes.max(1)).unwrap_or(BATCH_ROWS);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-        .with_batch_size(fitting.clamp(1024, BATCH_ROWS))
-        .build()?;
+        .with_batch_size(fitting.clamp(1024, BATCH_ROWS));
+    let mut reader = guarded(|| reader.build())??;
     let mut behind = 0u64;
-    for batch in reader {
+    while let Some(batch) = guarded(|| reader.next())? {
         let (batch, first) = (batch?, behind + 1);
         behind += batch.num_rows() as u64;
         // A row has no place in a file of columns: its share of the file stands for it.
@@ -87,6 +94,29 @@ pub fn read(file: File, mapping: &Mapping, give: GiveRows<'_>) -> anyhow::Result
         give(Box::new(rows), u64::try_from(bytes).unwrap_or(file_bytes))?;
     }
     Ok(())
+}
+
+/// Let the library read; where it panics, the file is broken.
+fn guarded<T>(read: impl FnOnce() -> T) -> anyhow::Result<T> {
+    thread_local!(static READS: Flag<bool> = const { Flag::new(false) });
+    static HOOKED: Once = Once::new();
+    // What is caught here is told as a sentence, so it is not reported as a fault of ours as well.
+    HOOKED.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !READS.get() {
+                report(info);
+            }
+        }));
+    });
+    READS.set(true);
+    let read = catch_unwind(AssertUnwindSafe(read));
+    READS.set(false);
+    read.map_err(|_| {
+        anyhow::anyhow!(
+            "the Parquet file is broken; write it again, for example in DuckDB: COPY (FROM 'old.parquet') TO 'new.parquet'"
+        )
+    })
 }
 
 /// Say what to do about a compression that we do not have.
@@ -249,6 +279,13 @@ mod tests {
     use parquet::arrow::arrow_writer::ArrowWriterOptions;
     use parquet::file::metadata::KeyValue;
     use parquet::file::properties::WriterProperties;
+
+    #[test]
+    fn a_file_over_which_the_library_panics_is_refused_with_a_sentence() {
+        let broken = guarded(|| -> u32 { panic!("{}", "a width of 40 bits in 32") });
+        assert!(broken.unwrap_err().to_string().starts_with("the Parquet file is broken"));
+        assert_eq!(guarded(|| 1).unwrap(), 1, "the next one is read");
+    }
 
     #[test]
     fn what_a_file_says_of_its_types_besides_is_not_read() {

@@ -53,8 +53,12 @@ struct Target {
 async fn target() -> Target {
     let folder = tempfile::tempdir().unwrap();
     // Nobody is told to come later.
-    let config =
-        Config { ingest_burst: u32::MAX, ingest_rate_per_s: 1_000_000, ..Config::default() };
+    let config = Config {
+        ingest_burst: u32::MAX,
+        network_burst: u32::MAX,
+        project_rate_per_s: u32::MAX,
+        ..Config::default()
+    };
     let app = App::open(Folder::at(folder.path().join("data")), config, Clock::manual(NOW))
         .await
         .unwrap();
@@ -369,6 +373,7 @@ async fn whatever_is_in_a_file_is_imported_or_refused() {
     assert_eq!(&parquet[..4], b"PAR1");
     let (app, project) = (target.app.clone(), target.project.clone());
     let path = target.folder.path().join("input");
+    let parquets = [vec![parquet], corpus("parquet")].concat();
     let work = tokio::task::spawn_blocking(move || {
         const CSV: &[&str] = &[
             "\"",
@@ -387,7 +392,7 @@ async fn whatever_is_in_a_file_is_imported_or_refused() {
         let kinds = [
             ("csv_files", Form::Csv, corpus("csv"), CSV, 200),
             ("jsonl_files", Form::Jsonl, corpus("jsonl"), JSON, 200),
-            ("parquet_files", Form::Parquet, vec![parquet], &["PAR1"][..], 200),
+            ("parquet_files", Form::Parquet, parquets, &["PAR1"][..], 200),
         ];
         for (kind, form, corpus, words, usual) in kinds {
             let mut inputs = Inputs::new(kind, corpus, words, usual);

@@ -20,7 +20,8 @@ const WIDTHS = [768, 1920, 3840];
 const FIRST_BYTES_MAX = 150 * 1024;
 const NEXT_BYTES_MAX = 60 * 1024;
 /** Until something is seen; more where others use the machine. */
-const PAINT_MS = 300 * (process.env["TALLYMARK_TEST_QUIET"] ? 1 : 10);
+const isQuiet = Boolean(process.env["TALLYMARK_TEST_QUIET"]);
+const PAINT_MS = 300 * (isQuiet ? 1 : 10);
 /** How far all of a page may move: nothing, but for rounding. */
 const SHIFT_MAX = 0.01;
 
@@ -147,6 +148,8 @@ test("every page is small and quick, and nothing in it jumps", async () => {
     });
     const look = async () => {
       bytes = 0;
+      // A browser that has just made a window, or ended one, is busy with itself: that is no page's fault.
+      if (isQuiet) await new Promise((done) => setTimeout(done, 500));
       await pages.open(page, shown);
       await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
       const seen = await page.evaluate(() => ({
@@ -160,7 +163,7 @@ test("every page is small and quick, and nothing in it jumps", async () => {
     const paint = Math.max(first.paint, next.paint);
     const shift = Math.max(first.shift, next.shift);
     const said = [shown.name, kib(first.bytes), kib(next.bytes), first.paint.toFixed(0), next.paint.toFixed(0), shift.toFixed(4)].join(" | ");
-    if (process.env["TALLYMARK_TEST_QUIET"]) figure(`| ${said} |`);
+    if (isQuiet) figure(`| ${said} |`);
     if (first.bytes > FIRST_BYTES_MAX || next.bytes > NEXT_BYTES_MAX || paint > PAINT_MS || shift > SHIFT_MAX) wrong.push(said);
     most.first = Math.max(most.first, first.bytes);
     most.next = Math.max(most.next, next.bytes);

@@ -128,12 +128,6 @@ impl Counter {
         found
     }
 
-    /// The next row that a metric counts, and what it matches.
-    fn next_measured(&self, run: &Run<'_>, from: usize) -> Option<(usize, u64)> {
-        let mut masks = (from..run.len()).map(|row| (row, self.matcher.mask(run, row)));
-        masks.find(|(_, mask)| mask >> bits::METRICS != 0)
-    }
-
     /// Add up the metric events after the exposure.
     fn measure(&mut self, run: &Run<'_>, exposure: Exposure) {
         let Exposure { experiment, variant, row } = exposure;
@@ -145,12 +139,15 @@ impl Counter {
         let experiments = self.shape.experiment_column.of(run);
         let variants = self.shape.variant_column.of(run);
         let converted = self.shape.converted_column.of(run);
-        let mut from = row + 1;
-        while let Some((row, mask)) =
-            self.next_measured(run, from).filter(|(row, _)| run.ts[*row] <= last_ms)
-        {
-            from = row + 1;
+        for row in row + 1..run.len() {
+            if run.ts[row] > last_ms {
+                break;
+            }
+            let mask = self.matcher.mask(run, row);
             let metrics = mask >> bits::METRICS;
+            if metrics == 0 {
+                continue;
+            }
             if mask & bits::CONVERSION != 0 {
                 let other = experiments[row] != ABSENT && experiments[row] != experiment;
                 if other || Some(converted[row]) == self.not_converted {

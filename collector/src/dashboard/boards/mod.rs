@@ -290,7 +290,12 @@ async fn render(
     }
     let offers = Period::OFFERED.iter().map(|days| Offer {
         days: *days,
-        href: fields.with(&[("range", &format!("{days}d")), ("from", ""), ("to", ""), ("part", "")]),
+        href: fields.with(&[
+            ("range", &format!("{days}d")),
+            ("from", ""),
+            ("to", ""),
+            ("part", ""),
+        ]),
         current: period.range == Range::Days(*days),
     });
     let page = |tiles: String| BoardPage {

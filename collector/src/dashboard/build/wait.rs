@@ -26,7 +26,7 @@ use crate::dashboard::page::{send, show};
 use crate::dashboard::words::{Lang, filters, say, t};
 
 /// A page is not kept back for longer: it can be read and changed before its answer is there.
-pub const PAGE_AFTER: Duration = Duration::from_millis(30);
+pub const PAGE_AFTER: Duration = Duration::from_millis(10);
 /// Whoever waits longer than this is told how far it is.
 const SAID_AFTER: Duration = Duration::from_millis(500);
 /// Between two lines of progress.
@@ -93,7 +93,8 @@ impl<F: Future<Output = String> + Send + 'static> Wait<F> {
         };
         let (before, after) = page.split_once(HERE).unwrap_or((&page, ""));
         let working = Working { asking, progress: self.progress, cancel: self.cancel };
-        let mut response = working.sent(before.to_owned(), after.to_owned(), SAID_AFTER - PAGE_AFTER);
+        let mut response =
+            working.sent(before.to_owned(), after.to_owned(), SAID_AFTER - PAGE_AFTER);
         *response.status_mut() = status;
         response
     }

@@ -77,8 +77,11 @@ pub async fn show(
     let wanted = Fields::read(query.as_deref().unwrap_or(""));
     let all = desk(&app, &project, "").list().await?;
     let state = wanted.get("state").and_then(Life::parse);
-    let mut chosen: Vec<Stored> =
-        all.iter().filter(|stored| state.is_none_or(|state| stored.state == state)).cloned().collect();
+    let mut chosen: Vec<Stored> = all
+        .iter()
+        .filter(|stored| state.is_none_or(|state| stored.state == state))
+        .cloned()
+        .collect();
     // What people look for first: what runs, then what was changed last.
     chosen.sort_by_key(|stored| {
         (stored.state != Life::Running, stored.state == Life::Concluded, -stored.changed_ms)

@@ -166,11 +166,7 @@ fn row(event: &Value, project: &Project) -> Row {
     }
 }
 
-async fn completeness(
-    app: &App,
-    project: &Project,
-    progress: Arc<Progress>,
-) -> Section<Complete> {
+async fn completeness(app: &App, project: &Project, progress: Arc<Progress>) -> Section<Complete> {
     let now_ms = app.clock.now_ms();
     let instant = |ms| jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
     let question = json!({ "from": instant(now_ms - DAYS * DAY_MS), "to": instant(now_ms) });
