@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -25,7 +26,7 @@ use super::ask::sentence;
 use super::build::asked::{host, quoted};
 use super::build::form::{OPERATORS, Rows};
 use super::build::question::Fields;
-use super::build::wait::{self, Wait};
+use super::build::wait::Wait;
 use super::build::{self, Filter, Seen, rows};
 use super::format;
 use super::page::show;
@@ -44,6 +45,8 @@ use crate::query::range::parse_range;
 
 /// Events of a page.
 const PAGE: usize = 50;
+/// A table that comes in this time says which columns are chosen.
+const SOON: Duration = Duration::from_millis(80);
 /// Columns of properties that are shown when nobody chose any.
 const COLUMNS: usize = 4;
 /// Columns on offer: those that are sent most.
@@ -189,7 +192,7 @@ async fn page(
     }
     let mut asking = Box::pin(asking.shown());
     // A page that comes at once has its columns chosen as its table has them.
-    let soon = timeout(wait::PAGE_AFTER, &mut asking).await;
+    let soon = timeout(SOON, &mut asking).await;
     if let Ok(answer) = soon {
         let answer = answer?;
         return Ok(match part == "answer" {

@@ -65,6 +65,8 @@ impl Ours {
             ours.reading.push(reading(data, collector.bytes_read()? - before)?);
         }
         let collector = Collector::start(binary, data, &[])?;
+        // What a start reads by itself is not the questions' doing.
+        collector.settle()?;
         for (at, question) in questions.iter().enumerate() {
             let body = question.body(&busiest);
             let (answer, mut best) = collector.ask(key, question.kind, &body)?;
