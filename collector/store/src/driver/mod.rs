@@ -31,7 +31,6 @@ use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 use crate::block::{Block, ColumnKey, Events, Property};
 use crate::error::ScanError;
 use crate::people::ApartIn;
-use crate::priority::{SCAN_NICE, let_others_go_first};
 use crate::progress::Progress;
 use crate::store::Asked;
 use load::{Loaded, Loader};
@@ -95,7 +94,6 @@ pub(crate) fn ask(
     let workers = limits.threads.clamp(1, ranges.len().max(1));
     let results: Vec<Result<Asked, ScanError>> = std::thread::scope(|scope| {
         let work = || {
-            let_others_go_first(SCAN_NICE);
             let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
             worker.bytes_max = limits.bytes / workers;
             loop {

@@ -63,6 +63,9 @@ pub(in crate::funnel) fn best(events: &[At], starts: &Range<i64>, shape: &Shape)
             1 => search.take_one(&mut kept, instant.start),
             _ => search.take(&mut kept, instant),
         }
+        if search.is_over() {
+            break;
+        }
     }
     search.chain()
 }
@@ -81,6 +84,13 @@ impl Search<'_> {
     fn instant(&self, first: usize) -> Range<usize> {
         let rest = (first..self.events.len()).take_while(|at| self.at_ms(*at) == self.at_ms(first));
         first..first + rest.count()
+    }
+
+    /// Whether no event can change the best chain any more: it has come through, and none can be ruled out later.
+    fn is_over(&self) -> bool {
+        let is_through = |best: usize| self.links[best].did.step + 1 == self.shape.steps;
+        self.best.is_some_and(is_through)
+            && !self.shape.options.rule.has(Difference::ExclusionRemoves)
     }
 
     fn take(&mut self, kept: &mut Kept, instant: Range<usize>) {
