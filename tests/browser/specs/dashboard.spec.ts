@@ -7,11 +7,15 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import { PNG } from "pngjs";
 
 import { complaints } from "../support/axe.ts";
+import { ROOT } from "../support/bench.ts";
 import { launch, watchErrors } from "../support/browser.ts";
 import { Collector, type Project } from "../support/collector.ts";
 
@@ -238,6 +242,40 @@ test("looking for rare events can be called off, and says so", async () => {
   assert.match((await page.textContent("#answer")) ?? "", /The question was cancelled/);
   assert.deepEqual(errors, []);
   await page.context().close();
+});
+
+test("of a page that still comes the newest line of progress is seen, and none beside the answer", async () => {
+  const whole = await (await browser.newContext({ storageState: state })).request.get(`${collector.origin}/p/${project.slug}?part=form`);
+  const [before = "", after = ""] = (await whole.text()).split(/<div class="card empty">.*?<\/div>/s);
+  assert.ok(after.includes("</main>"));
+  const line = readFileSync(join(ROOT, "collector", "templates", "progress.html"), "utf8");
+  let rest = () => {};
+  const slow = createServer(async ({ url }, response) => {
+    if (url !== "/") {
+      const asset = await fetch(collector.origin + url);
+      response.writeHead(asset.status, { "content-type": asset.headers.get("content-type") ?? "" });
+      return response.end(Buffer.from(await asset.arrayBuffer()));
+    }
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
+    response.write(before + line.replaceAll("{{ words }}", "One of three") + line.replaceAll("{{ words }}", "Two of three"));
+    rest = () => response.end(`<section>Three of three</section>${after}`);
+  });
+  await new Promise<void>((done) => slow.listen(0, "127.0.0.1", done));
+  const page = await (await browser.newContext()).newPage();
+  try {
+    await page.goto(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/`, { waitUntil: "commit" });
+    const seen = () => page.locator(".progress > span").evaluateAll((all) => all.filter((one) => one.checkVisibility()).map((one) => one.textContent));
+    await page.getByText("Two of three").last().waitFor();
+    assert.deepEqual(await seen(), ["Two of three"]);
+    rest();
+    await page.getByText("Three of three").waitFor();
+    await page.waitForLoadState();
+    assert.deepEqual(await seen(), []);
+  } finally {
+    await page.context().close();
+    slow.close();
+    slow.closeAllConnections();
+  }
 });
 
 test("without a script the form asks by its button", async () => {

@@ -207,10 +207,13 @@ async fn elsewhere(
         return Ok(None);
     }
     let asking = async move {
-        let found = match soon {
+        let mut found = match soon {
             Ok(found) => found,
             Err(_) => asking.await,
         };
+        if let Section::Empty(words) = &mut found.result {
+            words.text = t("Nobody met it lately, or nobody met one variant alone. See whether this is its key.").to_owned();
+        }
         found.to_string()
     };
     let page = |result| Page {
