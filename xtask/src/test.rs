@@ -37,6 +37,7 @@ const PARTS: &[Part] = &[
         run: |_| one(check::text()),
     },
     Part { name: "rust", shows: "units, laws and vectors of every crate", run: |_| rust() },
+    Part { name: "fuzz", shows: "made-up input of every kind, a minute each", run: |_| fuzz() },
     Part {
         name: "npm",
         shows: "the package: types, wasm and TypeScript on the shared vectors",
@@ -137,7 +138,11 @@ pub fn test(arguments: &[String]) -> anyhow::Result<()> {
     if arguments.is_empty() {
         setup::room(ROOM_GIB)?;
     }
-    if PARTS.iter().filter(wanted).any(|part| !["text", "rust", "layers"].contains(&part.name)) {
+    if PARTS
+        .iter()
+        .filter(wanted)
+        .any(|part| !["text", "rust", "fuzz", "layers"].contains(&part.name))
+    {
         build::build()?;
     }
     let mut table = Vec::new();
@@ -169,15 +174,33 @@ fn summary(table: &[(&Part, Counts, Duration)], took: Duration) -> anyhow::Resul
     Ok(())
 }
 
-/// All crates in one run. Of the end-to-end crate only its own units: the rest has parts of its own.
-/// The bench has no tests.
+/// Tests of all crates in one run, those of this part of them. Of the end-to-end crate there are parts of their own; the
+/// bench has no tests.
+fn crates(part: &[&str]) -> Command {
+    let mut run = cargo(&root(), &["test", "--quiet", "--workspace", "--no-fail-fast"]);
+    run.args(["--exclude", "tallymark-tests", "--exclude", "tallymark-bench"]).args(part);
+    run
+}
+
+/// All crates, and the units of the end-to-end crate.
 fn rust() -> anyhow::Result<Counts> {
     setup::pdftotext()?;
-    let mut run = cargo(&root(), &["test", "--quiet", "--workspace", "--no-fail-fast"]);
-    let crates =
-        counted(run.args(["--exclude", "tallymark-tests", "--exclude", "tallymark-bench"]))?;
+    let crates = counted(&mut crates(&[]))?;
     let own = counted(&mut cargo(&root(), &["test", "--quiet", "-p", "tallymark-tests", "--lib"]))?;
     Ok(Counts { passed: crates.passed + own.passed, failed: crates.failed + own.failed })
+}
+
+/// What reads bytes of strangers, a minute for each kind of input.
+fn fuzz() -> anyhow::Result<Counts> {
+    let mut all = Counts::default();
+    for part in [&["--test", "fuzz"][..], &["--lib", "wal::fuzz::"]] {
+        let mut run = crates(part);
+        run.env("TALLYMARK_TEST_INPUTS", u32::MAX.to_string()).env("TALLYMARK_TEST_MINUTES", "1");
+        let Counts { passed, failed } = counted(&mut run)?;
+        ensure!(passed + failed > 0, "no test is in {part:?}");
+        all = Counts { passed: all.passed + passed, failed: all.failed + failed };
+    }
+    Ok(all)
 }
 
 /// One module of the end-to-end tests, against the binary just built.
