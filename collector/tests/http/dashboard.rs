@@ -418,6 +418,8 @@ async fn a_question_is_saved_pinned_arranged_shared_and_taken_back() {
         !shown.contains("/p/shop") && !shown.contains("method=\"post\" action=\"/p/"),
         "{shown}"
     );
+    let called_off = stranger.page(&format!("{link}?embed&part=form")).await;
+    assert!(called_off.contains("href=\"?embed=1\""), "it stays in its frame: {called_off}");
     let embedded = stranger.get(&format!("{link}?embed")).await;
     let policy = embedded.headers["content-security-policy"].to_str().unwrap().to_owned();
     assert!(

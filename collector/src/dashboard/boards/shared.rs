@@ -37,8 +37,13 @@ pub async fn show_shared(
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let fields = Fields::read(&query);
-    let embedded = fields.0.iter().any(|(name, _)| name == "embed");
+    let mut fields = Fields::read(&query);
+    let mut embed = fields.0.iter_mut().filter(|(name, _)| name == "embed");
+    // Links of the page leave out what says nothing, and one that leads out of the frame would lead nowhere.
+    let embedded = embed.next().is_some_and(|(_, value)| {
+        "1".clone_into(value);
+        true
+    });
     let shown = async {
         let project = app.meta.find_project(&of).await?.ok_or(ApiError::NotFound)?;
         let saved = desk(&app, &project, Kind::Dashboard)
