@@ -92,11 +92,21 @@ test("web vitals are recorded once each, when they are final", async () => {
   });
   await page.getByRole("button").click();
   await page.waitForFunction(`document.querySelector("p").textContent === "painted"`);
-  await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 100)))");
+  for (const type of ["paint", "largest-contentful-paint", "first-input"]) {
+    // A browser that is busy tells of a paint and of a click long after them.
+    await page.evaluate(`new Promise((resolve) => new PerformanceObserver(() => resolve(true)).observe({ type: "${type}", buffered: true }))`);
+  }
+  // `web-vitals` takes note of a click when nothing else is to be done, which browsers look for while they paint.
+  await page.evaluate(`new Promise((resolve) => {
+    let isIdle = false;
+    requestIdleCallback(() => void (isIdle = true));
+    const paint = () => (isIdle ? resolve(true) : requestAnimationFrame(paint));
+    paint();
+  })`);
   await page.goto("about:blank");
-  await untilEqual({ $web_vital: 5 }, () => collector.counts(project));
-  const vitals = await collector.events(project, { event: "$web_vital" });
-  assert.deepEqual(vitals.map(({ props }) => props["metric"]).sort(), ["CLS", "FCP", "INP", "LCP", "TTFB"]);
+  const recorded = () => collector.events(project, { event: "$web_vital" });
+  await untilEqual(["CLS", "FCP", "INP", "LCP", "TTFB"], async () => (await recorded()).map(({ props }) => props["metric"]).sort());
+  const vitals = await recorded();
   for (const { props } of vitals) {
     assert.ok(Number(props["value"]) >= 0 && ["good", "needs-improvement", "poor"].includes(String(props["rating"])), JSON.stringify(props));
     assert.equal(props["navigation_type"], "navigate");
