@@ -8,6 +8,7 @@ pub mod cohort;
 pub mod columns;
 pub mod completeness;
 pub mod content;
+pub mod currency;
 pub mod events;
 pub mod exact_sum;
 pub mod experiment;

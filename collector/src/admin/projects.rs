@@ -132,7 +132,7 @@ pub async fn create_project(
 #[utoipa::path(
     get, path = "/v1/project", tag = "admin", security(("secret_key" = ["admin"])),
     params(("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only")),
-    responses((status = 200, description = "`{slug, name, tz, salt, created_at, settings: {origins, mode, preset, week_starts}}`", body = serde_json::Value))
+    responses((status = 200, description = "`{slug, name, tz, salt, created_at, settings: {origins, mode, preset, week_starts, currency}}`", body = serde_json::Value))
 )]
 pub async fn show_project(Tenant(project): Tenant) -> Json<Value> {
     Json(project.json())
@@ -142,7 +142,7 @@ pub async fn show_project(Tenant(project): Tenant) -> Json<Value> {
 #[utoipa::path(
     patch, path = "/v1/project", tag = "admin", security(("secret_key" = ["admin"])),
     params(("project" = Option<String>, Query, description = "The project's slug; with a dashboard session only")),
-    request_body(content = serde_json::Value, description = "`{name, tz, settings: {origins, mode, preset, week_starts}}`; settings are replaced together. `week_starts` is the first day of a week, `monday` where it is left out. `mode` is `full` or `cookieless`, `preset` is `cnil` or left out"),
+    request_body(content = serde_json::Value, description = "`{name, tz, settings: {origins, mode, preset, week_starts, currency}}`; settings are replaced together. `week_starts` is the first day of a week, `monday` where it is left out. `currency` (ISO 4217, such as `EUR`) is what amounts are in whose events name none. `mode` is `full` or `cookieless`, `preset` is `cnil` or left out"),
     responses(
         (status = 200, description = "The project as it is now", body = serde_json::Value),
         (status = 422, description = "A field cannot be used; the detail names it", content_type = "application/problem+json", body = crate::openapi::Problem),

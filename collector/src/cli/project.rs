@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use tallymark_analysis::currency::Currency;
 use tallymark_analysis::time_bucket::WeekStart;
 use tallymark_store::Keep;
 
@@ -41,7 +42,7 @@ pub enum ProjectCommand {
     List,
     /// Say how long events are kept, or show it.
     Keep(KeepArgs),
-    /// Change what pages may send, how long people are known and when weeks start, or show it.
+    /// Change what pages may send, how long people are known, when weeks start and what money is in, or show it.
     Set(SetArgs),
 }
 
@@ -75,6 +76,20 @@ pub struct SetArgs {
     /// The day on which weeks start, such as `monday` or `sunday`.
     #[arg(long, value_name = "DAY", value_parser = week_start)]
     week_starts: Option<WeekStart>,
+    /// The currency of amounts whose events name none, such as `EUR`; `none` where they stand by themselves.
+    #[arg(long, value_name = "CODE", value_parser = currency)]
+    currency: Option<Named>,
+}
+
+/// A currency, or none.
+#[derive(Debug, Clone, Copy)]
+struct Named(Option<Currency>);
+
+fn currency(code: &str) -> Result<Named, String> {
+    if code == "none" {
+        return Ok(Named(None));
+    }
+    Currency::try_from(code.to_owned()).map(|currency| Named(Some(currency)))
 }
 
 fn week_start(name: &str) -> Result<WeekStart, String> {
@@ -133,28 +148,31 @@ pub async fn run(
 
 /// Change the settings, and print them.
 async fn set(args: SetArgs, folder: &Folder, as_json: bool) -> anyhow::Result<()> {
-    let SetArgs { slug, origins, mode, preset, week_starts } = args;
+    let SetArgs { slug, origins, mode, preset, week_starts, currency } = args;
     folder.must_exist()?;
     let meta = Meta::open(&folder.meta_db()).await?;
     let mut project = projects::named(&meta, &slug).await?;
-    if origins.is_some() || mode.is_some() || preset.is_some() || week_starts.is_some() {
-        let mut settings = project.settings.clone();
-        if let Some(origins) = origins {
-            settings.origins = origins.into_iter().filter(|origin| !origin.is_empty()).collect();
-        }
-        if let Some(mode) = mode {
-            settings.mode = match mode.as_str() {
-                "full" => Some(Mode::Full),
-                "cookieless" => Some(Mode::Cookieless),
-                _ => None,
-            };
-        }
-        if let Some(preset) = preset {
-            settings.preset = (preset == "cnil").then_some(Preset::Cnil);
-        }
-        if let Some(week_starts) = week_starts {
-            settings.week_starts = week_starts;
-        }
+    let mut settings = project.settings.clone();
+    if let Some(origins) = origins {
+        settings.origins = origins.into_iter().filter(|origin| !origin.is_empty()).collect();
+    }
+    if let Some(mode) = mode {
+        settings.mode = match mode.as_str() {
+            "full" => Some(Mode::Full),
+            "cookieless" => Some(Mode::Cookieless),
+            _ => None,
+        };
+    }
+    if let Some(preset) = preset {
+        settings.preset = (preset == "cnil").then_some(Preset::Cnil);
+    }
+    if let Some(week_starts) = week_starts {
+        settings.week_starts = week_starts;
+    }
+    if let Some(Named(currency)) = currency {
+        settings.currency = currency;
+    }
+    if settings != project.settings {
         let change = Change { settings: Some(settings), ..Change::default() };
         project = meta.projects().update(&project, change, deed("update")).await?.into();
     }

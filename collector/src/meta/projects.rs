@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{Row, SqliteConnection};
+use tallymark_analysis::currency::Currency;
 use tallymark_analysis::question::Context;
 use tallymark_analysis::time_bucket::{Calendar, WeekStart};
 
@@ -42,7 +43,12 @@ impl Project {
 
     /// What its questions are asked against.
     pub fn context(&self, now_ms: i64) -> Context {
-        Context { tz: self.tz.clone(), week_starts: self.settings.week_starts, now_ms }
+        Context {
+            tz: self.tz.clone(),
+            week_starts: self.settings.week_starts,
+            currency: self.settings.currency,
+            now_ms,
+        }
     }
 
     /// Its days and weeks. The zone was checked when it was set; a later program may know fewer.
@@ -74,6 +80,9 @@ pub struct Settings {
     /// The day on which its weeks start; Monday where it is left out.
     #[serde(skip_serializing_if = "is_monday")]
     pub week_starts: WeekStart,
+    /// The currency of amounts whose events name none; left out where such amounts stand by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// The most that it may use of something in a day; stands before the installation's defaults.
     pub quotas: Quotas,
     /// Batches per second, on average; none for the installation's.

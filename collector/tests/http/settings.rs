@@ -62,6 +62,7 @@ async fn a_project_is_changed_and_what_cannot_be_used_comes_back_as_it_was_typed
             ("tz", "Europe/Berlin"),
             ("origins", origins),
             ("week_starts", "sunday"),
+            ("currency", "chf"),
         ]
     };
     let (status, to, _) =
@@ -71,17 +72,60 @@ async fn a_project_is_changed_and_what_cannot_be_used_comes_back_as_it_was_typed
     assert_eq!((&*changed.name, &*changed.tz), (HOSTILE, "Europe/Berlin"));
     assert_eq!(changed.settings.origins, ["https://shop.example", "https://b.example"]);
     assert_eq!(changed.settings.week_starts.name(), "sunday");
+    assert_eq!(changed.settings.currency.map(String::from).as_deref(), Some("CHF"));
     let (_, page) = service.page(&cookie, &to).await;
     assert!(page.contains("<option value=\"sunday\" selected>Sunday"), "{page}");
     assert!(
         page.contains("role=\"status\">Saved.") && page.contains("https://b.example</textarea>")
     );
+    assert!(page.contains("name=\"currency\" value=\"CHF\""), "{page}");
     assert!(!page.contains("<script>alert") && !page.contains("<img src=x"), "{page}");
 
     let (status, _, page) = service.fill(&cookie, path, &form("shop.example")).await;
     assert_eq!(status, 422);
     assert!(page.contains("role=\"alert\"") && page.contains("shop.example</textarea>"), "{page}");
+    let mut typed = form("https://shop.example").to_vec();
+    typed.last_mut().unwrap().1 = "euros";
+    let (status, _, page) = service.fill(&cookie, path, &typed).await;
+    assert_eq!(status, 422);
+    assert!(page.contains("three capital letters") && page.contains("value=\"euros\""), "{page}");
     assert_eq!(*service.app.meta.find_project("shop").await.unwrap().unwrap(), *changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_names_no_currency_is_in_the_one_of_the_project() {
+    let service = service().await;
+    let token = format!("Bearer {}", service.secret_key);
+    let key = [("authorization", &*token), ("content-type", "application/json")];
+    let event = with(
+        with(event(1), "name", "payment.completed"),
+        "props",
+        serde_json::json!({ "amount": 12.5 }),
+    );
+    let sent = service.as_server(&service.secret_key, serde_json::json!([event])).await;
+    assert_eq!(sent.json()["ok"], 1, "{}", sent.json());
+    let set = |settings: &'static str| {
+        let request = Request::patch("/v1/project").header("authorization", &token);
+        let request = request.header("content-type", "application/json");
+        service.send(request.body(settings.into()).unwrap())
+    };
+    let paid = || async {
+        let answer = service.post("/v1/query/revenue", &key, "{}").await.json();
+        let taken = answer["currencies"][0]["taken"].as_array().unwrap().last().unwrap().clone();
+        (answer["currencies"][0]["currency"].clone(), taken["gross"].clone())
+    };
+    assert_eq!(paid().await, (serde_json::Value::Null, 12.5.into()));
+    assert_eq!(
+        set(r#"{"settings":{"currency":"EUR"}}"#).await.json()["settings"]["currency"],
+        "EUR"
+    );
+    assert_eq!(paid().await, ("EUR".into(), 12.5.into()));
+    let wrong = set(r#"{"settings":{"currency":"eur"}}"#).await;
+    assert!(wrong.status == 422 || wrong.status == 400, "{}", wrong.status);
+    assert!(wrong.json()["detail"].as_str().unwrap().contains("three capital letters"));
+    assert_eq!(paid().await.0, "EUR", "as it was");
+    set(r#"{"settings":{}}"#).await;
+    assert_eq!(paid().await.0, serde_json::Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]

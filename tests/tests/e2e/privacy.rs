@@ -197,6 +197,15 @@ fn the_command_line_gives_out_a_person_and_the_sheet_beside_a_running_server() {
         "https://shop.example",
     ]);
     assert!(changed.contains("cnil"), "{changed}");
+    let money = collector.command_ok(&["project", "set", "shop", "--currency", "EUR"]);
+    assert!(money.contains("cnil") && money.contains("\"EUR\""), "the rest stays: {money}");
+    let wrong = collector.command(&["project", "set", "shop", "--currency", "euro"]);
+    assert!(
+        !wrong.status.success()
+            && String::from_utf8_lossy(&wrong.stderr).contains("write three capital letters")
+    );
+    let none = collector.command_ok(&["project", "set", "shop", "--currency", "none"]);
+    assert!(none.contains("cnil") && !none.contains("EUR"), "{none}");
     let sheet = collector.command_ok(&["privacy", "evidence", "--project", "shop"]);
     assert!(
         sheet.contains("preset: cnil") && sheet.contains("3 events with an id that lasts"),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Shape;
 use super::models::split;
 use crate::columns::{Block, Span};
+use crate::currency::Currencies;
 use crate::events::{ABSENT, Dictionaries, NO_SESSION, UNNAMED_SESSION};
 use crate::exact_sum::ExactSum;
 use crate::filter::{Masks, Matcher, TextColumn};
@@ -29,6 +30,7 @@ pub(super) struct Counter {
     /// By slot: which patterns the rows match.
     masks: Vec<Masks>,
     cutter: Cutter,
+    currency: Currencies,
     /// By code of the referrer: whether its host brings nobody.
     ignored: Vec<bool>,
     conversions: u64,
@@ -101,6 +103,7 @@ impl Counter {
             matcher: shape.matcher.clone(),
             masks: Vec::new(),
             cutter: Cutter::default(),
+            currency: shape.currency.clone(),
             ignored: Vec::new(),
             conversions: 0,
             persons: 0,
@@ -145,7 +148,7 @@ impl Counter {
 
     /// Share one conversion among the touches before it.
     fn convert(&mut self, block: &Block, row: usize) {
-        let Self { shape, sums, own, scratch, .. } = self;
+        let Self { shape, sums, own, scratch, currency, .. } = self;
         let at_ms = block.ts.get(row);
         let nearest_ms = at_ms.saturating_sub(shape.lookback_ms);
         let near = &own[own.partition_point(|touch| touch.at_ms < nearest_ms)..];
@@ -154,7 +157,8 @@ impl Counter {
         let touches = if near.is_empty() { &direct } else { near };
         let value = block.numbers[shape.value].get(row);
         let amount = (!value.is_nan()).then(|| (value * shape.units).round() as i64);
-        let currency = shape.currency.of_block(block).get(row);
+        let named = currency.column().of_block(block).get(row);
+        let currency = if named == ABSENT { currency.default() } else { named };
 
         self.conversions += 1;
         let Scratch { ages_ms, met, at, shares, parts, given } = scratch;
@@ -195,6 +199,7 @@ impl Kernel for Counter {
         }
         self.matcher.look(block, dictionaries, &self.times, &mut self.masks[slot]);
         self.learn(dictionaries);
+        self.currency.learn(dictionaries);
         self.places.resize(self.shape.by.dictionary(dictionaries).len(), 0);
     }
 
@@ -242,7 +247,6 @@ impl Kernel for Counter {
             partial.add(vec![Key::Int(0)], &[self.conversions as f64, self.persons as f64]);
         }
         let names = self.shape.by.dictionary(dictionaries);
-        let currencies = self.shape.currency.dictionary(dictionaries);
         for (place, sums) in self.sums.into_iter().enumerate() {
             if sums.conversions == 0 {
                 continue;
@@ -258,7 +262,7 @@ impl Kernel for Counter {
             for (model, (share, amounts)) in sums.models.into_iter().enumerate() {
                 partial.add(key(2, &[model.into()]), &share.columns());
                 for (currency, amount) in amounts {
-                    let currency = Key::from_text(currencies.text(currency));
+                    let currency = self.currency.key(currency, dictionaries);
                     partial.add(key(3, &[model.into(), currency]), &[amount as f64]);
                 }
             }

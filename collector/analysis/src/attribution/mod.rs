@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
+use crate::currency::{Currencies, Currency};
 use crate::events::{Actors, EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Matcher, TextColumn};
 use crate::kernel::{Analysis, Kernel, Partial};
@@ -62,6 +63,9 @@ struct Question {
     ignore_hosts: Vec<String>,
     #[serde(default = "fifty")]
     limit: usize,
+    /// The currency of amounts that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_currency: Option<Currency>,
 }
 
 /// What counts, and what it is worth.
@@ -134,7 +138,7 @@ struct Shape {
     referrer: TextColumn,
     host: TextColumn,
     ignore_hosts: Vec<String>,
-    currency: TextColumn,
+    currency: Currencies,
     value: usize,
     limit: usize,
 }
@@ -153,7 +157,8 @@ pub(crate) fn compile(
     context: &Context,
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
-    let question: Question = parse(body)?;
+    let mut question: Question = parse(body)?;
+    question.default_currency = question.default_currency.or(context.currency);
     let lookback_ms = duration_ms("lookback", &question.lookback)?;
     let half_life_ms = duration_ms("half_life", &question.half_life)?;
     let between = |what, got, min, max| match (min..=max).contains(&got) {
@@ -189,7 +194,10 @@ pub(crate) fn compile(
         referrer: columns.text("referrer_host"),
         host: columns.text("host"),
         ignore_hosts: question.ignore_hosts.clone(),
-        currency: columns.text(&question.conversion.currency),
+        currency: Currencies::new(
+            columns.text(&question.conversion.currency),
+            question.default_currency,
+        ),
         value: columns.number(&question.conversion.value),
         limit: question.limit,
     };

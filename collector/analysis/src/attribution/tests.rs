@@ -71,6 +71,25 @@ fn vector_26_a_hundred_euros_over_three_touches() {
 }
 
 #[test]
+fn a_value_that_names_no_currency_is_in_the_one_of_the_question() {
+    let silent = || Event::new(1, T0 + DAY, "purchase").with("value", 7.0);
+    let events = || vec![visit(0, Some("a")), silent(), purchase(2 * DAY, 5.0)];
+    for scan in [Scan::default(), Scan { kernels: 2, reverse_codes: true }] {
+        let amounts = |extra: Value| -> Vec<(Option<String>, f64)> {
+            let answer = ask_by(events(), extra, scan);
+            let amounts = &answer.touches[0].models[0].amounts;
+            amounts.iter().map(|amount| (amount.currency.clone(), amount.value)).collect()
+        };
+        assert_eq!(amounts(json!({ "default_currency": "EUR" })), [(Some("EUR".into()), 12.0)]);
+        assert_eq!(
+            amounts(json!({ "default_currency": "USD" })),
+            [(Some("EUR".into()), 5.0), (Some("USD".into()), 7.0)]
+        );
+        assert_eq!(amounts(json!({})), [(None, 7.0), (Some("EUR".into()), 5.0)]);
+    }
+}
+
+#[test]
 fn direct_never_replaces_a_known_touch_unless_it_is_the_only_one() {
     let known = vec![visit(0, Some("a")), visit(DAY, None), purchase(DAY + 1, 1.0)];
     assert_eq!(shares(&ask(known, json!({ "models": ["last"] }))), [(Known, Some("a"), 1.0, 1.0)]);

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Facts};
 use crate::cohort::{Among, Cohort};
+use crate::currency::Currency;
 use crate::kernel::{Analysis, Partial};
 use crate::pair::Paired;
 use crate::time_bucket::{Unit, WeekStart};
@@ -31,14 +32,16 @@ pub struct Context {
     pub tz: String,
     /// The first day of the project's weeks, used when the question names none.
     pub week_starts: WeekStart,
+    /// The currency of the project's amounts that name none, used when the question says none.
+    pub currency: Option<Currency>,
     /// Our clock, Unix milliseconds: decides the default range.
     pub now_ms: i64,
 }
 
 impl Context {
-    /// Of a project in UTC whose weeks start on Monday.
+    /// Of a project in UTC whose weeks start on Monday, with no currency.
     pub fn utc(now_ms: i64) -> Self {
-        Self { tz: "UTC".into(), week_starts: WeekStart::Monday, now_ms }
+        Self { tz: "UTC".into(), week_starts: WeekStart::Monday, currency: None, now_ms }
     }
 }
 

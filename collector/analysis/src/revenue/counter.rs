@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use super::Shape;
 use super::ledger::{Interval, Ledger, Said, Status};
+use crate::currency::Currencies;
 use crate::events::{ABSENT, Dictionaries, Run};
 use crate::filter::{Filter, Matcher};
 use crate::kernel::{Key, Partial, RunKernel};
@@ -54,6 +55,7 @@ pub(super) struct Counter {
     shape: Arc<Shape>,
     matcher: Matcher,
     filter: Filter,
+    currency: Currencies,
     /// By bucket and code of the currency.
     moved: BTreeMap<(usize, u32), [f64; MOVED]>,
     paid: BTreeMap<(usize, u32), [f64; PAID]>,
@@ -85,6 +87,7 @@ impl Counter {
             shape: Arc::clone(shape),
             matcher: shape.matcher.clone(),
             filter: shape.filter.clone(),
+            currency: shape.currency.clone(),
             moved: BTreeMap::new(),
             paid: BTreeMap::new(),
             payers: BTreeMap::new(),
@@ -124,13 +127,12 @@ impl Counter {
             }
             _ => (said_status, ends_ms),
         };
-        let currency = shape.currency.of(run)[row];
         let said = Said {
             amount: self.units(run, shape.amount, row),
             discount: self.units(run, shape.discount, row),
             tax: self.units(run, shape.tax, row),
             interval: said_interval,
-            currency: (currency != ABSENT).then_some(currency),
+            currency: self.currency.named(run, row),
             status,
             ends_ms,
         };
@@ -150,12 +152,12 @@ impl Counter {
             return;
         };
         let amount = amount.saturating_sub(self.units(run, shape.tax, row).unwrap_or(0)) as f64;
-        let (id, own) = (shape.payment.of(run)[row], shape.currency.of(run)[row]);
+        let (id, named) = (shape.payment.of(run)[row], self.currency.named(run, row));
         let at_ms = run.ts[row];
         let bucket = (at_ms >= shape.buckets.bounds_ms[0]).then(|| shape.buckets.index(at_ms));
         if is_refund {
             let paid = self.own.payments.get(&id).copied();
-            let currency = if own == ABSENT { paid.unwrap_or(ABSENT) } else { own };
+            let currency = named.or(paid).unwrap_or(self.currency.default());
             let Some(bucket) = bucket else { return };
             let sums = self.paid.entry((bucket, currency)).or_default();
             sums[REFUNDED] += amount;
@@ -163,6 +165,7 @@ impl Counter {
             sums[UNLINKED] += f64::from(u8::from(paid.is_none()));
             return;
         }
+        let own = named.unwrap_or(self.currency.default());
         if id != ABSENT {
             self.own.payments.insert(id, own);
         }
@@ -255,10 +258,11 @@ impl RunKernel for Counter {
     fn learn(&mut self, dictionaries: &Dictionaries) {
         self.matcher.learn(dictionaries);
         self.filter.learn(dictionaries);
+        self.currency.learn(dictionaries);
     }
 
     fn person(&mut self, run: &Run<'_>, dictionaries: &Dictionaries) {
-        self.ledger.clear();
+        self.ledger.begin(self.currency.default());
         self.own = Own::default();
         let mut next = 0;
         for row in 0..run.len() {
@@ -288,9 +292,8 @@ impl RunKernel for Counter {
 
     fn finish(self: Box<Self>, dictionaries: &Dictionaries) -> Partial {
         let mut partial = Partial::default();
-        let names = self.shape.currency.dictionary(dictionaries);
         let key = |table, bucket: usize, currency| {
-            vec![Key::Int(table), bucket.into(), Key::from_text(names.text(currency))]
+            vec![Key::Int(table), bucket.into(), self.currency.key(currency, dictionaries)]
         };
         for ((bucket, currency), columns) in &self.moved {
             partial.add(key(0, *bucket, *currency), columns);

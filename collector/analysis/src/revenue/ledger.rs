@@ -112,12 +112,15 @@ impl Item {
 pub(super) struct Ledger {
     /// By code of the item's name.
     items: BTreeMap<u32, Item>,
+    /// Code of the currency of an item that never named one.
+    currency: u32,
 }
 
 impl Ledger {
-    /// Begin with somebody else.
-    pub(super) fn clear(&mut self) {
+    /// Begin with somebody else, whose items are in this currency where they name none.
+    pub(super) fn begin(&mut self, currency: u32) {
         self.items.clear();
+        self.currency = currency;
     }
 
     /// An event says something of an item. A new one is paid by the month, unless it says otherwise.
@@ -127,7 +130,7 @@ impl Ledger {
             discount: 0,
             tax: 0,
             interval: Interval::Month,
-            currency: crate::events::ABSENT,
+            currency: self.currency,
             status: Status::Paid,
             ends_ms: i64::MAX,
         });

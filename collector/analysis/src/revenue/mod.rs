@@ -3,7 +3,8 @@
 //! A *customer* is a person who pays for an item that recurs. Events state the items (`started`, `renewed`, `changed`,
 //! `ended`): the price of one interval in `amount`, of which `discount` is not paid and `tax` is not ours, `interval`
 //! (`day`, `week`, `month`, `quarter`, `year`), `currency`, `status` (`active`, `past_due`, `trialing`, `paused`,
-//! `cancelled`) and the item's name in `subscription`; what one leaves out stays as it was. An item that ends counts until
+//! `cancelled`) and the item's name in `subscription`; what one leaves out stays as it was. Amounts that never had a
+//! currency are in `default_currency`. An item that ends counts until
 //! `ends_at` (Unix milliseconds), or until the event when it says nothing.
 //!
 //! MRR at a moment is the sum of what is paid then, in each currency by itself: a twelfth of a yearly price, 52 twelfths of
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 
 use crate::active::events_of;
 use crate::answer::{Answer, AnswerBody, Facts, LATENESS_MS};
+use crate::currency::{Currencies, Currency};
 use crate::events::{EventSet, ScanPlan};
 use crate::filter::{Columns, Condition, Filter, Matcher, TextColumn};
 use crate::kernel::{Analysis, ByRun, Kernel, Partial};
@@ -53,6 +55,9 @@ struct Question {
     /// Digits behind the point of the currencies' smallest unit.
     #[serde(default = "two")]
     digits: u8,
+    /// The currency of amounts that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_currency: Option<Currency>,
 }
 
 /// How events are called.
@@ -103,7 +108,7 @@ struct Shape {
     filter: Filter,
     subscription: TextColumn,
     payment: TextColumn,
-    currency: TextColumn,
+    currency: Currencies,
     interval: TextColumn,
     status: TextColumn,
     amount: usize,
@@ -135,7 +140,8 @@ pub(crate) fn compile(
     context: &Context,
 ) -> Result<Compiled, QuestionError> {
     let common = Common::take(&mut body, context)?.without_breakdown()?;
-    let question: Question = parse(body)?;
+    let mut question: Question = parse(body)?;
+    question.default_currency = question.default_currency.or(context.currency);
     let field = |field, detail: &str| QuestionError::Field { field, detail: detail.into() };
     if question.bucket.is_short() {
         return Err(field("bucket", "revenue counts days, weeks or months"));
@@ -160,7 +166,7 @@ pub(crate) fn compile(
         filter: common.filter.bind(&mut columns),
         subscription: columns.text("subscription"),
         payment: columns.text("payment_id"),
-        currency: columns.text("currency"),
+        currency: Currencies::new(columns.text("currency"), question.default_currency),
         interval: columns.text("interval"),
         status: columns.text("status"),
         amount: columns.number("amount"),

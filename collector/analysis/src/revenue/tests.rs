@@ -106,6 +106,57 @@ fn a_currency_stands_by_itself() {
     assert_eq!(ends, [(Some("EUR"), 10.0), (Some("USD"), 7.0)]);
 }
 
+/// Everything one person can say without a currency, and the same with one.
+fn with_and_without(currency: Option<&str>) -> Vec<Event> {
+    let said = |event: Event| match currency {
+        Some(currency) => event.with("currency", currency),
+        None => event,
+    };
+    vec![
+        said(event(1, 2, "subscription.created").with("amount", 10.0)),
+        said(event(1, 3, "payment.completed").with("amount", 10.0).with("payment_id", "a")),
+        event(1, 4, "payment.refunded").with("amount", 4.0).with("payment_id", "a"),
+        said(event(1, 5, "payment.refunded").with("amount", 1.0)),
+        changes(1, 6, 12.0),
+        pays(1, 7, 5.0),
+        subscribes(2, 8, 3.0),
+        pays(2, 9, 3.0).with("currency", "USD"),
+    ]
+}
+
+#[test]
+fn an_amount_that_names_no_currency_is_in_that_of_the_project_or_the_question() {
+    for scan in [Scan::default(), Scan { kernels: 2, reverse_codes: true }] {
+        let by = |events, extra| ask_by(events, extra, scan);
+        let named = by(with_and_without(Some("EUR")), json!({}));
+        let euros_by_default = json!({ "default_currency": "EUR" });
+        assert_eq!(by(with_and_without(None), euros_by_default.clone()), named);
+        assert_eq!(euros(&named).taken[0].payers, 1, "once, whichever way it is said");
+        // Nobody says it, and yet it has a name; what is said stands.
+        let krona = by(with_and_without(None), json!({ "default_currency": "SEK" }));
+        let names = |answer: &RevenueAnswer| -> Vec<Option<String>> {
+            answer.currencies.iter().map(|found| found.currency.clone()).collect()
+        };
+        assert_eq!(names(&krona), ["EUR", "SEK", "USD"].map(|name| Some(name.to_owned())));
+        assert_eq!(krona.currencies[1].taken[0].refunded, 5.0, "with the payment's");
+        assert_eq!(names(&by(with_and_without(None), json!({})))[0], None, "apart without one");
+    }
+}
+
+#[test]
+fn the_project_s_currency_is_in_the_definition_and_the_question_s_goes_before_it() {
+    let currency = crate::currency::Currency::parse("CHF");
+    let context = Context { currency, ..Context::utc(T0) };
+    let said = |question: Value| {
+        let compiled = crate::compile("revenue", question, &context).unwrap();
+        compiled.definition["default_currency"].clone()
+    };
+    assert_eq!(said(json!({})), "CHF");
+    assert_eq!(said(json!({ "default_currency": "EUR" })), "EUR");
+    let wrong = crate::compile("revenue", json!({ "default_currency": "euro" }), &context);
+    assert!(wrong.err().unwrap().to_string().contains("write three capital letters: EUR"));
+}
+
 #[test]
 fn who_comes_back_is_no_new_customer() {
     let answer = ask(vec![

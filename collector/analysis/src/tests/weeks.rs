@@ -23,7 +23,7 @@ const TO: &str = "2026-11-19";
 fn context(zone: &str, week_starts: WeekStart) -> Context {
     // Long after the range, so that everything is known.
     let now_ms = instant("now", "2027-06-01", &TimeZone::UTC).unwrap();
-    Context { tz: zone.into(), week_starts, now_ms }
+    Context { tz: zone.into(), week_starts, ..Context::utc(now_ms) }
 }
 
 /// The day on which the week of an instant began.

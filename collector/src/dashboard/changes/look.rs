@@ -216,7 +216,6 @@ fn series(subject: &Subject) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use tallymark_analysis::time_bucket::WeekStart;
     use tallymark_analysis::{Context, compile};
 
     use super::*;
@@ -236,8 +235,7 @@ mod tests {
             (Subject::Sessions, 0),
             (Subject::Missing, 0),
         ];
-        let context =
-            Context { tz: "UTC".into(), week_starts: WeekStart::Monday, now_ms: 1_795_390_200_000 };
+        let context = Context::utc(1_795_390_200_000);
         for (subject, want) in subjects {
             let parts = over.parts(&subject);
             assert_eq!(parts.len(), want, "{subject:?}");

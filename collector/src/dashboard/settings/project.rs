@@ -1,9 +1,10 @@
-//! A project's name, time zone, first day of the week and origins.
+//! A project's name, time zone, first day of the week, currency and origins.
 
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tallymark_analysis::currency::Currency;
 use tallymark_analysis::time_bucket::WeekStart;
 
 use super::{Frame, Tab, frame};
@@ -14,7 +15,7 @@ use crate::dashboard::form::{After, Fields, Filled, Said, Trouble, moment};
 use crate::dashboard::plan::ZONES;
 use crate::dashboard::words::{filters, n};
 use crate::dashboard::{Shell, show as show_page};
-use crate::meta::projects::{Change, Project};
+use crate::meta::projects::{Change, Project, Refused};
 
 /// The days on which weeks can start.
 const WEEK_DAYS: &[(WeekStart, &str)] = &[
@@ -32,6 +33,7 @@ struct Typed {
     name: String,
     tz: String,
     week_starts: String,
+    currency: String,
     origins: String,
 }
 
@@ -44,6 +46,7 @@ struct Page<'a> {
     name: &'a str,
     tz: &'a str,
     week_starts: &'a str,
+    currency: &'a str,
     week_days: &'static [(WeekStart, &'static str)],
     origins: String,
     zones: &'static [&'static str],
@@ -64,6 +67,7 @@ pub async fn show(
         name: project.name.clone(),
         tz: project.tz.clone(),
         week_starts: project.settings.week_starts.name().to_owned(),
+        currency: project.settings.currency.map_or_else(String::new, String::from),
         origins: project.settings.origins.join("\n"),
     };
     page(&app, &caller, &project, typed, (StatusCode::OK, after.into()))
@@ -78,12 +82,24 @@ fn page(
 ) -> Response {
     let (shell, frame) = frame(app, caller, project, Tab::Project, said);
     let created = moment(project.created_ms, &project.tz);
-    let Typed { name, tz, week_starts, origins } = typed;
-    let (name, tz, week_starts) = (&*name, &*tz, &*week_starts);
+    let Typed { name, tz, week_starts, currency, origins } = typed;
+    let (name, tz, week_starts, currency) = (&*name, &*tz, &*week_starts, &*currency);
     let (week_days, zones) = (WEEK_DAYS, ZONES);
     show_page(
         status,
-        &Page { shell, frame, project, name, tz, week_starts, week_days, origins, zones, created },
+        &Page {
+            shell,
+            frame,
+            project,
+            name,
+            tz,
+            week_starts,
+            currency,
+            week_days,
+            origins,
+            zones,
+            created,
+        },
     )
 }
 
@@ -102,10 +118,18 @@ pub async fn change(
     let week_starts = WeekStart::parse(fields.get("week_starts"));
     settings.week_starts = week_starts.unwrap_or(settings.week_starts);
     let text = |name| fields.get(name).to_owned();
-    let change =
-        Change { name: Some(text("name")), tz: Some(text("tz")), settings: Some(settings) };
     let act = Act::of(&app, &caller);
-    match app.meta.projects().update(&project, change, act.deed("update")).await {
+    let currency = currency(&fields, settings.currency);
+    let done = match currency {
+        Ok(currency) => {
+            settings.currency = currency;
+            let (name, tz) = (Some(text("name")), Some(text("tz")));
+            let change = Change { name, tz, settings: Some(settings) };
+            app.meta.projects().update(&project, change, act.deed("update")).await
+        }
+        Err(detail) => Err(Refused::Setting("currency", detail)),
+    };
+    match done {
         Ok(_) => Ok(Tab::Project.back(&project, "saved")),
         Err(refused) => {
             let said = Said::refusal(refused)?;
@@ -113,9 +137,19 @@ pub async fn change(
                 name: text("name"),
                 tz: text("tz"),
                 week_starts: text("week_starts"),
+                currency: text("currency"),
                 origins: text("origins"),
             };
             Ok(page(&app, &caller, &project, typed, said).into_response())
         }
+    }
+}
+
+/// The currency that somebody typed, in whatever case; what a form does not have stays.
+fn currency(fields: &Fields, was: Option<Currency>) -> Result<Option<Currency>, String> {
+    match fields.find("currency").map(str::trim) {
+        None => Ok(was),
+        Some("") => Ok(None),
+        Some(code) => Currency::try_from(code.to_ascii_uppercase()).map(Some),
     }
 }
