@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tracing::field::Empty;
 
 use crate::bounds;
+use crate::bulk::under_way::Works;
 use crate::catalog::{CatalogOpenError, SqliteCatalog};
 use crate::clock::Clock;
 use crate::config::{Config, machine_bytes};
@@ -77,7 +78,10 @@ pub struct Parts {
     pub(crate) describer: Describer,
     pub(crate) rates: Rates,
     pub(crate) ingest_slots: Semaphore,
+    /// Files that go out over HTTP or come in at one time.
     pub(crate) exports: Arc<Semaphore>,
+    /// Imports and exports that are going on.
+    pub works: Arc<Works>,
     /// Bodies beyond 64 KiB that may be in memory at one time.
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) sign_in: SignInTokens,
@@ -173,7 +177,7 @@ impl Drop for Waiting {
 
 /// With 1 MiB on the wire and 1 MiB unpacked each: 64 MiB.
 const LARGE_BODIES_MAX: usize = 32;
-/// Exports over HTTP at one time: each holds a thread as long as its reader likes.
+/// Exports and imports over HTTP at one time: each holds a thread, an export as long as its reader likes.
 const EXPORTS_MAX: usize = 4;
 
 impl App {
@@ -224,6 +228,7 @@ impl App {
             ingest_slots: Semaphore::new(config.ingest_concurrency as usize),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            works: Arc::default(),
             sign_in: SignInTokens::default(),
             throttle: Throttle::default(),
             questions_admitted: Arc::new(Semaphore::new(running + config.query_waiting as usize)),

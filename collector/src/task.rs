@@ -19,7 +19,8 @@ use crate::backup::make::{BackupTask, backup};
 use crate::backup::verify::{VerifyTask, verify};
 use crate::bulk::demo::{DemoTask, fill};
 use crate::bulk::export::{ConsoleOut, ExportTask, Wanted, export};
-use crate::bulk::import::{self, ImportTask, import};
+use crate::bulk::import::{self, ImportTask, Source, import_seen};
+use crate::bulk::under_way::Outcome;
 use crate::console::Console;
 use crate::keys::{KeyKind, Scope, Scopes};
 use crate::meta::access_keys::NewKey;
@@ -27,7 +28,7 @@ use crate::meta::audit::{COMMAND_LINE, Deed};
 use crate::meta::organisations::MAIN;
 use crate::meta::projects::{NewProject, Project};
 use crate::privacy::{evidence, report};
-use crate::query::export::note_export;
+use crate::query::export::{begin_export, note_export};
 use crate::query::people::{self, Who};
 use crate::query::questions::parse_question;
 use crate::query::range::parse_range;
@@ -124,10 +125,11 @@ impl Task {
         match self {
             Self::Import(task) => {
                 let project = find(app, handle, &task.project)?;
-                let summary = import(app, &project, task, console)?;
-                let what = serde_json::to_value(&summary)?;
-                let act = ("import", "events");
-                handle.block_on(app.note(project.id, COMMAND_LINE, act, what))?;
+                let sources = task.paths.iter().map(|path| Source::open(path));
+                let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
+                let by = (&*project, COMMAND_LINE);
+                let summary =
+                    import_seen(app, handle, by, &task.how, sources, Some(&mut *console))?;
                 import::print(&summary, task.json, console)
             }
             Self::Export(task) => {
@@ -135,7 +137,10 @@ impl Task {
                 let range = parse_range(task.from.as_deref(), task.to.as_deref(), &project.tz)?;
                 let out = &mut ConsoleOut(console);
                 let wanted = Wanted::all(range);
-                let count = export(app, &project, &wanted, task.form, out)?;
+                let work = begin_export(app, &project, COMMAND_LINE, task.form);
+                let done = export(app, &project, &wanted, task.form, work.scan(), out);
+                work.end(&done, |events| Outcome::Exported(*events));
+                let count = done?;
                 let noted = note_export(app, COMMAND_LINE, &project, &wanted, Some(&count));
                 handle.block_on(noted)?;
                 Ok(console.note(&format!("{count} events"))?)

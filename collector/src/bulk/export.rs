@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
 
 use serde::{Deserialize, Serialize};
-use tallymark_store::{Row, RowRange};
+use tallymark_store::{Progress, Row, RowRange};
 
 use super::form::Form;
 use super::parquet_out::ParquetOut;
@@ -55,14 +55,15 @@ impl Wanted {
 pub fn is_cut(app: &App, project: &Project, wanted: &Wanted) -> anyhow::Result<bool> {
     let mut count = 0;
     let beyond = wanted.limit.saturating_add(1);
-    each(app, project, wanted, beyond, &mut |_| {
+    each(app, project, wanted, beyond, &Progress::default(), &mut |_| {
         count += 1;
         Ok(())
     })?;
     Ok(count == beyond)
 }
 
-/// Write events to `out`, person by person, each person's in order of time. Returns how many there were.
+/// Write events to `out`, person by person, each person's in order of time. Returns how many there were. `progress` says
+/// how far it is, and may stop it.
 ///
 /// # Errors
 /// When the store cannot be read or `out` cannot be written.
@@ -71,6 +72,7 @@ pub fn export(
     project: &Project,
     wanted: &Wanted,
     form: Form,
+    progress: &Progress,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<u64> {
     let realm = realm(&app.hasher(project.id));
@@ -78,7 +80,7 @@ pub fn export(
     match form {
         Form::Parquet => {
             let mut file = ParquetOut::new(out)?;
-            each(app, project, wanted, wanted.limit, &mut |row| {
+            each(app, project, wanted, wanted.limit, progress, &mut |row| {
                 count += 1;
                 file.push(&row, &realm)
             })?;
@@ -89,7 +91,7 @@ pub fn export(
             if form == Form::Csv {
                 push_csv_header(&mut text);
             }
-            each(app, project, wanted, wanted.limit, &mut |row| {
+            each(app, project, wanted, wanted.limit, progress, &mut |row| {
                 count += 1;
                 match form {
                     Form::Csv => push_csv(&mut text, &row, &realm),
@@ -112,11 +114,12 @@ fn each(
     project: &Project,
     Wanted { range, pick, .. }: &Wanted,
     most: u64,
+    progress: &Progress,
     row: &mut dyn FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (mut left, mut outcome) = (most, Ok(()));
     let range = RowRange { from_ms: range.start, to_ms: range.end, person: pick.person };
-    app.store.rows(project.id, range, &mut |next| {
+    app.store.rows_watched(project.id, range, progress, &mut |next| {
         if !pick.wants(&next) {
             return ControlFlow::Continue(());
         }

@@ -18,6 +18,15 @@ pub enum Form {
 }
 
 impl Form {
+    /// As it is written in commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+
     /// Its media type.
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -38,7 +47,6 @@ impl SettingValue for FormSetting {
         known.map(Self).map_err(|_| format!("{text:?} is none of parquet, jsonl and csv"))
     }
     fn show(&self) -> String {
-        let name = self.0.to_possible_value();
-        name.map(|name| name.get_name().to_owned()).unwrap_or_default()
+        self.0.name().to_owned()
     }
 }

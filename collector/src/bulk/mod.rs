@@ -35,4 +35,5 @@ pub mod schedule;
 pub mod table;
 pub mod text_out;
 pub mod text_rows;
+pub mod under_way;
 pub mod work;

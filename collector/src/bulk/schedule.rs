@@ -23,10 +23,11 @@ use tallymark_analysis::answer::LATENESS_MS;
 use super::bucket::Bucket;
 use super::export::{Wanted, export};
 use super::form::Form;
+use super::under_way::Outcome;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::meta::projects::Project;
-use crate::query::export::note_export;
+use crate::query::export::{begin_export, note_export};
 use crate::query::range::parse_range;
 
 /// Days that are made up for.
@@ -70,12 +71,15 @@ async fn write_day(
         if place.written_ms(&name).map_err(ApiError::Internal)? >= Some(settled_ms) {
             return Ok(None);
         }
+        let work = begin_export(app, &of, SCHEDULE, form);
         let mut count = 0;
         let mut fill = |out: &mut (dyn Write + Send)| {
-            count = export(app, &of, &wanted, form, out)?;
+            count = export(app, &of, &wanted, form, work.scan(), out)?;
             Ok(())
         };
-        place.write(&name, app.clock.now_ms(), &mut fill).map_err(ApiError::Internal)?;
+        let written = place.write(&name, app.clock.now_ms(), &mut fill);
+        work.end(&written, |()| Outcome::Exported(count));
+        written.map_err(ApiError::Internal)?;
         Ok(Some((count, wanted)))
     });
     let Some((count, wanted)) = work.await? else { return Ok(false) };

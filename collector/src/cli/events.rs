@@ -18,7 +18,7 @@ use crate::bulk::csv_in::{CsvOptions, Delimiter};
 use crate::bulk::demo::DemoTask;
 use crate::bulk::export::ExportTask;
 use crate::bulk::form::Form;
-use crate::bulk::import::ImportTask;
+use crate::bulk::import::{How, ImportTask};
 use crate::bulk::mapping::MapItem;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -73,15 +73,17 @@ impl ImportArgs {
             |path: PathBuf| path.canonicalize().with_context(|| path.display().to_string());
         Ok(Task::Import(ImportTask {
             project: self.project,
-            form: self.format,
             paths: self.paths.into_iter().map(absolute).collect::<Result<_, _>>()?,
-            map: self.map,
-            hashed: self.hashed,
-            at_format: self.at_format,
-            csv: CsvOptions {
-                delimiter: self.delimiter,
-                header: !self.no_header,
-                columns: self.columns,
+            how: How {
+                form: self.format,
+                map: self.map,
+                hashed: self.hashed,
+                at_format: self.at_format,
+                csv: CsvOptions {
+                    delimiter: self.delimiter,
+                    header: !self.no_header,
+                    columns: self.columns,
+                },
             },
             json,
         }))

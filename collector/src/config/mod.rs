@@ -233,6 +233,8 @@ settings! {
     merge_segments: u32 = "8", 2 ..= 16;
     /// Time without a new segment after which a week's remaining segments are merged, in ms.
     merge_idle_ms: u64 = "600000", 1_000 ..= 86_400_000;
+    /// Files of one import through the dashboard, in bytes together; they lie on the disk until they are imported.
+    import_bytes: u64 = "4294967296", 1_024 ..= 1_099_511_627_776;
     /// Refused events kept per project, to be listed and sent again; older ones go for newer ones.
     quarantine_events: u32 = "10000", 0 ..= 10_000_000;
     /// Questions worked on at one time.

@@ -26,6 +26,12 @@ impl From<Filled> for Fields {
     }
 }
 
+impl From<Vec<(String, String)>> for Fields {
+    fn from(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+}
+
 impl Fields {
     /// A field's text without the space around it; empty where there is none.
     pub fn get(&self, name: &str) -> &str {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -21,6 +22,7 @@ use crate::access::{Caller, Tenant};
 use crate::app::App;
 use crate::bulk::export::{Wanted, export, is_cut};
 use crate::bulk::form::Form;
+use crate::bulk::under_way::{Begun, Outcome, What, Work};
 use crate::error::ApiError;
 use crate::extract::Params;
 use crate::meta::projects::Project;
@@ -98,28 +100,33 @@ pub async fn stream(
         }
     };
     let (sender, chunks) = mpsc::channel(CHUNKS);
+    let is_whole = Arc::new(AtomicBool::new(false));
+    let stream = Stream { chunks, is_whole: Arc::clone(&is_whole), is_over: false };
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let mut out = Channel { sender, gone: false };
-        let done = export(&app, &project, &wanted, form, &mut out);
-        // Before the reader sees the end: what has left is in the trail.
-        let noted = handle.block_on(note_export(
-            &app,
-            &caller.name(),
-            &project,
-            &wanted,
-            done.as_ref().ok(),
-        ));
-        if let Err(error) = done.and_then(|_| noted.map_err(anyhow::Error::from))
-            && !out.gone
-        {
-            tracing::error!(error = format!("{error:#}"), "an export broke off");
-            // The reader must not take half of the events for all of them.
-            let _ = out.sender.blocking_send(Err(io::Error::other("the export broke off")));
+        let who = caller.name();
+        let work = begin_export(&app, &project, &who, form);
+        let mut out = Channel { sender, work: &work, handle: &handle, gone: false };
+        let done = export(&app, &project, &wanted, form, work.scan(), &mut out);
+        let gone = out.gone;
+        // Kept open until the trail is written: the end of it is the end of the file.
+        let open = out.sender;
+        if gone {
+            work.stop();
         }
+        let is_stopped = work.scan().is_stopped();
+        work.end(&done, |events| Outcome::Exported(*events));
+        // Before the reader sees the end: what has left is in the trail.
+        let noted = handle.block_on(note_export(&app, &who, &project, &wanted, done.as_ref().ok()));
+        match done.and_then(|_| noted.map_err(anyhow::Error::from)) {
+            Ok(()) => is_whole.store(true, Ordering::Release),
+            Err(_) if is_stopped => {}
+            Err(error) => tracing::error!(error = format!("{error:#}"), "an export broke off"),
+        }
+        drop(open);
     });
-    let mut response = Response::new(Body::new(Stream(chunks)));
+    let mut response = Response::new(Body::new(stream));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
     let attachment = match form {
@@ -132,6 +139,11 @@ pub async fn stream(
         headers.insert(TRUNCATED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// An export begins that can be seen and stopped.
+pub fn begin_export(app: &App, project: &Project, who: &str, form: Form) -> Begun {
+    app.works.begin(project.id, What::Export, who, form.name(), app.clock.now_ms())
 }
 
 /// Write down that raw events left: which, and how many; `None` when it broke off.
@@ -151,15 +163,24 @@ pub async fn note_export(
     app.note(project.id, who, ("export", "events"), what).await
 }
 
-struct Channel {
-    sender: mpsc::Sender<io::Result<Bytes>>,
+struct Channel<'a> {
+    sender: mpsc::Sender<Bytes>,
+    work: &'a Work,
+    handle: &'a Handle,
     gone: bool,
 }
 
-impl Write for Channel {
+impl Write for Channel<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.sender.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        self.gone = sent.is_err();
+        let chunk = Bytes::copy_from_slice(bytes);
+        // A reader may take its time, and the export be stopped meanwhile.
+        let sent = self.handle.block_on(async {
+            tokio::select! {
+                sent = self.sender.send(chunk) => sent.map_err(|_| true),
+                () = self.work.stopped() => Err(false),
+            }
+        });
+        self.gone = sent == Err(true);
         sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -167,7 +188,11 @@ impl Write for Channel {
     }
 }
 
-struct Stream(mpsc::Receiver<io::Result<Bytes>>);
+struct Stream {
+    chunks: mpsc::Receiver<Bytes>,
+    is_whole: Arc<AtomicBool>,
+    is_over: bool,
+}
 
 impl hyper::body::Body for Stream {
     type Data = Bytes;
@@ -177,6 +202,12 @@ impl hyper::body::Body for Stream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        let chunk = ready!(self.chunks.poll_recv(cx));
+        if chunk.is_some() || self.is_over || self.is_whole.load(Ordering::Acquire) {
+            return Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))));
+        }
+        // The reader must not take half of the events for all of them.
+        self.is_over = true;
+        Poll::Ready(Some(Err(io::Error::other("the export broke off"))))
     }
 }

@@ -26,7 +26,7 @@ use tallymark::app::App;
 use tallymark::bulk::at::AtFormat;
 use tallymark::bulk::csv_in::{CsvOptions, Delimiter};
 use tallymark::bulk::form::Form;
-use tallymark::bulk::import::{ImportTask, import};
+use tallymark::bulk::import::{How, Source, import};
 use tallymark::clock::Clock;
 use tallymark::config::Config;
 use tallymark::console::{Console, Progress};
@@ -401,20 +401,13 @@ async fn whatever_is_in_a_file_is_imported_or_refused() {
                 let delimiter =
                     Delimiter::Byte(if inputs.given.is_multiple_of(3) { b';' } else { b',' });
                 let csv = CsvOptions { delimiter, header: true, columns: Vec::new() };
-                let task = ImportTask {
-                    project: "shop".into(),
-                    form,
-                    paths: vec![path.clone()],
-                    map: Vec::new(),
-                    hashed: false,
-                    at_format: AtFormat::Auto,
-                    csv,
-                    json: false,
-                };
+                let how =
+                    How { form, map: Vec::new(), hashed: false, at_format: AtFormat::Auto, csv };
                 let began = Instant::now();
                 // A file that is none is an error; what must not be is a panic.
                 let done = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                    drop(import(&app, &project, &task, &mut Silent))
+                    let sources = vec![Source::open(&path).unwrap()];
+                    drop(import(&app, &project, &how, sources, &mut Silent))
                 }));
                 inputs.must(done.is_ok(), began, "it panicked");
             }

@@ -14,7 +14,7 @@ impl Service {
     }
 
     /// The names of the events on one page, in order of the alphabet.
-    async fn names(&self, parameters: &[(&str, &str)]) -> Vec<String> {
+    pub async fn names(&self, parameters: &[(&str, &str)]) -> Vec<String> {
         let reply = self.list(parameters).await;
         assert_eq!(reply.status, 200, "{}", reply.json());
         let page = reply.json();

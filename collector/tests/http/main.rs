@@ -13,6 +13,8 @@ mod dashboard;
 mod deploy;
 mod events;
 mod every;
+mod files;
+
 mod experiment_pages;
 mod growth;
 mod live;

@@ -5,7 +5,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -14,6 +15,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launch, watchErrors } from "../support/browser.ts";
 import { Collector, runCommand, type Project } from "../support/collector.ts";
 import { Site } from "../support/site.ts";
+import { until } from "../support/until.ts";
 
 let collector: Collector;
 let browser: Browser;
@@ -117,3 +119,49 @@ function people(count: number): object[] {
   }
   return events;
 }
+
+test("files come in and go out, and the page says how far they are, and stops what nobody wants", async () => {
+  const { page, errors } = await open();
+  const rows = 60_000;
+  const line = (n: number) => `ann-${n % 500},${1_788_220_800_000 + n * 1_000},brought_along,${"x".repeat(100)}${n}`;
+  const lines = ["customer,at,name,remark", ...Array.from({ length: rows }, (_, n) => line(n)), "ann-1,never,brought_along,"];
+  const file = { name: "old shop.csv", mimeType: "text/csv", buffer: Buffer.from(lines.join("\n")) };
+  const bring = async () => {
+    await page.goto(`${collector.origin}/p/demo/settings/files`);
+    await page.getByLabel("Files").setInputFiles(file);
+    await page.getByLabel(/^Fields from columns/).fill("user=customer");
+    await page.getByRole("button", { name: "Import" }).click();
+  };
+  await bring();
+  await page.getByText("60,000 stored, 0 were stored before, 1 refused").waitFor();
+  await page.getByText("Refused rows").first().click();
+  assert.match((await page.locator("details.refused pre").first().textContent()) ?? "", /^old shop\.csv:60002: at_invalid: /);
+  await bring();
+  await page.getByText("0 stored, 60,000 were stored before, 1 refused").waitFor();
+
+  await page.getByLabel("Only this event").fill("brought_along");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
+  const exported = readFileSync(await download.path(), "utf8").trimEnd().split("\n");
+  assert.equal(exported.length, rows + 1, "with the names of the columns");
+  await page.getByText("60,000 events").waitFor();
+
+  // Somebody who reads slowly, and is looked at by somebody else.
+  const headers = { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join("; ") };
+  const reader = get(`${collector.origin}/v1/export?project=demo`, { headers });
+  const broken = new Promise<string>((resolve) => {
+    reader.on("response", (response) => {
+      response.pause();
+      response.on("error", ({ message }) => resolve(message)).on("end", () => resolve("whole"));
+      page.getByText("Stopped; the file is not whole").waitFor().then(() => response.resume(), resolve);
+    });
+  });
+  await until("the export to begin", async () => {
+    await page.goto(`${collector.origin}/p/demo/settings/files`, { waitUntil: "commit" });
+    return page.locator(".running li").count();
+  });
+  assert.match((await page.locator(".running li").textContent()) ?? "", /^Export jsonl console,/);
+  assert.match((await page.locator(".progress").last().textContent()) ?? "", /^\s*[\d.]+\s%\sdone,\s[\d,]+\srows?\sread/);
+  await page.getByRole("button", { name: "Stop" }).click();
+  assert.equal(await broken, "aborted");
+  assert.deepEqual(errors, []);
+});

@@ -165,7 +165,7 @@ export class Pages {
       at: `/p/${slug}/ask/${query}`,
       ...more,
     });
-    const settings = ["keys", "members", "retention", "privacy", "delivery", "limits", "audit"];
+    const settings = ["keys", "members", "retention", "privacy", "delivery", "files", "limits", "audit"];
     const all: Shown[] = [
       { name: "projects", route: "/", at: "/?all" },
       { name: "home", route: "/p/{slug}", at: `/p/${slug}` },

@@ -113,6 +113,14 @@ impl Kind {
     }
 }
 
+/// The currency of amounts that name none.
+const CURRENCY: Field = field(
+    "default_currency",
+    n("Currency of amounts that name none"),
+    Look::Text("EUR"),
+    Put::Text,
+);
+
 const BUCKETS: Look = Look::Pick(&[("", n("Day")), ("week", n("Week")), ("month", n("Month"))]);
 const EVENT: Field = field("event", n("Event"), Look::Event(n("any event")), Put::Text);
 const BUCKET: Field = field("bucket", n("Per"), BUCKETS, Put::Text);
@@ -499,6 +507,7 @@ pub const KINDS: &[Kind] = &[
         more: &[
             inside("conversion", "value", n("What it is worth is in"), "value"),
             inside("conversion", "currency", n("Its currency is in"), "currency"),
+            CURRENCY,
             field("models", n("Models"), Look::Text("last, first, linear"), Put::List),
             field("half_life", n("Half-life of decay"), Look::Text("7d"), Put::Text),
             field("ignore_hosts", n("Not a source"), Look::Text("pay.example"), Put::List),
@@ -527,6 +536,7 @@ pub const KINDS: &[Kind] = &[
             inside("events", "ended", n("ends with"), "subscription.cancelled"),
             inside("events", "paid", n("Money comes with"), "payment.completed"),
             inside("events", "refunded", n("and is given back with"), "payment.refunded"),
+            CURRENCY,
             field("digits", n("Digits after the point"), Look::Text("2"), Put::Number),
         ],
         breakdown: false,

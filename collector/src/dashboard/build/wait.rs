@@ -67,7 +67,7 @@ pub struct Wait<F> {
     /// Its HTML, some day.
     pub asking: F,
     pub progress: Arc<dyn HowFar>,
-    /// Where a link leads that ends the waiting.
+    /// Where a link leads that ends the waiting; empty where the work goes on without the page.
     pub cancel: String,
 }
 

@@ -10,6 +10,7 @@
 
 mod audit;
 mod delivery;
+mod files;
 mod keys;
 mod limits;
 mod members;
@@ -18,6 +19,7 @@ mod project;
 mod retention;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
@@ -41,6 +43,12 @@ pub fn router() -> Router<App> {
         .route("/p/{slug}/settings/retention", get(retention::show).post(retention::change))
         .route("/p/{slug}/settings/privacy", get(privacy::show).post(privacy::erase))
         .route("/p/{slug}/settings/delivery", get(delivery::show).post(delivery::resubmit))
+        .route(
+            "/p/{slug}/settings/files",
+            // It counts by itself, because it says why.
+            get(files::show).post(files::import).layer(DefaultBodyLimit::disable()),
+        )
+        .route("/p/{slug}/settings/files/{number}/stop", post(files::stop))
         .route("/p/{slug}/settings/limits", get(limits::show))
         .route("/p/{slug}/settings/audit", get(audit::show))
 }
@@ -54,18 +62,20 @@ enum Tab {
     Retention,
     Privacy,
     Delivery,
+    Files,
     Limits,
     Audit,
 }
 
 /// The pages: the end of their address, their name, and who may look at them.
-const TABS: [(Tab, &str, &str, Role); 8] = [
+const TABS: [(Tab, &str, &str, Role); 9] = [
     (Tab::Project, "", n("Project"), Role::Admin),
     (Tab::Keys, "/keys", n("Keys"), Role::Admin),
     (Tab::Members, "/members", n("Members"), Role::Admin),
     (Tab::Retention, "/retention", n("Retention of data"), Role::Admin),
     (Tab::Privacy, "/privacy", n("Privacy requests"), Role::Admin),
     (Tab::Delivery, "/delivery", n("Delivery"), Role::Viewer),
+    (Tab::Files, "/files", n("Imports and exports"), Role::Analyst),
     (Tab::Limits, "/limits", n("Limits"), Role::Viewer),
     (Tab::Audit, "/audit", n("Audit trail"), Role::Admin),
 ];

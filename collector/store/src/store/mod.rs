@@ -143,6 +143,12 @@ impl Store {
         live.merge_result.clone().map_or(Ok(()), Err)
     }
 
+    /// Whether the disk has more room than is kept for events.
+    pub fn has_room(&self) -> bool {
+        let free = self.folders.disk.free_bytes(&self.folders.data);
+        free.is_ok_and(|free| free >= self.shared.options.min_free_bytes)
+    }
+
     /// Stop taking batches, finish those that wait, sync the log and stop the threads. What is in
     /// memory stays in the log and is replayed at the next start. A second call does nothing.
     pub fn close(&self) {
