@@ -283,25 +283,16 @@ impl App {
         };
         resolve(&self.meta, project.id, &mut body, Vec::new()).await?;
         let question = compile(kind, body, &context)?;
-        let admitted =
-            Arc::clone(&self.questions_admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;
-        let running = Arc::clone(&self.questions_running)
-            .acquire_owned()
-            .await
-            .map_err(|_| ApiError::Busy)?;
-        let store = Arc::clone(&self.store);
         let project_id = project.id;
         let facts = Facts { now_ms: context.now_ms };
         progress.expect(question.looks());
         let waiting = Waiting::on(Arc::clone(&progress));
         let span = tracing::info_span!(target: TRACE, "question", question.kind = kind, question.rows_scanned = Empty);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = self.in_turn(move |app| {
             let span = span.entered();
-            // The permits live as long as the work does, also the moment that it takes to stop.
-            let _permits = (admitted, running);
             let mut rows_scanned = 0;
-            let snapshot = store.snapshot();
-            let restated = restated(&store, project_id, &question.definition)?;
+            let snapshot = app.store.snapshot();
+            let restated = restated(&app.store, project_id, &question.definition)?;
             let mut ask = |question: &Compiled| {
                 question.ask(&facts, |analysis| {
                     let asked = snapshot.ask_watched(project_id, analysis, &progress)?;
@@ -320,10 +311,7 @@ impl App {
             progress.end();
             Ok::<_, ApiError>((answer, restated, rows_scanned, question.definition))
         });
-        let patience = Duration::from_millis(self.config.query_timeout_ms);
-        let done = tokio::time::timeout(patience, work).await;
-        let (answer, restated, rows_scanned, definition) =
-            done.map_err(|_| ApiError::QuestionTooSlow)???;
+        let (answer, restated, rows_scanned, definition) = work.await?;
         drop(waiting);
         let elapsed = began.elapsed();
         self.telemetry.questions.inc();
@@ -337,6 +325,30 @@ impl App {
             defined,
             body: answer.body,
         })
+    }
+
+    /// Work that reads many events, on a thread that may block: it takes its turn among the questions, and has as much
+    /// time as one. Whoever drops the future stops the work by other means.
+    ///
+    /// # Errors
+    /// [`ApiError::Busy`] when too many wait, [`ApiError::QuestionTooSlow`], and what the work gives.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let admitted =
+            Arc::clone(&self.questions_admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+        let running = Arc::clone(&self.questions_running)
+            .acquire_owned()
+            .await
+            .map_err(|_| ApiError::Busy)?;
+        let work = self.blocking(move |app| {
+            // The permits live as long as the work does, also the moment that it takes to stop.
+            let _permits = (admitted, running);
+            work(app)
+        });
+        let patience = Duration::from_millis(self.config.query_timeout_ms);
+        tokio::time::timeout(patience, work).await.map_err(|_| ApiError::QuestionTooSlow)?
     }
 
     /// Fill in a question about an experiment that is defined here.

@@ -133,6 +133,8 @@ type Place = (i64, u128);
     responses(
         (status = 200, description = "`{events: […], next}`", body = serde_json::Value),
         (status = 422, description = "A parameter is wrong", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 503, description = "Too many questions are waiting; try again after `Retry-After`", content_type = "application/problem+json", body = crate::openapi::Problem),
+        (status = 504, description = "It took longer than `query_timeout_ms`", content_type = "application/problem+json", body = crate::openapi::Problem),
     )
 )]
 pub async fn list_events(
@@ -154,10 +156,10 @@ pub async fn list_events(
 const BACK_MS: [i64; 3] = [3_600_000, 86_400_000, 30 * 86_400_000];
 
 /// The newest events of a range of times, or those before a cursor: so many of them. Dropping the future stops the
-/// work, as with a question.
+/// work, as with a question, and it takes its turn among them.
 ///
 /// # Errors
-/// A cursor that no page gave; [`ApiError::Internal`] when the store cannot be read.
+/// A cursor that no page gave; as [`App::in_turn`]; [`ApiError::Internal`] when the store cannot be read.
 pub async fn newest(
     app: &App,
     project: &Project,
@@ -172,7 +174,7 @@ pub async fn newest(
     let newest_ms = to_ms.min(app.clock.now_ms());
     let project_id = project.id;
     let _waiting = Waiting::on(Arc::clone(&progress));
-    let page = app.blocking(move |app| {
+    let page = app.in_turn(move |app| {
         let back = BACK_MS.map(|back_ms| newest_ms.saturating_sub(back_ms));
         let back = back.into_iter().filter(|from_ms| *from_ms > range.start).chain([range.start]);
         let back: Vec<i64> = back.collect();

@@ -55,6 +55,10 @@ fn a_question_ends_when_its_client_goes_away_or_its_time_is_over() {
     collector.restart_as(Launch::with(hasty)).expect("it starts with another setting");
     let refused = collector.ask(&project, "paths", &question());
     assert_eq!((refused.status, &*refused.code()), (504, "question_too_slow"));
+    // A look for events that there are none of, which has to read them all, is held to the same.
+    let nowhere = "%5B%7B%22prop%22%3A%22path%22%2C%22value%22%3A%22nowhere%22%7D%5D";
+    let listed = collector.get(&project, &format!("/v1/events?where={nowhere}"));
+    assert_eq!((listed.status, &*listed.code()), (504, "question_too_slow"));
     sleep(GRACE);
     let gone = cpu_ms(&collector);
     sleep(LOOK);
