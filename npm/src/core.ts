@@ -270,14 +270,13 @@ function run(page: Page): Core {
   async function flush(): Promise<boolean> {
     await engine.settled;
     for (;;) {
-      const isTaken = take(performance.now() + SLICE_MS);
-      const isLooking = looking && !look;
+      const isTaken = take(performance.now() + SLICE_MS) && (!looking || look);
       await looking;
       if (identity.grip() === 0) return calls.length === 0;
       await store;
       await outbox.save();
       // Whatever becomes of sending, nothing that was called waits for it.
-      if (!isTaken || isLooking) continue;
+      if (!isTaken) continue;
       const done = await deliver(true);
       if (done && calls.length === 0 && outbox.isEmpty) return true;
       if (!done && !hasMore()) return false;

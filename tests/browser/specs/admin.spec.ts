@@ -157,7 +157,7 @@ test("files come in and go out, and the page says how far they are, and stops wh
   });
   await until("the export to begin", async () => {
     await page.goto(`${collector.origin}/p/demo/settings/files`, { waitUntil: "commit" });
-    return page.locator(".running li").count();
+    return (await page.locator(".running li").count()) > 0;
   });
   assert.match((await page.locator(".running li").textContent()) ?? "", /^Export jsonl console,/);
   assert.match((await page.locator(".progress").last().textContent()) ?? "", /^\s*[\d.]+\s%\sdone,\s[\d,]+\srows?\sread/);

@@ -72,9 +72,9 @@ test("every page is for everybody, and says what browsers may do with it", async
 
 /** Words that are the same in German, names of products, and what is written the same everywhere. */
 const SAME = [
-  ...["Dashboards", "Name", "Browser", "Person", "Tablet", "Desktop", "Video", "Definition", "Code", "Rate", "In React", "Japan", "min"],
+  ...["Dashboards", "Name", "Browser", "Person", "Tablet", "Desktop", "Video", "Definition", "Code", "Rate", "In React", "Japan", "min", "Import", "Export"],
   ...["Tallymark", "PostHog", "Mixpanel", "Amplitude", "ClickHouse", "Matomo", "Chrome", "Safari", "Edge", "Firefox", "Samsung Internet", "Linux"],
-  ...["SVG", "PNG", "PDF", "ann@example.org, bob@example.org", "subscription.renewed", "KiB", "MiB", "UTC", "SHA-256", "https://shop.example", "essay-1", "pay.example", "pages", "servers", "project", "session", "name", "API", "shop", "plan", "free", "false", "identity", "Total Expenses", "Total Reports", "Challenges Started"],
+  ...["SVG", "PNG", "PDF", "csv", "jsonl", "parquet", "key", "user=customer, name==purchase", "user, at, name", "ann@example.org, bob@example.org", "subscription.renewed", "KiB", "MiB", "UTC", "SHA-256", "https://shop.example", "essay-1", "pay.example", "pages", "servers", "project", "session", "name", "API", "shop", "plan", "free", "false", "identity", "Total Expenses", "Total Reports", "Challenges Started"],
   ...["last", "first", "linear", "decay", "position"],
 ];
 
