@@ -160,7 +160,7 @@ impl Works {
         list.running.push(Arc::clone(&work));
         drop(list);
         self.changed.send_replace(());
-        Begun { work, works: Arc::clone(self) }
+        Begun { work, works: Arc::clone(self), outcome: None }
     }
 
     /// How many have begun until now.
@@ -194,6 +194,7 @@ impl Works {
 pub struct Begun {
     work: Arc<Work>,
     works: Arc<Works>,
+    outcome: Option<Outcome>,
 }
 
 impl std::ops::Deref for Begun {
@@ -206,21 +207,22 @@ impl std::ops::Deref for Begun {
 
 impl Begun {
     /// It ended, with this.
-    pub fn end<T>(self, done: &anyhow::Result<T>, outcome: impl FnOnce(&T) -> Outcome) {
-        let outcome = match done {
+    pub fn end<T>(mut self, done: &anyhow::Result<T>, outcome: impl FnOnce(&T) -> Outcome) {
+        self.outcome = Some(match done {
             Ok(done) => outcome(done),
             Err(_) if self.scan.is_stopped() => Outcome::Stopped,
             Err(error) => Outcome::Failed(format!("{error:#}")),
-        };
-        // Nobody else says it.
-        let _ = self.work.outcome.set(outcome);
+        });
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.work.outcome.get_or_init(|| Outcome::Failed("it broke off".to_owned()));
+        let outcome = self.outcome.take();
+        let outcome = outcome.unwrap_or_else(|| Outcome::Failed("it broke off".to_owned()));
+        // Under the lock: whoever sees that it has ended finds it among those that have.
         let mut list = self.works.list();
+        self.work.outcome.get_or_init(|| outcome);
         list.running.retain(|work| work.number != self.work.number);
         list.ended.push_front(Arc::clone(&self.work));
         list.ended.truncate(ENDED_MAX);

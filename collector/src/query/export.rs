@@ -109,9 +109,8 @@ pub async fn stream(
         let work = begin_export(&app, &project, &who, form);
         let mut out = Channel { sender, work: &work, handle: &handle, gone: false };
         let done = export(&app, &project, &wanted, form, work.scan(), &mut out);
-        let gone = out.gone;
         // Kept open until the trail is written: the end of it is the end of the file.
-        let open = out.sender;
+        let Channel { sender: open, gone, .. } = out;
         if gone {
             work.stop();
         }
