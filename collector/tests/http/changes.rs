@@ -65,6 +65,21 @@ async fn a_change_is_said_with_its_numbers_and_what_happened_at_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_somebody_left_is_looked_at_again_by_the_next_one() {
+    let service = visited(29).await;
+    let of_viewer = reader(&service, Role::Viewer).await;
+    // Ever later, until somebody has the answer before leaving: one of those before left in the middle of it.
+    for step in 1.. {
+        let patience = std::time::Duration::from_micros(step * 200);
+        if tokio::time::timeout(patience, of_viewer.page(PART)).await.is_ok() {
+            break;
+        }
+    }
+    let html = of_viewer.page(PART).await;
+    assert!(html.contains("saved: 2"), "{html}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_four_weeks_nothing_is_said_to_be_usual() {
     let service = visited(28).await;
     let html = reader(&service, Role::Viewer).await.page(PART).await;

@@ -16,7 +16,7 @@ mod look;
 mod shown;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -29,7 +29,7 @@ use tokio::sync::OnceCell;
 
 use super::ask::{Several, sentence};
 use super::build::question::Fields;
-use super::build::wait::waiting;
+use super::build::wait::{HowFar, waiting};
 use super::period::{Asked, Period, plus};
 use super::view::Section;
 use super::words::{filters, n, say};
@@ -57,8 +57,32 @@ pub struct Looks(Mutex<HashMap<u32, Arc<Look>>>);
 struct Look {
     day: Date,
     begun_ms: i64,
-    progress: Arc<Several>,
+    /// Of whoever looks now. What somebody left stays stopped, so the next one has a progress of its own.
+    progress: Mutex<Arc<Several>>,
     found: OnceCell<Arc<Looked>>,
+}
+
+impl Look {
+    fn progress(&self) -> MutexGuard<'_, Arc<Several>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody begins to look.
+    fn begin(&self) -> Arc<Several> {
+        let progress = Arc::new(Several::and_more(QUESTIONS));
+        *self.progress() = Arc::clone(&progress);
+        progress
+    }
+}
+
+impl HowFar for Look {
+    fn share(&self) -> f64 {
+        self.progress().share()
+    }
+
+    fn read(&self) -> u64 {
+        self.progress().read()
+    }
 }
 
 impl Looks {
@@ -69,7 +93,7 @@ impl Looks {
         if let Some(look) = looks.get(&project).filter(fits) {
             return Arc::clone(look);
         }
-        let progress = Arc::new(Several::and_more(QUESTIONS));
+        let progress = Mutex::new(Arc::new(Several::and_more(QUESTIONS)));
         let look = Arc::new(Look { day, begun_ms: now_ms, progress, found: OnceCell::new() });
         looks.insert(project, Arc::clone(&look));
         look
@@ -108,7 +132,7 @@ pub async fn show(
         Period::read(&Asked::default(), &project.tz, project.settings.week_starts, now_ms);
     let day = plus(period.today, -1);
     let kept = app.looks.of(project.id, day, now_ms);
-    let progress = Arc::clone(&kept.progress);
+    let progress = Arc::clone(&kept);
     let shell = whole.then(|| Shell::within(&app, &caller, &project, Place::Home));
     let asking = async move {
         let changes = match changed(&app, &project, &kept, &period.tz_name).await {
@@ -133,7 +157,7 @@ async fn changed(
     tz_name: &str,
 ) -> Result<Section<Changes>, String> {
     let found = kept.found.get_or_try_init(|| async {
-        look(app, project, kept.day, &kept.progress).await.map(Arc::new)
+        look(app, project, kept.day, &kept.begin()).await.map(Arc::new)
     });
     let looked = found.await?;
     let reasons = reasons(app, project, looked.day).await.map_err(|error| sentence(&error))?;
