@@ -259,11 +259,7 @@ function run(page: Page): Core {
           return false;
         },
       );
-    const turn: Promise<boolean> = (running ? running.then(next) : next()).finally(() => {
-      if (running === turn) running = undefined;
-    });
-    running = turn;
-    return turn;
+    return (running = running?.then(next) ?? next());
   }
 
   /** Everything that was called, stored and sent; gives whether nothing is left. */

@@ -64,8 +64,8 @@ export class Courier {
     });
   }
 
-  #note(notes: Notes): Promise<void> {
-    return this.outbox.use((store) => store.note(notes));
+  #note(change: (notes: Notes) => Notes): Promise<unknown> {
+    return this.outbox.use((store) => store.note(change));
   }
 
   #mayStart(): boolean {
@@ -74,17 +74,23 @@ export class Courier {
 
   /** Without Web Locks (pages without TLS, older browsers) a note in the store says who sends. */
   async #underLease(work: () => Promise<boolean>): Promise<boolean> {
-    const [, notes] = await this.outbox.use((store) => store.oldest(() => undefined));
-    const [writer, untilMs] = notes.holder ?? [this.page.writer.id, 0];
-    const now = Date.now();
-    if (writer !== this.page.writer.id && untilMs > now && untilMs < now + 2 * TIMEOUT_MS) {
-      this.again(untilMs - now);
+    const own = this.page.writer.id;
+    let wait = 0;
+    const hold = (forMs: number) =>
+      this.#note(({ holder, held }) => {
+        const now = Date.now();
+        const left = held! - now;
+        // A clock that was set back must not keep everybody waiting.
+        wait = holder !== own && Math.abs(left - TIMEOUT_MS) < TIMEOUT_MS ? left : 0;
+        return wait ? {} : { holder: own, held: now + forMs };
+      });
+    await hold(TIMEOUT_MS);
+    if (wait) {
+      this.again(wait);
       return false;
     }
-    await this.#note({ ...notes, holder: [this.page.writer.id, now + TIMEOUT_MS] });
     const done = await work();
-    const [, { holder, ...after }] = await this.outbox.use((store) => store.oldest(() => undefined));
-    await this.#note(after);
+    await hold(0);
     return done;
   }
 
@@ -92,7 +98,7 @@ export class Courier {
     for (let sent = 0; sent < BATCHES_MAX; sent++) {
       if (!this.#mayStart()) return false;
       const [stored, notes, isEmpty] = await this.outbox.use((store) => store.oldest((keys) => this.#enough(keys)));
-      const wait = Math.min((notes.until ?? 0) - Date.now(), PAUSE_MAX_MS);
+      const wait = Math.min(notes.until! - Date.now(), PAUSE_MAX_MS);
       if (wait > 0 && (notes.asked || !urgent)) {
         this.again(wait);
         return false;
@@ -133,8 +139,7 @@ export class Courier {
 
   /** Sends a batch and acts on its reply; gives whether to go on. */
   async #send(parcels: Parcel[], notes: Notes): Promise<boolean> {
-    const reply = await this.#post(parcels);
-    const { status, retryAfterMs, body } = reply;
+    const { status, retryAfterMs, body } = await this.#post(parcels);
     const hasReceipt = typeof body.ok === "number" && Array.isArray(body.rejected);
     const isOurs = typeof body.code === "string";
     const verdict = await this.#ask(({ judge }) => judge(status, hasReceipt, isOurs, retryAfterMs));
@@ -142,10 +147,10 @@ export class Courier {
     this.page.tell?.("answered", { status, verdict, body });
     const count = parcels.reduce((sum, { key }) => sum + key[1], 0);
     if (verdict === -1) {
-      await this.settle(parcels, body.rejected ?? []);
+      await this.#settle(parcels, body);
       this.#failures = 0;
       this.#eventsMax = Math.min(this.#eventsMax * 2, EVENTS_MAX);
-      if (notes.until) await this.#note({});
+      if (notes.until) await this.#note(() => ({ until: 0 }));
       return true;
     }
     if (verdict === -2 || verdict === -3) {
@@ -163,7 +168,7 @@ export class Courier {
     const asked = verdict >= 0;
     const wait = asked ? verdict : ((await this.#ask((f) => f.backoffMs(this.#failures, Math.random()))) ?? TIMEOUT_MS);
     if (asked) this.page.report("paused", isOurs ? String(body.code) : undefined);
-    await this.#note({ until: Date.now() + wait, asked });
+    await this.#note(() => ({ until: Date.now() + wait, asked }));
     this.again(wait);
     return false;
   }
@@ -178,7 +183,7 @@ export class Courier {
   }
 
   /** A receipt came: these events are on the collector's disk, or refused one by one. */
-  async settle(parcels: Parcel[], rejected: NonNullable<Reply["body"]["rejected"]>): Promise<void> {
+  async #settle(parcels: Parcel[], { rejected = [] }: Reply["body"]): Promise<void> {
     for (const { code, detail } of rejected) {
       this.page.lose("refused");
       this.page.report(code, detail);
@@ -278,7 +283,7 @@ export class Courier {
         break;
       }
       void this.#post(parcels, true).then(async ({ status, body }) => {
-        if (status === 200 && typeof body.ok === "number") await this.settle(parcels, body.rejected ?? []);
+        if (status === 200 && typeof body.ok === "number") await this.#settle(parcels, body);
       });
     }
     if (isShared) this.peers.tell({ left: true });

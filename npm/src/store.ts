@@ -33,7 +33,8 @@ export interface Store {
   /** The oldest parcels, up to the one that is the `last` of these keys; what was noted; whether there are any. */
   oldest(last: (keys: Key[]) => Key | undefined): Promise<[parcels: Parcel[], notes: Notes, isEmpty: boolean]>;
   keys(): Promise<Key[]>;
-  note(notes: Notes): Promise<void>;
+  /** Adds to the notes what follows from them, as one step: nobody else does meanwhile. */
+  note(change: (notes: Notes) => Notes): Promise<unknown>;
   clear(): Promise<void>;
 }
 
@@ -44,7 +45,8 @@ export interface Notes {
   /** The collector asked for that. */
   asked?: boolean;
   /** Who sends, and until when nobody else does: where there are no Web Locks. */
-  holder?: [writer: string, untilMs: number];
+  holder?: string;
+  held?: number;
 }
 
 /** Longest wait for the database. */
@@ -88,16 +90,16 @@ function open(name: string): Promise<IDBDatabase> {
 }
 
 function durable(database: IDBDatabase): Store {
-  /** Makes requests in one transaction; gives the results when it is complete. */
-  const run = (mode: IDBTransactionMode, work: (queue: IDBObjectStore, meta: IDBObjectStore) => IDBRequest[]): Promise<unknown[]> =>
+  /** Makes requests in one transaction; gives the results when it is complete. Without a list, more requests follow. */
+  const run = (mode: IDBTransactionMode, work: (queue: IDBObjectStore, meta: IDBObjectStore) => IDBRequest[] | void): Promise<unknown[]> =>
     new Promise((resolve, reject) => {
       const step = database.transaction([QUEUE, META], mode, { durability: "relaxed" });
       const requests = work(step.objectStore(QUEUE), step.objectStore(META));
-      step.oncomplete = () => resolve(requests.map(({ result }) => result));
+      step.oncomplete = () => resolve(requests?.map(({ result }) => result) as unknown[]);
       step.onabort = () => reject(step.error);
       // Not left to the browser, which waits for the page: a page that is about to go has no later moment, and
       // what it writes then waits for what it reads.
-      step.commit?.();
+      if (requests) step.commit?.();
     });
   const write = async (work: (queue: IDBObjectStore, meta: IDBObjectStore) => void): Promise<void> => {
     await run("readwrite", (queue, meta) => (work(queue, meta), []));
@@ -118,7 +120,11 @@ function durable(database: IDBDatabase): Store {
       return [parcels.map((parcel, i) => ({ ...parcel, key: taken[i] as Key })), notes ?? {}, !keys[0]];
     },
     keys: async () => (await run("readonly", (queue) => [queue.getAllKeys()]))[0] as Key[],
-    note: (notes) => write((_, meta) => meta.put(notes, META)),
+    note: (change) =>
+      run("readwrite", (_, meta) => {
+        const reading = meta.get(META);
+        reading.onsuccess = () => meta.put({ ...reading.result, ...change({ ...reading.result }) }, META);
+      }),
     clear: () =>
       write((queue, meta) => {
         queue.clear();
@@ -143,8 +149,8 @@ export function memory(): Store {
       return [parcels.slice(0, keys.indexOf(last(keys) as Key) + 1), notes, !keys[0]];
     },
     keys: async () => parcels.map(({ key }) => key),
-    async note(given) {
-      notes = given;
+    async note(change) {
+      notes = { ...notes, ...change(notes) };
     },
     async clear() {
       parcels = [];

@@ -35,7 +35,7 @@ async function importing(wanted) {
   return weight(outputFiles[0].contents);
 }
 
-const BOUNDS = { "core.js": 8_000, "guard.js": 1_050, "tallymark_bg.wasm": 2_300, "fallback.js": 4_100, "tallymark.js": 11_260, "debug.js": 1_200 };
+const BOUNDS = { "core.js": 8_000, "guard.js": 1_050, "tallymark_bg.wasm": 2_300, "fallback.js": 4_100, "tallymark.js": 11_230, "debug.js": 1_200 };
 
 /** What everything weighs now, by name. */
 const sizes = {};
