@@ -1,7 +1,7 @@
 """ClickHouse's engine (chdb) or DuckDB on the questions of `cargo xtask bench store`.
 
 usage: main.py ENGINE load EVENTS FOLDER
-       main.py ENGINE ask FOLDER REPEATS [QUESTION...]
+       main.py ENGINE ask FOLDER REPEATS SECONDS [QUESTION...]
 
 ENGINE is clickhouse-day, clickhouse-user or duckdb. Prints one JSON object: after `load` the seconds,
 after `ask` the bytes of the events on disk, and for each question the best time of any form it is written
@@ -25,18 +25,20 @@ def engine_of(name):
     return clickhouse.ClickHouse(name.removeprefix("clickhouse-"))
 
 
-def ask(engine, repeats, wanted):
+def ask(engine, least, until, wanted):
     answers = {}
     for question, forms in engine.questions().items():
         if wanted and question not in wanted:
             continue
         best, answer = None, None
         for sql, shaped in forms:
-            for _ in range(repeats):
+            asked, spent = 0, 0.0
+            while asked < least or spent < until:
                 began = time.perf_counter()
                 rows = engine.run(sql)
                 took = time.perf_counter() - began
                 best = took if best is None else min(best, took)
+                asked, spent = asked + 1, spent + took
             got = shaped(rows)
             if answer is not None and answer != got:
                 raise SystemExit(f"two forms of {question} disagree: {answer} {got}")
@@ -53,8 +55,8 @@ if verb == "load":
     took = time.perf_counter() - began
     print(json.dumps({"seconds": took}))
 else:
-    folder, repeats, *wanted = rest
+    folder, least, until, *wanted = rest
     engine.open(folder)
-    print(json.dumps({"answers": ask(engine, int(repeats), wanted), "bytes": engine.bytes()}))
+    print(json.dumps({"answers": ask(engine, int(least), float(until), wanted), "bytes": engine.bytes()}))
 sys.stdout.flush()
 os._exit(0)  # chdb's teardown is slow and nothing is left to do

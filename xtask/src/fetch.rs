@@ -1,5 +1,7 @@
 //! A few lines of HTTP, for checking that what was started answers.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
@@ -17,13 +19,21 @@ pub fn get(url: &str, cookie: &str) -> anyhow::Result<String> {
 /// # Errors
 /// When nothing or something else answers.
 pub fn post(url: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
+    let text = post_text(url, key, body)?;
+    serde_json::from_str(&text).with_context(|| format!("{url} answered no JSON: {text}"))
+}
+
+/// The same, as it came.
+///
+/// # Errors
+/// When nothing or something else answers.
+pub fn post_text(url: &str, key: &str, body: &Value) -> anyhow::Result<String> {
     let request = agent()
         .post(url)
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {key}"));
     let response = request.send(body.to_string());
-    let text = read(url, response.with_context(|| format!("{url} does not answer"))?)?;
-    serde_json::from_str(&text).with_context(|| format!("{url} answered no JSON: {text}"))
+    read(url, response.with_context(|| format!("{url} does not answer"))?)
 }
 
 /// Open a sign-in link as a browser does; the session's cookie.
@@ -44,11 +54,15 @@ fn read(url: &str, response: ureq::http::Response<ureq::Body>) -> anyhow::Result
     Ok(text)
 }
 
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(300)));
-    config.build().into()
+/// One, which keeps its connections.
+fn agent() -> &'static ureq::Agent {
+    static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(std::time::Duration::from_secs(300)));
+        config.build().into()
+    });
+    &AGENT
 }

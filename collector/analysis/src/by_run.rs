@@ -140,17 +140,32 @@ impl Gathered {
 
     /// Add some rows of others; devices apart.
     fn join(&mut self, other: &Self, rows: &Range<usize>) {
-        self.ts.extend_from_slice(&other.ts[rows.clone()]);
-        self.event.extend_from_slice(&other.event[rows.clone()]);
+        append(&mut self.ts, &other.ts, rows);
+        append(&mut self.event, &other.event, rows);
         for (to, from) in self.texts.iter_mut().zip(&other.texts) {
-            to.extend_from_slice(&from[rows.clone()]);
+            append(to, from, rows);
         }
         for (to, from) in self.numbers.iter_mut().zip(&other.numbers) {
-            to.extend_from_slice(&from[rows.clone()]);
+            append(to, from, rows);
         }
         if !other.sessions.is_empty() {
-            self.sessions.extend_from_slice(&other.sessions[rows.clone()]);
+            append(&mut self.sessions, &other.sessions, rows);
         }
+    }
+}
+
+/// Rows that one person mostly has in a block, at most.
+const SHORT: usize = 8;
+
+/// Add some rows of a column. A few are copied as if there were [`SHORT`]: a known number needs no call.
+fn append<T: Copy>(to: &mut Vec<T>, from: &[T], rows: &Range<usize>) {
+    match from[rows.start..].first_chunk::<SHORT>() {
+        Some(several) if rows.len() <= SHORT => {
+            let end = to.len() + rows.len();
+            to.extend_from_slice(several);
+            to.truncate(end);
+        }
+        _ => to.extend_from_slice(&from[rows.clone()]),
     }
 }
 

@@ -29,7 +29,7 @@ impl Collector {
         Ok(Collector { process, address: address.to_owned() })
     }
 
-    /// Ask a question: the answer and how long it took.
+    /// Ask a question: the answer, and how long it took until that was read.
     pub fn ask(
         &self,
         key: &str,
@@ -38,8 +38,10 @@ impl Collector {
     ) -> anyhow::Result<(Value, Duration)> {
         let url = format!("http://{}/v1/query/{kind}", self.address);
         let from = Instant::now();
-        let answer = fetch::post(&url, key, question)?;
-        Ok((answer, from.elapsed()))
+        let answer = fetch::post_text(&url, key, question)?;
+        let took = from.elapsed();
+        let answer = serde_json::from_str(&answer);
+        Ok((answer.with_context(|| format!("{url} answered no JSON"))?, took))
     }
 
     /// A gauge of its own metrics.

@@ -19,7 +19,6 @@ pub(super) struct Counter {
     /// The codes of the experiment and of "false", once they were seen.
     experiment: Option<u32>,
     not_converted: Option<u32>,
-    /// Texts of the columns in which those are that were looked through.
     /// By code of the variant: whether the question knows it.
     known: Vec<bool>,
     /// By code of the variant.
@@ -50,17 +49,12 @@ struct Sums {
     squares: ExactSum,
 }
 
-/// What a person met.
+/// What a person met first.
 enum Exposed {
     Never,
     /// Only variants that the question does not know.
     Unknown,
-    To {
-        variant: u32,
-        row: usize,
-        /// Whether they met another one too.
-        several: bool,
-    },
+    To(Exposure),
 }
 
 /// A person's first exposure, in codes.
@@ -69,6 +63,9 @@ struct Exposure {
     variant: u32,
     row: usize,
 }
+
+/// Rows that are looked at together.
+const AT_ONCE: usize = u64::BITS as usize;
 
 impl Counter {
     pub(super) fn new(shape: Arc<Shape>, matcher: Matcher) -> Self {
@@ -102,35 +99,21 @@ impl Counter {
             if run.ts[row] >= self.shape.to_ms {
                 break;
             }
-            if variants[row] == ABSENT || self.matcher.mask(run, row) & bits::EXPOSURE == 0 {
+            let variant = variants[row];
+            if variant == ABSENT || self.matcher.mask(run, row) & bits::EXPOSURE == 0 {
                 continue;
             }
-            match found {
-                _ if !self.known[variants[row] as usize] => {
-                    if matches!(found, Exposed::Never) {
-                        found = Exposed::Unknown;
-                    }
-                }
-                Exposed::Never | Exposed::Unknown => {
-                    let variant = variants[row];
-                    found = Exposed::To { variant, row, several: false };
-                    // Mostly everybody meets one: then what the other rows are does not matter.
-                    if variants[row..].iter().all(|other| *other == variant || *other == ABSENT) {
-                        return found;
-                    }
-                }
-                Exposed::To { variant, .. } if variant == variants[row] => {}
-                Exposed::To { variant, row, .. } => {
-                    return Exposed::To { variant, row, several: true };
-                }
+            if self.known[variant as usize] {
+                return Exposed::To(Exposure { experiment, variant, row });
             }
+            found = Exposed::Unknown;
         }
         found
     }
 
-    /// Add up the metric events after the exposure.
-    fn measure(&mut self, run: &Run<'_>, exposure: Exposure) {
-        let Exposure { experiment, variant, row } = exposure;
+    /// Add up the metric events after the exposure; whether the person met another variant too.
+    fn follow(&mut self, run: &Run<'_>, exposure: &Exposure) -> bool {
+        let Exposure { experiment, variant, row } = *exposure;
         self.figures.fill((0, 0.0));
         let last_ms = match self.shape.window_ms {
             Some(window_ms) => run.ts[row].saturating_add(window_ms),
@@ -139,30 +122,55 @@ impl Counter {
         let experiments = self.shape.experiment_column.of(run);
         let variants = self.shape.variant_column.of(run);
         let converted = self.shape.converted_column.of(run);
-        for row in row + 1..run.len() {
-            if run.ts[row] > last_ms {
-                break;
+        let mut several = false;
+        for from in (row + 1..run.len()).step_by(AT_ONCE) {
+            let rows = from..run.len().min(from + AT_ONCE);
+            // Exposures and metrics come in any order, so a branch for each row would be guessed wrong: first the rows
+            // that may say something, which are few, and then those.
+            let mut telling = 0u64;
+            let columns = run.ts[rows.clone()].iter().zip(&run.event[rows.clone()]);
+            for (bit, ((ts, event), named)) in columns.zip(&variants[rows]).enumerate() {
+                let mask = self.matcher.by_name(*event);
+                let counts = (mask >> bits::METRICS != 0) & (*ts <= last_ms);
+                let is_other = (mask & bits::EXPOSURE != 0) & (*named != variant);
+                telling |= u64::from(counts | is_other) << bit;
             }
-            let mask = self.matcher.mask(run, row);
-            let metrics = mask >> bits::METRICS;
-            if metrics == 0 {
-                continue;
-            }
-            if mask & bits::CONVERSION != 0 {
-                let other = experiments[row] != ABSENT && experiments[row] != experiment;
-                if other || Some(converted[row]) == self.not_converted {
+            while telling != 0 {
+                let row = from + telling.trailing_zeros() as usize;
+                telling &= telling - 1;
+                let mask = self.matcher.mask(run, row);
+                let (ts, of, named) = (run.ts[row], experiments[row], variants[row]);
+                several |= mask & bits::EXPOSURE != 0
+                    && of == experiment
+                    && named != ABSENT
+                    && named != variant
+                    && ts < self.shape.to_ms
+                    && self.known[named as usize];
+                let metrics = mask >> bits::METRICS;
+                if metrics == 0 || ts > last_ms {
                     continue;
                 }
-                let named = variants[row];
-                self.variant_mismatch += u64::from(named != ABSENT && named != variant);
-            }
-            for (index, metric) in self.shape.metrics.iter().enumerate() {
-                if metrics >> (2 * index) & 0b11 != 0 {
-                    let (events, sum) = &mut self.figures[index];
-                    *events += 1;
-                    let mut values = metric.numbers.iter().map(|column| run.numbers[*column][row]);
-                    *sum += values.find(|value| !value.is_nan()).unwrap_or(0.0);
+                if mask & bits::CONVERSION != 0 {
+                    let other = of != ABSENT && of != experiment;
+                    if other || Some(converted[row]) == self.not_converted {
+                        continue;
+                    }
+                    self.variant_mismatch += u64::from(named != ABSENT && named != variant);
                 }
+                self.count(run, row, metrics);
+            }
+        }
+        several
+    }
+
+    /// Add an event to the figures of the metrics that it is one of.
+    fn count(&mut self, run: &Run<'_>, row: usize, metrics: u64) {
+        for (index, metric) in self.shape.metrics.iter().enumerate() {
+            if metrics >> (2 * index) & 0b11 != 0 {
+                let (events, sum) = &mut self.figures[index];
+                *events += 1;
+                let mut values = metric.numbers.iter().map(|column| run.numbers[*column][row]);
+                *sum += values.find(|value| !value.is_nan()).unwrap_or(0.0);
             }
         }
     }
@@ -192,18 +200,17 @@ impl RunKernel for Counter {
         match self.exposed(run, experiment) {
             Exposed::Never => {}
             Exposed::Unknown => self.unknown_variant += 1,
-            Exposed::To { variant, row, several } => {
+            Exposed::To(exposure) => {
                 let mismatches = self.variant_mismatch;
-                self.measure(run, Exposure { experiment, variant, row });
-                let arms = if several {
+                let arms = if self.follow(run, &exposure) {
                     self.multi_variant += 1;
                     self.variant_mismatch = mismatches;
                     &mut self.aside
                 } else {
-                    self.first_ms = self.first_ms.min(run.ts[row]);
+                    self.first_ms = self.first_ms.min(run.ts[exposure.row]);
                     &mut self.arms
                 };
-                let code = variant as usize;
+                let code = exposure.variant as usize;
                 if arms.len() <= code {
                     arms.resize(code + 1, None);
                 }

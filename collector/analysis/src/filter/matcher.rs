@@ -58,10 +58,16 @@ impl Matcher {
         }
     }
 
+    /// The patterns that an event of this name may match.
+    #[inline]
+    pub fn by_name(&self, event: u32) -> u64 {
+        self.table[event as usize]
+    }
+
     /// Bit `i` is set when the row matches pattern `i`.
     #[inline]
     pub fn mask(&self, run: &Run<'_>, row: usize) -> u64 {
-        let mut mask = self.table[run.event[row] as usize];
+        let mut mask = self.by_name(run.event[row]);
         for (index, filter) in &self.filters {
             if mask >> index & 1 == 1 && !filter.passes(run, row) {
                 mask &= !(1 << index);

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::Repeats;
 use super::questions::Question;
 use crate::bench::collector::{bytes_of, create_project, parquet_in};
 use crate::bench::tool;
@@ -115,11 +116,11 @@ pub(super) fn ask_peer(
     python: &Path,
     engine: &str,
     folder: &Path,
-    repeats: usize,
+    Repeats { least, until }: Repeats,
     questions: &[&Question],
 ) -> anyhow::Result<Value> {
     let mut ask = peers(python, engine);
-    ask.arg("ask").arg(folder).arg(repeats.to_string());
+    ask.arg("ask").arg(folder).arg(least.to_string()).arg(until.as_secs_f64().to_string());
     let printed = quiet(ask.args(questions.iter().map(|question| question.name)))?;
     serde_json::from_str(&printed).with_context(|| format!("{engine} said {printed}"))
 }

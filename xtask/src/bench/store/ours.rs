@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::Repeats;
 use super::kept::Imported;
 use super::questions::Question;
 use crate::bench::collector::Collector;
@@ -41,7 +42,7 @@ impl Ours {
         binary: &Path,
         imported: &Imported,
         questions: &[&Question],
-        repeats: usize,
+        Repeats { least, until }: Repeats,
         agrees: impl Fn(usize, &Value) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ours> {
         let Imported { data, key } = imported;
@@ -73,8 +74,12 @@ impl Ours {
             agrees(at, &answer)?;
             let before = collector.resident_bytes()?;
             collector.forget_peak()?;
-            for _ in 0..repeats {
-                best = best.min(collector.ask(key, question.kind, &body)?.1);
+            let (mut asked, mut all) = (0, Duration::ZERO);
+            while asked < least || all < until {
+                let (_, took) = collector.ask(key, question.kind, &body)?;
+                best = best.min(took);
+                asked += 1;
+                all += took;
             }
             ours.warm.push(best.as_secs_f64());
             ours.adds.push(collector.peak_bytes()?.saturating_sub(before));
