@@ -311,6 +311,10 @@ pub trait Mask: Copy + PartialEq + std::ops::BitAnd<Output = Self> + 'static {
         let at = masks[from..].iter().position(|mask| mask.bits() & bits != 0)?;
         Some(from + at)
     }
+    /// The last place whose mask has one of these bits.
+    fn find_last(masks: &[Self], bits: u64) -> Option<usize> {
+        masks.iter().rposition(|mask| mask.bits() & bits != 0)
+    }
 }
 
 impl Mask for u64 {
@@ -337,18 +341,49 @@ impl Mask for u8 {
     fn all(masks: &Masks) -> &[Self] {
         if let Masks::Small(masks) = masks { masks } else { &[] }
     }
-    /// Eight rows at a time.
+    /// Eight rows at a time, and where in them without a look at each: any of them may be the one.
     #[inline]
     fn find(masks: &[Self], from: usize, bits: u64) -> Option<usize> {
-        let every = u64::from_ne_bytes([bits as u8; 8]);
         let (words, rest) = masks[from..].as_chunks::<8>();
         for (at, word) in words.iter().enumerate() {
-            if u64::from_ne_bytes(*word) & every != 0 {
-                let within = word.iter().position(|mask| mask & bits as u8 != 0)?;
-                return Some(from + at * 8 + within);
+            let found = with(*word, bits);
+            if found != 0 {
+                return Some(from + at * 8 + found.trailing_zeros() as usize / 8);
             }
         }
-        let at = rest.iter().position(|mask| mask & bits as u8 != 0)?;
-        Some(from + words.len() * 8 + at)
+        // The last eight, without those before the rest.
+        let found = match masks.last_chunk::<8>() {
+            Some(last) => {
+                with(*last, bits).checked_shr(64 - 8 * rest.len() as u32).unwrap_or_default()
+            }
+            None => with(padded(rest), bits),
+        };
+        let at = || from + words.len() * 8 + found.trailing_zeros() as usize / 8;
+        (found != 0).then(at)
     }
+    #[inline]
+    fn find_last(masks: &[Self], bits: u64) -> Option<usize> {
+        let (rest, words) = masks.as_rchunks::<8>();
+        for (at, word) in words.iter().enumerate().rev() {
+            let found = with(*word, bits);
+            if found != 0 {
+                return Some(rest.len() + at * 8 + found.ilog2() as usize / 8);
+            }
+        }
+        with(padded(rest), bits).checked_ilog2().map(|bit| bit as usize / 8)
+    }
+}
+
+/// The masks that have one of these bits, and nothing else; the first is lowest.
+#[inline]
+fn with(masks: [u8; 8], bits: u64) -> u64 {
+    u64::from_le_bytes(masks) & u64::from_ne_bytes([bits as u8; 8])
+}
+
+/// Less than eight masks, and none behind them.
+#[inline]
+fn padded(masks: &[u8]) -> [u8; 8] {
+    let mut all = [0; 8];
+    all[..masks.len()].copy_from_slice(masks);
+    all
 }

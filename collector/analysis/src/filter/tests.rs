@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::{Event, Memory};
 use crate::{AnswerBody, Context};
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
@@ -119,4 +120,21 @@ fn a_condition_says_what_whoever_passes_has(#[case] filter: Value, #[case] want:
     let needs = Condition::parse(&filter).unwrap().needs();
     let needs: Vec<Value> = needs.iter().map(|need| json!([need.prop, need.texts])).collect();
     assert_eq!(Value::from(needs), want);
+}
+
+proptest! {
+    #[test]
+    fn masks_are_found_from_either_end_as_by_a_look_at_each(
+        masks in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..40),
+        from in 0usize..40,
+        bits in any::<u8>(),
+    ) {
+        let has = |at: &usize| masks[*at] & bits != 0;
+        if from <= masks.len() {
+            let found = <u8 as Mask>::find(&masks, from, bits.into());
+            prop_assert_eq!(found, (from..masks.len()).find(has));
+        }
+        let found = <u8 as Mask>::find_last(&masks, bits.into());
+        prop_assert_eq!(found, (0..masks.len()).rev().find(has));
+    }
 }

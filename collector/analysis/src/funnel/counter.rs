@@ -92,13 +92,17 @@ impl<'a> Rows<'a> {
             if span == at {
                 rows.end = row;
             }
-            for row in rows.rev() {
-                if part.place(row) < from {
-                    return None;
-                }
-                if part.masks[row].bits() & START != 0 {
-                    return Some((part.place(row), part.at_ms(row)));
-                }
+            let is_last = part.place(rows.start) < from;
+            if is_last {
+                rows.start += (from - part.place(rows.start)) as usize;
+            }
+            let starts = part.masks.get(rows.clone());
+            if let Some(row) = starts.and_then(|masks| M::find_last(masks, START)) {
+                let row = rows.start + row;
+                return Some((part.place(row), part.at_ms(row)));
+            }
+            if is_last {
+                return None;
             }
         }
         None
