@@ -180,6 +180,16 @@ struct Told<'a> {
     total: u64,
 }
 
+/// What is wrong with a row: a file may say times in more ways than a batch.
+const fn detail(code: EventCode) -> &'static str {
+    match code {
+        EventCode::AtInvalid => {
+            "at is the time of the event: Unix milliseconds, Unix seconds, a date or a time by RFC 3339, whichever the import is told to expect"
+        }
+        _ => code.detail(),
+    }
+}
+
 impl Told<'_> {
     fn hear(&mut self, outcome: anyhow::Result<Outcome>) -> anyhow::Result<()> {
         let Outcome { path, read, duplicate, refused, done } = outcome?;
@@ -190,7 +200,7 @@ impl Told<'_> {
             summary.refused += 1;
             *summary.refused_by.entry(code.as_str()).or_default() += 1;
             if summary.refused <= NAMED {
-                let (path, detail) = (path.display(), code.detail());
+                let (path, detail) = (path.display(), detail(code));
                 self.console.note(&format!("{path}:{place}: {}: {detail}", code.as_str()))?;
             } else if summary.refused == NAMED + 1 {
                 self.console.note("more rows are refused; the summary counts them")?;
