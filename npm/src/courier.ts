@@ -183,8 +183,8 @@ export class Courier {
   }
 
   /** A receipt came: these events are on the collector's disk, or refused one by one. */
-  async #settle(parcels: Parcel[], { rejected = [] }: Reply["body"]): Promise<void> {
-    for (const { code, detail } of rejected) {
+  async #settle(parcels: Parcel[], { rejected }: Reply["body"]): Promise<void> {
+    for (const { code, detail } of rejected ?? []) {
       this.page.lose("refused");
       this.page.report(code, detail);
     }
