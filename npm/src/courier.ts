@@ -10,7 +10,7 @@ import type { Engine, Functions } from "./engine.js";
 import { BYTES_MAX, EVENTS_MAX, LEAVING_BYTES, type Outbox, utf8 } from "./outbox.js";
 import type { Sender } from "./page.js";
 import type { Peers } from "./peers.js";
-import type { Key, Notes, Parcel } from "./store.js";
+import type { Key, Lease, Notes, Parcel } from "./store.js";
 
 /** Batches one turn with the lock may send. */
 const BATCHES_MAX = 10;
@@ -64,8 +64,8 @@ export class Courier {
     });
   }
 
-  #note(change: (notes: Notes) => Notes): Promise<unknown> {
-    return this.outbox.use((store) => store.note(change));
+  #note(notes: Notes): Promise<unknown> {
+    return this.outbox.use((store) => store.note(notes));
   }
 
   #mayStart(): boolean {
@@ -77,13 +77,15 @@ export class Courier {
     const own = this.page.writer.id;
     let wait = 0;
     const hold = (forMs: number) =>
-      this.#note(({ holder, held }) => {
-        const now = Date.now();
-        const left = held! - now;
-        // A clock that was set back must not keep everybody waiting.
-        wait = holder !== own && Math.abs(left - TIMEOUT_MS) < TIMEOUT_MS ? left : 0;
-        return wait ? {} : { holder: own, held: now + forMs };
-      });
+      this.outbox.use((store) =>
+        store.lease(([holder, until]: Lease = []) => {
+          const now = Date.now();
+          const left = until! - now;
+          // A clock that was set back must not keep everybody waiting.
+          wait = holder !== own && Math.abs(left - TIMEOUT_MS) < TIMEOUT_MS ? left : 0;
+          return wait ? [holder, until] : [own, now + forMs];
+        }),
+      );
     await hold(TIMEOUT_MS);
     if (wait) {
       this.again(wait);
@@ -150,7 +152,7 @@ export class Courier {
       await this.#settle(parcels, body);
       this.#failures = 0;
       this.#eventsMax = Math.min(this.#eventsMax * 2, EVENTS_MAX);
-      if (notes.until) await this.#note(() => ({ until: 0 }));
+      if (notes.until) await this.#note({ until: 0 });
       return true;
     }
     if (verdict === -2 || verdict === -3) {
@@ -168,7 +170,7 @@ export class Courier {
     const asked = verdict >= 0;
     const wait = asked ? verdict : ((await this.#ask((f) => f.backoffMs(this.#failures, Math.random()))) ?? TIMEOUT_MS);
     if (asked) this.page.report("paused", isOurs ? String(body.code) : undefined);
-    await this.#note(() => ({ until: Date.now() + wait, asked }));
+    await this.#note({ until: Date.now() + wait, asked });
     this.again(wait);
     return false;
   }

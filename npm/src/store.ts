@@ -29,13 +29,14 @@ export interface Store {
   /** Whether it outlives the page. */
   readonly isDurable: boolean;
   /** Puts parcels, and takes others out in the same step. */
-  change(put: readonly Parcel[], remove: readonly Key[]): Promise<void>;
+  change(put: readonly Parcel[], remove: readonly Key[]): Promise<unknown>;
   /** The oldest parcels, up to the one that is the `last` of these keys; what was noted; whether there are any. */
   oldest(last: (keys: Key[]) => Key | undefined): Promise<[parcels: Parcel[], notes: Notes, isEmpty: boolean]>;
   keys(): Promise<Key[]>;
-  /** Adds to the notes what follows from them, as one step: nobody else does meanwhile. */
-  note(change: (notes: Notes) => Notes): Promise<unknown>;
-  clear(): Promise<void>;
+  note(notes: Notes): Promise<unknown>;
+  /** Replaces the lease by what follows from it, as one step: nobody else does meanwhile. */
+  lease(change: (lease?: Lease) => Lease): Promise<unknown>;
+  clear(): Promise<unknown>;
 }
 
 /** What tabs tell each other. */
@@ -44,15 +45,16 @@ export interface Notes {
   until?: number;
   /** The collector asked for that. */
   asked?: boolean;
-  /** Who sends, and until when nobody else does: where there are no Web Locks. */
-  holder?: string;
-  held?: number;
 }
+
+/** Who sends, and until when nobody else does: where there are no Web Locks. */
+export type Lease = [holder?: string | undefined, until?: number | undefined];
 
 /** Longest wait for the database. */
 const PATIENCE_MS = 1_000;
 const QUEUE = "q";
 const META = "meta";
+const LEASE = "lease";
 /** Parcels that are looked at when some are chosen. */
 const OLDEST = 100;
 /** Events a page keeps without a database. */
@@ -91,45 +93,47 @@ function open(name: string): Promise<IDBDatabase> {
 
 function durable(database: IDBDatabase): Store {
   /** Makes requests in one transaction; gives the results when it is complete. Without a list, more requests follow. */
-  const run = (mode: IDBTransactionMode, work: (queue: IDBObjectStore, meta: IDBObjectStore) => IDBRequest[] | void): Promise<unknown[]> =>
+  const run = (name: string, work: (store: IDBObjectStore) => IDBRequest[] | void, mode?: IDBTransactionMode): Promise<unknown[]> =>
     new Promise((resolve, reject) => {
-      const step = database.transaction([QUEUE, META], mode, { durability: "relaxed" });
-      const requests = work(step.objectStore(QUEUE), step.objectStore(META));
+      const step = database.transaction(name, mode, { durability: "relaxed" });
+      const requests = work(step.objectStore(name));
       step.oncomplete = () => resolve(requests?.map(({ result }) => result) as unknown[]);
       step.onabort = () => reject(step.error);
       // Not left to the browser, which waits for the page: a page that is about to go has no later moment, and
       // what it writes then waits for what it reads.
       if (requests) step.commit?.();
     });
-  const write = async (work: (queue: IDBObjectStore, meta: IDBObjectStore) => void): Promise<void> => {
-    await run("readwrite", (queue, meta) => (work(queue, meta), []));
-  };
   return {
     isDurable: true,
     change: (put, remove) =>
-      write((queue) => {
-        for (const { key, ...parcel } of put) queue.put(parcel, key);
-        for (const key of remove) queue.delete(key);
-      }),
+      run(
+        QUEUE,
+        (queue) => [...put.map(({ key, ...parcel }) => queue.put(parcel, key)), ...remove.map((key) => queue.delete(key))],
+        "readwrite",
+      ),
     async oldest(last) {
-      const [keys, notes] = (await run("readonly", (queue, meta) => [queue.getAllKeys(null, OLDEST), meta.get(META)])) as [Key[], Notes?];
+      const [[keys], [notes]] = (await Promise.all([
+        run(QUEUE, (queue) => [queue.getAllKeys(null, OLDEST)]),
+        run(META, (meta) => [meta.get(META)]),
+      ])) as [[Key[]], [Notes?]];
       // Reading what no batch can take would be most of what sending costs.
       const to = last(keys);
       const range = to && IDBKeyRange.upperBound(to);
-      const [taken, parcels] = (range ? await run("readonly", (queue) => [queue.getAllKeys(range), queue.getAll(range)]) : [[], []]) as [Key[], Parcel[]];
+      const [taken, parcels] = (range ? await run(QUEUE, (queue) => [queue.getAllKeys(range), queue.getAll(range)]) : [[], []]) as [Key[], Parcel[]];
       return [parcels.map((parcel, i) => ({ ...parcel, key: taken[i] as Key })), notes ?? {}, !keys[0]];
     },
-    keys: async () => (await run("readonly", (queue) => [queue.getAllKeys()]))[0] as Key[],
-    note: (change) =>
-      run("readwrite", (_, meta) => {
-        const reading = meta.get(META);
-        reading.onsuccess = () => meta.put({ ...reading.result, ...change({ ...reading.result }) }, META);
-      }),
-    clear: () =>
-      write((queue, meta) => {
-        queue.clear();
-        meta.clear();
-      }),
+    keys: async () => (await run(QUEUE, (queue) => [queue.getAllKeys()]))[0] as Key[],
+    note: (notes) => run(META, (meta) => [meta.put(notes, META)], "readwrite"),
+    lease: (change) =>
+      run(
+        META,
+        (meta) => {
+          const reading = meta.get(LEASE);
+          reading.onsuccess = () => meta.put(change(reading.result), LEASE);
+        },
+        "readwrite",
+      ),
+    clear: () => Promise.all([QUEUE, META].map((name) => run(name, (store) => [store.clear()], "readwrite"))),
   };
 }
 
@@ -149,8 +153,12 @@ export function memory(): Store {
       return [parcels.slice(0, keys.indexOf(last(keys) as Key) + 1), notes, !keys[0]];
     },
     keys: async () => parcels.map(({ key }) => key),
-    async note(change) {
-      notes = { ...notes, ...change(notes) };
+    async note(given) {
+      notes = given;
+    },
+    // Nobody shares it.
+    async lease(change) {
+      change();
     },
     async clear() {
       parcels = [];

@@ -172,6 +172,37 @@ test("50: storage that is wiped in the middle of a visit: what this page has not
   assert.deepEqual(await bench.collector.counts(visit.project), { before: 50, after: 50 });
 });
 
+/** What is read and then written in one transaction takes two seconds more. */
+const SLOW_STEP = `
+  const { get } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.get = function (key) {
+    if (this.transaction.mode === "readonly") return get.call(this, key);
+    const reading = {};
+    const until = performance.now() + 2_000;
+    const again = () => {
+      const real = get.call(this, key);
+      real.onsuccess = () => {
+        if (performance.now() < until) return again();
+        reading.result = real.result;
+        reading.onsuccess();
+      };
+    };
+    again();
+    return reading;
+  };`;
+
+test("46: what tabs note for each other keeps no event of a page that goes from being stored", async () => {
+  const { bench } = fixture;
+  const visit = await bench.visit({ name: "storage-noting", before: SLOW_STEP, script: `tally.track("opened")`, behave: () => "reset" });
+  await until("an attempt that fails", () => visit.proxy.batches[0]);
+  await visit.page.waitForTimeout(500);
+  await visit.page.evaluate(`for (let i = 0; i < 100; i++) tally.track("step_done", { i })`);
+  await visit.page.reload();
+  await visit.page.waitForFunction("window.started");
+  // Each time the page opens, it says so.
+  await untilEqual(102, () => waiting(visit.page));
+});
+
 test("without Web Locks, three tabs share a queue: each event arrives, and few are sent twice", async () => {
   const { bench } = fixture;
   const visit = await bench.visit({
