@@ -25,6 +25,7 @@ pub mod extract;
 pub mod folder;
 pub mod front;
 pub mod growth;
+mod heaps;
 pub mod ingest;
 pub mod keys;
 pub mod live;
