@@ -1,12 +1,9 @@
 //! How many heaps the allocator keeps.
 //!
 //! glibc gives threads heaps of their own, up to eight for each core, and each keeps what its largest question or merge
-//! took: what two threads ask for in turns is then held several times. With few heaps what one question gave
-//! back is what the next one takes. Who sets `MALLOC_ARENA_MAX` or `GLIBC_TUNABLES` decides instead.
-
-/// One for so many cores: threads wait for each other's heap only while they ask it for memory.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const CORES_PER_HEAP: usize = 4;
+//! took: what threads ask for in turns is then held several times. With one heap for each core what one question
+//! gave back is what the next one takes, and a core seldom waits for another's. Who sets `MALLOC_ARENA_MAX`
+//! or `GLIBC_TUNABLES` decides instead.
 
 /// Before the first thread is started.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -17,9 +14,8 @@ pub fn limit() {
         return;
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let heaps = cores.div_ceil(CORES_PER_HEAP) as libc::c_int;
     // SAFETY: no memory passes. It may be called at any time; heaps that exist already stay.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, heaps) };
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, cores as libc::c_int) };
 }
 
 /// Other allocators do not divide memory by threads.
