@@ -7,7 +7,7 @@
 //! reading go first, and a reading never pushes out what it wants itself: a question that
 //! wants more than there is room for finds most of it the next time, where a plain "least recently
 //! used" would throw out each column just before it is wanted again. Columns that are large and wanted by few
-//! questions are kept while half of the room is free.
+//! questions get a small part of the room: as long as there are few of them, they are kept as well.
 //!
 //! Invariant: what is kept is at most the bound, apart from what questions hold at that moment.
 
@@ -23,11 +23,16 @@ use crate::catalog::SegmentId;
 /// A column of a row group of a segment.
 type Key = (SegmentId, u32, ColumnKey);
 
+/// The part of the room for large columns: one in so many bytes.
+const LARGE_PART: u64 = 64;
+
 /// The columns, packed.
 #[derive(Debug)]
 pub(crate) struct ColumnCache {
     slots: Mutex<HashMap<Key, Slot>>,
     bytes: AtomicU64,
+    /// Of these, in large columns.
+    large: AtomicU64,
     bytes_max: u64,
     readings: AtomicU64,
     /// Nothing that was wanted before this reading is left to push out.
@@ -42,6 +47,7 @@ pub(crate) struct Reading(u64);
 struct Slot {
     column: Arc<Mutex<Kept>>,
     bytes: u64,
+    is_large: bool,
     wanted: Reading,
 }
 
@@ -61,6 +67,7 @@ impl ColumnCache {
         Self {
             slots: Mutex::default(),
             bytes: AtomicU64::new(0),
+            large: AtomicU64::new(0),
             bytes_max: bytes_max as u64,
             readings: AtomicU64::new(0),
             full_for: AtomicU64::new(0),
@@ -109,15 +116,16 @@ impl ColumnCache {
             }
         }
         let (packed, decoded) = decode()?.both();
+        let is_large = packed.is_none();
         let packed = packed.or_else(|| {
-            let has_room = self.bytes() + decoded.bytes() as u64 <= self.bytes_max / 2;
-            has_room.then(|| Packed::Plain(Arc::clone(&decoded)))
+            let all = self.large.load(Ordering::Relaxed) + decoded.bytes() as u64;
+            (all <= self.bytes_max / LARGE_PART).then(|| Packed::Plain(Arc::clone(&decoded)))
         });
         let bytes = packed.as_ref().map(Packed::bytes);
         *column = packed.map_or(Kept::TooLarge, Kept::Packed);
         drop(column);
         if let Some(bytes) = bytes {
-            self.count(&key, bytes as u64, reading);
+            self.count(&key, bytes as u64, is_large, reading);
         }
         Ok(decoded)
     }
@@ -143,26 +151,26 @@ impl ColumnCache {
 
     /// Forget the columns of a segment that is gone.
     pub(crate) fn forget(&self, segment: SegmentId) {
-        let gone =
-            self.lock().extract_if(|key, _| key.0 == segment).map(|(_, slot)| slot.bytes).sum();
-        self.bytes.fetch_sub(gone, Ordering::Relaxed);
+        self.lock().extract_if(|key, _| key.0 == segment).for_each(|(_, slot)| self.discount(&slot));
         self.full_for.store(0, Ordering::Relaxed);
     }
 
     /// Count a column that came, and make room for it, or let it go again.
-    fn count(&self, key: &Key, bytes: u64, reading: Reading) {
+    fn count(&self, key: &Key, bytes: u64, is_large: bool, reading: Reading) {
         let mut slots = self.lock();
         let Some(slot) = slots.get_mut(key) else { return };
-        slot.bytes = bytes;
-        let mut held = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if held <= self.bytes_max {
+        (slot.bytes, slot.is_large) = (bytes, is_large);
+        if is_large {
+            self.large.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.bytes_max {
             return;
         }
-        let mut let_go = |slots: &mut HashMap<Key, Slot>, key: &Key| {
-            let gone = slots.remove(key).map_or(0, |slot| slot.bytes);
-            self.bytes.fetch_sub(gone, Ordering::Relaxed);
-            held -= gone;
-            held
+        let let_go = |slots: &mut HashMap<Key, Slot>, key: &Key| {
+            if let Some(slot) = slots.remove(key) {
+                self.discount(&slot);
+            }
+            self.bytes()
         };
         if self.full_for.load(Ordering::Relaxed) < reading.0 {
             // Make room for a while, so that this walk over all slots is rare.
@@ -181,6 +189,14 @@ impl ColumnCache {
         }
         if self.bytes() > self.bytes_max {
             let_go(&mut slots, key);
+        }
+    }
+
+    /// A column is kept no longer.
+    fn discount(&self, slot: &Slot) {
+        self.bytes.fetch_sub(slot.bytes, Ordering::Relaxed);
+        if slot.is_large {
+            self.large.fetch_sub(slot.bytes, Ordering::Relaxed);
         }
     }
 
@@ -244,19 +260,24 @@ mod tests {
     }
 
     #[test]
-    fn a_large_column_is_kept_while_half_of_the_room_is_free() {
-        let cache = ColumnCache::new(5 * COLUMN);
-        let mut decoded = 0;
-        for group in [0, 1, 2, 0, 1, 2] {
+    fn large_columns_have_a_part_of_the_room_and_leave_it_with_their_segment() {
+        let cache = ColumnCache::new(2 * COLUMN * LARGE_PART as usize);
+        let wanted = |segment, group| {
+            let mut decoded = false;
             let decode = || {
-                decoded += 1;
+                decoded = true;
                 Ok::<_, Infallible>(sessions().into())
             };
-            let column =
-                cache.get(cache.reading(), SegmentId(1), group, &ColumnKey::Session, decode);
+            let column = cache.get(cache.reading(), segment, group, &ColumnKey::Session, decode);
             assert_eq!(column.unwrap().sessions()[7], 9);
-        }
-        assert_eq!((decoded, cache.bytes()), (4, 2 * COLUMN as u64));
+            decoded
+        };
+        let decoded = [0, 1, 2, 0, 1, 2].map(|group| wanted(SegmentId(1), group));
+        assert_eq!(decoded, [true, true, true, false, false, true]);
+        assert_eq!((cache.bytes(), read(&cache, 0..4)), (2 * COLUMN as u64, 4));
+        cache.forget(SegmentId(1));
+        let decoded = [0, 1, 0].map(|group| wanted(SegmentId(2), group));
+        assert_eq!((decoded, cache.bytes()), ([true, true, false], 2 * COLUMN as u64));
     }
 
     #[test]

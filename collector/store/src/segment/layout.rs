@@ -102,6 +102,8 @@ pub(super) fn properties(has_ids: bool, with_blooms: &[String]) -> WriterPropert
         .set_column_dictionary_enabled(column("event_id"), false)
         .set_column_encoding(column("event_id"), Encoding::PLAIN)
         .set_column_compression(column("event_id"), Compression::UNCOMPRESSED)
+        // Ids at random: nothing repeats in them, and unpacking would be most of what reading them costs.
+        .set_column_compression(column("session"), Compression::UNCOMPRESSED)
         // One number per page load, in a row: a dictionary would cost its codes on top.
         .set_column_dictionary_enabled(column(WRITER), false)
         .set_column_dictionary_enabled(column("props"), false)
