@@ -24,7 +24,7 @@ use crate::catalog::SegmentId;
 type Key = (SegmentId, u32, ColumnKey);
 
 /// The part of the room for large columns: one in so many bytes.
-const LARGE_PART: u64 = 64;
+const LARGE_PART: u64 = 160;
 
 /// The columns, packed.
 #[derive(Debug)]
@@ -151,7 +151,9 @@ impl ColumnCache {
 
     /// Forget the columns of a segment that is gone.
     pub(crate) fn forget(&self, segment: SegmentId) {
-        self.lock().extract_if(|key, _| key.0 == segment).for_each(|(_, slot)| self.discount(&slot));
+        self.lock()
+            .extract_if(|key, _| key.0 == segment)
+            .for_each(|(_, slot)| self.discount(&slot));
         self.full_for.store(0, Ordering::Relaxed);
     }
 

@@ -115,7 +115,8 @@ impl Encoder {
         if let Some(writer) = self.writer.take() {
             return Ok(writer);
         }
-        let properties = layout::properties(self.has_ids, &bloom::with_many_texts(group));
+        let blooms = bloom::with_many_texts(group);
+        let properties = layout::properties(&self.schema, self.has_ids, &blooms);
         let out = Summing::new(Arc::clone(&self.file));
         ArrowWriter::try_new(out, Arc::clone(&self.schema), Some(properties))
             .map_err(|error| parquet_error(&self.path, &error))

@@ -71,7 +71,11 @@ pub(super) fn text() -> DataType {
 }
 
 /// How they are encoded; these columns have Bloom filters.
-pub(super) fn properties(has_ids: bool, with_blooms: &[String]) -> WriterProperties {
+pub(super) fn properties(
+    schema: &Schema,
+    has_ids: bool,
+    with_blooms: &[String],
+) -> WriterProperties {
     let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
     let sorted = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
     let sorting = if has_ids { &[0, 1, 3, 4, 5][..] } else { &[0, 1, 3, 4] };
@@ -90,6 +94,10 @@ pub(super) fn properties(has_ids: bool, with_blooms: &[String]) -> WriterPropert
             .set_column_dictionary_enabled(column(name), false)
             .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED)
             .set_column_compression(column(name), Compression::UNCOMPRESSED);
+    }
+    // Numbers are asked for by few questions, and are a quarter smaller so.
+    for field in schema.fields().iter().filter(|field| *field.data_type() == DataType::Float64) {
+        properties = properties.set_column_compression(column(field.name()), zstd);
     }
     for name in with_blooms {
         properties = properties
