@@ -24,7 +24,7 @@ use crate::catalog::SegmentId;
 type Key = (SegmentId, u32, ColumnKey);
 
 /// The part of the room for large columns: one in so many bytes.
-const LARGE_PART: u64 = 160;
+const LARGE_PART: u64 = 512;
 
 /// The columns, packed.
 #[derive(Debug)]
