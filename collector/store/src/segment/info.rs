@@ -130,8 +130,9 @@ impl Group {
     }
 }
 
-/// Rows in a hundred that must have a property before it gets a column.
-const PROMOTE_PERCENT: u64 = 1;
+/// Of so many rows one must have a property before it gets a column: purchases are often rarer than one event in a
+/// hundred, and what is in `props` has to be looked for in the texts of all rows.
+const PROMOTE_ONE_OF: u64 = 200;
 /// Columns for properties in one segment, at most.
 const PROMOTED_MAX: usize = 256;
 
@@ -145,7 +146,7 @@ pub(crate) fn promote<'a>(
         .filter_map(|(key, [texts, numbers, bools, _])| {
             let kinds = [(texts, Text), (numbers, Number), (bools, Bool)];
             let (count, kind) = kinds.into_iter().max_by_key(|(count, _)| *count)?;
-            let is_frequent = count > 0 && count * 100 >= rows * PROMOTE_PERCENT;
+            let is_frequent = count > 0 && count * PROMOTE_ONE_OF >= rows;
             is_frequent.then_some((count, key, kind))
         })
         .collect();
@@ -163,8 +164,8 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::just_one_percent([1, 0, 0, 0], 100, Some(PromotedKind::Text))]
-    #[case::just_below([1, 0, 0, 0], 101, None)]
+    #[case::just_enough([1, 0, 0, 0], 200, Some(PromotedKind::Text))]
+    #[case::just_below([1, 0, 0, 0], 201, None)]
     #[case::by_majority([1, 5, 2, 90], 100, Some(PromotedKind::Number))]
     #[case::objects_never([0, 0, 0, 100], 100, None)]
     fn a_property_gets_a_column(
