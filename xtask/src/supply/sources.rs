@@ -1,4 +1,4 @@
-//! What holds of our own sources as text: no unsafe code, no rules of the compiler switched off for it, and nothing that
+//! What holds of our own sources as text: no unsafe code but what is listed, no rules of the compiler switched off for it, and nothing that
 //! panics without saying why it cannot happen.
 //!
 //! Tests are left out: they may panic as they like. A panic of a handler is answered 500 and counted all the same.
@@ -17,8 +17,9 @@ const SHIPPED: [&str; 5] = [
     "collector/analysis/src/",
 ];
 
-/// Files that may have unsafe code, each with its reason. None has.
-const UNSAFE: [&str; 0] = [];
+/// Files that may have unsafe code, each with its reason: how many heaps the C library keeps is told to a function of it,
+/// which takes two numbers.
+const UNSAFE: [&str; 1] = ["collector/src/heaps.rs"];
 
 /// Files of a shipped crate that are compiled for tests or for the proofs only.
 const FOR_TESTS: [&str; 6] =
