@@ -42,10 +42,10 @@ pub(crate) enum ColumnKey {
     Text(Property),
     /// A property as number.
     Number(Property),
-    /// Whether rows of these events are few: [`Column::AreFew`].
-    AreFew(Events),
+    /// Whether these rows are few: [`Column::AreFew`].
+    AreFew(Arc<Having>),
     /// A column of those rows alone, where they are few.
-    OfFew(Events, Box<ColumnKey>),
+    OfFew(Arc<Having>, Box<ColumnKey>),
     /// Which texts of a property there may be.
     Bloom(Property),
     /// A list of the segment's presence, by its number there; the group is the number of the part.
@@ -54,8 +54,12 @@ pub(crate) enum ColumnKey {
     Session,
 }
 
-/// Names of events.
-pub(crate) type Events = Arc<[Box<str>]>;
+/// The rows that have one of some texts as a property.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Having {
+    pub property: Property,
+    pub texts: Box<[Box<str>]>,
+}
 
 /// A property by its name in questions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -349,19 +353,19 @@ pub(crate) trait Block: Send + Sync {
     /// [`ScanError`] when a file cannot be read.
     fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError>;
 
-    /// The same block with the rows of these events alone, if they are few and kept so.
+    /// The same block with these rows alone, if they are few and kept so.
     ///
     /// # Errors
     /// [`ScanError`] when a file cannot be read.
-    fn few(self: Arc<Self>, _: &Events) -> Result<Option<Arc<dyn Block>>, ScanError> {
+    fn few(self: Arc<Self>, _: &Arc<Having>) -> Result<Option<Arc<dyn Block>>, ScanError> {
         Ok(None)
     }
 
-    /// Whether some row may have one of these texts as a property: `false` is certain.
+    /// Whether there may be such a row: `false` is certain.
     ///
     /// # Errors
     /// [`ScanError`] when a file cannot be read.
-    fn may_have(&self, _: &Property, _texts: &[Box<str>]) -> Result<bool, ScanError> {
+    fn may_have(&self, _: &Having) -> Result<bool, ScanError> {
         Ok(true)
     }
 }

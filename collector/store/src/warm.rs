@@ -2,9 +2,9 @@
 //!
 //! In: the segments that a start finds, the newest first, because most questions are about the last
 //! days. Out: in the cache, up to `StoreOptions::warm_bytes`, what nearly every question reads: who did
-//! what on which day, and whose rows are where, their events and times. Then, where there is room left,
-//! their properties, the smallest first. So the first question after a restart does not wait for
-//! all of that.
+//! what on which day, and whose rows are where, their events, properties that are small because
+//! neighbours have the same, and times. Then, where there is room left, other properties, the smallest
+//! first. So the first question after a restart does not wait for all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
 //! wants it, which says so.
@@ -35,8 +35,10 @@ pub(crate) fn run(shared: &Shared) {
     };
     for segment in &segments {
         let blocks = segment.source(reading).blocks;
-        // Events save as much work as times, and are a fraction of them.
-        for keys in [&[ColumnKey::Runs, ColumnKey::Event][..], &[ColumnKey::Ts]] {
+        let (properties, are_small) = segment.properties();
+        // Events save as much work as times, and are a fraction of them; properties in runs are less.
+        let usual = [ColumnKey::Runs, ColumnKey::Event];
+        for keys in [&usual[..], &properties[..are_small], &[ColumnKey::Ts]] {
             if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
                 return;
             }
@@ -44,8 +46,8 @@ pub(crate) fn run(shared: &Shared) {
     }
     for segment in &segments {
         let blocks = segment.source(reading).blocks;
-        let keys = segment.properties();
-        if !keys.iter().all(|key| blocks.iter().all(|block| read(block, key))) {
+        let (keys, are_small) = segment.properties();
+        if !keys[are_small..].iter().all(|key| blocks.iter().all(|block| read(block, key))) {
             return;
         }
     }
@@ -85,7 +87,7 @@ mod tests {
         run(shared);
         let before = shared.cache.bytes();
         let segment = Arc::clone(&shared.live().segments[0]);
-        let keys = segment.properties();
+        let (keys, _) = segment.properties();
         assert!(keys.len() > 1, "{keys:?}");
         let block = Arc::clone(&segment.source(shared.cache.reading()).blocks[0]);
         keys.iter().for_each(|key| drop(block.column(key).unwrap()));

@@ -65,7 +65,7 @@ impl Loader {
         }
     }
 
-    /// The same with rows of the plan's events alone, where these are few.
+    /// The same with the rows alone that can change something, where these are few.
     pub(super) fn load_few(
         &mut self,
         question: &Question<'_>,
@@ -74,16 +74,20 @@ impl Loader {
     ) -> Result<Option<Loaded>, ScanError> {
         let Some(within) = self.enter(question, stored, persons)? else { return Ok(None) };
         // Of one person's rows nothing is gained, and all would have to be looked at.
-        let events = question.events.as_ref().filter(|_| question.plan.only.is_none());
-        let few = events.map_or(Ok(None), |events| Arc::clone(stored).few(events))?;
-        let Some(few) = few else { return self.read(question, stored, within) };
-        match runs_within(question, &few, persons)? {
-            Some(within) => self.read(question, &few, within),
-            None => Ok(None),
+        if question.plan.only.is_none() {
+            for having in question.needs.iter().chain(&question.events) {
+                if let Some(few) = Arc::clone(stored).few(having)? {
+                    return match runs_within(question, &few, persons)? {
+                        Some(within) => self.read(question, &few, within),
+                        None => Ok(None),
+                    };
+                }
+            }
         }
+        self.read(question, stored, within)
     }
 
-    /// Where these persons are in a block. Their rows count as looked at.
+    /// Where these persons are in a block that may hold something wanted. Their rows count as looked at.
     fn enter(
         &mut self,
         question: &Question<'_>,
@@ -94,10 +98,14 @@ impl Loader {
         if question.progress.is_stopped() {
             return Err(ScanError::Stopped);
         }
-        if let Some((runs, within)) = &within {
-            self.rows_scanned += rows_of(runs, within).len() as u64;
+        let Some((runs, persons)) = within else { return Ok(None) };
+        self.rows_scanned += rows_of(&runs, &persons).len() as u64;
+        for need in &question.needs {
+            if !stored.may_have(need)? {
+                return Ok(None);
+            }
         }
-        Ok(within)
+        Ok(Some((runs, persons)))
     }
 
     fn read(
@@ -107,11 +115,6 @@ impl Loader {
         (runs, within): Within,
     ) -> Result<Option<Loaded>, ScanError> {
         let bounds = stored.bounds();
-        for (property, texts) in &question.needs {
-            if !stored.may_have(property, texts)? {
-                return Ok(None);
-            }
-        }
         let events = stored.column(&ColumnKey::Event)?;
         let event = self.event(question, events.texts());
         if event.global.iter().all(|code| *code == ABSENT) {

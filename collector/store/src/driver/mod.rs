@@ -28,7 +28,7 @@ use tallymark_analysis::columns::Span;
 use tallymark_analysis::events::{EventSet, Need, ScanPlan};
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 
-use crate::block::{Block, ColumnKey, Events, Property};
+use crate::block::{Block, ColumnKey, Having, Property};
 use crate::error::ScanError;
 use crate::people::ApartIn;
 use crate::progress::Progress;
@@ -148,10 +148,10 @@ struct Question<'a> {
     project: u32,
     plan: &'a ScanPlan,
     times: std::ops::Range<i64>,
-    /// Rows of blocks without one of these texts change nothing.
-    needs: Vec<(Property, &'a [Box<str>])>,
-    /// The only events that change anything, if they are known.
-    events: Option<Events>,
+    /// Rows that are not among all of these change nothing.
+    needs: Vec<Arc<Having>>,
+    /// Rows of the only events that change anything, if those are known.
+    events: Option<Arc<Having>>,
     texts: Vec<ColumnKey>,
     numbers: Vec<ColumnKey>,
     /// Persons to leave out, sorted.
@@ -163,7 +163,7 @@ impl<'a> Question<'a> {
     fn new(project: u32, plan: &'a ScanPlan, progress: &'a Progress) -> Self {
         let text = |name: &String| ColumnKey::Text(Property::of_name(name));
         let number = |name: &String| ColumnKey::Number(Property::of_name(name));
-        let need = |need: &'a Need| (Property::of_name(&need.prop), &need.texts[..]);
+        let need = |need: &Need| having(Property::of_name(&need.prop), need.texts.clone());
         Self {
             project,
             plan,
@@ -178,13 +178,18 @@ impl<'a> Question<'a> {
     }
 }
 
-/// The names of a set that has no others.
-fn only(events: &EventSet) -> Option<Events> {
+/// Rows of the events of a set that has no others.
+fn only(events: &EventSet) -> Option<Arc<Having>> {
     let EventSet::Only(names) = events else { return None };
-    let mut names: Vec<Box<str>> = names.iter().map(|name| name.as_str().into()).collect();
-    names.sort_unstable();
-    names.dedup();
-    Some(names.into())
+    let names = names.iter().map(|name| name.as_str().into()).collect();
+    Some(having(Property::Event, names))
+}
+
+/// The same for everybody who means the same texts.
+fn having(property: Property, mut texts: Vec<Box<str>>) -> Arc<Having> {
+    texts.sort_unstable();
+    texts.dedup();
+    Arc::new(Having { property, texts: texts.into() })
 }
 
 /// One thread's part of the work.

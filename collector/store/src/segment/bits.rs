@@ -89,9 +89,16 @@ pub(super) fn ones(
                 if wanted - from < 64 {
                     ones &= (1 << (wanted - from)) - 1;
                 }
+                // How many there are is as good as random: the first few are written in any case.
                 while ones != 0 {
-                    places.push(at + from as u32 + ones.trailing_zeros());
-                    ones &= ones - 1;
+                    let (mut some, mut count) = ([0; 4], 0);
+                    for place in &mut some {
+                        *place = at + from as u32 + (ones.trailing_zeros() & 63);
+                        count += usize::from(ones != 0);
+                        ones &= ones.wrapping_sub(1);
+                    }
+                    places.extend_from_slice(&some);
+                    places.truncate(places.len() - some.len() + count);
                 }
             }
             wanted
@@ -138,11 +145,13 @@ pub(super) fn differences(
             }
             for from in (0..same_width.min(left)).step_by(DIFFERENCES) {
                 let count = (same_width - from).min(DIFFERENCES);
-                unpack(bytes, width, &mut part[..count], |word| word as i64);
+                // Each waits for the sum before it, so whatever can be done before is.
+                let difference = |word| smallest.wrapping_add(word as i64);
+                unpack(bytes, width, &mut part[..count], difference);
                 bytes = &bytes[count / 8 * width..];
                 let wanted = &mut part[..count.min(left)];
                 for number in &mut *wanted {
-                    last = last.wrapping_add(smallest).wrapping_add(*number);
+                    last = last.wrapping_add(*number);
                     *number = last;
                 }
                 each(wanted);

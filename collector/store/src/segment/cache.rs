@@ -26,6 +26,10 @@ type Key = (SegmentId, u32, ColumnKey);
 /// The part of the room for large columns: one in so many bytes.
 const LARGE_PART: u64 = 512;
 
+/// What a column takes beside its own bytes: its key, its place and its parts in memory, about. Rows of rare
+/// texts are many small columns.
+const SLOT: u64 = 256;
+
 /// The columns, packed.
 #[derive(Debug)]
 pub(crate) struct ColumnCache {
@@ -125,7 +129,7 @@ impl ColumnCache {
         *column = packed.map_or(Kept::TooLarge, Kept::Packed);
         drop(column);
         if let Some(bytes) = bytes {
-            self.count(&key, bytes as u64, is_large, reading);
+            self.count(&key, bytes as u64 + SLOT, is_large, reading);
         }
         Ok(decoded)
     }
@@ -212,7 +216,9 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    const COLUMN: usize = 800;
+    /// Bytes of a column's numbers, and what it takes with its slot.
+    const NUMBERS: usize = 800;
+    const COLUMN: usize = NUMBERS + SLOT as usize;
 
     /// Read these columns of a hundred numbers; how many had to be decoded.
     fn read(cache: &ColumnCache, columns: std::ops::Range<u32>) -> usize {
@@ -221,7 +227,7 @@ mod tests {
         for group in columns {
             let decode = || {
                 decoded += 1;
-                let numbers = Column::of_numbers(vec![f64::from(group); COLUMN / 8]);
+                let numbers = Column::of_numbers(vec![f64::from(group); NUMBERS / 8]);
                 Ok::<_, Infallible>(numbers.into())
             };
             let column = cache.get(reading, SegmentId(1), group, &ColumnKey::Ts, decode).unwrap();
@@ -258,7 +264,7 @@ mod tests {
 
     /// Every row is of another session: nothing is saved by packing them.
     fn sessions() -> Column {
-        Column::Sessions(Arc::new((2..2 + COLUMN as u64 / 8).collect()))
+        Column::Sessions(Arc::new((2..2 + NUMBERS as u64 / 8).collect()))
     }
 
     #[test]

@@ -1,39 +1,48 @@
-//! A row group's rows of a few events, next to each other.
+//! A row group's rows of a few events, or with a rare text, next to each other.
 //!
-//! In: a row group, and the only events that change a question's answer. Out: a block of their rows alone,
-//! where these are few: in the columns of all rows each would be somewhere else in memory, and most persons
+//! In: a row group, and the only rows that change a question's answer. Out: a block of these rows alone,
+//! where they are few: in the columns of all rows each would be somewhere else in memory, and most persons
 //! would be met for nothing. Its columns are kept between questions like others.
 //!
-//! Columns of all rows that only such questions read are decoded for it and not kept beside it.
+//! Columns of all rows that only such questions read are decoded for it, as far as needed, and not kept
+//! beside it.
 
 use std::sync::{Arc, OnceLock};
 
 use tallymark_analysis::columns::{Codes, Numbers, Times};
 
 use super::SegmentBlock;
-use crate::block::{Block, Bounds, Column, ColumnKey, Events, Property, Runs, TextColumn, Values};
+use crate::block::{Block, Bounds, Column, ColumnKey, Having, Property, Runs, TextColumn, Values};
 use crate::error::ScanError;
 
 /// One row of so many, at most.
 const ONE_OF: usize = 16;
 
-/// The rows of a reading's events, so that each of its columns need not look for them.
-pub(super) type Rows = OnceLock<(Events, Arc<[u32]>)>;
+/// Texts of a property whose rows are looked for like this.
+const TEXTS_MAX: usize = 16;
+
+/// The rows of a reading, so that each of its columns need not look for them.
+pub(super) type Rows = OnceLock<(Arc<Having>, Arc<[u32]>)>;
 
 /// The block without its other rows.
 struct Few {
     block: Arc<SegmentBlock>,
-    events: Events,
+    having: Arc<Having>,
 }
 
 /// `None` where they are more, or nothing is kept.
 pub(super) fn of(
     block: Arc<SegmentBlock>,
-    events: &Events,
+    having: &Arc<Having>,
 ) -> Result<Option<Arc<dyn Block>>, ScanError> {
-    let are_few = block.segment.cache.is_on()
-        && *block.column(&ColumnKey::AreFew(Arc::clone(events)))?.are_few();
-    let few = are_few.then(|| Few { block, events: Arc::clone(events) });
+    // A text of a property that has few of them is in many rows, and so are many texts.
+    let can_be = having.property == Property::Event
+        || having.texts.len() <= TEXTS_MAX
+            && block.segment.bloom_range(block.group, &having.property).is_some();
+    let are_few = can_be
+        && block.segment.cache.is_on()
+        && *block.column(&ColumnKey::AreFew(Arc::clone(having)))?.are_few();
+    let few = are_few.then(|| Few { block, having: Arc::clone(having) });
     Ok(few.map(|few| Arc::new(few) as Arc<dyn Block>))
 }
 
@@ -47,26 +56,43 @@ impl Block for Few {
     }
 
     fn column(&self, key: &ColumnKey) -> Result<Arc<Column>, ScanError> {
-        self.block.column(&ColumnKey::OfFew(Arc::clone(&self.events), Box::new(key.clone())))
+        self.block.column(&ColumnKey::OfFew(Arc::clone(&self.having), Box::new(key.clone())))
     }
 
-    fn may_have(&self, property: &Property, texts: &[Box<str>]) -> Result<bool, ScanError> {
-        self.block.may_have(property, texts)
+    fn may_have(&self, having: &Having) -> Result<bool, ScanError> {
+        self.block.may_have(having)
     }
 }
 
 impl SegmentBlock {
-    pub(super) fn are_few(&self, events: &Events) -> Result<Column, ScanError> {
-        Ok(Column::AreFew(self.is_few(&self.rows_of(events)?)))
+    pub(super) fn are_few(&self, having: &Arc<Having>) -> Result<Column, ScanError> {
+        Ok(Column::AreFew(self.is_few(&self.rows_of(having)?)))
     }
 
-    pub(super) fn of_few(&self, events: &Events, key: &ColumnKey) -> Result<Column, ScanError> {
-        let rows = self.rows_of(events)?;
+    pub(super) fn of_few(
+        &self,
+        having: &Arc<Having>,
+        key: &ColumnKey,
+    ) -> Result<Column, ScanError> {
+        let rows = self.rows_of(having)?;
+        let is_of = |property: &Property| match key {
+            ColumnKey::Event => *property == Property::Event,
+            ColumnKey::Text(of) => property == of,
+            _ => false,
+        };
+        if let ([text], true) = (&having.texts[..], is_of(&having.property)) {
+            let codes = Arc::new(Codes::U8(vec![1; rows.len()]));
+            let values = Arc::new(Values::Own(vec![text.clone()]));
+            return Ok(Column::Texts(TextColumn { codes, values }));
+        }
         let whole = match key {
-            ColumnKey::Runs | ColumnKey::Ts | ColumnKey::Event => self.column(key)?,
-            _ => match self.segment.cache.find(self.segment.meta.id, self.group, key) {
-                Some(column) => column,
-                None => self.decode(key)?.column(),
+            ColumnKey::Runs | ColumnKey::Event => self.column(key)?,
+            _ => match (self.find(key), key) {
+                (Some(column), _) => column,
+                (None, ColumnKey::Ts) => {
+                    return Ok(Column::Times(Arc::new(self.segment.times_of(self.group, &rows)?)));
+                }
+                (None, _) => self.decode(key)?.column(),
             },
         };
         let picked = whole.pick(&rows);
@@ -81,23 +107,44 @@ impl SegmentBlock {
         rows.len() * ONE_OF <= self.bounds.rows as usize
     }
 
-    fn rows_of(&self, events: &Events) -> Result<Arc<[u32]>, ScanError> {
-        if let Some((_, rows)) = self.few_rows.get().filter(|(of, _)| of == events) {
+    /// The column, if it is kept.
+    fn find(&self, key: &ColumnKey) -> Option<Arc<Column>> {
+        self.segment.cache.find(self.segment.meta.id, self.group, key)
+    }
+
+    fn rows_of(&self, having: &Arc<Having>) -> Result<Arc<[u32]>, ScanError> {
+        if let Some((_, rows)) = self.few_rows.get().filter(|(of, _)| of == having) {
             return Ok(Arc::clone(rows));
         }
-        let column = self.column(&ColumnKey::Event)?;
-        let TextColumn { codes, values } = column.texts();
-        let (mut wanted, mut code) = (Vec::new(), 0);
-        values.each(0, |name| {
-            code += 1;
-            wanted.extend(events.iter().any(|event| **event == *name).then_some(code));
-        });
-        let rows: Arc<[u32]> = codes.rows_with(&wanted).into();
+        let rows: Arc<[u32]> = self.look_for(having)?.into();
         if self.is_few(&rows) {
             // Another question of the same reading may have been here: then each looks for its own.
-            let _ = self.few_rows.set((Arc::clone(events), Arc::clone(&rows)));
+            let _ = self.few_rows.set((Arc::clone(having), Arc::clone(&rows)));
         }
         Ok(rows)
+    }
+
+    fn look_for(&self, Having { property, texts }: &Having) -> Result<Vec<u32>, ScanError> {
+        let key = match property {
+            Property::Event => ColumnKey::Event,
+            _ => ColumnKey::Text(property.clone()),
+        };
+        let is_wanted = |text: &str| texts.binary_search_by(|wanted| (**wanted).cmp(text)).is_ok();
+        let column = match (self.find(&key), property) {
+            (Some(column), _) => column,
+            (None, Property::Event) => self.column(&key)?,
+            (None, _) => match self.segment.rows_having(self.group, property, is_wanted)? {
+                Some(rows) => return Ok(rows),
+                None => self.column(&key)?,
+            },
+        };
+        let TextColumn { codes, values } = column.texts();
+        let (mut wanted, mut code) = (Vec::new(), 0);
+        values.each(0, |text| {
+            code += 1;
+            wanted.extend(is_wanted(text).then_some(code));
+        });
+        Ok(codes.rows_with(&wanted))
     }
 }
 
@@ -186,18 +233,28 @@ mod tests {
     use super::*;
     use crate::faults::{Random, Source, World, small_options};
     use crate::options::StoreOptions;
-    use crate::row::Row;
+    use crate::row::{Dim, Row};
+    use rstest::rstest;
 
-    /// Of 320 rows every twentieth is rare.
+    /// Of these rows every twentieth is rare. A third is of a page of its own and a third of the front page,
+    /// so there are many pages; others have none.
     fn blocks(cache_bytes: usize) -> Vec<Arc<dyn Block>> {
-        let options = StoreOptions { cache_bytes, group_rows: 400, ..small_options() };
+        let options = StoreOptions { cache_bytes, group_rows: 1_000, ..small_options() };
         let world = World::with(options);
         let (mut random, source) = (Random::new(7), Source::default());
-        let row = |n: u64| Row {
-            event: if n.is_multiple_of(20) { "rare" } else { "usual" }.into(),
-            ..source.row(&mut random)
+        let row = |n: u64| {
+            let row = source.row(&mut random);
+            let mut dims = Arc::clone(&row.dims);
+            Arc::make_mut(&mut dims)[Dim::Path as usize] = match n % 6 {
+                0 | 3 => Some(format!("/{n}").into()),
+                1 | 4 => Some("/".into()),
+                2 => Some("/seldom".into()).filter(|_| n.is_multiple_of(50)),
+                _ => None,
+            };
+            let event = if n.is_multiple_of(20) { "rare" } else { "usual" }.into();
+            Row { event, dims, ..row }
         };
-        world.append((0..320).map(row).collect()).unwrap();
+        world.append((0..8_000).map(row).collect()).unwrap();
         world.flush().unwrap();
         let shared = &world.store().shared;
         let segments = shared.live().segments.to_vec();
@@ -205,16 +262,16 @@ mod tests {
         segments.iter().flat_map(|segment| segment.source(reading).blocks).collect()
     }
 
-    fn few(block: &Arc<dyn Block>, name: &str) -> Option<Arc<dyn Block>> {
-        Arc::clone(block).few(&[name.into()].into()).unwrap()
+    fn few(block: &Arc<dyn Block>, property: Property, text: &str) -> Option<Arc<dyn Block>> {
+        Arc::clone(block).few(&Arc::new(Having { property, texts: [text.into()].into() })).unwrap()
     }
 
     #[test]
     fn rows_of_events_are_kept_apart_where_they_are_few() {
         let mut apart = 0;
         for block in blocks(1 << 20) {
-            assert!(few(&block, "usual").is_none());
-            let Some(rare) = few(&block, "rare") else { continue };
+            assert!(few(&block, Property::Event, "usual").is_none());
+            let Some(rare) = few(&block, Property::Event, "rare") else { continue };
             let column = |key| rare.column(&key).unwrap();
             let events = column(ColumnKey::Event);
             let (codes, values) = (&events.texts().codes, &events.texts().values);
@@ -225,6 +282,45 @@ mod tests {
             apart += codes.len();
         }
         assert!(apart > 0);
-        assert!(blocks(0).iter().all(|block| few(block, "rare").is_none()), "nothing is kept");
+        let nothing_is_kept = |block| few(block, Property::Event, "rare").is_none();
+        assert!(blocks(0).iter().all(nothing_is_kept));
+    }
+
+    #[rstest]
+    #[case::decoded_for_it(false)]
+    #[case::there_already(true)]
+    fn rows_of_a_rare_text_are_kept_apart(#[case] is_decoded: bool) {
+        let path = || ColumnKey::Text(Property::Dim(Dim::Path));
+        let mut apart = 0;
+        for block in blocks(1 << 20) {
+            if is_decoded {
+                block.column(&path()).unwrap();
+                block.column(&ColumnKey::Ts).unwrap();
+            }
+            let few = |text| few(&block, Property::Dim(Dim::Path), text);
+            assert!(few("/").is_none(), "a third of all rows");
+            let Some(rare) = few("/seldom") else { continue };
+            let whole = |key| block.column(&key).unwrap();
+            let (paths, times, runs) =
+                (whole(path()), whole(ColumnKey::Ts), whole(ColumnKey::Runs));
+            let Values::Shared(known) = &*paths.texts().values else { panic!("few enough") };
+            let wanted = known.codes_of(&["/seldom"]).unwrap()[0];
+            let codes = &paths.texts().codes;
+            let rows: Vec<usize> =
+                (0..codes.len()).filter(|row| codes.get(*row) == wanted).collect();
+            let picked = |key| rare.column(&key).unwrap();
+            let found = picked(ColumnKey::Ts);
+            let found: Vec<i64> =
+                (0..found.times().len()).map(|row| found.times().get(row)).collect();
+            let want: Vec<i64> = rows.iter().map(|row| times.times().get(*row)).collect();
+            assert_eq!(found, want);
+            let numbers: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+            assert_eq!(picked(ColumnKey::Runs).runs(), &runs.runs().pick(&numbers));
+            let texts = picked(path());
+            assert!((0..rows.len()).all(|row| texts.texts().get(row) == Some("/seldom")));
+            assert_eq!(texts.texts().codes.len(), rows.len());
+            apart += rows.len();
+        }
+        assert!(apart > 0);
     }
 }

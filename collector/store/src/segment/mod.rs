@@ -53,7 +53,7 @@ use packed::Decoded;
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
-use crate::block::{Block, Bounds, Column, ColumnKey, Events, Property, Values};
+use crate::block::{Block, Bounds, Column, ColumnKey, Having, Property, Values};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
 use crate::disk::Disk;
@@ -175,8 +175,9 @@ impl Segment {
         self.info.keys.iter().map(|(key, counts)| (&**key, *counts))
     }
 
-    /// The properties that some of its rows have a column for, those first that are read soonest.
-    pub(crate) fn properties(&self) -> Vec<ColumnKey> {
+    /// The properties that some of its rows have a column for, those first that are read soonest; before
+    /// the number are those of which a few bytes tell all.
+    pub(crate) fn properties(&self) -> (Vec<ColumnKey>, usize) {
         let dims = Dim::ALL
             .iter()
             .map(|dim| (dim.name().to_owned(), ColumnKey::Text(Property::Dim(*dim))));
@@ -198,7 +199,9 @@ impl Segment {
             dims.chain(promoted).map(|(name, key)| (bytes(&name), key)).collect();
         sized.retain(|(bytes, _)| *bytes > 0);
         sized.sort_by_key(|(bytes, _)| *bytes);
-        sized.into_iter().map(|(_, key)| key).collect()
+        let small = self.meta.rows as i64 / pages::ROWS_A_BYTE as i64;
+        let are_small = sized.partition_point(|(bytes, _)| *bytes <= small);
+        (sized.into_iter().map(|(_, key)| key).collect(), are_small)
     }
 
     /// When its newest row was received, Unix milliseconds; `i64::MAX` when the file does not say.
@@ -325,8 +328,8 @@ struct SegmentBlock {
 impl SegmentBlock {
     fn decode(&self, key: &ColumnKey) -> Result<Decoded, ScanError> {
         match key {
-            ColumnKey::AreFew(events) => Ok(self.are_few(events)?.into()),
-            ColumnKey::OfFew(events, of) => Ok(Decoded::Small(self.of_few(events, of)?)),
+            ColumnKey::AreFew(having) => Ok(self.are_few(having)?.into()),
+            ColumnKey::OfFew(having, of) => Ok(Decoded::Small(self.of_few(having, of)?)),
             ColumnKey::Ties => {
                 let (runs, ts) = (self.column(&ColumnKey::Runs)?, self.column(&ColumnKey::Ts)?);
                 let actors = self.segment.decode(self.group, key)?.column();
@@ -352,11 +355,11 @@ impl Block for SegmentBlock {
         segment.cache.get(*reading, segment.meta.id, *group, key, || self.decode(key))
     }
 
-    fn few(self: Arc<Self>, events: &Events) -> Result<Option<Arc<dyn Block>>, ScanError> {
-        few::of(self, events)
+    fn few(self: Arc<Self>, having: &Arc<Having>) -> Result<Option<Arc<dyn Block>>, ScanError> {
+        few::of(self, having)
     }
 
-    fn may_have(&self, property: &Property, texts: &[Box<str>]) -> Result<bool, ScanError> {
+    fn may_have(&self, Having { property, texts }: &Having) -> Result<bool, ScanError> {
         if self.segment.bloom_range(self.group, property).is_none() {
             return Ok(true);
         }

@@ -2,9 +2,9 @@
 //!
 //! In: a decoded column. Out: the same column, made again for a question.
 //!
-//! Columns with few values or mostly absent ones, and the session of every row, are what questions
-//! want beside time; packed, they leave room for several times as many. Unpacking writes a
-//! block from front to back, which costs less than a look at its rows.
+//! Columns with few values, mostly absent ones or mostly equal neighbours, and the session of every row,
+//! are what questions want beside time; packed, they leave room for several times as many. Unpacking writes
+//! a block from front to back, which costs less than a look at its rows.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub(crate) enum Packed {
     Sparse { present: Vec<u32>, codes: Codes, rows: usize, values: Arc<Values> },
     /// Where the value differs from the row before, and the values.
     Steps { starts: Vec<u32>, values: Vec<u64>, rows: usize },
+    /// Runs of equal codes: the codes, and the rows behind the runs.
+    Runs { ends: Vec<u32>, codes: Codes, values: Arc<Values> },
 }
 
 /// A column of a file.
@@ -83,6 +85,16 @@ impl Decoded {
         Self::Column(Column::Texts(TextColumn { codes, values }))
     }
 
+    /// A text column of runs of equal rows.
+    pub(super) fn of_runs(ends: Vec<u32>, codes: Codes, rows: usize, values: Arc<Values>) -> Self {
+        // Half as much as half a byte for each row, at most.
+        let are_few = 4 * (size_of_val(&ends[..]) + codes.bytes()) <= rows;
+        if are_few {
+            return Self::Packed(Packed::Runs { ends, codes, values });
+        }
+        Self::Dense(TextColumn { codes: Arc::new(stretch_codes(&ends, &codes)), values })
+    }
+
     /// As questions read it.
     pub(super) fn column(self) -> Arc<Column> {
         match self {
@@ -137,9 +149,15 @@ impl Packed {
             return None;
         }
         let (pairs, last) = codes.as_chunks();
-        let mut halves = Vec::with_capacity(codes.len().div_ceil(2));
-        halves.extend(pairs.iter().map(|[low, high]| low | high << 4));
-        halves.extend(last);
+        let mut halves = vec![0; codes.len().div_ceil(2)];
+        // As one number of two bytes, many pairs are put together at once.
+        for (both, pair) in halves.iter_mut().zip(pairs) {
+            let pair = u16::from_le_bytes(*pair);
+            *both = (pair | pair >> 4) as u8;
+        }
+        if let ([last], Some(half)) = (last, halves.last_mut()) {
+            *half = *last;
+        }
         let (rows, values) = (codes.len(), Arc::clone(values));
         Some(Self::Halves { halves, rows, values })
     }
@@ -169,7 +187,8 @@ impl Packed {
                 let mut codes = vec![0; halves.len() * 2];
                 let (pairs, _) = codes.as_chunks_mut::<2>();
                 for (pair, both) in pairs.iter_mut().zip(halves) {
-                    *pair = [both & 0xf, both >> 4];
+                    let both = u16::from(*both);
+                    *pair = (both & 0xf | (both & 0xf0) << 4).to_le_bytes();
                 }
                 codes.truncate(*rows);
                 texts(Codes::U8(codes), values)
@@ -177,6 +196,7 @@ impl Packed {
             Self::Sparse { present, codes, rows, values } => {
                 texts(scatter_codes(present, codes, *rows), values)
             }
+            Self::Runs { ends, codes, values } => texts(stretch_codes(ends, codes), values),
             Self::Steps { starts, values, rows } => {
                 let mut column = Vec::with_capacity(*rows);
                 let ends = starts[1..].iter().map(|start| *start as usize).chain([*rows]);
@@ -196,11 +216,31 @@ impl Packed {
             Self::Sparse { present, codes, values, .. } => {
                 size_of_val(&present[..]) + codes.bytes() + values.own_bytes()
             }
+            Self::Runs { ends, codes, values } => {
+                size_of_val(&ends[..]) + codes.bytes() + values.own_bytes()
+            }
             Self::Steps { starts, values, .. } => {
                 size_of_val(&starts[..]) + size_of_val(&values[..])
             }
         }
     }
+}
+
+fn stretch_codes(ends: &[u32], codes: &Codes) -> Codes {
+    match codes {
+        Codes::U8(codes) => Codes::U8(stretch(ends, codes)),
+        Codes::U16(codes) => Codes::U16(stretch(ends, codes)),
+        Codes::U32(codes) => Codes::U32(stretch(ends, codes)),
+    }
+}
+
+fn stretch<T: Copy + Default>(ends: &[u32], codes: &[T]) -> Vec<T> {
+    let rows = ends.last().map_or(0, |end| *end as usize);
+    let mut all = Vec::with_capacity(rows);
+    for (end, code) in ends.iter().zip(codes) {
+        all.resize(*end as usize, *code);
+    }
+    all
 }
 
 fn scatter_codes(present: &[u32], codes: &Codes, rows: usize) -> Codes {
@@ -236,6 +276,7 @@ mod tests {
             present in prop::sample::select(vec![0.0, 0.05, 1.0]),
             draws in prop::collection::vec((any::<u32>(), 0.0..1.0), 0..300),
             sessions in prop::collection::vec((any::<u64>(), 1usize..40), 0..40),
+            runs in prop::collection::vec((0u32..300, 1usize..200), 1..40),
         ) {
             let code = |&(code, chance): &(u32, f64)| if chance < present { code % (max + 1) } else { 0 };
             let column = texts(draws.iter().map(code).collect());
@@ -246,6 +287,22 @@ mod tests {
             prop_assert_eq!(was.len(), is.texts().codes.len());
             prop_assert!((0..was.len()).all(|row| was.get(row) == is.texts().codes.get(row)));
             prop_assert!(Arc::ptr_eq(&column.texts().values, &is.texts().values));
+
+            let rows: Vec<u32> = runs.iter().flat_map(|(code, rows)| vec![*code; *rows]).collect();
+            let mut end = 0;
+            let ends = runs.iter().map(|(_, rows)| {
+                end += *rows as u32;
+                end
+            });
+            let ends = ends.collect();
+            let codes = Codes::new(runs.iter().map(|(code, _)| *code), 300);
+            let values = Arc::new(Values::Own(Vec::new()));
+            let (packed, column) = Decoded::of_runs(ends, codes, rows.len(), values).both();
+            let unpacked = packed.unwrap().unpack();
+            for column in [column, unpacked] {
+                let codes = &column.texts().codes;
+                prop_assert!((0..codes.len()).map(|row| codes.get(row)).eq(rows.iter().copied()));
+            }
 
             let sessions: Vec<u64> =
                 sessions.into_iter().flat_map(|(id, rows)| vec![id; rows]).collect();

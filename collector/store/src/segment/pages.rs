@@ -38,7 +38,10 @@ pub(super) struct Pages<'a> {
 }
 
 /// Row groups between what is decoded and what the disk is asked for.
-pub(super) const READ_AHEAD: usize = 4;
+pub(super) const READ_AHEAD: usize = 12;
+
+/// A column in runs has at most a byte for so many rows.
+pub(super) const ROWS_A_BYTE: usize = 16;
 
 /// Rows that are not null, and what each has.
 pub(super) type Present<T> = (Vec<u32>, Vec<T>);
@@ -55,6 +58,14 @@ impl Segment {
     /// Whether every row of a column is null.
     pub(super) fn is_absent(&self, group: u32, name: &str) -> bool {
         self.present(group, name) == Some(0)
+    }
+
+    /// Whether a column has so few bytes that its rows must be equal to their neighbours mostly.
+    pub(super) fn is_in_runs(&self, group: u32, name: &str) -> bool {
+        let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return false };
+        let bytes =
+            self.arrow.metadata().row_group(group as usize).column(index).uncompressed_size();
+        usize::try_from(bytes).is_ok_and(|bytes| bytes * ROWS_A_BYTE <= self.group_rows(group))
     }
 
     /// Open a column that has values of this type.
@@ -172,30 +183,89 @@ impl Pages<'_> {
         Ok(read?.map(|()| (rows, values)))
     }
 
-    /// Runs of rows that have the same in `table`, each with the row behind it. No row is null.
+    /// Runs of rows that have the same in `table`, each with the row behind it; `absent` for null.
     pub(super) fn runs<T: Copy + PartialEq>(
         self,
         table: &[T],
+        absent: T,
     ) -> Result<Option<Vec<(T, u32)>>, ScanError> {
         let mut runs: Vec<(T, u32)> = Vec::new();
         let mut row = 0;
-        let mut push = |code: u32, count: usize| {
-            let value = table.get(code as usize)?;
+        let mut push = |value: T, count: usize| {
             row += count as u32;
             match runs.last_mut() {
-                Some((last, end)) if last == value => *end = row,
-                _ => runs.push((*value, row)),
+                Some((last, end)) if *last == value => *end = row,
+                _ => runs.push((value, row)),
             }
-            Some(())
         };
+        let (mut present, mut rows) = (Vec::new(), Vec::new());
         let read = self.each(Encoding::RLE_DICTIONARY, |page| {
-            page.codes(|part| match part {
-                Part::Same(code, count) => push(code, count),
-                Part::Each(codes) => codes.iter().try_for_each(|code| push(*code, 1)),
-            })
-            .filter(|()| page.present == page.rows)
+            if page.present == 0 {
+                push(absent, page.rows);
+                return Some(());
+            }
+            if page.present == page.rows {
+                return page.codes(|part| {
+                    match part {
+                        Part::Same(code, count) => push(*table.get(code as usize)?, count),
+                        Part::Each(codes) => {
+                            for code in codes {
+                                push(*table.get(*code as usize)?, 1);
+                            }
+                        }
+                    }
+                    Some(())
+                });
+            }
+            present.clear();
+            rows.clear();
+            page.codes(|part| append(&mut present, table, part))?;
+            page.spread(&mut present, absent, &mut rows)?;
+            rows.iter().for_each(|value| push(*value, 1));
+            Some(())
         });
         Ok(read?.map(|()| runs))
+    }
+
+    /// The rows of which `is_wanted` has the value.
+    pub(super) fn rows_with(self, is_wanted: &[bool]) -> Result<Option<Vec<u32>>, ScanError> {
+        let (mut rows, mut places, mut present) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first = 0;
+        let read = self.each(Encoding::RLE_DICTIONARY, |page| {
+            places.clear();
+            if page.present > 0 {
+                let mut place = 0;
+                page.codes(|part| {
+                    match part {
+                        Part::Same(code, count) => {
+                            let found =
+                                is_wanted.get(code as usize)?.then_some(place..place + count);
+                            places.extend(found.into_iter().flatten());
+                            place += count;
+                        }
+                        Part::Each(codes) => {
+                            let largest = codes.iter().copied().max().unwrap_or(0);
+                            let _ = is_wanted.get(largest as usize)?;
+                            let found = (place..).zip(codes);
+                            let found = found.filter(|(_, code)| is_wanted[**code as usize]);
+                            places.extend(found.map(|(place, _)| place));
+                            place += codes.len();
+                        }
+                    }
+                    Some(())
+                })?;
+            }
+            if page.present < page.rows && !places.is_empty() {
+                present.clear();
+                page.present_rows(first, &mut present)?;
+                rows.extend(places.iter().map(|place| present[*place]));
+            } else {
+                rows.extend(places.iter().map(|place| (first + place) as u32));
+            }
+            first += page.rows;
+            Some(())
+        });
+        Ok(read?.map(|()| rows))
     }
 
     /// Shows numbers of which the differences are packed, some at a time. No row is null.

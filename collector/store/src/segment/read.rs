@@ -98,10 +98,10 @@ impl Segment {
     fn runs(&self, group: u32) -> Result<Runs, ScanError> {
         let mut projects = self.pages(group, "project", &DataType::UInt32)?;
         let table = projects.table(u32::from_le_bytes)?;
-        let projects = projects.runs(&table)?;
+        let projects = projects.runs(&table, 0)?;
         let mut persons = self.pages(group, "person", &DataType::UInt64)?;
         let table = persons.table(u64::from_le_bytes)?;
-        if let (Some(projects), Some(persons)) = (projects, persons.runs(&table)?) {
+        if let (Some(projects), Some(persons)) = (projects, persons.runs(&table, 0)?) {
             return Ok(Runs::of(&projects, &persons));
         }
         let columns = self.columns(group, &["project", "person"])?;
@@ -126,6 +126,28 @@ impl Segment {
         }
         let column = self.column(group, "ts")?;
         Ok(Times::new(self.primitive::<TimestampMillisecondType>(&column)?))
+    }
+
+    /// The times of some rows, which are in order.
+    pub(super) fn times_of(&self, group: u32, rows: &[u32]) -> Result<Times, ScanError> {
+        let pages = self.pages(group, "ts", &layout::time())?;
+        let (mut picked, mut first) = (Vec::with_capacity(rows.len()), 0);
+        let read = pages.differences(|times| {
+            let behind = first + times.len();
+            while let Some(row) = rows.get(picked.len()).map(|row| *row as usize)
+                && row < behind
+            {
+                picked.push(times[row - first]);
+            }
+            first = behind;
+        })?;
+        if read.is_none() {
+            self.times(group)?.gather(rows, {
+                picked.resize(rows.len(), 0);
+                &mut picked
+            });
+        }
+        Ok(Times::new(&picked))
     }
 
     fn session_numbers(&self, group: u32) -> Result<Vec<u64>, ScanError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{ColumnCache, NewSegment, PromotedKind, Segment, SegmentWriter};
-use crate::block::{Column, ColumnKey, Property, Runs, session_number};
+use crate::block::{Column, ColumnKey, Having, Property, Runs, session_number};
 use crate::catalog::SegmentId;
 use crate::columns::{Coded, Columns, PropertyColumn, Values};
 use crate::disk::Disk;
@@ -233,8 +233,8 @@ fn a_group_says_which_texts_it_surely_has_not() {
     for (group, block) in blocks.iter().enumerate() {
         let rows = first..first + segment.group_rows(group as u32);
         let may_have = |property: Property, texts: &[&str]| {
-            let texts: Vec<Box<str>> = texts.iter().map(|text| (*text).into()).collect();
-            block.may_have(&property, &texts).unwrap()
+            let texts = texts.iter().map(|text| (*text).into()).collect();
+            block.may_have(&Having { property, texts }).unwrap()
         };
         for (n, text) in own.values.iter().enumerate() {
             let is_there = n * 100 < rows.end && rows.start < (n + 1) * 100;

@@ -49,6 +49,13 @@ impl Segment {
                     Codes::U32(table) => present_by(pages, table, Codes::U32)?,
                 };
                 present.map(|(present, codes)| Decoded::of_present(present, codes, rows, values))
+            } else if self.is_in_runs(group, &name) {
+                let runs = match &table {
+                    Codes::U8(table) => runs_by(pages, table, Codes::U8)?,
+                    Codes::U16(table) => runs_by(pages, table, Codes::U16)?,
+                    Codes::U32(table) => runs_by(pages, table, Codes::U32)?,
+                };
+                runs.map(|(codes, ends)| Decoded::of_runs(ends, codes, rows, values))
             } else {
                 let codes = match &table {
                     Codes::U8(table) => pages.by_code(table, 0)?.map(Codes::U8),
@@ -102,6 +109,23 @@ impl Segment {
             | Property::Seq
             | Property::Key(_) => None,
         }
+    }
+
+    /// The rows that have a text which is wanted. `None` where that takes more than a look at the
+    /// property's column.
+    pub(super) fn rows_having(
+        &self,
+        group: u32,
+        property: &Property,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Option<Vec<u32>>, ScanError> {
+        let Some(name) = self.sole_column(property) else { return Ok(None) };
+        let mut pages = self.pages(group, &name, &layout::text())?;
+        let is_wanted: Vec<bool> = pages.texts()?.into_iter().map(is_wanted).collect();
+        if !is_wanted.contains(&true) {
+            return Ok(Some(Vec::new()));
+        }
+        pages.rows_with(&is_wanted)
     }
 
     /// Whether a property has no column here.
@@ -243,6 +267,19 @@ fn present_by<T: Copy>(
     width: impl FnOnce(Vec<T>) -> Codes,
 ) -> Result<Option<(Vec<u32>, Codes)>, ScanError> {
     Ok(pages.present_by_code(table)?.map(|(rows, codes)| (rows, width(codes))))
+}
+
+/// The codes of runs of equal rows, and the rows behind them.
+fn runs_by<T: Copy + Default + PartialEq>(
+    pages: Pages<'_>,
+    table: &[T],
+    width: impl FnOnce(Vec<T>) -> Codes,
+) -> Result<Option<(Codes, Vec<u32>)>, ScanError> {
+    let runs = pages.runs(table, T::default())?;
+    Ok(runs.map(|runs| {
+        let (codes, ends): (Vec<T>, Vec<u32>) = runs.into_iter().unzip();
+        (width(codes), ends)
+    }))
 }
 
 /// Each distinct number is written as text once.

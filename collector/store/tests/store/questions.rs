@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rstest::rstest;
 use tallymark_analysis::events::{EventSet, Need};
+use tallymark_analysis::kernel::{Key, Partial};
 use tallymark_store::{
     Append, Catalog, Dim, Ends, MemoryCatalog, PeopleCommand, Row, RowRange, ScanError, Store,
     StoreOptions,
@@ -50,10 +51,10 @@ fn an_answer_does_not_depend_on_threads_flushes_or_the_cache(
     assert_eq!(store.ask(2, &ShowAll::everything()).unwrap().rows_scanned, 0);
 }
 
-/// Rows of rare events are kept apart from the others, in files: who they belong to, their order in one millisecond
-/// and their columns are what they are among all. Some persons are others by now, and one is erased.
+/// Rows of rare events or with a rare path are kept apart from the others, in files: who they belong to, their order
+/// in one millisecond and their columns are what they are among all. Some persons are others by now, and one is erased.
 #[rstest]
-fn rows_of_rare_events_are_what_they_are_among_all(
+fn rare_rows_are_what_they_are_among_all(
     #[values(1, 3)] query_threads: usize,
     #[values(0, 100_000_000)] cache_bytes: usize,
     #[values(90, 1_000_000)] group_rows: usize,
@@ -73,6 +74,8 @@ fn rows_of_rare_events_are_what_they_are_among_all(
             "view"
         }
         .into();
+        let path = if n % 31 == 0 { "/rare".to_owned() } else { format!("/{n}") };
+        Arc::make_mut(&mut row.dims)[Dim::Path as usize] = Some(path.into());
         row.props = match n % 5 {
             0 => format!("{{\"plan\":\"p{n}\",\"seats\":{}}}", n % 7).into(),
             _ => row.props.clone(),
@@ -84,7 +87,39 @@ fn rows_of_rare_events_are_what_they_are_among_all(
             store.flush().unwrap();
         }
     }
+    if group_rows > 200 {
+        // Otherwise no file has a group of many paths.
+        store.settle().unwrap();
+    }
+    /// Persons and rows with the path, in order, as far as what is shown before a row does not matter.
+    fn rare_ones(shown: &Partial) -> Vec<(Key, String)> {
+        let mut keys: Vec<_> = shown.rows.keys().map(|key| key.to_vec()).collect();
+        keys.sort_unstable();
+        let row = |key: Vec<Key>| {
+            let Key::Text(text) = &key[2] else { unreachable!("made so by `ShowAll`") };
+            let (row, _session) = text.rsplit_once(' ').unwrap();
+            row.contains("\"/rare\"").then(|| (key[0].clone(), row.to_owned()))
+        };
+        keys.into_iter().filter_map(row).collect()
+    }
+    let with_rare_path = |all: &[Row]| {
+        for events in [EventSet::All, EventSet::Only(vec!["view".into(), "buy".into()])] {
+            let mut question = ShowAll::new(events, i64::MIN, i64::MAX);
+            let is_rare = |row: &&Row| row.dims[Dim::Path as usize].as_deref() == Some("/rare");
+            let want = rare_ones(&question.of_rows(1, all.iter().filter(is_rare)));
+            assert!(!want.is_empty());
+            question.0.needs = vec![Need { prop: "path".into(), texts: vec!["/rare".into()] }];
+            for _ in 0..2 {
+                // Others may be shown: of memory, and of files that keep none apart.
+                let shown = store.ask(1, &question).unwrap().partial;
+                assert!(rare_ones(&shown) == want);
+                let are_apart = cache_bytes > 0 && group_rows > 200;
+                assert!(!are_apart || shown.rows.len() * 2 < all.len(), "{}", shown.rows.len());
+            }
+        }
+    };
     let check = |all: &[Row]| {
+        with_rare_path(all);
         for names in [&["buy"][..], &["add", "buy"], &["add", "nobody"], &["view"]] {
             let events = EventSet::Only(names.iter().map(|name| name.to_string()).collect());
             for (from_ms, to_ms) in [(i64::MIN, i64::MAX), (1_700_000_000_003, 1_700_604_800_004)] {
