@@ -4,7 +4,7 @@
 //! merging would have given them, made real by one catalog transaction.
 //!
 //! ```text
-//! claim: is it the first row with this id? ─▶ chunk: sort ─▶ runs in a file without a name
+//! claim: is it the first row with this id? ─▶ chunk: sort ─▶ runs in files without a name
 //! finish: which ids does the store have? ─▶ merge the runs by month or week ─▶ segments ─▶ commit
 //! ```
 //!
@@ -62,7 +62,8 @@ pub struct Load<'a> {
     months_before: i64,
     /// What is known about people up to this frame is written down in the rows.
     epoch: u64,
-    file: Arc<RunFile>,
+    /// Of rows that join a device to a person.
+    taken: Arc<RunFile>,
     claimed: Mutex<Claimed>,
     sorted: Mutex<Sorted>,
 }
@@ -100,8 +101,11 @@ pub struct Loaded {
 /// Rows by the folder of the segment they are for: `2026-09`, or `2026-W47`.
 type Places = BTreeMap<String, Place>;
 
+/// Those of one of these folders: a run, and the file it is in with the other places of its [`Places`]. The file goes
+/// with the last of them, so what was merged takes no room beside what came of it.
 #[derive(Debug, Clone)]
 struct Place {
+    file: Arc<RunFile>,
     run: Run,
     ts_ms: (i64, i64),
 }
@@ -129,8 +133,7 @@ impl Store {
     /// When the disk refuses.
     pub fn load(&self, project: u32, threads: usize) -> Result<Load<'_>, FlushError> {
         let options = &self.shared.options;
-        let (disk, tmp) = (&self.folders.disk, &self.folders.tmp);
-        let file = RunFile::create(&**disk, tmp).map_err(io_error(tmp))?;
+        let taken = self.new_runs()?;
         let ids = IdSet::new(project, self.room_for_ids()?);
         let old_ms = i64::from(options.month_after_days) * 86_400_000;
         let claimed = Claimed { ids, people: Newcomers::default() };
@@ -141,10 +144,15 @@ impl Store {
             epoch,
             chunk_bytes: options.memtable_bytes / threads.max(1),
             months_before: week::month_number((options.now_ms)().saturating_sub(old_ms)),
-            file: Arc::new(file),
+            taken,
             claimed: Mutex::new(claimed),
             sorted: Mutex::default(),
         })
+    }
+
+    fn new_runs(&self) -> Result<Arc<RunFile>, FlushError> {
+        let (disk, tmp) = (&self.folders.disk, &self.folders.tmp);
+        Ok(Arc::new(RunFile::create(&**disk, tmp).map_err(io_error(tmp))?))
     }
 
     fn room_for_ids(&self) -> Result<Room, FlushError> {
@@ -183,7 +191,7 @@ impl Load<'_> {
         let links_max = shared.options.links_max;
         let met = people.meet(&shared.live().people, columns, rows, &mut claims, links_max);
         shared.counters.add_unjoined(met.unjoined);
-        people.keep(&self.file, columns, &met.taken).map_err(self.in_tmp())?;
+        people.keep(&self.taken, columns, &met.taken).map_err(self.in_tmp())?;
         Ok(claims)
     }
 
@@ -215,7 +223,7 @@ impl Load<'_> {
         }
         let full = io::Error::new(
             io::ErrorKind::StorageFull,
-            "the disk is too full for this import: it needs about 100 bytes per event while it runs",
+            "the disk is too full for this import: it needs about 120 bytes per event while it runs",
         );
         Err(io_error(&folders.tmp)(full))
     }
@@ -256,7 +264,8 @@ impl Load<'_> {
         let mut keys = BTreeMap::new();
         batches.iter().for_each(|(columns, _)| columns.property_counts(&mut keys));
         let sources: Vec<&Columns> = batches.iter().map(|(columns, _)| columns).collect();
-        let mut blocks = Blocks::new(&self.file, promoted(&keys, order.len() as u64));
+        let file = self.store.new_runs()?;
+        let mut blocks = Blocks::new(&file, promoted(&keys, order.len() as u64));
         let mut runs = Places::new();
         for rows in order.chunk_by(|a, b| a.0 == b.0) {
             let times = rows.iter().map(|row| row.2);
@@ -267,7 +276,8 @@ impl Load<'_> {
                 blocks.write(&mut run, &order, &sources).map_err(self.in_tmp())?;
                 self.store.keeper.give_way()?;
             }
-            runs.insert(names[rows[0].0 as usize].clone(), Place { run, ts_ms });
+            let file = Arc::clone(&file);
+            runs.insert(names[rows[0].0 as usize].clone(), Place { file, run, ts_ms });
         }
         self.keep(runs, order.len() as u64, keys)
     }
@@ -293,28 +303,29 @@ impl Load<'_> {
         let small = sorted.runs.split_off(RUNS_MAX / 2);
         let (keys, rows) = (sorted.keys.clone(), sorted.rows);
         drop(sorted);
-        let mut merged = Places::new();
+        let (mut merged, file) = (Places::new(), self.store.new_runs()?);
         for (name, places) in by_place(small) {
             let ts_ms = span(&places);
-            let cursors = places.into_iter().map(|place| self.cursor(place.run, None)).collect();
-            let mut blocks = Blocks::new(&self.file, promoted(&keys, rows));
+            let cursors = places.into_iter().map(|place| self.cursor(place, None)).collect();
+            let mut blocks = Blocks::new(&file, promoted(&keys, rows));
             let mut run = Run::default();
             ordered::merge(cursors, &Rewrite::default(), &mut |order, sources| {
                 self.store.keeper.give_way()?;
+                self.check_room()?;
                 let mut parts = order.chunks(BLOCK_ROWS);
                 parts.try_for_each(|order| {
                     blocks.write(&mut run, order, sources).map_err(self.in_tmp())
                 })
             })?;
-            merged.insert(name, Place { run, ts_ms });
+            merged.insert(name, Place { file: Arc::clone(&file), run, ts_ms });
         }
         self.sorted().runs.push(merged);
         Ok(())
     }
 
     /// The rows of a run but those whose ids are in `without`.
-    fn cursor(&self, run: Run, without: Option<Arc<IdSet>>) -> Cursor {
-        let (mut next, tmp) = (self.file.blocks(run), self.store.folders.tmp.clone());
+    fn cursor(&self, place: Place, without: Option<Arc<IdSet>>) -> Cursor {
+        let (mut next, tmp) = (place.file.blocks(place.run), self.store.folders.tmp.clone());
         let mut read = move || {
             let Some(columns) = next()? else { return Ok(None) };
             let Some(without) = &without else { return Ok(Some((columns, None))) };
@@ -387,4 +398,46 @@ fn by_place(runs: Vec<Places>) -> BTreeMap<String, Vec<Place>> {
 fn span(places: &[Place]) -> (i64, i64) {
     let from = places.iter().map(|place| place.ts_ms.0).min().unwrap_or(i64::MAX);
     (from, places.iter().map(|place| place.ts_ms.1).max().unwrap_or(i64::MIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::Coded;
+    use crate::faults::World;
+    use crate::row::Dim;
+
+    #[test]
+    fn runs_that_were_merged_take_no_room() {
+        let world = World::new();
+        let load = world.store().load(1, 1).unwrap();
+        let mut files = Vec::new();
+        for n in 0..RUNS_MAX as u64 {
+            let row = Columns {
+                project: vec![1],
+                person: vec![n],
+                actor: vec![n],
+                ts: vec![1_700_000_000_000],
+                seq: vec![0],
+                event_id: vec![1 + u128::from(n)],
+                received: vec![1_700_000_000_000],
+                claimed: vec![1_700_000_000_000],
+                flags: vec![0],
+                event: Coded { codes: vec![1], values: Arc::from(["view".into()]) },
+                session: vec![0],
+                dims: vec![Coded::default(); Dim::ALL.len()],
+                ..Columns::default()
+            };
+            let mut chunk = load.chunk();
+            chunk.push(row, vec![0]).unwrap();
+            chunk.finish().unwrap();
+            let sorted = load.sorted();
+            let newest = sorted.runs.iter().flat_map(BTreeMap::values).last().unwrap();
+            files.push(Arc::downgrade(&newest.file));
+        }
+        let there = files.iter().filter(|file| file.strong_count() > 0).count();
+        assert_eq!(there, RUNS_MAX / 2 + 1, "half of them, and what the others became");
+        drop(load);
+        assert!(files.iter().all(|file| file.strong_count() == 0));
+    }
 }

@@ -52,7 +52,7 @@ impl Load<'_> {
         // After the segments: until they are real, nothing of the import is.
         let newcomers = std::mem::take(&mut self.claimed().people);
         let joined = newcomers
-            .append(self.store, &self.file)
+            .append(self.store, &self.taken)
             .map_err(|error| self.in_tmp()(error.into_io()))?;
         Ok(Loaded {
             stored: loaded.stored + joined.stored,
@@ -175,7 +175,6 @@ impl Load<'_> {
         tally: &Arc<Mutex<Tally>>,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(Option<SegmentMeta>, u64), FlushError> {
-        self.check_room()?;
         let (keeper, zones) = (&self.store.keeper, &self.store.shared.options.zones);
         let rows = places.iter().map(|place| place.run.rows).sum();
         // Presence is told beforehand which times to expect; with rows left out they may be others.
@@ -202,11 +201,11 @@ impl Load<'_> {
             link_epoch: self.epoch,
             watch: Some(Box::new(watch)),
         };
-        let cursors =
-            places.into_iter().map(|place| self.cursor(place.run, without.clone())).collect();
+        let cursors = places.into_iter().map(|place| self.cursor(place, without.clone())).collect();
         let progress = std::cell::RefCell::new(progress);
         let each = || {
             keeper.give_way()?;
+            self.check_room()?;
             let told = progress.borrow_mut()(done.load(Ordering::Relaxed));
             if told.is_break() { Err(FlushError::Closed) } else { Ok(()) }
         };
