@@ -241,6 +241,9 @@ impl RunKernel for Counter {
             is_here = true;
             self.modes[*mode as usize].add(self.person, run.ts[row]);
             let stages = self.matcher.mask(run, row);
+            if stages == 0 {
+                continue; // As most rows are.
+            }
             after |= stages & (seen << 1);
             seen |= stages;
             for (stage, counts) in self.stages.iter_mut().enumerate() {
