@@ -3,9 +3,9 @@
 //!
 //! In: [`Columns`] in order, some thousands of rows at a time. Out: the same, block by block.
 //!
-//! Runs are in files without a name, so nothing is left of them when the process
-//! ends. A block holds plain numbers: it is written once and read once, by us. What all its rows have
-//! in common is written once, and codes are as wide as they must be.
+//! Runs are in files without a name, so nothing is left of them when the process ends. A block holds plain
+//! numbers: it is written once and read once, by us. What all its rows have in common is written once, and
+//! codes are as wide as they must be.
 
 use std::io;
 use std::path::Path;

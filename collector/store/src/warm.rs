@@ -33,21 +33,21 @@ pub(crate) fn run(shared: &Shared) {
         let is_enough = shared.cache.bytes() >= most || shared.live().closing;
         !is_enough && block.column(key).is_ok()
     };
+    let mut later = Vec::new();
     for segment in &segments {
         let blocks = segment.source(reading).blocks;
-        let (properties, are_small) = segment.properties();
+        let [small, others] = segment.properties();
         // Events save as much work as times, and are a fraction of them; properties in runs are less.
         let usual = [ColumnKey::Runs, ColumnKey::Event];
-        for keys in [&usual[..], &properties[..are_small], &[ColumnKey::Ts]] {
+        for keys in [&usual[..], &small, &[ColumnKey::Ts]] {
             if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
                 return;
             }
         }
+        later.push((blocks, others));
     }
-    for segment in &segments {
-        let blocks = segment.source(reading).blocks;
-        let (keys, are_small) = segment.properties();
-        if !keys[are_small..].iter().all(|key| blocks.iter().all(|block| read(block, key))) {
+    for (blocks, keys) in later {
+        if !keys.iter().all(|key| blocks.iter().all(|block| read(block, key))) {
             return;
         }
     }
@@ -87,7 +87,7 @@ mod tests {
         run(shared);
         let before = shared.cache.bytes();
         let segment = Arc::clone(&shared.live().segments[0]);
-        let (keys, _) = segment.properties();
+        let keys = segment.properties().concat();
         assert!(keys.len() > 1, "{keys:?}");
         let block = Arc::clone(&segment.source(shared.cache.reading()).blocks[0]);
         keys.iter().for_each(|key| drop(block.column(key).unwrap()));

@@ -89,16 +89,9 @@ pub(super) fn ones(
                 if wanted - from < 64 {
                     ones &= (1 << (wanted - from)) - 1;
                 }
-                // How many there are is as good as random: the first few are written in any case.
                 while ones != 0 {
-                    let (mut some, mut count) = ([0; 4], 0);
-                    for place in &mut some {
-                        *place = at + from as u32 + (ones.trailing_zeros() & 63);
-                        count += usize::from(ones != 0);
-                        ones &= ones.wrapping_sub(1);
-                    }
-                    places.extend_from_slice(&some);
-                    places.truncate(places.len() - some.len() + count);
+                    places.push(at + from as u32 + ones.trailing_zeros());
+                    ones &= ones - 1;
                 }
             }
             wanted

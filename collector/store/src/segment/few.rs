@@ -64,6 +64,14 @@ impl Block for Few {
     }
 }
 
+/// The column that has a property's texts.
+fn text_key(property: &Property) -> ColumnKey {
+    match property {
+        Property::Event => ColumnKey::Event,
+        _ => ColumnKey::Text(property.clone()),
+    }
+}
+
 impl SegmentBlock {
     pub(super) fn are_few(&self, having: &Arc<Having>) -> Result<Column, ScanError> {
         Ok(Column::AreFew(self.is_few(&self.rows_of(having)?)))
@@ -75,24 +83,21 @@ impl SegmentBlock {
         key: &ColumnKey,
     ) -> Result<Column, ScanError> {
         let rows = self.rows_of(having)?;
-        let is_of = |property: &Property| match key {
-            ColumnKey::Event => *property == Property::Event,
-            ColumnKey::Text(of) => property == of,
-            _ => false,
-        };
-        if let ([text], true) = (&having.texts[..], is_of(&having.property)) {
+        if let [text] = &having.texts[..]
+            && *key == text_key(&having.property)
+        {
             let codes = Arc::new(Codes::U8(vec![1; rows.len()]));
             let values = Arc::new(Values::Own(vec![text.clone()]));
             return Ok(Column::Texts(TextColumn { codes, values }));
         }
         let whole = match key {
             ColumnKey::Runs | ColumnKey::Event => self.column(key)?,
-            _ => match (self.find(key), key) {
-                (Some(column), _) => column,
-                (None, ColumnKey::Ts) => {
+            _ => match self.find(key) {
+                Some(column) => column,
+                None if *key == ColumnKey::Ts => {
                     return Ok(Column::Times(Arc::new(self.segment.times_of(self.group, &rows)?)));
                 }
-                (None, _) => self.decode(key)?.column(),
+                None => self.decode(key)?.column(),
             },
         };
         let picked = whole.pick(&rows);
@@ -125,10 +130,7 @@ impl SegmentBlock {
     }
 
     fn look_for(&self, Having { property, texts }: &Having) -> Result<Vec<u32>, ScanError> {
-        let key = match property {
-            Property::Event => ColumnKey::Event,
-            _ => ColumnKey::Text(property.clone()),
-        };
+        let key = text_key(property);
         let is_wanted = |text: &str| texts.binary_search_by(|wanted| (**wanted).cmp(text)).is_ok();
         let column = match (self.find(&key), property) {
             (Some(column), _) => column,

@@ -175,9 +175,9 @@ impl Segment {
         self.info.keys.iter().map(|(key, counts)| (&**key, *counts))
     }
 
-    /// The properties that some of its rows have a column for, those first that are read soonest; before
-    /// the number are those of which a few bytes tell all.
-    pub(crate) fn properties(&self) -> (Vec<ColumnKey>, usize) {
+    /// The properties that some of its rows have a column for, those first that are read soonest: those of
+    /// which a few bytes tell all, and the others.
+    pub(crate) fn properties(&self) -> [Vec<ColumnKey>; 2] {
         let dims = Dim::ALL
             .iter()
             .map(|dim| (dim.name().to_owned(), ColumnKey::Text(Property::Dim(*dim))));
@@ -200,8 +200,8 @@ impl Segment {
         sized.retain(|(bytes, _)| *bytes > 0);
         sized.sort_by_key(|(bytes, _)| *bytes);
         let small = self.meta.rows as i64 / pages::ROWS_A_BYTE as i64;
-        let are_small = sized.partition_point(|(bytes, _)| *bytes <= small);
-        (sized.into_iter().map(|(_, key)| key).collect(), are_small)
+        let others = sized.split_off(sized.partition_point(|(bytes, _)| *bytes <= small));
+        [sized, others].map(|sized| sized.into_iter().map(|(_, key)| key).collect())
     }
 
     /// When its newest row was received, Unix milliseconds; `i64::MAX` when the file does not say.

@@ -22,10 +22,10 @@ pub(crate) enum Packed {
     Halves { halves: Vec<u8>, rows: usize, values: Arc<Values> },
     /// The rows that have a value, their codes, and how many rows there are.
     Sparse { present: Vec<u32>, codes: Codes, rows: usize, values: Arc<Values> },
-    /// Where the value differs from the row before, and the values.
-    Steps { starts: Vec<u32>, values: Vec<u64>, rows: usize },
     /// Runs of equal codes: the codes, and the rows behind the runs.
     Runs { ends: Vec<u32>, codes: Codes, values: Arc<Values> },
+    /// The same of sessions.
+    Sessions { ends: Vec<u32>, sessions: Vec<u64> },
 }
 
 /// A column of a file.
@@ -118,7 +118,7 @@ impl Packed {
             Column::Texts(TextColumn { codes, values }) => {
                 Self::sparse(codes, values).or_else(|| Self::halves(codes, values))
             }
-            Column::Sessions(sessions) => return Self::steps(sessions),
+            Column::Sessions(sessions) => return Self::sessions(sessions),
             _ => None,
         };
         Some(packed.unwrap_or_else(|| Self::Plain(Arc::clone(column))))
@@ -162,18 +162,20 @@ impl Packed {
         Some(Self::Halves { halves, rows, values })
     }
 
-    fn steps(column: &[u64]) -> Option<Self> {
+    fn sessions(column: &[u64]) -> Option<Self> {
         let count = 1 + column.windows(2).filter(|pair| pair[0] != pair[1]).count();
         // Sessions of one event each would push out what all questions want.
         let is_small = count * (size_of::<u32>() + size_of::<u64>()) * 4 <= size_of_val(column);
         if !is_small {
             return None;
         }
-        let starts: Vec<u32> = (0..column.len() as u32)
-            .filter(|&row| row == 0 || column[row as usize] != column[row as usize - 1])
-            .collect();
-        let values = starts.iter().map(|row| column[*row as usize]).collect();
-        Some(Self::Steps { starts, values, rows: column.len() })
+        let (mut ends, mut sessions, mut end) = (Vec::new(), Vec::new(), 0);
+        for same in column.chunk_by(u64::eq) {
+            end += same.len() as u32;
+            ends.push(end);
+            sessions.push(same[0]);
+        }
+        Some(Self::Sessions { ends, sessions })
     }
 
     /// The column as questions read it.
@@ -197,13 +199,8 @@ impl Packed {
                 texts(scatter_codes(present, codes, *rows), values)
             }
             Self::Runs { ends, codes, values } => texts(stretch_codes(ends, codes), values),
-            Self::Steps { starts, values, rows } => {
-                let mut column = Vec::with_capacity(*rows);
-                let ends = starts[1..].iter().map(|start| *start as usize).chain([*rows]);
-                for (value, end) in values.iter().zip(ends) {
-                    column.resize(end, *value);
-                }
-                Column::Sessions(Arc::new(column))
+            Self::Sessions { ends, sessions } => {
+                Column::Sessions(Arc::new(stretch(ends, sessions)))
             }
         })
     }
@@ -219,8 +216,8 @@ impl Packed {
             Self::Runs { ends, codes, values } => {
                 size_of_val(&ends[..]) + codes.bytes() + values.own_bytes()
             }
-            Self::Steps { starts, values, .. } => {
-                size_of_val(&starts[..]) + size_of_val(&values[..])
+            Self::Sessions { ends, sessions } => {
+                size_of_val(&ends[..]) + size_of_val(&sessions[..])
             }
         }
     }
@@ -234,7 +231,7 @@ fn stretch_codes(ends: &[u32], codes: &Codes) -> Codes {
     }
 }
 
-fn stretch<T: Copy + Default>(ends: &[u32], codes: &[T]) -> Vec<T> {
+fn stretch<T: Copy>(ends: &[u32], codes: &[T]) -> Vec<T> {
     let rows = ends.last().map_or(0, |end| *end as usize);
     let mut all = Vec::with_capacity(rows);
     for (end, code) in ends.iter().zip(codes) {

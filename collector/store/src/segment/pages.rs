@@ -183,11 +183,12 @@ impl Pages<'_> {
         Ok(read?.map(|()| (rows, values)))
     }
 
-    /// Runs of rows that have the same in `table`, each with the row behind it; `absent` for null.
+    /// Runs of rows that have the same in `table`, each with the row behind it; `absent` for null, where
+    /// there may be any.
     pub(super) fn runs<T: Copy + PartialEq>(
         self,
         table: &[T],
-        absent: T,
+        absent: Option<T>,
     ) -> Result<Option<Vec<(T, u32)>>, ScanError> {
         let mut runs: Vec<(T, u32)> = Vec::new();
         let mut row = 0;
@@ -200,10 +201,6 @@ impl Pages<'_> {
         };
         let (mut present, mut rows) = (Vec::new(), Vec::new());
         let read = self.each(Encoding::RLE_DICTIONARY, |page| {
-            if page.present == 0 {
-                push(absent, page.rows);
-                return Some(());
-            }
             if page.present == page.rows {
                 return page.codes(|part| {
                     match part {
@@ -217,6 +214,11 @@ impl Pages<'_> {
                     Some(())
                 });
             }
+            let absent = absent?;
+            if page.present == 0 {
+                push(absent, page.rows);
+                return Some(());
+            }
             present.clear();
             rows.clear();
             page.codes(|part| append(&mut present, table, part))?;
@@ -225,47 +227,6 @@ impl Pages<'_> {
             Some(())
         });
         Ok(read?.map(|()| runs))
-    }
-
-    /// The rows of which `is_wanted` has the value.
-    pub(super) fn rows_with(self, is_wanted: &[bool]) -> Result<Option<Vec<u32>>, ScanError> {
-        let (mut rows, mut places, mut present) = (Vec::new(), Vec::new(), Vec::new());
-        let mut first = 0;
-        let read = self.each(Encoding::RLE_DICTIONARY, |page| {
-            places.clear();
-            if page.present > 0 {
-                let mut place = 0;
-                page.codes(|part| {
-                    match part {
-                        Part::Same(code, count) => {
-                            let found =
-                                is_wanted.get(code as usize)?.then_some(place..place + count);
-                            places.extend(found.into_iter().flatten());
-                            place += count;
-                        }
-                        Part::Each(codes) => {
-                            let largest = codes.iter().copied().max().unwrap_or(0);
-                            let _ = is_wanted.get(largest as usize)?;
-                            let found = (place..).zip(codes);
-                            let found = found.filter(|(_, code)| is_wanted[**code as usize]);
-                            places.extend(found.map(|(place, _)| place));
-                            place += codes.len();
-                        }
-                    }
-                    Some(())
-                })?;
-            }
-            if page.present < page.rows && !places.is_empty() {
-                present.clear();
-                page.present_rows(first, &mut present)?;
-                rows.extend(places.iter().map(|place| present[*place]));
-            } else {
-                rows.extend(places.iter().map(|place| (first + place) as u32));
-            }
-            first += page.rows;
-            Some(())
-        });
-        Ok(read?.map(|()| rows))
     }
 
     /// Shows numbers of which the differences are packed, some at a time. No row is null.

@@ -98,10 +98,10 @@ impl Segment {
     fn runs(&self, group: u32) -> Result<Runs, ScanError> {
         let mut projects = self.pages(group, "project", &DataType::UInt32)?;
         let table = projects.table(u32::from_le_bytes)?;
-        let projects = projects.runs(&table, 0)?;
+        let projects = projects.runs(&table, None)?;
         let mut persons = self.pages(group, "person", &DataType::UInt64)?;
         let table = persons.table(u64::from_le_bytes)?;
-        if let (Some(projects), Some(persons)) = (projects, persons.runs(&table, 0)?) {
+        if let (Some(projects), Some(persons)) = (projects, persons.runs(&table, None)?) {
             return Ok(Runs::of(&projects, &persons));
         }
         let columns = self.columns(group, &["project", "person"])?;
@@ -142,10 +142,8 @@ impl Segment {
             first = behind;
         })?;
         if read.is_none() {
-            self.times(group)?.gather(rows, {
-                picked.resize(rows.len(), 0);
-                &mut picked
-            });
+            picked.resize(rows.len(), 0);
+            self.times(group)?.gather(rows, &mut picked);
         }
         Ok(Times::new(&picked))
     }

@@ -121,11 +121,12 @@ impl Segment {
     ) -> Result<Option<Vec<u32>>, ScanError> {
         let Some(name) = self.sole_column(property) else { return Ok(None) };
         let mut pages = self.pages(group, &name, &layout::text())?;
-        let is_wanted: Vec<bool> = pages.texts()?.into_iter().map(is_wanted).collect();
-        if !is_wanted.contains(&true) {
+        let table: Vec<u8> =
+            pages.texts()?.into_iter().map(|text| is_wanted(text).into()).collect();
+        if !table.contains(&1) {
             return Ok(Some(Vec::new()));
         }
-        pages.rows_with(&is_wanted)
+        Ok(pages.by_code(&table, 0)?.map(|rows| Codes::U8(rows).rows_with(&[1])))
     }
 
     /// Whether a property has no column here.
@@ -275,7 +276,7 @@ fn runs_by<T: Copy + Default + PartialEq>(
     table: &[T],
     width: impl FnOnce(Vec<T>) -> Codes,
 ) -> Result<Option<(Codes, Vec<u32>)>, ScanError> {
-    let runs = pages.runs(table, T::default())?;
+    let runs = pages.runs(table, Some(T::default()))?;
     Ok(runs.map(|runs| {
         let (codes, ends): (Vec<T>, Vec<u32>) = runs.into_iter().unzip();
         (width(codes), ends)
