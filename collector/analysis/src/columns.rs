@@ -290,7 +290,8 @@ impl Coded {
 pub struct Block {
     /// The rows to look at: those of the persons that are asked for.
     pub rows: Range<usize>,
-    /// When.
+    /// When; nothing where the question is [timeless](crate::kernel::Analysis::is_timeless) from the first row to
+    /// the last.
     pub ts: Arc<Times>,
     /// Whether every row lies in the time of the plan.
     pub all_in_time: bool,

@@ -32,6 +32,11 @@ pub trait Analysis: Send + Sync {
     fn scan(&self) -> &ScanPlan;
     /// A fresh kernel for one thread.
     fn kernel(&self) -> Box<dyn Kernel>;
+    /// Whether it is all the same when in a span, both ends included, a row of it lies: a store may then leave
+    /// out [times](Block::ts).
+    fn is_timeless(&self, _first_ms: i64, _last_ms: i64) -> bool {
+        false
+    }
     /// The form of this question that needs nothing but days, if it has one: a store that keeps
     /// [presence](crate::presence) may take it in place of the scan, and gets the same table.
     fn presence(&self) -> Option<&dyn Presence> {

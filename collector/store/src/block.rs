@@ -40,6 +40,9 @@ pub(crate) enum ColumnKey {
     Order,
     /// A property as text.
     Text(Property),
+    /// What the codes of a file are in the column of a property as text: a row for each text of the file's
+    /// dictionary.
+    Table(Property),
     /// A property as number.
     Number(Property),
     /// Whether these rows are few: [`Column::AreFew`].
@@ -160,7 +163,7 @@ impl Column {
 }
 
 /// A text column for questions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TextColumn {
     pub codes: Arc<Codes>,
     pub values: Arc<Values>,

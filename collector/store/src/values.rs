@@ -116,6 +116,20 @@ impl Values {
         }
     }
 
+    /// The codes of those of some texts that are among them.
+    pub(crate) fn find(&self, texts: &[Box<str>]) -> Vec<u32> {
+        match self {
+            Self::Own(values) => {
+                let codes = (1..).zip(values);
+                codes.filter(|(_, value)| texts.contains(value)).map(|(code, _)| code).collect()
+            }
+            Self::Shared(shared) => {
+                let known = shared.0.read().unwrap_or_else(PoisonError::into_inner);
+                texts.iter().filter_map(|text| known.code(known.hash(text), text)).collect()
+            }
+        }
+    }
+
     /// Bytes held, about, that no other block shares.
     pub(crate) fn own_bytes(&self) -> usize {
         match self {
@@ -150,7 +164,10 @@ mod tests {
         assert_eq!(shared.codes_of(&values(0..3)).unwrap(), [1, 2, 3]);
         assert_eq!(shared.codes_of(&values(2..4)).unwrap(), [3, 4]);
         assert!(shared.codes_of(&values(0..SHARED_MAX)).is_some());
+        let texts = ["2", "none", "1"].map(Box::from);
+        assert_eq!(Values::Own(values(0..3)).find(&texts), [2, 3]);
         assert!(shared.codes_of(&values(0..SHARED_MAX + 1)).is_none());
-        assert_eq!(Values::Shared(shared).len(), SHARED_MAX);
+        let shared = Values::Shared(shared);
+        assert_eq!((shared.len(), shared.find(&texts)), (SHARED_MAX, vec![3, 2]));
     }
 }

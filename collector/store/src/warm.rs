@@ -3,8 +3,9 @@
 //! In: the segments that a start finds, the newest first, because most questions are about the last
 //! days. Out: in the cache, up to `StoreOptions::warm_bytes`, what nearly every question reads: who did
 //! what on which day, and whose rows are where, their events, properties that are small because
-//! neighbours have the same, and times. Then, where there is room left, other properties, the smallest
-//! first. So the first question after a restart does not wait for all of that.
+//! neighbours have the same, what the codes of other texts stand for, and times. Then, where there is
+//! room left, other properties, the smallest first. So the first question after a restart does not wait
+//! for all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
 //! wants it, which says so.
@@ -39,7 +40,8 @@ pub(crate) fn run(shared: &Shared) {
         let [small, others] = segment.properties();
         // Events save as much work as times, and are a fraction of them; properties in runs are less.
         let usual = [ColumnKey::Runs, ColumnKey::Event];
-        for keys in [&usual[..], &small, &[ColumnKey::Ts]] {
+        let tables: Vec<ColumnKey> = segment.tables().collect();
+        for keys in [&usual[..], &small, &tables, &[ColumnKey::Ts]] {
             if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
                 return;
             }

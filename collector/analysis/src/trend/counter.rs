@@ -210,15 +210,18 @@ impl Counter {
     /// waits for the others wait for, too.
     fn count_numbers(&mut self, span: &Span<'_>, shown: &mut Shown) {
         let Span { block, rows, .. } = span;
-        let Shown { wanted, numbers, .. } = shown;
+        let Shown { wanted, numbers, bucket: all, .. } = shown;
         let Self { shape, cells, looked_up, .. } = self;
-        let (mut cell, mut value) = ([0; TOGETHER], [f64::NAN; TOGETHER]);
+        let all = all.map_or(0, |bucket| cells.at(bucket.column as u64));
+        let (mut cell, mut value) = ([all; TOGETHER], [f64::NAN; TOGETHER]);
         let places = wanted.within(rows);
         for rows in wanted.rows()[places].chunks(TOGETHER) {
-            block.ts.gather(rows, looked_up);
-            for (cell, at_ms) in cell.iter_mut().zip(&looked_up[..rows.len()]) {
-                let (buckets, first) = shape.period(*at_ms);
-                *cell = cells.at((first + buckets.index(*at_ms)) as u64);
+            if shown.bucket.is_none() {
+                block.ts.gather(rows, looked_up);
+                for (cell, at_ms) in cell.iter_mut().zip(&looked_up[..rows.len()]) {
+                    let (buckets, first) = shape.period(*at_ms);
+                    *cell = cells.at((first + buckets.index(*at_ms)) as u64);
+                }
             }
             // The column whose values are at hand.
             let mut known = None;
@@ -337,8 +340,8 @@ impl Kernel for Counter {
         } else {
             self.matcher.look(block, dictionaries, &self.times, masks);
         }
-        let is_timed = block.all_in_time && !block.rows.is_empty();
-        let first = is_timed.then(|| self.shape.bucket(block.first_ms));
+        let is_in_time = block.all_in_time && !block.rows.is_empty();
+        let first = is_in_time.then(|| self.shape.bucket(block.first_ms));
         *bucket = first.filter(|bucket| bucket.holds(block.last_ms));
         self.keep_beyond(slot, block, dictionaries);
     }

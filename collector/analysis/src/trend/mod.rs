@@ -371,6 +371,12 @@ impl Analysis for Trend {
         ))
     }
 
+    fn is_timeless(&self, first_ms: i64, last_ms: i64) -> bool {
+        self.plan.from_ms <= first_ms
+            && last_ms < self.plan.to_ms
+            && self.shape.bucket(first_ms).holds(last_ms)
+    }
+
     fn presence(&self) -> Option<&dyn Presence> {
         self.days.as_ref().map(|days| days as &dyn Presence)
     }

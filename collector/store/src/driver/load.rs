@@ -4,7 +4,7 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use tallymark_analysis::columns::{Block, Coded};
+use tallymark_analysis::columns::{Block, Coded, Times};
 use tallymark_analysis::events::{ABSENT, Actors, Dictionaries, Dictionary};
 
 use super::Question;
@@ -60,12 +60,13 @@ impl Loader {
         persons: &RangeInclusive<u64>,
     ) -> Result<Option<Loaded>, ScanError> {
         match self.enter(question, stored, persons)? {
-            Some(within) => self.read(question, stored, within),
+            Some(within) => self.read(question, stored, within, false),
             None => Ok(None),
         }
     }
 
-    /// The same with the rows alone that can change something, where these are few.
+    /// The same with the rows alone that can change something, where these are few, and without times where
+    /// nobody looks at them.
     pub(super) fn load_few(
         &mut self,
         question: &Question<'_>,
@@ -73,18 +74,19 @@ impl Loader {
         persons: &RangeInclusive<u64>,
     ) -> Result<Option<Loaded>, ScanError> {
         let Some(within) = self.enter(question, stored, persons)? else { return Ok(None) };
+        let is_timeless = question.is_timeless(stored.bounds());
         // Of one person's rows nothing is gained, and all would have to be looked at.
         if question.plan.only.is_none() {
             for having in question.needs.iter().chain(&question.events) {
                 if let Some(few) = Arc::clone(stored).few(having)? {
                     return match runs_within(question, &few, persons)? {
-                        Some(within) => self.read(question, &few, within),
+                        Some(within) => self.read(question, &few, within, is_timeless),
                         None => Ok(None),
                     };
                 }
             }
         }
-        self.read(question, stored, within)
+        self.read(question, stored, within, is_timeless)
     }
 
     /// Where these persons are in a block that may hold something wanted. Their rows count as looked at.
@@ -113,6 +115,7 @@ impl Loader {
         question: &Question<'_>,
         stored: &Arc<dyn block::Block>,
         (runs, within): Within,
+        is_timeless: bool,
     ) -> Result<Option<Loaded>, ScanError> {
         let bounds = stored.bounds();
         let events = stored.column(&ColumnKey::Event)?;
@@ -120,7 +123,10 @@ impl Loader {
         if event.global.iter().all(|code| *code == ABSENT) {
             return Ok(None);
         }
-        let ts = Arc::clone(stored.column(&ColumnKey::Ts)?.times());
+        let ts = match is_timeless {
+            true => Arc::new(Times::new(&[])),
+            false => Arc::clone(stored.column(&ColumnKey::Ts)?.times()),
+        };
         let actors = match question.plan.actors {
             Actors::Never => None,
             Actors::AtTies => stored.column(&ColumnKey::Ties)?.actors().clone(),

@@ -28,7 +28,7 @@ use tallymark_analysis::columns::Span;
 use tallymark_analysis::events::{EventSet, Need, ScanPlan};
 use tallymark_analysis::kernel::{Analysis, Kernel, Partial};
 
-use crate::block::{Block, ColumnKey, Having, Property};
+use crate::block::{Block, Bounds, ColumnKey, Having, Property};
 use crate::error::ScanError;
 use crate::people::ApartIn;
 use crate::progress::Progress;
@@ -80,11 +80,12 @@ pub(crate) fn ask(
     apart: Option<&ApartIn>,
     limits: Limits<'_>,
 ) -> Result<Asked, ScanError> {
-    let mut question = Question::new(project, analysis.scan(), limits.progress);
-    question.skip = apart.map_or(&[], |apart| &apart.skip);
     let mut sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
     sources.sort_by_key(|source| source.first_ms);
     let sources = &sources[..];
+    let mut question = Question::new(project, analysis, limits.progress);
+    question.skip = apart.map_or(&[], |apart| &apart.skip);
+    question.is_in_turn = sources.windows(2).all(|pair| pair[0].last_ms < pair[1].first_ms);
     let (ranges, rows) = match question.plan.only {
         Some(person) => (vec![person..=person], 0),
         None => split::ranges(project, sources, &question.times, limits.threads),
@@ -135,7 +136,7 @@ pub(crate) fn ask_apart(
     apart: &ApartIn,
     limits: Limits<'_>,
 ) -> Result<Asked, ScanError> {
-    let question = Question::new(project, analysis.scan(), limits.progress);
+    let question = Question::new(project, analysis, limits.progress);
     let sources: Vec<Timed<'_>> = sources.iter().map(Timed::new).collect();
     let mut worker = Worker::new(&question, analysis.kernel(), sources.len());
     worker.bytes_max = limits.bytes;
@@ -143,9 +144,10 @@ pub(crate) fn ask_apart(
     Ok(worker.finish())
 }
 
-/// A scan plan in the store's terms.
+/// What is asked, in the store's terms.
 struct Question<'a> {
     project: u32,
+    analysis: &'a dyn Analysis,
     plan: &'a ScanPlan,
     times: std::ops::Range<i64>,
     /// Rows that are not among all of these change nothing.
@@ -156,16 +158,20 @@ struct Question<'a> {
     numbers: Vec<ColumnKey>,
     /// Persons to leave out, sorted.
     skip: &'a [u64],
+    /// No two sources overlap in time.
+    is_in_turn: bool,
     progress: &'a Progress,
 }
 
 impl<'a> Question<'a> {
-    fn new(project: u32, plan: &'a ScanPlan, progress: &'a Progress) -> Self {
+    fn new(project: u32, analysis: &'a dyn Analysis, progress: &'a Progress) -> Self {
+        let plan = analysis.scan();
         let text = |name: &String| ColumnKey::Text(Property::of_name(name));
         let number = |name: &String| ColumnKey::Number(Property::of_name(name));
         let need = |need: &Need| having(Property::of_name(&need.prop), need.texts.clone());
         Self {
             project,
+            analysis,
             plan,
             times: plan.from_ms..plan.to_ms,
             needs: plan.needs.iter().map(need).collect(),
@@ -173,8 +179,15 @@ impl<'a> Question<'a> {
             texts: plan.texts.iter().map(text).collect(),
             numbers: plan.numbers.iter().map(number).collect(),
             skip: &[],
+            is_in_turn: false,
             progress,
         }
+    }
+
+    /// Whether nobody looks at the times of rows within these bounds: neither whoever counts them, nor whoever
+    /// puts a person's rows of several sources in order.
+    fn is_timeless(&self, bounds: &Bounds) -> bool {
+        self.is_in_turn && self.analysis.is_timeless(bounds.ts_min_ms, bounds.ts_max_ms)
     }
 }
 

@@ -159,18 +159,21 @@ fn ask_days(world: &World, random: &mut Random) {
     let context = Context::utc(1_710_000_000_000);
     let analysis = compile(kind, question, &context).expect("a question of ours").analysis;
     for project in [1, 2] {
-        let [by_rows, by_days] = [true, false].map(|is_rows| {
-            let form = Form { analysis: &*analysis, is_rows };
+        let ask = |reads_rows, reads_times| {
+            let form = Form { analysis: &*analysis, reads_rows, reads_times };
             world.store().ask(project, &form).expect("nothing is damaged").partial
-        });
-        assert_eq!(by_days, by_rows, "{kind} of project {project}");
+        };
+        let by_rows = ask(true, true);
+        assert_eq!(ask(false, true), by_rows, "{kind} of project {project}, by days");
+        assert_eq!(ask(true, false), by_rows, "{kind} of project {project}, without times");
     }
 }
 
-/// An analysis that may hide that presence can answer it.
+/// An analysis that may hide that presence can answer it, or that it can do without times.
 struct Form<'a> {
     analysis: &'a dyn Analysis,
-    is_rows: bool,
+    reads_rows: bool,
+    reads_times: bool,
 }
 
 impl Analysis for Form<'_> {
@@ -183,7 +186,11 @@ impl Analysis for Form<'_> {
     }
 
     fn presence(&self) -> Option<&dyn Presence> {
-        if self.is_rows { None } else { self.analysis.presence() }
+        if self.reads_rows { None } else { self.analysis.presence() }
+    }
+
+    fn is_timeless(&self, first_ms: i64, last_ms: i64) -> bool {
+        !self.reads_times && self.analysis.is_timeless(first_ms, last_ms)
     }
 
     fn answer(&self, partial: &Partial, facts: &Facts) -> Answer {

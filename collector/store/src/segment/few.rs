@@ -112,11 +112,6 @@ impl SegmentBlock {
         rows.len() * ONE_OF <= self.bounds.rows as usize
     }
 
-    /// The column, if it is kept.
-    fn find(&self, key: &ColumnKey) -> Option<Arc<Column>> {
-        self.segment.cache.find(self.segment.meta.id, self.group, key)
-    }
-
     fn rows_of(&self, having: &Arc<Having>) -> Result<Arc<[u32]>, ScanError> {
         if let Some((_, rows)) = self.few_rows.get().filter(|(of, _)| of == having) {
             return Ok(Arc::clone(rows));
@@ -131,22 +126,18 @@ impl SegmentBlock {
 
     fn look_for(&self, Having { property, texts }: &Having) -> Result<Vec<u32>, ScanError> {
         let key = text_key(property);
-        let is_wanted = |text: &str| texts.binary_search_by(|wanted| (**wanted).cmp(text)).is_ok();
-        let column = match (self.find(&key), property) {
-            (Some(column), _) => column,
-            (None, Property::Event) => self.column(&key)?,
-            (None, _) => match self.segment.rows_having(self.group, property, is_wanted)? {
-                Some(rows) => return Ok(rows),
-                None => self.column(&key)?,
-            },
-        };
+        let kept = self.find(&key);
+        if kept.is_none() && self.segment.has_table(self.group, property) {
+            let table = self.column(&ColumnKey::Table(property.clone()))?;
+            let (table, segment) = (table.texts(), &self.segment);
+            let wanted = table.values.find(texts);
+            if let Some(rows) = segment.rows_having(self.group, property, table, &wanted)? {
+                return Ok(rows);
+            }
+        }
+        let column = kept.map_or_else(|| self.column(&key), Ok)?;
         let TextColumn { codes, values } = column.texts();
-        let (mut wanted, mut code) = (Vec::new(), 0);
-        values.each(0, |text| {
-            code += 1;
-            wanted.extend(is_wanted(text).then_some(code));
-        });
-        Ok(codes.rows_with(&wanted))
+        Ok(codes.rows_with(&values.find(texts)))
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) use group::GroupBuilder;
 use info::{INFO_KEY, SEGMENT_VERSION};
 pub(crate) use info::{Info, PromotedKind, promote};
 use packed::Decoded;
+use pages::Which;
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
@@ -77,7 +78,7 @@ pub(crate) struct Segment {
     arrow: ArrowReaderMetadata,
     cache: Arc<ColumnCache>,
     /// Values that decoded text columns share; gone when no column needs them.
-    values: Mutex<HashMap<ColumnKey, Weak<Values>>>,
+    values: Mutex<HashMap<Property, Weak<Values>>>,
     presence: presence::Slot,
     /// Where a file of its presence is written before it has its name.
     unfinished_presence: PathBuf,
@@ -204,6 +205,25 @@ impl Segment {
         [sized, others].map(|sized| sized.into_iter().map(|(_, key)| key).collect())
     }
 
+    /// Tables of properties that have many texts, where they are small beside the rows' codes.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = ColumnKey> {
+        let properties = self.properties().into_iter().flatten();
+        properties.filter_map(|key| match key {
+            ColumnKey::Text(property) if self.is_table_small(&property) => {
+                Some(ColumnKey::Table(property))
+            }
+            _ => None,
+        })
+    }
+
+    fn is_table_small(&self, property: &Property) -> bool {
+        let bytes = |which| -> u64 {
+            let groups = 0..self.info.groups.len() as u32;
+            groups.filter_map(|group| self.bytes_of(group, property, which)).sum()
+        };
+        self.has_table(0, property) && bytes(Which::Dictionary) < bytes(Which::Codes)
+    }
+
     /// When its newest row was received, Unix milliseconds; `i64::MAX` when the file does not say.
     pub(crate) fn received_max_ms(&self) -> i64 {
         self.received_max_ms
@@ -326,10 +346,19 @@ struct SegmentBlock {
 }
 
 impl SegmentBlock {
+    /// The column, if it is kept.
+    fn find(&self, key: &ColumnKey) -> Option<Arc<Column>> {
+        self.segment.cache.find(self.segment.meta.id, self.group, key)
+    }
+
     fn decode(&self, key: &ColumnKey) -> Result<Decoded, ScanError> {
         match key {
             ColumnKey::AreFew(having) => Ok(self.are_few(having)?.into()),
             ColumnKey::OfFew(having, of) => Ok(Decoded::Small(self.of_few(having, of)?)),
+            ColumnKey::Text(property) if self.segment.has_table(self.group, property) => {
+                let table = self.column(&ColumnKey::Table(property.clone()))?;
+                self.segment.shared_texts(self.group, property, Some(table.texts()))
+            }
             ColumnKey::Ties => {
                 let (runs, ts) = (self.column(&ColumnKey::Runs)?, self.column(&ColumnKey::Ts)?);
                 let actors = self.segment.decode(self.group, key)?.column();

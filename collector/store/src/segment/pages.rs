@@ -18,6 +18,7 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::column::reader::{ColumnReader, get_column_reader};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
@@ -35,6 +36,30 @@ pub(super) struct Pages<'a> {
     rows: usize,
     /// The values that codes stand for, as they are written, and how many those are.
     dictionary: (Bytes, usize),
+}
+
+/// What is read of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// The values that codes stand for.
+    Dictionary,
+    /// The codes.
+    Codes,
+}
+
+impl Which {
+    /// Where it is in the file, and how long it is.
+    pub(super) fn range(self, chunk: &ColumnChunkMetaData) -> (u64, u64) {
+        let (start, len) = chunk.byte_range();
+        let before = u64::try_from(chunk.data_page_offset()).ok();
+        let before = before.and_then(|at| at.checked_sub(start)).unwrap_or(0).min(len);
+        match self {
+            Self::All => (start, len),
+            Self::Dictionary => (start, before),
+            Self::Codes => (start + before, len - before),
+        }
+    }
 }
 
 /// Row groups between what is decoded and what the disk is asked for.
@@ -68,12 +93,32 @@ impl Segment {
         usize::try_from(bytes).is_ok_and(|bytes| bytes * ROWS_A_BYTE <= self.group_rows(group))
     }
 
+    /// Whether every row of a column has a code of its dictionary, or is null.
+    pub(super) fn is_coded(&self, group: u32, name: &str) -> bool {
+        let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return false };
+        let chunk = self.arrow.metadata().row_group(group as usize).column(index);
+        let encodings = chunk.page_encoding_stats_mask();
+        chunk.dictionary_page_offset().is_some()
+            && encodings.is_some_and(|mask| mask.is_only(Encoding::RLE_DICTIONARY))
+    }
+
     /// Open a column that has values of this type.
     pub(super) fn pages(
         &self,
         group: u32,
         name: &str,
         data_type: &DataType,
+    ) -> Result<Pages<'_>, ScanError> {
+        self.some_pages(group, name, data_type, Which::All)
+    }
+
+    /// Open a part of a column.
+    pub(super) fn some_pages(
+        &self,
+        group: u32,
+        name: &str,
+        data_type: &DataType,
+        which: Which,
     ) -> Result<Pages<'_>, ScanError> {
         let column = self.arrow.schema().column_with_name(name);
         let (index, field) = column.ok_or_else(|| self.damaged("a column is missing"))?;
@@ -85,11 +130,18 @@ impl Segment {
         // Whoever reads a column mostly goes on with the next row groups.
         let ahead = group as usize + READ_AHEAD;
         if let Some(next) = self.arrow.metadata().row_groups().get(ahead) {
-            self.file.will_read(next.column(index).byte_range());
+            self.file.will_read(which.range(next.column(index)));
         }
         let open = || {
-            let bytes = self.file.fetch(std::iter::once(chunk.byte_range()))?;
-            SerializedPageReader::new(Arc::new(bytes), chunk, rows, None)
+            let (start, len) = which.range(chunk);
+            let bytes = Arc::new(self.file.fetch(std::iter::once((start, len)))?);
+            if which != Which::Codes {
+                return SerializedPageReader::new(bytes, chunk, rows, None);
+            }
+            // Of a column that had no dictionary the first page is the first of its rows.
+            let without = chunk.clone().into_builder().set_dictionary_page_offset(None);
+            let without = without.set_total_compressed_size(len as i64).build()?;
+            SerializedPageReader::new(bytes, &without, rows, None)
         };
         let reader = open().map_err(|error| self.damaged(&error.to_string()))?;
         let (column, dictionary) = (chunk.column_descr_ptr(), Default::default());

@@ -60,8 +60,9 @@ impl Segment {
                 })
             }
             ColumnKey::Session => Column::Sessions(Arc::new(self.session_numbers(group)?)),
-            ColumnKey::Event => return self.shared_texts(group, key, &Property::Event),
-            ColumnKey::Text(property) => return self.shared_texts(group, key, property),
+            ColumnKey::Event => return self.shared_texts(group, &Property::Event, None),
+            ColumnKey::Text(property) => return self.shared_texts(group, property, None),
+            ColumnKey::Table(property) => Column::Texts(self.table(group, property)?),
             ColumnKey::Number(Property::Key(name)) => {
                 Column::Numbers(Arc::new(self.key_numbers(group, name)?))
             }

@@ -19,45 +19,47 @@ use super::arrays::id;
 use super::info::PromotedKind;
 use super::layout;
 use super::packed::{Decoded, Packed};
-use super::pages::Pages;
-use crate::block::{
-    Column, ColumnKey, Property, SharedValues, TextColumn, Texts, TextsBuilder, Values,
-};
+use super::pages::{Pages, Which};
+use crate::block::{Column, Property, SharedValues, TextColumn, Texts, TextsBuilder, Values};
 use crate::error::ScanError;
 use crate::memtable::{identity_texts, session_texts};
 use crate::props;
 use crate::row::{IDENTITIES, identity_code};
 
 impl Segment {
-    /// A text column with the codes that all blocks of the segment share, if it has few values.
+    /// A text column with the codes that all blocks of the segment share, if it has few values; with its
+    /// table, if that is known.
     pub(super) fn shared_texts(
         &self,
         group: u32,
-        key: &ColumnKey,
         property: &Property,
+        table: Option<&TextColumn>,
     ) -> Result<Decoded, ScanError> {
         if let Some(name) = self.sole_column(property) {
-            let mut pages = self.pages(group, &name, &layout::text())?;
-            let (values, codes) = self.share(key, &pages.texts()?);
-            let count = 1 + codes.iter().max().map_or(0, |code| *code as usize);
-            let (table, rows) = (Codes::new(codes.into_iter(), count), self.group_rows(group));
+            let which = if table.is_some() { Which::Codes } else { Which::All };
+            let mut pages = self.some_pages(group, &name, &layout::text(), which)?;
+            let TextColumn { codes: table, values } = match table {
+                Some(table) => table.clone(),
+                None => self.share(property, &pages.texts()?),
+            };
+            let rows = self.group_rows(group);
             let is_sparse = |present| Packed::is_sparse(present, rows);
             let decoded = if self.present(group, &name).is_some_and(is_sparse) {
-                let present = match &table {
+                let present = match &*table {
                     Codes::U8(table) => present_by(pages, table, Codes::U8)?,
                     Codes::U16(table) => present_by(pages, table, Codes::U16)?,
                     Codes::U32(table) => present_by(pages, table, Codes::U32)?,
                 };
                 present.map(|(present, codes)| Decoded::of_present(present, codes, rows, values))
             } else if self.is_in_runs(group, &name) {
-                let runs = match &table {
+                let runs = match &*table {
                     Codes::U8(table) => runs_by(pages, table, Codes::U8)?,
                     Codes::U16(table) => runs_by(pages, table, Codes::U16)?,
                     Codes::U32(table) => runs_by(pages, table, Codes::U32)?,
                 };
                 runs.map(|(codes, ends)| Decoded::of_runs(ends, codes, rows, values))
             } else {
-                let codes = match &table {
+                let codes = match &*table {
                     Codes::U8(table) => pages.by_code(table, 0)?.map(Codes::U8),
                     Codes::U16(table) => pages.by_code(table, 0)?.map(Codes::U16),
                     Codes::U32(table) => pages.by_code(table, 0)?.map(Codes::U32),
@@ -70,24 +72,23 @@ impl Segment {
         }
         if *property == Property::Identity {
             // Three values of every row, which most questions about people may ask for.
-            let (values, shared) = self.share(key, &IDENTITIES);
-            let code = |flags| shared[usize::from(identity_code(flags)) - 1] as u8;
+            let TextColumn { codes: shared, values } = self.share(property, &IDENTITIES);
+            let code = |flags| shared.get(usize::from(identity_code(flags)) - 1) as u8;
             let codes = Arc::new(Codes::U8(self.by_flags(group, code)?));
             return Ok(Decoded::Dense(TextColumn { codes, values }));
         }
         if self.is_outside_columns(property) {
             let (present, texts) = self.rest_texts(group, property)?;
-            let (values, table) = self.share(key, &texts.values);
-            let count = 1 + table.iter().max().map_or(0, |code| *code as usize);
-            let codes = texts.codes.iter().map(|own| table[*own as usize - 1]);
-            let codes = Codes::new(codes, count);
+            let TextColumn { codes: table, values } = self.share(property, &texts.values);
+            let codes = || texts.codes.iter().map(|own| table.get(*own as usize - 1));
+            let codes = Codes::new(codes(), 1 + codes().max().unwrap_or(0) as usize);
             return Ok(Decoded::of_present(present, codes, self.group_rows(group), values));
         }
         let texts = self.text_property(group, property)?;
-        let (values, codes) = self.share(key, &texts.values);
-        let count = 1 + codes.iter().max().map_or(0, |code| *code as usize);
-        let code = |own: u32| if own == 0 { 0 } else { codes[own as usize - 1] };
-        let codes = Codes::new(texts.codes.into_iter().map(code), count);
+        let TextColumn { codes: table, values } = self.share(property, &texts.values);
+        let code = |own: &u32| own.checked_sub(1).map_or(0, |own| table.get(own as usize));
+        let codes = || texts.codes.iter().map(code);
+        let codes = Codes::new(codes(), 1 + codes().max().unwrap_or(0) as usize);
         Ok(Column::Texts(TextColumn { codes: Arc::new(codes), values }).into())
     }
 
@@ -111,22 +112,45 @@ impl Segment {
         }
     }
 
-    /// The rows that have a text which is wanted. `None` where that takes more than a look at the
-    /// property's column.
+    /// Whether a property's texts have a table that is worth keeping, and says which there are: it is as good
+    /// as a filter, and whoever reads the column again need not read its dictionary.
+    pub(super) fn has_table(&self, group: u32, property: &Property) -> bool {
+        self.bloom_range(group, property).is_some()
+            && self.sole_column(property).is_some_and(|name| self.is_coded(group, &name))
+    }
+
+    /// Bytes of a part of the column that has all there is of a property.
+    pub(super) fn bytes_of(&self, group: u32, property: &Property, which: Which) -> Option<u64> {
+        let (index, _) = self.arrow.schema().column_with_name(&self.sole_column(property)?)?;
+        let chunk = self.arrow.metadata().row_groups().get(group as usize)?.column(index);
+        Some(which.range(chunk).1)
+    }
+
+    /// What the codes of a file are in a text column, if it has any.
+    pub(super) fn table(&self, group: u32, property: &Property) -> Result<TextColumn, ScanError> {
+        let name = self.sole_column(property).filter(|name| self.is_coded(group, name));
+        let Some(name) = name else { return Ok(self.share::<&str>(property, &[])) };
+        let mut pages = self.some_pages(group, &name, &layout::text(), Which::Dictionary)?;
+        Ok(self.share(property, &pages.texts()?))
+    }
+
+    /// The rows that have one of some codes in a property's column, by its table. `None` where that takes
+    /// more than a look at the column.
     pub(super) fn rows_having(
         &self,
         group: u32,
         property: &Property,
-        is_wanted: impl Fn(&str) -> bool,
+        table: &TextColumn,
+        wanted: &[u32],
     ) -> Result<Option<Vec<u32>>, ScanError> {
-        let Some(name) = self.sole_column(property) else { return Ok(None) };
-        let mut pages = self.pages(group, &name, &layout::text())?;
-        let table: Vec<u8> =
-            pages.texts()?.into_iter().map(|text| is_wanted(text).into()).collect();
-        if !table.contains(&1) {
+        let codes = (0..table.codes.len()).map(|own| table.codes.get(own));
+        let is_wanted: Vec<u8> = codes.map(|code| wanted.contains(&code).into()).collect();
+        if !is_wanted.contains(&1) {
             return Ok(Some(Vec::new()));
         }
-        Ok(pages.by_code(&table, 0)?.map(|rows| Codes::U8(rows).rows_with(&[1])))
+        let Some(name) = self.sole_column(property) else { return Ok(None) };
+        let pages = self.some_pages(group, &name, &layout::text(), Which::Codes)?;
+        Ok(pages.by_code(&is_wanted, 0)?.map(|rows| Codes::U8(rows).rows_with(&[1])))
     }
 
     /// Whether a property has no column here.
@@ -160,24 +184,26 @@ impl Segment {
 
     /// Values that blocks of the segment share, and what those of this block are there; its own when
     /// there are too many.
-    fn share<T: AsRef<str>>(&self, key: &ColumnKey, own: &[T]) -> (Arc<Values>, Vec<u32>) {
+    fn share<T: AsRef<str>>(&self, property: &Property, own: &[T]) -> TextColumn {
         let values = {
             let mut known = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-            match known.get(key).and_then(Weak::upgrade) {
+            match known.get(property).and_then(Weak::upgrade) {
                 Some(values) => values,
                 None => {
                     let values = Arc::new(Values::Shared(SharedValues::default()));
-                    known.insert(key.clone(), Arc::downgrade(&values));
+                    known.insert(property.clone(), Arc::downgrade(&values));
                     values
                 }
             }
         };
         let Values::Shared(shared) = &*values else { unreachable!("made above") };
         if let Some(codes) = shared.codes_of(own) {
-            return (values, codes);
+            let count = 1 + codes.iter().max().map_or(0, |code| *code as usize);
+            return TextColumn { codes: Arc::new(Codes::new(codes.into_iter(), count)), values };
         }
         let values = own.iter().map(|value| value.as_ref().into()).collect();
-        (Arc::new(Values::Own(values)), (1..=own.len() as u32).collect())
+        let codes = Codes::new(1..=own.len() as u32, own.len() + 1);
+        TextColumn { codes: Arc::new(codes), values: Arc::new(Values::Own(values)) }
     }
 
     pub(super) fn text_property(
