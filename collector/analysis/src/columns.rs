@@ -145,6 +145,14 @@ impl Codes {
         }
     }
 
+    /// Whether a row has this code.
+    pub fn has(&self, code: u32) -> bool {
+        // Many at once, without a decision after each.
+        each_width!(self, codes => codes.chunks(256).any(|some| {
+            some.iter().fold(false, |has, each| has | (*each as usize == code as usize))
+        }))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         each_width!(self, codes => codes.len())

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::columns::{Block, Coded, Codes, Numbers, Span, Times};
-use crate::events::{
-    ABSENT, Actors, Dictionaries, Dictionary, NO_SESSION, Need, ScanPlan, UNNAMED_SESSION,
-};
+use crate::events::{ABSENT, Actors, Dictionaries, Dictionary, NO_SESSION, Need, UNNAMED_SESSION};
 use crate::filter::Properties;
 use crate::kernel::{Analysis, Partial};
 use crate::question::{Context, QuestionError};
@@ -164,7 +162,8 @@ impl Memory {
         while cut > 0 && moment(cut) == moment(cut - 1) {
             cut -= 1;
         }
-        let blocks = [&rows[..cut], &rows[cut..]].map(|rows| block(rows, plan, &mut dictionaries));
+        let blocks =
+            [&rows[..cut], &rows[cut..]].map(|rows| block(rows, analysis, &mut dictionaries));
         let mut kernel = analysis.kernel();
         let mut is_done = |(slot, block): (usize, &Block)| {
             kernel.block(slot, block, &dictionaries);
@@ -220,7 +219,8 @@ impl Memory {
 }
 
 /// Events as a store would show them.
-fn block(rows: &[&Event], plan: &ScanPlan, dictionaries: &mut Dictionaries) -> Block {
+fn block(rows: &[&Event], analysis: &dyn Analysis, dictionaries: &mut Dictionaries) -> Block {
+    let plan = analysis.scan();
     let times: Vec<i64> = rows.iter().map(|event| event.ts_ms).collect();
     let wanted = |event: &Event| plan.events.contains(&event.name);
     let names = rows.iter().map(|event| wanted(event).then_some(Cow::Borrowed(&*event.name)));
@@ -234,12 +234,15 @@ fn block(rows: &[&Event], plan: &ScanPlan, dictionaries: &mut Dictionaries) -> B
         .iter()
         .map(|prop| Arc::new(Numbers::new(rows.iter().map(|event| event.number(prop)).collect())));
     let in_time = |at: &i64| (plan.from_ms..plan.to_ms).contains(at);
+    let first_ms = times.iter().copied().min().unwrap_or(i64::MAX);
+    let last_ms = times.iter().copied().max().unwrap_or(i64::MIN);
+    let is_timeless = !times.is_empty() && analysis.is_timeless(first_ms, last_ms);
     Block {
         rows: 0..rows.len(),
         all_in_time: times.iter().all(in_time),
-        first_ms: times.iter().copied().min().unwrap_or(i64::MAX),
-        last_ms: times.iter().copied().max().unwrap_or(i64::MIN),
-        ts: Arc::new(Times::new(&times)),
+        first_ms,
+        last_ms,
+        ts: Arc::new(Times::new(if is_timeless { &[] } else { &times })),
         actors: (plan.actors != Actors::Never)
             .then(|| Arc::new(rows.iter().map(|event| event.actor).collect())),
         event,

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use tallymark_analysis::columns::{Codes, Numbers, Times};
 
 use super::SegmentBlock;
+use super::pages::Which;
 use crate::block::{Block, Bounds, Column, ColumnKey, Having, Property, Runs, TextColumn, Values};
 use crate::error::ScanError;
 
@@ -95,6 +96,10 @@ impl SegmentBlock {
             _ => match self.find(key) {
                 Some(column) => column,
                 None if *key == ColumnKey::Ts => {
+                    // Rare events are in most row groups, rare texts in few.
+                    if having.property == Property::Event {
+                        self.segment.read_ahead(self.group, "ts", Which::All);
+                    }
                     return Ok(Column::Times(Arc::new(self.segment.times_of(self.group, &rows)?)));
                 }
                 None => self.decode(key)?.column(),

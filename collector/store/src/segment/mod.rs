@@ -54,7 +54,7 @@ use pages::Which;
 pub(crate) use rows::SegmentRows;
 pub(crate) use write::{NewSegment, SegmentWriter, io_error};
 
-use crate::block::{Block, Bounds, Column, ColumnKey, Having, Property, Values};
+use crate::block::{Block, Bounds, Column, ColumnKey, Having, Property, TextColumn, Values};
 use crate::catalog::SegmentMeta;
 use crate::dedupe::Bucket;
 use crate::disk::Disk;
@@ -391,6 +391,13 @@ impl Block for SegmentBlock {
     fn may_have(&self, Having { property, texts }: &Having) -> Result<bool, ScanError> {
         if self.segment.bloom_range(self.group, property).is_none() {
             return Ok(true);
+        }
+        // Where a start has read it, it is here before a filter, and never wrong.
+        if let Some(table) = self.find(&ColumnKey::Table(property.clone()))
+            && self.segment.has_table(self.group, property)
+        {
+            let TextColumn { codes, values } = table.texts();
+            return Ok(values.find(texts).into_iter().any(|code| codes.has(code)));
         }
         let column = self.column(&ColumnKey::Bloom(property.clone()))?;
         let bloom = column.bloom();

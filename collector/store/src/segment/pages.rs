@@ -109,7 +109,23 @@ impl Segment {
         name: &str,
         data_type: &DataType,
     ) -> Result<Pages<'_>, ScanError> {
+        self.read_ahead(group, name, Which::All);
         self.some_pages(group, name, data_type, Which::All)
+    }
+
+    /// Whoever reads a column mostly goes on with the next row groups.
+    pub(super) fn read_ahead(&self, group: u32, name: &str, which: Which) {
+        self.will_read(group as usize + READ_AHEAD, name, which);
+    }
+
+    /// A part of a column is read soon.
+    pub(super) fn will_read(&self, group: usize, name: &str, which: Which) {
+        let groups = self.arrow.metadata().row_groups();
+        if let (Some(group), Some((index, _))) =
+            (groups.get(group), self.arrow.schema().column_with_name(name))
+        {
+            self.file.will_read(which.range(group.column(index)));
+        }
     }
 
     /// Open a part of a column.
@@ -127,11 +143,6 @@ impl Segment {
         }
         let chunk = self.arrow.metadata().row_group(group as usize).column(index);
         let rows = self.group_rows(group);
-        // Whoever reads a column mostly goes on with the next row groups.
-        let ahead = group as usize + READ_AHEAD;
-        if let Some(next) = self.arrow.metadata().row_groups().get(ahead) {
-            self.file.will_read(which.range(next.column(index)));
-        }
         let open = || {
             let (start, len) = which.range(chunk);
             let bytes = Arc::new(self.file.fetch(std::iter::once((start, len)))?);

@@ -15,6 +15,7 @@ use super::arrays::id;
 use super::info::PromotedKind;
 use super::layout;
 use super::packed::Decoded;
+use super::pages::Which;
 use super::{ORIGIN, Segment, WRITER};
 use crate::block::{Column, ColumnKey, Property, Runs, session_number};
 use crate::error::ScanError;
@@ -131,7 +132,7 @@ impl Segment {
 
     /// The times of some rows, which are in order.
     pub(super) fn times_of(&self, group: u32, rows: &[u32]) -> Result<Times, ScanError> {
-        let pages = self.pages(group, "ts", &layout::time())?;
+        let pages = self.some_pages(group, "ts", &layout::time(), Which::All)?;
         let (mut picked, mut first) = (Vec::with_capacity(rows.len()), 0);
         let read = pages.differences(|times| {
             let behind = first + times.len();

@@ -37,6 +37,7 @@ impl Segment {
     ) -> Result<Decoded, ScanError> {
         if let Some(name) = self.sole_column(property) {
             let which = if table.is_some() { Which::Codes } else { Which::All };
+            self.read_ahead(group, &name, which);
             let mut pages = self.some_pages(group, &name, &layout::text(), which)?;
             let TextColumn { codes: table, values } = match table {
                 Some(table) => table.clone(),
@@ -130,6 +131,7 @@ impl Segment {
     pub(super) fn table(&self, group: u32, property: &Property) -> Result<TextColumn, ScanError> {
         let name = self.sole_column(property).filter(|name| self.is_coded(group, name));
         let Some(name) = name else { return Ok(self.share::<&str>(property, &[])) };
+        self.read_ahead(group, &name, Which::Dictionary);
         let mut pages = self.some_pages(group, &name, &layout::text(), Which::Dictionary)?;
         Ok(self.share(property, &pages.texts()?))
     }
@@ -149,6 +151,8 @@ impl Segment {
             return Ok(Some(Vec::new()));
         }
         let Some(name) = self.sole_column(property) else { return Ok(None) };
+        // Most row groups have no such row, and of one that has the time is wanted next.
+        self.will_read(group as usize, "ts", Which::All);
         let pages = self.some_pages(group, &name, &layout::text(), Which::Codes)?;
         Ok(pages.by_code(&is_wanted, 0)?.map(|rows| Codes::U8(rows).rows_with(&[1])))
     }
