@@ -60,6 +60,9 @@ mod tests {
     use super::*;
     use crate::faults::{Random, Source, World, small_options};
     use crate::options::StoreOptions;
+    use crate::row::Row;
+    use serde_json::json;
+    use tallymark_analysis::{Context, compile};
 
     /// A store that was started with rows in a file, and so much room.
     fn started(warm_bytes: usize, cache_bytes: usize) -> World {
@@ -80,6 +83,48 @@ mod tests {
         let shared = &world.store().shared;
         run(shared);
         shared.cache.bytes()
+    }
+
+    /// Whether times were decoded for a trend of March.
+    fn reads_times(world: &World, bucket: &str) -> bool {
+        let question = json!({ "from": "2024-03-01", "to": "2024-04-01", "tz": "UTC",
+                               "bucket": bucket, "series": [{ "measure": "count" }] });
+        let analysis =
+            compile("trend", question, &Context::utc(1_720_000_000_000)).unwrap().analysis;
+        let shared = &world.store().shared;
+        world.store().ask(1, &*analysis).unwrap();
+        let before = shared.cache.bytes();
+        for segment in shared.live().segments.iter() {
+            for block in segment.source(shared.cache.reading()).blocks {
+                block.column(&ColumnKey::Ts).unwrap();
+            }
+        }
+        shared.cache.bytes() == before
+    }
+
+    #[test]
+    fn times_are_read_where_somebody_looks_at_them() {
+        let world = || World::with(StoreOptions { cache_bytes: 1 << 20, ..small_options() });
+        let (mut random, source) = (Random::new(7), Source::default());
+        let mut send = |world: &World, hours: std::ops::Range<i64>| {
+            let row = |n: i64| Row {
+                project: 1,
+                ts_ms: 1_710_000_000_000 + n * 3_600_000,
+                ..source.row(&mut random)
+            };
+            world.append(hours.map(row).collect()).unwrap();
+            world.flush().unwrap();
+        };
+        for (bucket, wants) in [("month", false), ("day", true)] {
+            let world = world();
+            send(&world, 0..20);
+            assert_eq!(reads_times(&world, bucket), wants, "{bucket}");
+        }
+        // Rows of one person in two files that overlap have to be put in order.
+        let world = world();
+        send(&world, 0..20);
+        send(&world, 5..15);
+        assert!(reads_times(&world, "month"));
     }
 
     #[test]

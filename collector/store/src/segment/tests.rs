@@ -100,6 +100,10 @@ fn columns(random: &mut Random) -> Columns {
 }
 
 fn write(columns: &Columns) -> Segment {
+    write_cached(columns, 0)
+}
+
+fn write_cached(columns: &Columns, cache_bytes: usize) -> Segment {
     let disk = Arc::new(SimDisk::new());
     let folders = Folders::new(Path::new("/disk"), Arc::clone(&disk) as Arc<dyn Disk>);
     for folder in [&folders.data, &folders.seg, &folders.tmp] {
@@ -126,7 +130,7 @@ fn write(columns: &Columns) -> Segment {
     let order: Vec<(u32, u32)> = (0..columns.len() as u32).map(|row| (0, row)).collect();
     writer.push(&order, &[columns]).unwrap();
     let meta = writer.finish(&folders).unwrap();
-    Segment::open(&folders, meta, &Arc::new(ColumnCache::new(0))).unwrap()
+    Segment::open(&folders, meta, &Arc::new(ColumnCache::new(cache_bytes))).unwrap()
 }
 
 /// Compare the texts of a column, group by group.
@@ -211,6 +215,11 @@ fn a_column_whose_dictionary_was_too_large_is_read_all_the_same() {
         chunk.column(path).encodings().any(|e| e == parquet::basic::Encoding::DELTA_BYTE_ARRAY)
     );
     check_texts(&segment, &ColumnKey::Text(Property::Dim(Dim::Path)), &columns.dims[0]);
+    let path = Property::Dim(Dim::Path);
+    assert!(
+        segment.bloom_range(0, &path).is_some() && !segment.has_table(0, &path),
+        "it lacks some"
+    );
 }
 
 #[test]
@@ -227,7 +236,7 @@ fn a_group_says_which_texts_it_surely_has_not() {
         columns.properties.push(PropertyColumn { key: key.into(), values });
     }
     columns.rest.set(ROWS - 1, |out| out.push_str("{\"both\":\"/0\"}"));
-    let segment = Arc::new(write(&columns));
+    let segment = Arc::new(write_cached(&columns, 1 << 24));
     let (mut first, mut wrong) = (0, 0);
     let blocks = segment.source(segment.cache().reading()).blocks;
     for (group, block) in blocks.iter().enumerate() {
@@ -250,6 +259,14 @@ fn a_group_says_which_texts_it_surely_has_not() {
             assert!(may_have(property, &["nowhere"]), "few texts, or others in the rest");
         }
         assert!(may_have(Property::Key("nobody".into()), &["nowhere"]), "nobody has this");
+        // What its codes stand for is known then, and a filter is asked no more.
+        for property in [Property::Dim(Dim::Path), Property::Key("sole".into())] {
+            block.column(&ColumnKey::Table(property.clone())).unwrap();
+            for (n, text) in own.values.iter().enumerate() {
+                let is_there = n * 100 < rows.end && rows.start < (n + 1) * 100;
+                assert_eq!(may_have(property.clone(), &["nowhere", text]), is_there, "{text}");
+            }
+        }
         first = rows.end;
     }
     // Twice as many texts were not there, in three groups.
