@@ -40,7 +40,8 @@ pub(crate) fn run(shared: &Shared) {
         let [small, others] = segment.properties();
         // Events save as much work as times, and are a fraction of them; properties in runs are less.
         let usual = [ColumnKey::Runs, ColumnKey::Event];
-        let tables: Vec<ColumnKey> = segment.tables().collect();
+        let tables: Vec<ColumnKey> =
+            others.iter().filter_map(|key| segment.small_table(key)).collect();
         for keys in [&usual[..], &small, &tables, &[ColumnKey::Ts]] {
             if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
                 return;

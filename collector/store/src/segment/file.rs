@@ -65,7 +65,10 @@ impl SharedFile {
 
     /// These bytes are read soon.
     pub(crate) fn will_read(&self, (start, len): (u64, u64)) {
-        self.file.will_read(start, len);
+        // To a disk, no bytes are all that follow.
+        if len > 0 {
+            self.file.will_read(start, len);
+        }
     }
 
     /// Read everything and give the places of blocks that are not what was written.

@@ -205,15 +205,10 @@ impl Segment {
         [sized, others].map(|sized| sized.into_iter().map(|(_, key)| key).collect())
     }
 
-    /// Tables of properties that have many texts, where they are small beside the rows' codes.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = ColumnKey> {
-        let properties = self.properties().into_iter().flatten();
-        properties.filter_map(|key| match key {
-            ColumnKey::Text(property) if self.is_table_small(&property) => {
-                Some(ColumnKey::Table(property))
-            }
-            _ => None,
-        })
+    /// The table of a property that has many texts, where it is small beside the rows' codes.
+    pub(crate) fn small_table(&self, key: &ColumnKey) -> Option<ColumnKey> {
+        let ColumnKey::Text(property) = key else { return None };
+        self.is_table_small(property).then(|| ColumnKey::Table(property.clone()))
     }
 
     fn is_table_small(&self, property: &Property) -> bool {
