@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parquet::bloom_filter::Sbbf;
+use serde::{Deserialize, Serialize};
 use tallymark_analysis::columns::{Codes, Numbers, Times};
 use tallymark_analysis::events::{NO_SESSION, UNNAMED_SESSION};
 
@@ -19,8 +20,9 @@ use crate::presence::DayList;
 use crate::row::{Dim, flags};
 pub(crate) use crate::values::{SharedValues, Values};
 
-/// A column of a block, by what a question wants to see.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A column of a block, by what a question wants to see. Those of all rows can be written down.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ColumnKey {
     /// Who: [`Runs`].
     Runs,
@@ -46,26 +48,31 @@ pub(crate) enum ColumnKey {
     /// A property as number.
     Number(Property),
     /// Whether these rows are few: [`Column::AreFew`].
+    #[serde(skip)]
     AreFew(Arc<Having>),
     /// A column of those rows alone, where they are few.
+    #[serde(skip)]
     OfFew(Arc<Having>, Box<ColumnKey>),
     /// Which texts of a property there may be.
+    #[serde(skip)]
     Bloom(Property),
     /// A list of the segment's presence, by its number there; the group is the number of the part.
+    #[serde(skip)]
     Presence(u32),
     /// The session as a kernel sees it: [`session_number`].
     Session,
 }
 
 /// The rows that have one of some texts as a property.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Having {
     pub property: Property,
     pub texts: Box<[Box<str>]>,
 }
 
 /// A property by its name in questions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Box<str>", into = "Box<str>")]
 pub(crate) enum Property {
     /// `event`.
     Event,
@@ -94,6 +101,26 @@ impl Property {
             ("$n", _) => Self::Seq,
             (_, Some(dim)) => Self::Dim(dim),
             _ => Self::Key(name.into()),
+        }
+    }
+}
+
+impl From<Box<str>> for Property {
+    fn from(name: Box<str>) -> Self {
+        Self::of_name(&name)
+    }
+}
+
+impl From<Property> for Box<str> {
+    fn from(property: Property) -> Self {
+        match property {
+            Property::Event => "event".into(),
+            Property::Session => "session".into(),
+            Property::Identity => "identity".into(),
+            Property::Writer => "$writer".into(),
+            Property::Seq => "$n".into(),
+            Property::Dim(dim) => dim.name().into(),
+            Property::Key(name) => name,
         }
     }
 }
@@ -217,6 +244,16 @@ impl Runs {
         }
         runs.starts.push(count);
         runs
+    }
+
+    /// The persons of each project.
+    pub(crate) fn persons_by_project(&self) -> impl Iterator<Item = (u32, &[u64])> {
+        let behind = self.projects.iter().skip(1).map(|(_, first)| *first as usize);
+        let ends = behind.chain(std::iter::once(self.persons.len()));
+        let persons = |(&(project, first), end): (&(u32, u32), usize)| {
+            (project, &self.persons[first as usize..end])
+        };
+        self.projects.iter().zip(ends).map(persons)
     }
 
     /// Put together runs of projects and of persons, each with the row behind it.

@@ -22,6 +22,7 @@ mod priority;
 mod progress;
 mod props;
 mod queue;
+mod recall;
 mod retention;
 pub mod row;
 mod rows;

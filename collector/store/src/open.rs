@@ -20,6 +20,7 @@ use crate::keeper::{Keeper, urgent};
 use crate::memtable::{MemRun, Memtable};
 use crate::options::StoreOptions;
 use crate::people::People;
+use crate::recall;
 use crate::segment::{ColumnCache, Segment};
 use crate::shared::{Live, Shared};
 use crate::sorter;
@@ -153,6 +154,7 @@ impl Stopped {
         let (merger, loader) = (keeper.clone(), keeper.clone());
         let sorted = Arc::clone(&shared);
         let (ahead, asked) = (writer.log.ahead(), Arc::clone(&shared));
+        let remembered = folders.clone();
         let (hurried, (urgent, to_hurry)) = (merger.clone(), urgent());
         let threads = vec![
             spawn("store-writer", &folders, move || writer.run())?,
@@ -161,7 +163,11 @@ impl Stopped {
             spawn("store-flush", &folders, move || keeper.run_flushes())?,
             spawn("store-merge", &folders, move || merger.run_merges(&urgent))?,
             spawn("store-urgent", &folders, move || hurried.run_urgent(to_hurry))?,
-            spawn("store-warm", &folders, move || warm::run(&asked))?,
+            spawn("store-warm", &folders, move || {
+                let known = recall::load(&remembered);
+                warm::run(&asked, &known);
+                recall::keep(&asked, &remembered, known);
+            })?,
         ];
         let (threads, lock) = (Mutex::new(threads), Mutex::new(Some(lock)));
         Ok(Store { folders, shared, keeper: loader, threads, lock })

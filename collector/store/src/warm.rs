@@ -1,10 +1,11 @@
 //! What questions read, read once after a start.
 //!
 //! In: the segments that a start finds, the newest first, because most questions are about the last
-//! days. Out: in the cache, up to `StoreOptions::warm_bytes`, what nearly every question reads: who did
-//! what on which day, and whose rows are where, their events, properties that are small because
-//! neighbours have the same, what the codes of other texts stand for, and times. Then, where there is
-//! room left, other properties, the smallest first. So the first question after a restart does not wait
+//! days, and what was asked for before it (`recall`). Out: in the cache, up to
+//! `StoreOptions::warm_bytes`, what nearly every question reads: who did what on which day, and whose rows
+//! are where, their events, properties that are small because neighbours have the same, what the codes of
+//! other texts stand for, rows that few have and that were asked for before, and times. Then, where there
+//! is room left, other properties, the smallest first. So the first question after a restart does not wait
 //! for all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
@@ -15,14 +16,18 @@ use std::sync::Arc;
 
 use crate::block::{Block, ColumnKey};
 use crate::presence;
+use crate::recall;
 use crate::segment::Segment;
 use crate::shared::Shared;
 
 /// Days are as small as this part of what is read, at most.
 const DAYS: u64 = 4;
 
-/// Read until there is enough, or the store closes.
-pub(crate) fn run(shared: &Shared) {
+/// Rows that few have are as small a part, at most.
+const RARE: u64 = 4;
+
+/// Read until there is enough, or the store closes. `known` was asked for before.
+pub(crate) fn run(shared: &Shared, known: &[recall::Set]) {
     let mut segments: Vec<Arc<Segment>> = shared.live().segments.to_vec();
     let most = shared.options.warm_bytes.min(shared.options.cache_bytes) as u64;
     presence::warm(shared, &segments, || {
@@ -34,20 +39,35 @@ pub(crate) fn run(shared: &Shared) {
         let is_enough = shared.cache.bytes() >= most || shared.live().closing;
         !is_enough && block.column(key).is_ok()
     };
+    // Events save as much work as times, and are a fraction of them; properties in runs are less.
+    let usual = [ColumnKey::Runs, ColumnKey::Event];
     let mut later = Vec::new();
     for segment in &segments {
         let blocks = segment.source(reading).blocks;
         let [small, others] = segment.properties();
-        // Events save as much work as times, and are a fraction of them; properties in runs are less.
-        let usual = [ColumnKey::Runs, ColumnKey::Event];
         let tables: Vec<ColumnKey> =
             others.iter().filter_map(|key| segment.small_table(key)).collect();
-        for keys in [&usual[..], &small, &tables, &[ColumnKey::Ts]] {
+        for keys in [&usual[..], &small, &tables] {
             if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
                 return;
             }
         }
         later.push((blocks, others));
+    }
+    let enough = shared.cache.bytes() + most / RARE;
+    for set in known {
+        // A block remembers the rows of one set.
+        for block in segments.iter().flat_map(|segment| segment.source(reading).blocks) {
+            if shared.cache.bytes() < enough
+                && let Ok(true) = block.may_have(&set.having)
+                && let Ok(Some(few)) = block.few(&set.having)
+            {
+                let _ = set.columns.iter().all(|key| read(&few, key));
+            }
+        }
+    }
+    if !later.iter().all(|(blocks, _)| blocks.iter().all(|block| read(block, &ColumnKey::Ts))) {
+        return;
     }
     for (blocks, keys) in later {
         if !keys.iter().all(|key| blocks.iter().all(|block| read(block, key))) {
@@ -82,7 +102,7 @@ mod tests {
     fn warmed(warm_bytes: usize, cache_bytes: usize) -> u64 {
         let world = started(warm_bytes, cache_bytes);
         let shared = &world.store().shared;
-        run(shared);
+        run(shared, &[]);
         shared.cache.bytes()
     }
 
@@ -132,7 +152,7 @@ mod tests {
     fn properties_are_read_where_there_is_room() {
         let world = started(1 << 20, 1 << 20);
         let shared = &world.store().shared;
-        run(shared);
+        run(shared, &[]);
         let before = shared.cache.bytes();
         let segment = Arc::clone(&shared.live().segments[0]);
         let keys = segment.properties().concat();

@@ -29,6 +29,15 @@ impl Collector {
         Ok(Collector { process, address: address.to_owned() })
     }
 
+    /// Stop it as an operator does.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let id = rustix::process::Pid::from_child(&self.process.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        let status = self.process.0.wait()?;
+        anyhow::ensure!(status.success(), "the collector ended with {status}");
+        Ok(())
+    }
+
     /// Ask a question: the answer, and how long it took until that was read.
     pub fn ask(
         &self,

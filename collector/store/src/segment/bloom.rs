@@ -39,8 +39,7 @@ impl Segment {
     /// Where the filter of a property is, if the file has one: start and length.
     pub(super) fn bloom_range(&self, group: u32, property: &Property) -> Option<(u64, u64)> {
         let name = self.sole_column(property)?;
-        let (index, _) = self.arrow.schema().column_with_name(&name)?;
-        let chunk = self.arrow.metadata().row_groups().get(group as usize)?.column(index);
+        let chunk = self.chunk(group, &name)?;
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         Some((start, u64::try_from(chunk.bloom_filter_length()?).ok()?))
     }
@@ -49,7 +48,7 @@ impl Segment {
     pub(super) fn bloom(&self, group: u32, property: &Property) -> Result<Column, ScanError> {
         let range = self.bloom_range(group, property);
         let range = range.ok_or_else(|| self.damaged("a filter is missing"))?;
-        if let Some(next) = self.bloom_range(group + READ_AHEAD as u32, property) {
+        if let Some(next) = self.bloom_range(group + READ_AHEAD, property) {
             self.file.will_read(next);
         }
         let bloom = self.file.bytes(range).and_then(|bytes| Ok(Sbbf::from_bytes(&bytes)?));

@@ -14,10 +14,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::packed::{Decoded, Packed};
-use crate::block::{Column, ColumnKey};
+use crate::block::{Column, ColumnKey, Having};
 use crate::catalog::SegmentId;
 
 /// A column of a row group of a segment.
@@ -46,6 +46,16 @@ pub(crate) struct ColumnCache {
 /// One walk over the store: later ones have larger numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Reading(u64);
+
+/// What there is of some rows.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// The last that wanted it.
+    pub wanted: Reading,
+    pub columns: HashSet<ColumnKey>,
+    /// Whether enough persons are among those rows.
+    pub has_enough: bool,
+}
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -151,6 +161,42 @@ impl ColumnCache {
     /// Whether it keeps anything at all.
     pub(super) fn is_on(&self) -> bool {
         self.bytes_max > 0
+    }
+
+    /// What there is of rows that few have, and whether so many persons of a project are among those.
+    pub(crate) fn rare(&self, enough: usize) -> HashMap<Arc<Having>, Rare> {
+        let (mut found, mut runs) = (HashMap::<_, Rare>::new(), Vec::new());
+        for ((.., key), slot) in &*self.lock() {
+            let ColumnKey::OfFew(having, of) = key else { continue };
+            let rare = found.entry_ref(having).or_default();
+            rare.wanted = slot.wanted.max(rare.wanted);
+            if !rare.columns.contains(&**of) {
+                rare.columns.insert((**of).clone());
+            }
+            if **of == ColumnKey::Runs {
+                runs.push((Arc::clone(having), Arc::clone(&slot.column)));
+            }
+        }
+        // Whoever decodes a column has it, and may want a slot.
+        let mut persons: HashMap<(Arc<Having>, u32), HashSet<u64>> = HashMap::new();
+        for (having, column) in runs {
+            let Kept::Packed(packed) = &*column.lock().unwrap_or_else(PoisonError::into_inner)
+            else {
+                continue;
+            };
+            let column = packed.unpack();
+            let of_projects = column.runs().persons_by_project();
+            for (project, some) in of_projects {
+                let known = persons.entry((Arc::clone(&having), project)).or_default();
+                known.extend(some.iter().take(enough.saturating_sub(known.len())));
+            }
+        }
+        for ((having, _), persons) in persons {
+            if let Some(rare) = found.get_mut(&having) {
+                rare.has_enough |= persons.len() >= enough;
+            }
+        }
+        found
     }
 
     /// Forget the columns of a segment that is gone.

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, Weak};
 use hashbrown::HashMap;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 pub(crate) use batches::SegmentBatches;
@@ -190,11 +190,11 @@ impl Segment {
             };
             (format!("p.{}", promoted.key), key)
         });
-        let groups = self.arrow.metadata().row_groups();
+        let groups = 0..self.info.groups.len() as u32;
         let bytes = |name: &str| -> i64 {
-            let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return 0 };
-            let with = (0..).zip(groups).filter(|(at, _)| !self.is_absent(*at, name));
-            with.map(|(_, group)| group.column(index).compressed_size()).sum()
+            let with = groups.clone().filter(|group| !self.is_absent(*group, name));
+            let chunks = with.filter_map(|group| self.chunk(group, name));
+            chunks.map(ColumnChunkMetaData::compressed_size).sum()
         };
         let mut sized: Vec<(i64, ColumnKey)> =
             dims.chain(promoted).map(|(name, key)| (bytes(&name), key)).collect();

@@ -13,11 +13,12 @@
 use std::hint::select_unpredictable;
 use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::column::reader::{ColumnReader, get_column_reader};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
@@ -36,6 +37,8 @@ pub(super) struct Pages<'a> {
     rows: usize,
     /// The values that codes stand for, as they are written, and how many those are.
     dictionary: (Bytes, usize),
+    /// Pages without any of these rows, which are in order, are passed over.
+    only: Option<&'a [u32]>,
 }
 
 /// What is read of a column.
@@ -63,7 +66,7 @@ impl Which {
 }
 
 /// Row groups between what is decoded and what the disk is asked for.
-pub(super) const READ_AHEAD: usize = 12;
+pub(super) const READ_AHEAD: u32 = 12;
 
 /// A column in runs has at most a byte for so many rows.
 pub(super) const ROWS_A_BYTE: usize = 16;
@@ -72,11 +75,16 @@ pub(super) const ROWS_A_BYTE: usize = 16;
 pub(super) type Present<T> = (Vec<u32>, Vec<T>);
 
 impl Segment {
+    /// What the file says of a column of a row group; `None` where there is no such one.
+    pub(super) fn chunk(&self, group: u32, name: &str) -> Option<&ColumnChunkMetaData> {
+        let (index, _) = self.arrow.schema().column_with_name(name)?;
+        Some(self.arrow.metadata().row_groups().get(group as usize)?.column(index))
+    }
+
     /// How many rows of a column are not null, as the file's description has it.
     pub(super) fn present(&self, group: u32, name: &str) -> Option<usize> {
-        let (index, _) = self.arrow.schema().column_with_name(name)?;
-        let chunk = self.arrow.metadata().row_group(group as usize).column(index);
-        let nulls = chunk.statistics().and_then(Statistics::null_count_opt)?;
+        let statistics = self.chunk(group, name)?.statistics();
+        let nulls = statistics.and_then(Statistics::null_count_opt)?;
         self.group_rows(group).checked_sub(usize::try_from(nulls).ok()?)
     }
 
@@ -87,16 +95,14 @@ impl Segment {
 
     /// Whether a column has so few bytes that its rows must be equal to their neighbours mostly.
     pub(super) fn is_in_runs(&self, group: u32, name: &str) -> bool {
-        let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return false };
-        let bytes =
-            self.arrow.metadata().row_group(group as usize).column(index).uncompressed_size();
-        usize::try_from(bytes).is_ok_and(|bytes| bytes * ROWS_A_BYTE <= self.group_rows(group))
+        let bytes = self.chunk(group, name).map(ColumnChunkMetaData::uncompressed_size);
+        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        bytes.is_some_and(|bytes| bytes * ROWS_A_BYTE <= self.group_rows(group))
     }
 
     /// Whether every row of a column has a code of its dictionary, or is null.
     pub(super) fn is_coded(&self, group: u32, name: &str) -> bool {
-        let Some((index, _)) = self.arrow.schema().column_with_name(name) else { return false };
-        let chunk = self.arrow.metadata().row_group(group as usize).column(index);
+        let Some(chunk) = self.chunk(group, name) else { return false };
         let encodings = chunk.page_encoding_stats_mask();
         chunk.dictionary_page_offset().is_some()
             && encodings.is_some_and(|mask| mask.is_only(Encoding::RLE_DICTIONARY))
@@ -115,16 +121,13 @@ impl Segment {
 
     /// Whoever reads a column mostly goes on with the next row groups.
     pub(super) fn read_ahead(&self, group: u32, name: &str, which: Which) {
-        self.will_read(group as usize + READ_AHEAD, name, which);
+        self.will_read(group + READ_AHEAD, name, which);
     }
 
     /// A part of a column is read soon.
-    pub(super) fn will_read(&self, group: usize, name: &str, which: Which) {
-        let groups = self.arrow.metadata().row_groups();
-        if let (Some(group), Some((index, _))) =
-            (groups.get(group), self.arrow.schema().column_with_name(name))
-        {
-            self.file.will_read(which.range(group.column(index)));
+    pub(super) fn will_read(&self, group: u32, name: &str, which: Which) {
+        if let Some(chunk) = self.chunk(group, name) {
+            self.file.will_read(which.range(chunk));
         }
     }
 
@@ -136,12 +139,10 @@ impl Segment {
         data_type: &DataType,
         which: Which,
     ) -> Result<Pages<'_>, ScanError> {
-        let column = self.arrow.schema().column_with_name(name);
-        let (index, field) = column.ok_or_else(|| self.damaged("a column is missing"))?;
-        if field.data_type() != data_type {
+        let chunk = self.chunk(group, name).ok_or_else(|| self.damaged("a column is missing"))?;
+        if self.arrow.schema().field_with_name(name).map(Field::data_type).ok() != Some(data_type) {
             return Err(self.wrong_type());
         }
-        let chunk = self.arrow.metadata().row_group(group as usize).column(index);
         let rows = self.group_rows(group);
         let open = || {
             let (start, len) = which.range(chunk);
@@ -156,11 +157,16 @@ impl Segment {
         };
         let reader = open().map_err(|error| self.damaged(&error.to_string()))?;
         let (column, dictionary) = (chunk.column_descr_ptr(), Default::default());
-        Ok(Pages { segment: self, reader, column, rows, dictionary })
+        Ok(Pages { segment: self, reader, column, rows, dictionary, only: None })
     }
 }
 
-impl Pages<'_> {
+impl<'a> Pages<'a> {
+    /// Leave out pages without any of these rows, which are in order.
+    pub(super) fn only(self, rows: &'a [u32]) -> Self {
+        Self { only: Some(rows), ..self }
+    }
+
     fn read_dictionary(&mut self) -> Result<(), ScanError> {
         let mut read = || match self.reader.peek_next_page()? {
             Some(first) if first.is_dict => self.reader.get_next_page(),
@@ -231,19 +237,57 @@ impl Pages<'_> {
         table: &[T],
     ) -> Result<Option<Present<T>>, ScanError> {
         let (mut rows, mut values) = (Vec::new(), Vec::new());
-        let mut first = 0;
         let read = self.each(Encoding::RLE_DICTIONARY, |page| {
             if page.present > 0 {
-                page.present_rows(first, &mut rows)?;
+                page.present_rows(&mut rows)?;
                 page.codes(|part| append(&mut values, table, part))?;
             }
-            first += page.rows;
             Some(())
         });
         // They are kept as they are.
         rows.shrink_to_fit();
         values.shrink_to_fit();
         Ok(read?.map(|()| (rows, values)))
+    }
+
+    /// The rows that have one of these codes, of which there are few.
+    pub(super) fn rows_with(self, wanted: &[u32]) -> Result<Option<Vec<u32>>, ScanError> {
+        let (mut rows, mut places, mut present) = (Vec::new(), Vec::new(), Vec::new());
+        let read = self.each(Encoding::RLE_DICTIONARY, |page| {
+            if page.present == 0 {
+                return Some(());
+            }
+            places.clear();
+            let mut at = 0;
+            page.codes(|part| {
+                at += match part {
+                    Part::Same(code, count) => {
+                        if wanted.contains(&code) {
+                            places.extend(at..at + count);
+                        }
+                        count
+                    }
+                    Part::Each(codes) => {
+                        // Most parts have none, which is soon seen.
+                        let has =
+                            |of: &u32| codes.iter().fold(false, |has, code| has | (code == of));
+                        if wanted.iter().any(has) {
+                            let found = (at..).zip(codes).filter(|(_, code)| wanted.contains(code));
+                            places.extend(found.map(|(place, _)| place));
+                        }
+                        codes.len()
+                    }
+                };
+                Some(())
+            })?;
+            if !places.is_empty() {
+                present.clear();
+                page.present_rows(&mut present)?;
+                rows.extend(places.iter().map(|place| present[*place]));
+            }
+            Some(())
+        });
+        Ok(read?.map(|()| rows))
     }
 
     /// Runs of rows that have the same in `table`, each with the row behind it; `absent` for null, where
@@ -292,10 +336,18 @@ impl Pages<'_> {
         Ok(read?.map(|()| runs))
     }
 
-    /// Shows numbers of which the differences are packed, some at a time. No row is null.
-    pub(super) fn differences(self, mut show: impl FnMut(&[i64])) -> Result<Option<()>, ScanError> {
+    /// Shows numbers of which the differences are packed, some at a time, each time with the row of the
+    /// first. No row is null.
+    pub(super) fn differences(
+        self,
+        mut show: impl FnMut(usize, &[i64]),
+    ) -> Result<Option<()>, ScanError> {
         self.each(Encoding::DELTA_BINARY_PACKED, |page| {
-            let numbers = bits::differences(&page.values, page.present, &mut show);
+            let mut first = page.first;
+            let numbers = bits::differences(&page.values, page.present, |numbers| {
+                show(first, numbers);
+                first += numbers.len();
+            });
             numbers.filter(|()| page.present == page.rows)
         })
     }
@@ -320,6 +372,20 @@ impl Pages<'_> {
         Ok(())
     }
 
+    /// How many rows the next page has, if none of them is wanted.
+    fn passes_over(&mut self, first: usize) -> Result<Option<usize>, ParquetError> {
+        let Some(only) = self.only else { return Ok(None) };
+        let next = self.reader.peek_next_page()?.filter(|next| !next.is_dict);
+        let unwanted = next.and_then(|next| next.num_rows).filter(|rows| {
+            let wanted = only.partition_point(|row| (*row as usize) < first);
+            only.get(wanted).is_none_or(|row| *row as usize >= first + rows)
+        });
+        if unwanted.is_some() {
+            self.reader.skip_next_page()?;
+        }
+        Ok(unwanted)
+    }
+
     /// Shows every page, if they are encoded like this.
     fn each(
         mut self,
@@ -327,12 +393,15 @@ impl Pages<'_> {
         mut show: impl FnMut(&Data) -> Option<()>,
     ) -> Result<Option<()>, ScanError> {
         let mut rows = 0;
+        let damaged = |error: ParquetError| self.segment.damaged(&error.to_string());
         loop {
-            let page = self.reader.get_next_page();
-            let page = page.map_err(|error| self.segment.damaged(&error.to_string()))?;
-            let Some(page) = page else { break };
+            if let Some(count) = self.passes_over(rows).map_err(damaged)? {
+                rows += count;
+                continue;
+            }
+            let Some(page) = self.reader.get_next_page().map_err(damaged)? else { break };
             let encoding = page.encoding();
-            let Some(data) = Data::of(page) else { return Ok(None) };
+            let Some(data) = Data::of(page, rows) else { return Ok(None) };
             if encoding != usual && data.present > 0 {
                 return Ok(None);
             }
@@ -353,6 +422,8 @@ fn malformed(segment: &Segment) -> ScanError {
 
 /// Rows of a column.
 struct Data {
+    /// The first of them.
+    first: usize,
     rows: usize,
     /// Rows that are not null.
     present: usize,
@@ -364,7 +435,7 @@ struct Data {
 
 impl Data {
     /// A page as we write them; `None` for others.
-    fn of(page: Page) -> Option<Self> {
+    fn of(page: Page, first: usize) -> Option<Self> {
         let Page::DataPageV2 {
             mut buf,
             num_rows,
@@ -380,7 +451,8 @@ impl Data {
         let present = num_rows.checked_sub(num_nulls).filter(|_| num_rows == num_values)?;
         let levels_len = levels_len as usize;
         let levels = (levels_len <= buf.len()).then(|| buf.split_to(levels_len))?;
-        Some(Self { rows: num_rows as usize, present: present as usize, levels, values: buf })
+        let (rows, present) = (num_rows as usize, present as usize);
+        Some(Self { first, rows, present, levels, values: buf })
     }
 
     /// Shows the codes of the rows that are not null.
@@ -389,13 +461,13 @@ impl Data {
         bits::runs(packed, *width, self.present, show)
     }
 
-    /// Add the rows that are not null, of which the first has this number.
-    fn present_rows(&self, first: usize, rows: &mut Vec<u32>) -> Option<()> {
-        let before = rows.len();
+    /// Add the rows that are not null.
+    fn present_rows(&self, rows: &mut Vec<u32>) -> Option<()> {
+        let (before, first) = (rows.len(), self.first as u32);
         if self.present == self.rows {
-            rows.extend(first as u32..(first + self.rows) as u32);
+            rows.extend(first..first + self.rows as u32);
         } else {
-            bits::ones(&self.levels, first as u32, self.rows, rows)?;
+            bits::ones(&self.levels, first, self.rows, rows)?;
         }
         (rows.len() - before == self.present).then_some(())
     }

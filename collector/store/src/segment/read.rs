@@ -118,7 +118,7 @@ impl Segment {
         let mut offsets = Vec::with_capacity(self.group_rows(group));
         // Has a bit that no offset can have, if one time is too far from the first.
         let mut bits = 0;
-        let read = pages.differences(|times| {
+        let read = pages.differences(|_, times| {
             let some = times.iter().map(|at| at.wrapping_sub(base_ms) as u64);
             bits |= some.clone().fold(0, |bits, offset| bits | offset);
             offsets.extend(some.map(|offset| offset as u32));
@@ -132,16 +132,11 @@ impl Segment {
 
     /// The times of some rows, which are in order.
     pub(super) fn times_of(&self, group: u32, rows: &[u32]) -> Result<Times, ScanError> {
-        let pages = self.some_pages(group, "ts", &layout::time(), Which::All)?;
-        let (mut picked, mut first) = (Vec::with_capacity(rows.len()), 0);
-        let read = pages.differences(|times| {
-            let behind = first + times.len();
-            while let Some(row) = rows.get(picked.len()).map(|row| *row as usize)
-                && row < behind
-            {
-                picked.push(times[row - first]);
-            }
-            first = behind;
+        let pages = self.some_pages(group, "ts", &layout::time(), Which::All)?.only(rows);
+        let mut picked = Vec::with_capacity(rows.len());
+        let read = pages.differences(|first, times| {
+            let wanted = rows[picked.len()..].iter().map(|row| *row as usize - first);
+            picked.extend(wanted.map_while(|at| times.get(at).copied()));
         })?;
         if read.is_none() {
             picked.resize(rows.len(), 0);

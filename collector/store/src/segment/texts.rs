@@ -122,9 +122,7 @@ impl Segment {
 
     /// Bytes of a part of the column that has all there is of a property.
     pub(super) fn bytes_of(&self, group: u32, property: &Property, which: Which) -> Option<u64> {
-        let (index, _) = self.arrow.schema().column_with_name(&self.sole_column(property)?)?;
-        let chunk = self.arrow.metadata().row_groups().get(group as usize)?.column(index);
-        Some(which.range(chunk).1)
+        Some(which.range(self.chunk(group, &self.sole_column(property)?)?).1)
     }
 
     /// What the codes of a file are in a text column, if it has any.
@@ -145,16 +143,16 @@ impl Segment {
         table: &TextColumn,
         wanted: &[u32],
     ) -> Result<Option<Vec<u32>>, ScanError> {
-        let codes = (0..table.codes.len()).map(|own| table.codes.get(own));
-        let is_wanted: Vec<u8> = codes.map(|code| wanted.contains(&code).into()).collect();
-        if !is_wanted.contains(&1) {
+        let all = 0..table.codes.len() as u32;
+        let own: Vec<u32> =
+            all.filter(|own| wanted.contains(&table.codes.get(*own as usize))).collect();
+        if own.is_empty() {
             return Ok(Some(Vec::new()));
         }
         let Some(name) = self.sole_column(property) else { return Ok(None) };
         // Most row groups have no such row, and of one that has the time is wanted next.
-        self.will_read(group as usize, "ts", Which::All);
-        let pages = self.some_pages(group, &name, &layout::text(), Which::Codes)?;
-        Ok(pages.by_code(&is_wanted, 0)?.map(|rows| Codes::U8(rows).rows_with(&[1])))
+        self.will_read(group, "ts", Which::All);
+        self.some_pages(group, &name, &layout::text(), Which::Codes)?.rows_with(&own)
     }
 
     /// Whether a property has no column here.

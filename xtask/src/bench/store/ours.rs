@@ -1,10 +1,11 @@
 //! Our side: the real binary over HTTP, its times and its memory.
 //!
-//! First every question in a process that has just started and has read what a start reads by itself:
-//! with the files in the page cache, which is what somebody meets after an update, and without, as after a
-//! start of the machine. Then, in one process, all of them several times. Memory is looked at before the
-//! first question, after the last one, and around each: how far the most that was resident while a warm
-//! question ran lies above what was resident before it.
+//! First every question in a process that has just started and has read what a start reads by itself, and
+//! was never asked before; nothing is in the page cache. Then, in one process, all of them several times.
+//! That one is stopped as an operator does it, and every question is asked again after a start: with the
+//! files in the page cache, which is what somebody meets after an update, and without, as after a start of
+//! the machine. Memory is looked at before the first question, after the last one, and around each: how far
+//! the most that was resident while a warm question ran lies above what was resident before it.
 
 use std::fs::File;
 use std::io::Read;
@@ -23,9 +24,11 @@ use crate::bench::collector::Collector;
 pub(super) struct Ours {
     /// How long a start read what it reads by itself, seconds.
     pub settling: f64,
-    /// The first question after that, the files in the page cache.
+    /// The first question after that, which was never asked before; nothing is in the page cache.
+    pub unasked: Vec<First>,
+    /// The same where it was asked before the start, the files in the page cache.
     pub first: Vec<First>,
-    /// The same with nothing in the page cache.
+    /// That with nothing in the page cache.
     pub from_disk: Vec<First>,
     /// The best of several, everything warm, seconds.
     pub warm: Vec<f64>,
@@ -57,6 +60,7 @@ impl Ours {
         let Imported { data, key } = imported;
         let mut ours = Ours {
             settling: 0.0,
+            unasked: Vec::new(),
             first: Vec::new(),
             from_disk: Vec::new(),
             warm: Vec::new(),
@@ -64,31 +68,33 @@ impl Ours {
             resting: 0,
             caches_warm: 0,
         };
+        let (mut settling, mut resting) = (0.0_f64, 0);
         let busiest = busiest(&Collector::start(binary, data, &[])?, key)?;
-        let mut start = |question: &Question| -> anyhow::Result<(f64, u64)> {
-            let collector = Collector::start(binary, data, &[])?;
-            ours.settling = ours.settling.max(collector.settle()?.as_secs_f64());
-            ours.resting = ours.resting.max(collector.resident_bytes()?);
-            let before = collector.bytes_read()?;
-            let (_, took) = collector.ask(key, question.kind, &question.body(&busiest))?;
-            Ok((took.as_secs_f64(), collector.bytes_read()? - before))
-        };
-        let mut first = |question, prepare: fn(&Path) -> anyhow::Result<()>| {
+        let mut first = |question: &Question, in_page_cache: bool| {
+            let prepare = || if in_page_cache { Ok(()) } else { forget(data) };
             let mut best = First { seconds: f64::INFINITY, reading: f64::INFINITY };
             for _ in 0..least {
-                prepare(data)?;
-                let (seconds, bytes) = start(question)?;
-                prepare(data)?;
-                best.seconds = best.seconds.min(seconds);
+                prepare()?;
+                let collector = Collector::start(binary, data, &[])?;
+                settling = settling.max(collector.settle()?.as_secs_f64());
+                resting = resting.max(collector.resident_bytes()?);
+                let before = collector.bytes_read()?;
+                let (_, took) = collector.ask(key, question.kind, &question.body(&busiest))?;
+                let bytes = collector.bytes_read()? - before;
+                // Killed, so that it remembers nothing.
+                drop(collector);
+                prepare()?;
+                best.seconds = best.seconds.min(took.as_secs_f64());
                 best.reading = best.reading.min(reading(data, bytes)?);
             }
             anyhow::Ok(best)
         };
-        for question in questions {
-            ours.first.push(first(question, |_| Ok(()))?);
+        let remembered = data.join("recall.json");
+        if remembered.exists() {
+            std::fs::remove_file(remembered)?;
         }
         for question in questions {
-            ours.from_disk.push(first(question, forget)?);
+            ours.unasked.push(first(question, false)?);
         }
         let collector = Collector::start(binary, data, &[])?;
         // What a start reads by itself is not the questions' doing.
@@ -110,6 +116,14 @@ impl Ours {
             ours.adds.push(collector.peak_bytes()?.saturating_sub(before));
         }
         ours.caches_warm = collector.resident_bytes()?;
+        collector.stop()?;
+        for question in questions {
+            ours.first.push(first(question, true)?);
+        }
+        for question in questions {
+            ours.from_disk.push(first(question, false)?);
+        }
+        (ours.settling, ours.resting) = (settling, resting);
         Ok(ours)
     }
 }
