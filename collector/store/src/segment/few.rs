@@ -321,4 +321,36 @@ mod tests {
         }
         assert!(apart > 0);
     }
+
+    #[test]
+    fn pages_without_a_wanted_row_are_passed_over_and_others_are_not() {
+        const ROWS: u64 = 70_000;
+        let options =
+            StoreOptions { cache_bytes: 1 << 20, group_rows: ROWS as usize, ..small_options() };
+        let world = World::with(options);
+        let (mut random, source) = (Random::new(7), Source::default());
+        // Pages have 20,000 rows: some of the first and its last, the first of the third, and the last of all.
+        let seldom = [0, 1, 7, 19_999, 40_000, ROWS - 1];
+        let row = |n: u64| {
+            let row = source.row(&mut random);
+            let mut dims = Arc::clone(&row.dims);
+            Arc::make_mut(&mut dims)[Dim::Path as usize] = match n {
+                n if seldom.contains(&n) => Some("/seldom".into()),
+                n if n.is_multiple_of(3) => None,
+                n => Some(format!("/{n}").into()),
+            };
+            Row { project: 1, person: 1, actor: 1, ts_ms: n as i64 * 1_000, dims, ..row }
+        };
+        world.append((0..ROWS).map(row).collect()).unwrap();
+        world.flush().unwrap();
+        let shared = &world.store().shared;
+        let segment = Arc::clone(&shared.live().segments[0]);
+        let blocks = segment.source(shared.cache.reading()).blocks;
+        assert_eq!(blocks.len(), 1);
+        let rare = few(&blocks[0], Property::Dim(Dim::Path), "/seldom").expect("they are few");
+        let times = rare.column(&ColumnKey::Ts).unwrap();
+        let found: Vec<u64> =
+            (0..times.times().len()).map(|row| times.times().get(row) as u64 / 1_000).collect();
+        assert_eq!(found, seldom);
+    }
 }
