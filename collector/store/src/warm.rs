@@ -4,8 +4,8 @@
 //! days, and what was asked for before it (`recall`). Out: in the cache, up to
 //! `StoreOptions::warm_bytes`, what nearly every question reads: who did what on which day, and whose rows
 //! are where, their events, properties that are small because neighbours have the same, what the codes of
-//! other texts stand for, rows that few have and that were asked for before, and times. Then, where there
-//! is room left, other properties, the smallest first. So the first question after a restart does not wait
+//! other texts stand for, rows that few have and that were asked for before, properties that have few texts,
+//! and times. Then, where there is room left, other properties, the smallest first. So the first question after a restart does not wait
 //! for all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
@@ -39,20 +39,21 @@ pub(crate) fn run(shared: &Shared, known: &[recall::Set]) {
         let is_enough = shared.cache.bytes() >= most || shared.live().closing;
         !is_enough && block.column(key).is_ok()
     };
+    let read_all = |blocks: &[Arc<dyn Block>], keys: &[ColumnKey]| {
+        keys.iter().all(|key| blocks.iter().all(|block| read(block, key)))
+    };
     // Events save as much work as times, and are a fraction of them; properties in runs are less.
     let usual = [ColumnKey::Runs, ColumnKey::Event];
     let mut later = Vec::new();
     for segment in &segments {
         let blocks = segment.source(reading).blocks;
-        let [small, others] = segment.properties();
+        let [small, few_texts, others] = segment.properties();
         let tables: Vec<ColumnKey> =
-            others.iter().filter_map(|key| segment.small_table(key)).collect();
-        for keys in [&usual[..], &small, &tables] {
-            if !blocks.iter().all(|block| keys.iter().all(|key| read(block, key))) {
-                return;
-            }
+            few_texts.iter().chain(&others).filter_map(|key| segment.small_table(key)).collect();
+        if ![&usual[..], &small, &tables].iter().all(|keys| read_all(&blocks, keys)) {
+            return;
         }
-        later.push((blocks, others));
+        later.push((blocks, few_texts, others));
     }
     let enough = shared.cache.bytes() + most / RARE;
     for set in known {
@@ -66,14 +67,10 @@ pub(crate) fn run(shared: &Shared, known: &[recall::Set]) {
             }
         }
     }
-    if !later.iter().all(|(blocks, _)| blocks.iter().all(|block| read(block, &ColumnKey::Ts))) {
-        return;
-    }
-    for (blocks, keys) in later {
-        if !keys.iter().all(|key| blocks.iter().all(|block| read(block, key))) {
-            return;
-        }
-    }
+    // Few texts are as much work as times, and an eighth of them in memory.
+    let _ = later.iter().all(|(blocks, few_texts, _)| read_all(blocks, few_texts))
+        && later.iter().all(|(blocks, ..)| read_all(blocks, &[ColumnKey::Ts]))
+        && later.iter().all(|(blocks, _, others)| read_all(blocks, others));
 }
 
 #[cfg(test)]

@@ -68,6 +68,9 @@ const ORIGIN: &str = "origin";
 /// The page load; only where there are event ids.
 const WRITER: &str = "writer";
 
+/// A column of few texts has at most a byte for so many rows: a few bits each.
+const TEXTS_A_BYTE: usize = 3;
+
 /// An open segment.
 pub(crate) struct Segment {
     meta: SegmentMeta,
@@ -177,8 +180,8 @@ impl Segment {
     }
 
     /// The properties that some of its rows have a column for, those first that are read soonest: those of
-    /// which a few bytes tell all, and the others.
-    pub(crate) fn properties(&self) -> [Vec<ColumnKey>; 2] {
+    /// which a few bytes tell all, those that have few texts, and the others; of each the smallest first.
+    pub(crate) fn properties(&self) -> [Vec<ColumnKey>; 3] {
         let dims = Dim::ALL
             .iter()
             .map(|dim| (dim.name().to_owned(), ColumnKey::Text(Property::Dim(*dim))));
@@ -200,9 +203,18 @@ impl Segment {
             dims.chain(promoted).map(|(name, key)| (bytes(&name), key)).collect();
         sized.retain(|(bytes, _)| *bytes > 0);
         sized.sort_by_key(|(bytes, _)| *bytes);
-        let small = self.meta.rows as i64 / pages::ROWS_A_BYTE as i64;
-        let others = sized.split_off(sized.partition_point(|(bytes, _)| *bytes <= small));
-        [sized, others].map(|sized| sized.into_iter().map(|(_, key)| key).collect())
+        let has_at_most =
+            |bytes: i64, rows_a_byte: usize| bytes <= self.meta.rows as i64 / rows_a_byte as i64;
+        let mut found = [Vec::new(), Vec::new(), Vec::new()];
+        for (bytes, key) in sized {
+            let place = match key {
+                _ if has_at_most(bytes, pages::ROWS_A_BYTE) => 0,
+                ColumnKey::Text(_) if has_at_most(bytes, TEXTS_A_BYTE) => 1,
+                _ => 2,
+            };
+            found[place].push(key);
+        }
+        found
     }
 
     /// The table of a property that has many texts, where it is small beside the rows' codes.
