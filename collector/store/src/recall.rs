@@ -4,8 +4,8 @@
 //! kilobytes, written every minute and when the store closes; a start reads these columns again by itself
 //! (`warm`), so that the first question after it is not the one that finds the rows.
 //!
-//! Invariant: there are names of events and properties in it, as in the schema, and texts only that many
-//! persons have: what somebody looked for that tells of one person is not written down.
+//! Invariant: there are names of events and properties in it that questions named, and single texts that
+//! many persons have: what somebody looked for that tells of one person is not written down.
 //!
 //! Nothing depends on the file. It is neither synced nor backed up, and one that is missing or
 //! makes no sense is as good as an empty one.
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{ColumnKey, Having, Property};
 use crate::open::Folders;
-use crate::segment::ColumnCache;
+use crate::segment::{ColumnCache, Rare};
 use crate::shared::Shared;
 
 const NAME: &str = "recall.json";
@@ -76,9 +76,11 @@ pub(crate) fn keep(shared: &Shared, folders: &Folders, mut known: Vec<Set>) {
 /// time or the room to read all of that.
 fn up_to_date(cache: &ColumnCache, known: &[Set]) -> Vec<Set> {
     let place = |having: &Having| known.iter().position(|set| *set.having == *having);
-    let may_be_written = |having: &Having| having.property == Property::Event;
+    let is_of_events = |having: &Having| having.property == Property::Event;
+    // Of several texts each may be one person's.
+    let has_enough = |having: &Having, rare: &Rare| having.texts.len() == 1 && rare.has_enough;
     let mut found: Vec<_> = cache.rare(PERSONS_MIN).into_iter().collect();
-    found.retain(|(having, rare)| may_be_written(having) || rare.has_enough);
+    found.retain(|(having, rare)| is_of_events(having) || has_enough(having, rare));
     // What a start read was not asked for again, and keeps its order.
     found.sort_by_cached_key(|(having, rare)| {
         (Reverse(rare.wanted), place(having), having.texts.clone())
@@ -92,7 +94,7 @@ fn up_to_date(cache: &ColumnCache, known: &[Set]) -> Vec<Set> {
         columns.dedup();
         sets.push(Set { having, columns });
     }
-    let others = known.iter().filter(|set| may_be_written(&set.having));
+    let others = known.iter().filter(|set| is_of_events(&set.having));
     for set in others {
         if sets.iter().all(|found| found.having != set.having) {
             sets.push(set.clone());
@@ -153,9 +155,12 @@ mod tests {
         world
     }
 
-    fn ask(world: &World, series: serde_json::Value, page: Option<&str>) {
-        let filters: Vec<_> =
-            page.iter().map(|page| json!({ "prop": "path", "value": page })).collect();
+    fn ask(world: &World, series: serde_json::Value, page: serde_json::Value) {
+        let filters = if page.is_null() {
+            json!([])
+        } else {
+            json!([{ "prop": "path", "op": if page.is_array() { "in" } else { "eq" }, "value": page }])
+        };
         let question = json!({ "from": "2024-03-01", "to": "2024-04-01", "tz": "UTC", "bucket": "day",
                                "series": [series], "where": filters });
         let analysis =
@@ -164,11 +169,11 @@ mod tests {
     }
 
     fn buy(world: &World) {
-        ask(world, json!({ "event": "purchase", "measure": "sum", "prop": "price" }), None);
+        ask(world, json!({ "event": "purchase", "measure": "sum", "prop": "price" }), json!(null));
     }
 
-    fn look(world: &World, page: &str) {
-        ask(world, json!({ "measure": "count" }), Some(page));
+    fn look(world: &World, page: impl Into<serde_json::Value>) {
+        ask(world, json!({ "measure": "count" }), page.into());
     }
 
     fn save_all(world: &World, known: &[Set]) -> Vec<Set> {
@@ -212,6 +217,8 @@ mod tests {
         look(&world, "/of-one");
         look(&world, "/of-many");
         look(&world, "/of-nobody");
+        let each_of_one = (0..PERSONS_MIN).map(|n| format!("/{}", 40 * n + 1)).collect::<Vec<_>>();
+        look(&world, each_of_one);
         let sets = save_all(&world, &[]);
         assert_eq!(texts(&sets), ["/of-many"]);
         let bytes =
