@@ -184,16 +184,22 @@ mod tests {
         sets
     }
 
+    /// A store that was asked for purchases and for a page of many, and what it wrote down.
+    fn asked() -> (World, Vec<Set>) {
+        let world = world();
+        buy(&world);
+        look(&world, "/of-many");
+        let sets = save_all(&world, &[]);
+        (world, sets)
+    }
+
     fn texts(sets: &[Set]) -> Vec<&str> {
         sets.iter().map(|set| &*set.having.texts[0]).collect()
     }
 
     #[test]
     fn what_was_asked_for_is_there_after_a_start() {
-        let mut world = world();
-        buy(&world);
-        look(&world, "/of-many");
-        let sets = save_all(&world, &[]);
+        let (mut world, sets) = asked();
         assert_eq!(texts(&sets), ["/of-many", "purchase"]);
         for remembers in [true, false] {
             world.kill();
@@ -228,10 +234,7 @@ mod tests {
 
     #[test]
     fn what_a_start_had_no_time_for_is_still_known_and_texts_nobody_has_are_not() {
-        let mut world = world();
-        buy(&world);
-        look(&world, "/of-many");
-        let known = save_all(&world, &[]);
+        let (mut world, known) = asked();
         world.kill();
         world.start().unwrap();
         // Nothing was read: that many have the text was not seen again.

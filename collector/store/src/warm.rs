@@ -5,8 +5,8 @@
 //! `StoreOptions::warm_bytes`, what nearly every question reads: who did what on which day, and whose rows
 //! are where, their events, properties that are small because neighbours have the same, what the codes of
 //! other texts stand for, rows that few have and that were asked for before, properties that have few texts,
-//! and times. Then, where there is room left, other properties, the smallest first. So the first question after a restart does not wait
-//! for all of that.
+//! and times. Then, where there is room left, other properties, the smallest first. So the first question
+//! after a restart does not wait for all of that.
 //!
 //! Nobody waits for this, and nothing depends on it: what cannot be read is left to the question that
 //! wants it, which says so.
