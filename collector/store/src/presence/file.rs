@@ -212,6 +212,11 @@ impl PresenceFile {
         self.parts.iter().map(|(part, _)| part)
     }
 
+    /// What the lists of a part are about, and how many persons each has.
+    pub(super) fn lists(&self, part: usize) -> impl Iterator<Item = (&ListKey, usize)> {
+        self.parts[part].1.lists.iter().map(|list| (&list.key, list.count))
+    }
+
     /// The persons of a part, in order.
     pub(super) fn persons(&self, part: usize) -> Result<Vec<u64>, Damaged> {
         let (count, place) = &self.parts[part].1.persons;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::codec::Damaged;
 use super::file::{self, Origin, PresenceFile};
-use super::rollup::{DayList, Part, Rollup};
+use super::rollup::{DayList, ListKey, Part, Rollup};
 use crate::block::{Column, ColumnKey};
 use crate::disk::Disk;
 use crate::options::Zones;
@@ -67,11 +67,14 @@ impl Stored {
         }
     }
 
-    /// How many lists a part has.
-    pub(super) fn lists(&self, part: usize) -> usize {
+    /// What the lists of a part are about, and how many persons each has.
+    pub(super) fn lists(&self, part: usize) -> Vec<(&ListKey, usize)> {
         match self {
-            Self::File(file) => file.parts().nth(part).map_or(0, |part| part.lists.len()),
-            Self::Memory(rollup) => rollup.parts[part].lists.len(),
+            Self::File(file) => file.lists(part).collect(),
+            Self::Memory(rollup) => {
+                let built = &rollup.parts[part];
+                built.part.lists.iter().zip(built.lists.iter().map(|list| list.len())).collect()
+            }
         }
     }
 
