@@ -222,7 +222,7 @@ settings! {
     cache_bytes: Memory = "25%", 0 ..= 1_099_511_627_776;
     /// How much of the cache a start fills by itself with what nearly every question reads, the newest
     /// first, in bytes; 0 leaves it to the first questions.
-    warm_bytes: u64 = "327155712", 0 ..= 1_099_511_627_776;
+    warm_bytes: u64 = "318767104", 0 ..= 1_099_511_627_776;
     /// Days after its receipt in which a resend of an event is recognised for certain; then its id, the
     /// largest part of a stored event, is dropped. 0 drops ids with the next merge.
     dedupe_days: u32 = "31", 0 ..= 36_500;

@@ -139,7 +139,7 @@ impl StoreOptions {
             links_max: 1_800_000,
             moved_bytes: 32 << 20,
             cache_bytes: 768 << 20,
-            warm_bytes: 312 << 20,
+            warm_bytes: 304 << 20,
             question_bytes: 256 << 20,
             zones: Zones::new(|_| "UTC".into()),
             retention: Retention::default(),
