@@ -135,6 +135,12 @@ impl Codes {
         }
     }
 
+    /// As narrow as the largest of them.
+    pub fn narrow(codes: impl Iterator<Item = u32> + Clone) -> Self {
+        let largest = codes.clone().max().unwrap_or(0);
+        Self::new(codes, largest as usize + 1)
+    }
+
     /// The code of a row.
     #[inline]
     pub fn get(&self, row: usize) -> u32 {

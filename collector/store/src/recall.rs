@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{ColumnKey, Having, Property};
 use crate::open::Folders;
-use crate::segment::{ColumnCache, Rare};
+use crate::segment::ColumnCache;
 use crate::shared::Shared;
 
 const NAME: &str = "recall.json";
@@ -78,9 +78,9 @@ fn up_to_date(cache: &ColumnCache, known: &[Set]) -> Vec<Set> {
     let place = |having: &Having| known.iter().position(|set| *set.having == *having);
     let is_of_events = |having: &Having| having.property == Property::Event;
     // Of several texts each may be one person's.
-    let has_enough = |having: &Having, rare: &Rare| having.texts.len() == 1 && rare.has_enough;
-    let mut found: Vec<_> = cache.rare(PERSONS_MIN).into_iter().collect();
-    found.retain(|(having, rare)| is_of_events(having) || has_enough(having, rare));
+    let is_one_text = |having: &Having| !is_of_events(having) && having.texts.len() == 1;
+    let mut found: Vec<_> = cache.rare(PERSONS_MIN, is_one_text).into_iter().collect();
+    found.retain(|(having, rare)| is_of_events(having) || rare.has_enough);
     // What a start read was not asked for again, and keeps its order.
     found.sort_by_cached_key(|(having, rare)| {
         (Reverse(rare.wanted), place(having), having.texts.clone())

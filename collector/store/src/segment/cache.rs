@@ -163,8 +163,12 @@ impl ColumnCache {
         self.bytes_max > 0
     }
 
-    /// What there is of rows that few have, and whether so many persons of a project are among those.
-    pub(crate) fn rare(&self, enough: usize) -> HashMap<Arc<Having>, Rare> {
+    /// What there is of rows that few have, and of `some` whether so many persons of a project are among those.
+    pub(crate) fn rare(
+        &self,
+        enough: usize,
+        some: impl Fn(&Having) -> bool,
+    ) -> HashMap<Arc<Having>, Rare> {
         let (mut found, mut runs) = (HashMap::<_, Rare>::new(), Vec::new());
         for ((.., key), slot) in &*self.lock() {
             let ColumnKey::OfFew(having, of) = key else { continue };
@@ -173,7 +177,7 @@ impl ColumnCache {
             if !rare.columns.contains(&**of) {
                 rare.columns.insert((**of).clone());
             }
-            if **of == ColumnKey::Runs {
+            if **of == ColumnKey::Runs && some(having) {
                 runs.push((Arc::clone(having), Arc::clone(&slot.column)));
             }
         }

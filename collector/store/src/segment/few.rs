@@ -197,10 +197,8 @@ impl Runs {
 impl TextColumn {
     /// A block's own values stay behind where none of the rows has them.
     fn pick(&self, rows: &[u32]) -> Self {
-        let codes = || rows.iter().map(|row| self.codes.get(*row as usize));
-        let count = codes().max().map_or(1, |max| max as usize + 1);
-        let (codes, values) = (Arc::new(Codes::new(codes(), count)), Arc::clone(&self.values));
-        let picked = Self { codes, values };
+        let codes = Codes::narrow(rows.iter().map(|row| self.codes.get(*row as usize)));
+        let picked = Self { codes: Arc::new(codes), values: Arc::clone(&self.values) };
         match &*self.values {
             Values::Own(_) => picked.alone(),
             Values::Shared(_) => picked,

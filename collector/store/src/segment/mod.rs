@@ -42,7 +42,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::statistics::Statistics;
 
 pub(crate) use batches::SegmentBatches;
-pub(crate) use cache::{ColumnCache, Rare, Reading};
+pub(crate) use cache::{ColumnCache, Reading};
 pub(crate) use check::Checked;
 pub(crate) use encode::Watch;
 use file::SharedFile;

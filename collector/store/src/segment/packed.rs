@@ -138,8 +138,7 @@ impl Packed {
             let rows = (0u32..).zip(codes.iter()).filter(|(_, code)| **code != 0);
             present.extend(rows.map(|(row, _)| row));
         });
-        let of_present = || present.iter().map(|row| codes.get(*row as usize));
-        let codes = Codes::new(of_present(), of_present().max().map_or(1, |max| max as usize + 1));
+        let codes = Codes::narrow(present.iter().map(|row| codes.get(*row as usize)));
         Some(Self::Sparse { present, codes, rows, values: Arc::clone(values) })
     }
 

@@ -81,15 +81,13 @@ impl Segment {
         if self.is_outside_columns(property) {
             let (present, texts) = self.rest_texts(group, property)?;
             let TextColumn { codes: table, values } = self.share(property, &texts.values);
-            let codes = || texts.codes.iter().map(|own| table.get(*own as usize - 1));
-            let codes = Codes::new(codes(), 1 + codes().max().unwrap_or(0) as usize);
+            let codes = Codes::narrow(texts.codes.iter().map(|own| table.get(*own as usize - 1)));
             return Ok(Decoded::of_present(present, codes, self.group_rows(group), values));
         }
         let texts = self.text_property(group, property)?;
         let TextColumn { codes: table, values } = self.share(property, &texts.values);
         let code = |own: &u32| own.checked_sub(1).map_or(0, |own| table.get(own as usize));
-        let codes = || texts.codes.iter().map(code);
-        let codes = Codes::new(codes(), 1 + codes().max().unwrap_or(0) as usize);
+        let codes = Codes::narrow(texts.codes.iter().map(code));
         Ok(Column::Texts(TextColumn { codes: Arc::new(codes), values }).into())
     }
 
@@ -200,8 +198,7 @@ impl Segment {
         };
         let Values::Shared(shared) = &*values else { unreachable!("made above") };
         if let Some(codes) = shared.codes_of(own) {
-            let count = 1 + codes.iter().max().map_or(0, |code| *code as usize);
-            return TextColumn { codes: Arc::new(Codes::new(codes.into_iter(), count)), values };
+            return TextColumn { codes: Arc::new(Codes::narrow(codes.into_iter())), values };
         }
         let values = own.iter().map(|value| value.as_ref().into()).collect();
         let codes = Codes::new(1..=own.len() as u32, own.len() + 1);
