@@ -266,6 +266,8 @@ test("of a page that still comes the newest line of progress is seen, and none b
     await page.goto(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/`, { waitUntil: "commit" });
     const seen = () => page.locator(".progress > span").evaluateAll((all) => all.filter((one) => one.checkVisibility()).map((one) => one.textContent));
     await page.getByText("Two of three").last().waitFor();
+    // Until the style sheet is there both are seen.
+    await page.getByText("One of three").waitFor({ state: "hidden" });
     assert.deepEqual(await seen(), ["Two of three"]);
     rest();
     await page.getByText("Three of three").waitFor();
