@@ -53,7 +53,7 @@ pub(crate) struct Rare {
     /// The last that wanted it.
     pub wanted: Reading,
     pub columns: HashSet<ColumnKey>,
-    /// Whether enough persons are among those rows.
+    /// Whether enough persons are among those rows, where they were counted.
     pub has_enough: bool,
 }
 
@@ -163,11 +163,12 @@ impl ColumnCache {
         self.bytes_max > 0
     }
 
-    /// What there is of rows that few have, and of `some` whether so many persons of a project are among those.
+    /// What there is of rows that few have. Of those that are `counted` it says whether so many persons of a
+    /// project are among them.
     pub(crate) fn rare(
         &self,
         enough: usize,
-        some: impl Fn(&Having) -> bool,
+        counted: impl Fn(&Having) -> bool,
     ) -> HashMap<Arc<Having>, Rare> {
         let (mut found, mut runs) = (HashMap::<_, Rare>::new(), Vec::new());
         for ((.., key), slot) in &*self.lock() {
@@ -177,7 +178,7 @@ impl ColumnCache {
             if !rare.columns.contains(&**of) {
                 rare.columns.insert((**of).clone());
             }
-            if **of == ColumnKey::Runs && some(having) {
+            if **of == ColumnKey::Runs && counted(having) {
                 runs.push((Arc::clone(having), Arc::clone(&slot.column)));
             }
         }
