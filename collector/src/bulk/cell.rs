@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// Whole numbers up to here have all their digits in an `f64`.
+const EXACT_MAX: f64 = 1e15;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell<'a> {
@@ -31,19 +34,23 @@ impl Cell<'_> {
     /// written into `buffer`, because this is asked for every cell of a file.
     pub fn text<'b>(&'b self, buffer: &'b mut String) -> Option<&'b str> {
         buffer.clear();
-        // Writing to a String cannot fail.
-        let _ = match self {
+        let mut digits = itoa::Buffer::new();
+        match self {
             Self::Absent | Self::Json(_) => return None,
             Self::Text(text) => return Some(text),
             Self::Untyped(text) => return Some(text),
             Self::Bool(yes) => return Some(if *yes { "true" } else { "false" }),
-            Self::Int(number) | Self::Moment(number) => write!(buffer, "{number}"),
-            Self::Big(number) => write!(buffer, "{number}"),
-            Self::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
-                write!(buffer, "{number:.0}")
+            Self::Int(number) | Self::Moment(number) => buffer.push_str(digits.format(*number)),
+            Self::Big(number) => buffer.push_str(digits.format(*number)),
+            Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT_MAX => {
+                if number.is_sign_negative() {
+                    buffer.push('-'); // Of -0.0 as well: ids are made from what is written here.
+                }
+                buffer.push_str(digits.format(number.abs() as u64));
             }
-            Self::Float(number) => write!(buffer, "{number}"),
-        };
+            // Writing to a String cannot fail.
+            Self::Float(number) => drop(write!(buffer, "{number}")),
+        }
         Some(buffer)
     }
 
@@ -82,6 +89,20 @@ pub fn is_json_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_number_is_written_as_it_always_was(int: i64, big: u64, float: f64, whole in -1e16..1e16f64) {
+            let mut buffer = String::new();
+            let mut text = |cell: Cell<'_>| cell.text(&mut buffer).unwrap_or_default().to_owned();
+            assert_eq!(text(Cell::Int(int)), format!("{int}"));
+            assert_eq!(text(Cell::Big(big)), format!("{big}"));
+            assert_eq!(text(Cell::Float(float)), format!("{float}"));
+            for whole in [whole.trunc(), whole.trunc() % 1e3, 0.0, -0.0] {
+                assert_eq!(text(Cell::Float(whole)), format!("{whole:.0}"));
+            }
+        }
+    }
 
     #[test]
     fn an_id_reads_the_same_whatever_type_it_has() {

@@ -19,8 +19,9 @@ pub struct People<'a> {
     realm: String,
     ids: Ids,
     session_seed: u64,
-    users: HashMap<Box<str>, u64>,
-    devices: HashMap<Box<str>, u64>,
+    seen_seed: u64,
+    users: Seen,
+    devices: Seen,
     last_moved: Option<(u64, u64)>,
 }
 
@@ -33,16 +34,20 @@ pub enum Ids {
     Hashed,
 }
 
-/// Hashed ids kept, so that a person's second event costs a look-up. About 50 MB each at most.
-const KNOWN_MAX: usize = 500_000;
+/// Numbers by 128 bits of a hash of the id, so that a person's second event costs one look-up.
+type Seen = HashMap<[u64; 2], u64>;
+
+/// Of these at most, about 50 MB for users and as much for devices.
+const SEEN_MAX: usize = 1_800_000;
 
 impl<'a> People<'a> {
     /// People of the project with this salt and key.
     pub fn new(salt: &'a str, hasher: &'a ServerHasher, ids: Ids) -> Self {
-        let (users, devices) = (HashMap::new(), HashMap::new());
+        let (users, devices) = (Seen::new(), Seen::new());
         let session_seed = hasher.person(&tagged(Purpose::Session, 0, 0));
+        let seen_seed = hasher.person(&tagged(Purpose::Seen, 0, 0));
         let realm = realm(hasher);
-        Self { salt, hasher, realm, ids, session_seed, users, devices, last_moved: None }
+        Self { salt, hasher, realm, ids, session_seed, seen_seed, users, devices, last_moved: None }
     }
 
     /// See [`realm`].
@@ -69,11 +74,13 @@ impl<'a> People<'a> {
     /// The code for what is wrong with the id.
     pub fn find(&mut self, namespace: Namespace, id: &str) -> Result<u64, EventCode> {
         let id = normalise(id);
-        let (known, invalid) = match namespace {
+        let (seen, invalid) = match namespace {
             Namespace::User => (&mut self.users, EventCode::UserInvalid),
             Namespace::Device => (&mut self.devices, EventCode::DeviceInvalid),
         };
-        if let Some(person) = known.get(id) {
+        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(id.as_bytes(), self.seen_seed);
+        let hash = [hash as u64, (hash >> 64) as u64];
+        if let Some(person) = seen.get(&hash) {
             return Ok(*person);
         }
         let first = match self.ids {
@@ -84,10 +91,10 @@ impl<'a> People<'a> {
             Ids::Raw => h1(self.salt.as_bytes(), namespace, id),
         };
         let person = self.hasher.person(&first);
-        if known.len() >= KNOWN_MAX {
-            known.clear();
+        if seen.len() >= SEEN_MAX {
+            seen.clear();
         }
-        known.insert(id.into(), person);
+        seen.insert(hash, person);
         Ok(person)
     }
 
@@ -119,6 +126,8 @@ enum Purpose {
     Moved = 2,
     EventId = 3,
     Session = 4,
+    /// Of nothing that is stored.
+    Seen = 5,
 }
 
 /// The text to be keyed. First-stage hashes are 32 random bytes; these begin with twelve equal ones.

@@ -8,6 +8,7 @@
 //! codes are as wide as they must be.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,9 @@ use crate::segment::{GroupBuilder, Info, PromotedKind};
 
 /// Rows of a block: what a merge holds of each run.
 pub(crate) const BLOCK_ROWS: usize = 8 * 1024;
+/// Rows gathered at once. They come from all over their sources, column by column: of so many, some are always neighbours
+/// in memory, and what was fetched for one of them is there for the others.
+pub(crate) const PIECE_ROWS: usize = 32 * BLOCK_ROWS;
 
 /// The file of all runs.
 #[derive(Debug)]
@@ -53,14 +57,15 @@ impl RunFile {
         Ok(Self { file, end: AtomicU64::new(0) })
     }
 
-    /// Write rows behind a run.
-    fn push(&self, run: &mut Run, columns: &Columns) -> io::Result<()> {
-        let bytes = encode(columns);
+    /// Write some rows as a block behind a run.
+    fn push(&self, run: &mut Run, columns: &Columns, rows: Range<usize>) -> io::Result<()> {
+        let count = rows.len() as u64;
+        let bytes = encode(columns, rows);
         let offset = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.file.write_all_at(&bytes, offset)?;
         let sum = crc32fast::hash(&bytes);
         run.blocks.push(BlockAt { offset, bytes: bytes.len(), sum });
-        run.rows += columns.len() as u64;
+        run.rows += count;
         Ok(())
     }
 
@@ -101,9 +106,16 @@ impl<'a> Blocks<'a> {
         order: &[(u32, u32)],
         sources: &[&Columns],
     ) -> io::Result<()> {
-        let mut group = GroupBuilder::new(&self.info);
-        group.gather(order, sources, &mut self.info);
-        self.file.push(run, &group.finish(&self.info))
+        for order in order.chunks(PIECE_ROWS) {
+            let mut group = GroupBuilder::new(&self.info);
+            group.gather(order, sources, &mut self.info);
+            let columns = group.finish(&self.info);
+            for from in (0..columns.len()).step_by(BLOCK_ROWS) {
+                let rows = from..columns.len().min(from + BLOCK_ROWS);
+                self.file.push(run, &columns, rows)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -152,8 +164,8 @@ fn put<T: Number>(values: &[T], out: &mut Vec<u8>) {
 }
 
 /// A column that usually is not there.
-fn put_optional<T: Number>(values: &[T], out: &mut Vec<u8>) {
-    if values.is_empty() { out.push(ABSENT) } else { put(values, out) }
+fn put_optional<T: Number>(values: &[T], rows: &Range<usize>, out: &mut Vec<u8>) {
+    if values.is_empty() { out.push(ABSENT) } else { put(&values[rows.clone()], out) }
 }
 
 /// A column that usually is as another one.
@@ -161,21 +173,29 @@ fn put_beside<T: Number>(values: &[T], usual: &[T], out: &mut Vec<u8>) {
     if values == usual { out.push(ABSENT) } else { put(values, out) }
 }
 
-fn put_coded(coded: &Coded, out: &mut Vec<u8>) {
+/// The texts of these rows alone, numbered as they come.
+fn put_coded(coded: &Coded, rows: &Range<usize>, out: &mut Vec<u8>) {
     if coded.codes.is_empty() {
         return out.push(ABSENT);
     }
-    out.push(PLAIN);
-    put_count(coded.values.len(), out);
-    for value in coded.values.iter() {
-        put_text(value, out);
-    }
-    match coded.values.len() {
-        0..=0xff => put(&coded.codes.iter().map(|code| *code as u8).collect::<Vec<_>>(), out),
-        0x100..=0xffff => {
-            put(&coded.codes.iter().map(|code| *code as u16).collect::<Vec<_>>(), out);
+    let mut numbers = vec![0; coded.values.len() + 1];
+    let mut texts = Vec::new();
+    let number = |code: &u32| {
+        let number = &mut numbers[*code as usize];
+        if *code != 0 && *number == 0 {
+            texts.push(&*coded.values[*code as usize - 1]);
+            *number = texts.len() as u32;
         }
-        _ => put(&coded.codes, out),
+        *number
+    };
+    let codes: Vec<u32> = coded.codes[rows.clone()].iter().map(number).collect();
+    out.push(PLAIN);
+    put_count(texts.len(), out);
+    texts.iter().for_each(|text| put_text(text, out));
+    match texts.len() {
+        0..=0xff => put(&codes.iter().map(|code| *code as u8).collect::<Vec<_>>(), out),
+        0x100..=0xffff => put(&codes.iter().map(|code| *code as u16).collect::<Vec<_>>(), out),
+        _ => put(&codes, out),
     }
 }
 
@@ -188,39 +208,40 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn encode(columns: &Columns) -> Vec<u8> {
-    let out = &mut Vec::with_capacity(columns.len() * 96);
-    put_count(columns.len(), out);
-    put(&columns.project, out);
-    put(&columns.person, out);
-    put_beside(&columns.actor, &columns.person, out);
-    put_optional(&columns.origin, out);
-    put(&columns.ts, out);
-    put(&columns.seq, out);
-    put_optional(&columns.writer, out);
-    put(&columns.event_id, out);
-    put(&columns.received, out);
-    put_beside(&columns.claimed, &columns.ts, out);
-    put(&columns.flags, out);
-    put_coded(&columns.event, out);
-    put(&columns.session, out);
+/// Some rows.
+fn encode(columns: &Columns, rows: Range<usize>) -> Vec<u8> {
+    let out = &mut Vec::with_capacity(rows.len() * 96);
+    put_count(rows.len(), out);
+    put(&columns.project[rows.clone()], out);
+    put(&columns.person[rows.clone()], out);
+    put_beside(&columns.actor[rows.clone()], &columns.person[rows.clone()], out);
+    put_optional(&columns.origin, &rows, out);
+    put(&columns.ts[rows.clone()], out);
+    put(&columns.seq[rows.clone()], out);
+    put_optional(&columns.writer, &rows, out);
+    put(&columns.event_id[rows.clone()], out);
+    put(&columns.received[rows.clone()], out);
+    put_beside(&columns.claimed[rows.clone()], &columns.ts[rows.clone()], out);
+    put(&columns.flags[rows.clone()], out);
+    put_coded(&columns.event, &rows, out);
+    put(&columns.session[rows.clone()], out);
     let none = Coded::default();
-    (0..Dim::ALL.len()).for_each(|at| put_coded(columns.dims.get(at).unwrap_or(&none), out));
+    (0..Dim::ALL.len()).for_each(|at| put_coded(columns.dims.get(at).unwrap_or(&none), &rows, out));
     put_count(columns.properties.len(), out);
     for PropertyColumn { key, values } in &columns.properties {
         put_text(key, out);
         match values {
             Values::Texts(coded) => {
                 out.push(0);
-                put_coded(coded, out);
+                put_coded(coded, &rows, out);
             }
             Values::Numbers(numbers) => {
                 out.push(1);
-                put(numbers, out);
+                put(&numbers[rows.clone()], out);
             }
             Values::Bools(bools) => {
                 out.push(2);
-                put(bools, out);
+                put(&bools[rows.clone()], out);
             }
         }
     }
@@ -228,7 +249,7 @@ fn encode(columns: &Columns) -> Vec<u8> {
         out.push(ABSENT);
     } else {
         out.push(PLAIN);
-        (0..columns.len()).for_each(|row| put_text(columns.rest.get(row), out));
+        rows.for_each(|row| put_text(columns.rest.get(row), out));
     }
     std::mem::take(out)
 }
@@ -359,7 +380,7 @@ mod tests {
             let order: Vec<(u32, u32)> = all.iter().map(|&row| (0, row)).collect();
             group.gather(&order, &[&plain], &mut info);
             let columns = group.finish(&info);
-            let bytes = encode(&columns);
+            let bytes = encode(&columns, 0..columns.len());
             let again = decode(&bytes).unwrap();
             // A property that is absent may be NaN: compared as it is printed.
             prop_assert_eq!(format!("{again:?}"), format!("{columns:?}"));

@@ -46,7 +46,7 @@ pub(crate) struct CodedBuilder {
     values: Vec<Box<str>>,
     known: HashMap<Box<str>, u32>,
     /// By source: its dictionary, and our code for each of its codes.
-    maps: Vec<Option<(Dictionary, Vec<u32>)>>,
+    maps: Vec<(Dictionary, Vec<u32>)>,
 }
 
 /// The code of a source that has no code of ours yet.
@@ -59,38 +59,31 @@ impl CodedBuilder {
             self.push_absent(order.len());
             return 0;
         }
-        self.codes.resize(self.rows, 0);
-        self.rows += order.len();
-        self.maps.resize_with(sources.len().max(self.maps.len()), || None);
-        for (map, source) in self.maps.iter_mut().zip(sources) {
-            let is_same =
-                map.as_ref().is_some_and(|(values, _)| Arc::ptr_eq(values, &source.values));
-            if !is_same && !source.codes.is_empty() {
-                let mut codes = vec![UNSEEN; source.values.len() + 1];
-                codes[0] = 0;
-                *map = Some((Arc::clone(&source.values), codes));
+        let Self { codes, rows, values, known, maps } = self;
+        codes.resize(*rows, 0);
+        *rows += order.len();
+        maps.resize_with(sources.len().max(maps.len()), || (Arc::from([]), vec![0]));
+        for ((dictionary, map), source) in maps.iter_mut().zip(sources) {
+            if !source.codes.is_empty() && !Arc::ptr_eq(dictionary, &source.values) {
+                *dictionary = Arc::clone(&source.values);
+                map.clear();
+                map.push(0);
+                map.resize(dictionary.len() + 1, UNSEEN);
             }
         }
+        // Rows come from anywhere, so what is waited for is memory: the less is decided by what is in it, the more is
+        // fetched at once.
         let mut present = 0;
-        self.codes.reserve(order.len());
-        for &(from, row) in order {
+        codes.extend(order.iter().map(|&(from, row)| {
             let source = sources[from as usize];
-            let theirs = source.code(row as usize) as usize;
-            let mut ours = 0;
-            if theirs != 0 {
-                present += 1;
-                let known =
-                    self.maps[from as usize].as_ref().map_or(UNSEEN, |(_, map)| map[theirs]);
-                ours = known;
-                if known == UNSEEN {
-                    ours = intern(&mut self.values, &mut self.known, &source.values[theirs - 1]);
-                    if let Some((_, map)) = &mut self.maps[from as usize] {
-                        map[theirs] = ours;
-                    }
-                }
+            let theirs = source.codes.get(row as usize).copied().unwrap_or(0) as usize;
+            let (dictionary, map) = &mut maps[from as usize];
+            if map[theirs] == UNSEEN {
+                map[theirs] = intern(values, known, &dictionary[theirs - 1]);
             }
-            self.codes.push(ours);
-        }
+            present += usize::from(map[theirs] != 0);
+            map[theirs]
+        }));
         present
     }
 

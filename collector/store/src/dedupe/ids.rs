@@ -81,30 +81,39 @@ impl Ids {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn contains(&self, Print { print, made_ms }: Print) -> io::Result<bool> {
-        let part = &self.parts[part_of(print)];
-        if part.hot.find(hash(print), |&other| other == print).is_some() {
-            return Ok(true);
-        }
-        let Some(spill) = &self.spill else { return Ok(false) };
-        for (_, run) in part.runs.iter().rev().filter(|(made, _)| made.has(made_ms)) {
-            if spill.contains(run, Range { bits: PART_BITS }, print)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    pub(crate) fn contains(&self, print: Print) -> io::Result<bool> {
+        let part = &self.parts[part_of(print.print)];
+        let is_hot = part.hot.find(hash(print.print), |&other| other == print.print).is_some();
+        Ok(is_hot || is_on_disk(&self.spill, &part.runs, print)?)
     }
 
     /// Add one that is not known.
-    pub(crate) fn insert(&mut self, Print { print, made_ms }: Print) {
-        let Part { hot, hot_made, .. } = &mut self.parts[part_of(print)];
-        *hot_made = hot_made.and(Made { first_ms: made_ms, last_ms: made_ms });
-        if let Entry::Vacant(slot) =
-            hot.entry(hash(print), |&other| other == print, |&other| hash(other))
-        {
-            slot.insert(print);
-            self.in_memory += 1;
+    pub(crate) fn insert(&mut self, print: Print) {
+        // It cannot fail: the disk is not asked.
+        let _ = self.put(print, false);
+    }
+
+    /// Add one; whether it was not known.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn insert_new(&mut self, print: Print) -> io::Result<bool> {
+        self.put(print, true)
+    }
+
+    fn put(&mut self, new: Print, may_be_on_disk: bool) -> io::Result<bool> {
+        let Self { parts, spill, in_memory, .. } = self;
+        let Print { print, made_ms } = new;
+        let Part { hot, hot_made, runs } = &mut parts[part_of(print)];
+        let entry = hot.entry(hash(print), |&other| other == print, |&other| hash(other));
+        let Entry::Vacant(slot) = entry else { return Ok(false) };
+        if may_be_on_disk && is_on_disk(spill, runs, new)? {
+            return Ok(false);
         }
+        slot.insert(print);
+        *hot_made = hot_made.and(Made { first_ms: made_ms, last_ms: made_ms });
+        *in_memory += 1;
+        Ok(true)
     }
 
     /// Move the fullest part to the disk.
@@ -166,6 +175,20 @@ impl Part {
             (0..self.runs.len()).filter(|&i| self.runs[i].1.len() < largest / 2).collect();
         if small.len() < 2 { (0..self.runs.len()).collect() } else { small }
     }
+}
+
+fn is_on_disk(
+    spill: &Option<Spill>,
+    runs: &[(Made, Run)],
+    Print { print, made_ms }: Print,
+) -> io::Result<bool> {
+    let Some(spill) = spill else { return Ok(false) };
+    for (_, run) in runs.iter().rev().filter(|(made, _)| made.has(made_ms)) {
+        if spill.contains(run, Range { bits: PART_BITS }, print)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn part_of(print: u64) -> usize {

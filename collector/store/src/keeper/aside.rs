@@ -15,7 +15,7 @@ use crate::columns::Columns;
 use crate::error::FlushError;
 use crate::open::Folders;
 use crate::row::flags;
-use crate::runs::{BLOCK_ROWS, Blocks, Run, RunFile};
+use crate::runs::{Blocks, Run, RunFile};
 use crate::segment::{GroupBuilder, Info, PromotedKind, io_error};
 
 /// The rows gathered so far.
@@ -98,10 +98,8 @@ impl<'a> Aside<'a> {
         };
         let mut blocks = Blocks::new(file, self.promoted.to_vec());
         let mut run = Run::default();
-        for rows in rows.chunks(BLOCK_ROWS) {
-            let order: Vec<(u32, u32)> = rows.iter().map(|row| (0, *row)).collect();
-            blocks.write(&mut run, &order, &[&columns])?;
-        }
+        let order: Vec<(u32, u32)> = rows.iter().map(|row| (0, *row)).collect();
+        blocks.write(&mut run, &order, &[&columns])?;
         runs.push(run);
         Ok(())
     }

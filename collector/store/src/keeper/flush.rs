@@ -159,6 +159,7 @@ impl Keeper {
                 has_ids: true,
                 link_epoch: frozen.seq,
                 watch: None,
+                encoders: 0,
             };
             let cursors = in_place.chain(aside).collect();
             add.extend(self.write_segment(output, cursors, rewrite, &|| Ok(()))?);

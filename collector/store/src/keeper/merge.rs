@@ -239,6 +239,7 @@ impl Keeper {
             has_ids: !inputs.iter().all(|input| self.sheds_ids(input, now_ms)),
             link_epoch,
             watch: None,
+            encoders: 0,
         };
         let cursors = in_place.chain(aside).collect();
         let meta = self.write_segment(output, cursors, &rewrite, each)?;

@@ -19,7 +19,9 @@ pub(crate) struct Output<'a> {
     /// What is known about people up to this frame is written down in it.
     pub link_epoch: u64,
     /// See [`NewSegment::watch`].
-    pub watch: Option<Watch>,
+    pub watch: Option<Watch<'a>>,
+    /// See [`NewSegment::encoders`].
+    pub encoders: usize,
 }
 
 /// Longest wait of a merge for ingest, for each batch of rows: a merge gets slow, and never stops,
@@ -36,7 +38,7 @@ impl Keeper {
         rewrite: &Rewrite,
         each: &dyn Fn() -> Result<(), FlushError>,
     ) -> Result<Option<SegmentMeta>, FlushError> {
-        let Output { week, level, promoted, has_ids, link_epoch, watch } = output;
+        let Output { week, level, promoted, has_ids, link_epoch, watch, encoders } = output;
         let new = NewSegment {
             id: self.new_segment_id(),
             week,
@@ -45,6 +47,7 @@ impl Keeper {
             group_rows: self.shared.options.group_rows,
             has_ids,
             watch,
+            encoders,
         };
         let mut writer = None;
         let mut new = Some(new);

@@ -56,10 +56,9 @@ impl IdSet {
         let print = Print::of(self.project, id);
         let ids = self.days.entry(Bucket::of(id)).or_insert_with(|| Ids::new(0));
         ids.used = self.turn;
-        if ids.contains(print)? {
+        if !ids.insert_new(print)? {
             return Ok(false);
         }
-        ids.insert(print);
         self.len += 1;
         if self.len.is_multiple_of(LOOK_EVERY) {
             self.turn += 1;

@@ -21,7 +21,7 @@
 //! person is left to the log, where links come from, once the segments are real (`people`).
 //!
 //! **Memory.** All chunks together hold `memtable_bytes`, ids `dedupe_ids`; a merge holds one block of at
-//! most [`RUNS_MAX`] runs, and three row groups.
+//! most [`RUNS_MAX`] runs, a row group, and one more for each thread that encodes.
 //!
 //! Deliberately elsewhere: what a file says (`bulk` in the collector).
 
@@ -41,7 +41,7 @@ use crate::dedupe::Room;
 use crate::error::FlushError;
 use crate::keeper::ordered::{self, Cursor};
 use crate::keeper::rewrite::Rewrite;
-use crate::runs::{BLOCK_ROWS, Blocks, Run, RunFile};
+use crate::runs::{BLOCK_ROWS, Blocks, PIECE_ROWS, Run, RunFile};
 use crate::schema::TypeCounts;
 use crate::segment::{PromotedKind, io_error, promote};
 use crate::store::Store;
@@ -57,6 +57,7 @@ const RUNS_MAX: usize = 128;
 pub struct Load<'a> {
     store: &'a Store,
     project: u32,
+    threads: usize,
     chunk_bytes: usize,
     /// Rows of months that ended before this go to segments of a month.
     months_before: i64,
@@ -142,6 +143,7 @@ impl Store {
             store: self,
             project,
             epoch,
+            threads: threads.max(1),
             chunk_bytes: options.memtable_bytes / threads.max(1),
             months_before: week::month_number((options.now_ms)().saturating_sub(old_ms)),
             taken,
@@ -271,10 +273,11 @@ impl Load<'_> {
             let times = rows.iter().map(|row| row.2);
             let ts_ms = times.fold((i64::MAX, i64::MIN), |(a, b), ts| (a.min(ts), b.max(ts)));
             let mut run = Run::default();
-            for rows in rows.chunks(BLOCK_ROWS) {
+            for rows in rows.chunks(PIECE_ROWS) {
                 let order: Vec<(u32, u32)> = rows.iter().map(|row| (row.3, row.4)).collect();
                 blocks.write(&mut run, &order, &sources).map_err(self.in_tmp())?;
-                self.store.keeper.give_way()?;
+                let mut written = rows.chunks(BLOCK_ROWS);
+                written.try_for_each(|_| self.store.keeper.give_way())?;
             }
             let file = Arc::clone(&file);
             runs.insert(names[rows[0].0 as usize].clone(), Place { file, run, ts_ms });
@@ -312,10 +315,7 @@ impl Load<'_> {
             ordered::merge(cursors, &Rewrite::default(), &mut |order, sources| {
                 self.store.keeper.give_way()?;
                 self.check_room()?;
-                let mut parts = order.chunks(BLOCK_ROWS);
-                parts.try_for_each(|order| {
-                    blocks.write(&mut run, order, sources).map_err(self.in_tmp())
-                })
+                blocks.write(&mut run, order, sources).map_err(self.in_tmp())
             })?;
             merged.insert(name, Place { file: Arc::clone(&file), run, ts_ms });
         }

@@ -4,15 +4,16 @@
 //! stands still; commit. When live events brought an id of the import in between, the segments are
 //! written again. That ends, because each time ids leave the import that never come back.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::ids::IdSet;
 use super::tally::{Tally, add_presence};
 use super::{Load, Loaded, Place, Places, by_place, promoted, span};
 use crate::catalog::{CatalogChange, RestatedDay, SegmentId, SegmentMeta, day_of};
+use crate::columns::Columns;
 use crate::dedupe::Bucket;
 use crate::error::FlushError;
 use crate::keeper::ordered::damaged;
@@ -24,6 +25,9 @@ use crate::shared::{Counters, View};
 
 /// Told how many rows are written, of how many. Breaking ends the import.
 pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
+
+/// Row groups that are encoded at once, at most: by then the thread that brings the rows is the slowest.
+const ENCODERS_MAX: usize = 4;
 
 /// Where the ids of an import were looked for.
 struct Search {
@@ -142,12 +146,12 @@ impl Load<'_> {
             (promoted(&sorted.keys, sorted.rows), sorted.rows)
         };
         let without = (without.len() > 0).then_some(without);
-        let tally = Arc::new(Mutex::new(Tally::default()));
+        let mut tally = Tally::default();
         let mut add = Vec::new();
         let mut before = 0;
         for (name, places) in by_place(runs.to_vec()) {
             let written =
-                self.write_place(&name, places, &promoted, &without, &tally, &mut |rows| {
+                self.write_place(&name, places, &promoted, &without, &mut tally, &mut |rows| {
                     progress(before + rows, total)
                 });
             match written {
@@ -161,7 +165,6 @@ impl Load<'_> {
                 }
             }
         }
-        let tally = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Written { add, tally })
     }
 
@@ -172,26 +175,20 @@ impl Load<'_> {
         places: Vec<Place>,
         promoted: &[(String, PromotedKind)],
         without: &Option<Arc<IdSet>>,
-        tally: &Arc<Mutex<Tally>>,
+        tally: &mut Tally,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(Option<SegmentMeta>, u64), FlushError> {
         let (keeper, zones) = (&self.store.keeper, &self.store.shared.options.zones);
         let rows = places.iter().map(|place| place.run.rows).sum();
         // Presence is told beforehand which times to expect; with rows left out they may be others.
-        let presence = without.is_none().then(|| Builder::new(span(&places), zones));
-        let presence = Arc::new(Mutex::new(presence));
-        let (project, done) = (self.project, Arc::new(AtomicU64::new(0)));
-        let watch = {
-            let (tally, presence, done) =
-                (Arc::clone(tally), Arc::clone(&presence), Arc::clone(&done));
-            move |columns: &crate::columns::Columns| {
-                tally.lock().unwrap_or_else(PoisonError::into_inner).add(project, columns);
-                let mut presence = presence.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(presence) = &mut *presence {
-                    add_presence(presence, columns);
-                }
-                done.fetch_add(columns.len() as u64, Ordering::Relaxed);
+        let mut presence = without.is_none().then(|| Builder::new(span(&places), zones));
+        let done = Cell::new(0);
+        let mut watch = |columns: &Columns| {
+            tally.add(self.project, columns);
+            if let Some(presence) = &mut presence {
+                add_presence(presence, columns);
             }
+            done.set(done.get() + columns.len() as u64);
         };
         let output = Output {
             week: name,
@@ -199,19 +196,20 @@ impl Load<'_> {
             promoted: promoted.to_vec(),
             has_ids: true,
             link_epoch: self.epoch,
-            watch: Some(Box::new(watch)),
+            watch: Some(&mut watch),
+            // One more than processors, because they are appended in order and the next may not be ready.
+            encoders: (self.threads + 1).min(ENCODERS_MAX),
         };
         let cursors = places.into_iter().map(|place| self.cursor(place, without.clone())).collect();
-        let progress = std::cell::RefCell::new(progress);
+        let progress = RefCell::new(progress);
         let each = || {
             keeper.give_way()?;
             self.check_room()?;
-            let told = progress.borrow_mut()(done.load(Ordering::Relaxed));
+            let told = progress.borrow_mut()(done.get());
             if told.is_break() { Err(FlushError::Closed) } else { Ok(()) }
         };
         let meta = keeper.write_segment(output, cursors, &Rewrite::default(), &each)?;
-        let mut presence = presence.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(meta), Some(made)) = (&meta, presence.take().map(Builder::finish)) {
+        if let (Some(meta), Some(made)) = (&meta, presence.map(Builder::finish)) {
             keeper.open(meta)?.keep_presence(made, zones);
         }
         Ok((meta, rows))

@@ -110,6 +110,8 @@ pub(super) fn properties(
         .set_column_dictionary_enabled(column("event_id"), false)
         .set_column_encoding(column("event_id"), Encoding::PLAIN)
         .set_column_compression(column("event_id"), Compression::UNCOMPRESSED)
+        // No row is without, and in order of persons every group has ids of all days.
+        .set_column_statistics_enabled(column("event_id"), EnabledStatistics::None)
         // Ids at random: nothing repeats in them, and unpacking would be most of what reading them costs.
         .set_column_compression(column("session"), Compression::UNCOMPRESSED)
         // One number per page load, in a row: a dictionary would cost its codes on top.

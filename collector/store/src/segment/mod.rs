@@ -44,7 +44,6 @@ use parquet::file::statistics::Statistics;
 pub(crate) use batches::SegmentBatches;
 pub(crate) use cache::{ColumnCache, Reading};
 pub(crate) use check::Checked;
-pub(crate) use encode::Watch;
 use file::SharedFile;
 pub(crate) use group::GroupBuilder;
 use info::{INFO_KEY, SEGMENT_VERSION};
@@ -52,7 +51,7 @@ pub(crate) use info::{Info, PromotedKind, promote};
 use packed::Decoded;
 use pages::Which;
 pub(crate) use rows::SegmentRows;
-pub(crate) use write::{NewSegment, SegmentWriter, io_error};
+pub(crate) use write::{NewSegment, SegmentWriter, Watch, io_error};
 
 use crate::block::{Block, Bounds, Column, ColumnKey, Having, Property, TextColumn, Values};
 use crate::catalog::SegmentMeta;

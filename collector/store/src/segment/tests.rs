@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{ColumnCache, NewSegment, PromotedKind, Segment, SegmentWriter};
 use crate::block::{Column, ColumnKey, Having, Property, Runs, session_number};
-use crate::catalog::SegmentId;
+use crate::catalog::{SegmentId, SegmentMeta};
 use crate::columns::{Coded, Columns, PropertyColumn, Values};
 use crate::disk::Disk;
 use crate::error::ScanError;
@@ -104,6 +104,11 @@ fn write(columns: &Columns) -> Segment {
 }
 
 fn write_cached(columns: &Columns, cache_bytes: usize) -> Segment {
+    let (folders, meta) = written(columns, 0);
+    Segment::open(&folders, meta, &Arc::new(ColumnCache::new(cache_bytes))).unwrap()
+}
+
+fn written(columns: &Columns, encoders: usize) -> (Folders, SegmentMeta) {
     let disk = Arc::new(SimDisk::new());
     let folders = Folders::new(Path::new("/disk"), Arc::clone(&disk) as Arc<dyn Disk>);
     for folder in [&folders.data, &folders.seg, &folders.tmp] {
@@ -125,12 +130,13 @@ fn write_cached(columns: &Columns, cache_bytes: usize) -> Segment {
         group_rows: GROUP_ROWS,
         has_ids: false,
         watch: None,
+        encoders,
     };
     let mut writer = SegmentWriter::create(&folders, new).unwrap();
     let order: Vec<(u32, u32)> = (0..columns.len() as u32).map(|row| (0, row)).collect();
     writer.push(&order, &[columns]).unwrap();
     let meta = writer.finish(&folders).unwrap();
-    Segment::open(&folders, meta, &Arc::new(ColumnCache::new(cache_bytes))).unwrap()
+    (folders, meta)
 }
 
 /// Compare the texts of a column, group by group.
@@ -148,6 +154,19 @@ fn check_texts(segment: &Segment, key: &ColumnKey, want: &Coded) {
         }
     }
     assert_eq!(row, want.codes.len());
+}
+
+#[test]
+fn a_file_is_the_same_on_however_many_threads_it_is_encoded() {
+    let columns = columns(&mut Random::new(11));
+    let file = |encoders| {
+        let (_, meta) = written(&columns, encoders);
+        (meta.bytes, meta.sums)
+    };
+    let here = file(0);
+    for encoders in 1..=5 {
+        assert_eq!(file(encoders), here, "{encoders} threads");
+    }
 }
 
 #[test]

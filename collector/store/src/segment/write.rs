@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
-use super::encode::{Encoding, Watch};
+use super::encode::Encoding;
 use super::group::GroupBuilder;
 use super::info::{INFO_KEY, Info, PromotedKind};
 use crate::catalog::{SegmentId, SegmentMeta};
@@ -19,7 +19,7 @@ use crate::error::FlushError;
 use crate::open::Folders;
 
 /// A segment that is being written.
-pub(crate) struct SegmentWriter {
+pub(crate) struct SegmentWriter<'a> {
     encoding: Encoding,
     unfinished: PathBuf,
     info: Info,
@@ -27,7 +27,11 @@ pub(crate) struct SegmentWriter {
     group: GroupBuilder,
     group_rows: usize,
     last: Option<(u32, u64)>,
+    watch: Option<Watch<'a>>,
 }
+
+/// Sees the rows of every group, in order, before they are encoded.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(&Columns);
 
 /// What a new segment is.
 pub(crate) struct NewSegment<'a> {
@@ -40,19 +44,21 @@ pub(crate) struct NewSegment<'a> {
     pub group_rows: usize,
     /// Whether event ids are written.
     pub has_ids: bool,
-    /// Sees every row group, and has the file encoded beside the thread that brings the rows: for
-    /// imports, which nobody who waits for an answer stands behind.
-    pub watch: Option<Watch>,
+    /// Who wants to see what is written.
+    pub watch: Option<Watch<'a>>,
+    /// Row groups that are encoded at once, beside the thread that brings the rows: for imports, which
+    /// nobody who waits for an answer stands behind. 0: each on that thread.
+    pub encoders: usize,
 }
 
-impl SegmentWriter {
+impl<'a> SegmentWriter<'a> {
     /// Begin a file in `tmp/`.
-    pub(crate) fn create(folders: &Folders, new: NewSegment<'_>) -> Result<Self, FlushError> {
-        let NewSegment { id, week, level, promoted, group_rows, has_ids, watch } = new;
+    pub(crate) fn create(folders: &Folders, new: NewSegment<'a>) -> Result<Self, FlushError> {
+        let NewSegment { id, week, level, promoted, group_rows, has_ids, watch, encoders } = new;
         let unfinished = folders.tmp.join(format!("{}.parquet", id.0));
         let file = folders.disk.create(&unfinished).map_err(io_error(&unfinished))?;
         let info = Info::new(promoted);
-        let encoding = Encoding::start(&unfinished, file, &info, has_ids, watch)?;
+        let encoding = Encoding::new(&unfinished, file, &info, has_ids, encoders);
         let group = GroupBuilder::new(&info);
         let meta = SegmentMeta {
             id,
@@ -73,7 +79,7 @@ impl SegmentWriter {
             link_epoch: 0,
             sums: Arc::default(),
         };
-        Ok(Self { encoding, unfinished, info, meta, group, group_rows, last: None })
+        Ok(Self { encoding, unfinished, info, meta, group, group_rows, last: None, watch })
     }
 
     /// Add rows, each by its source and its row there, in order of [`Columns::sort_key`].
@@ -174,7 +180,11 @@ impl SegmentWriter {
         }
         let group = std::mem::replace(&mut self.group, GroupBuilder::new(&self.info));
         self.info.groups.push(group.describe());
-        self.encoding.push(group.finish(&self.info))
+        let group = group.finish(&self.info);
+        if let Some(watch) = &mut self.watch {
+            watch(&group);
+        }
+        self.encoding.push(group)
     }
 }
 
