@@ -34,7 +34,8 @@ pub enum Ids {
     Hashed,
 }
 
-/// Numbers by 128 bits of a hash of the id, so that a person's second event costs one look-up.
+/// Numbers by 128 bits of a hash of the id, so that a person's second event costs one look-up. Nobody without the
+/// project's key can look for two ids that have the same.
 type Seen = HashMap<[u64; 2], u64>;
 
 /// Of these at most, about 50 MB for users and as much for devices.

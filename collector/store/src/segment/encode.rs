@@ -32,18 +32,20 @@ pub(super) struct Encoding {
     file: Arc<dyn DiskFile>,
     schema: Arc<Schema>,
     has_ids: bool,
-    /// From the first row group on.
-    output: Option<Output>,
     /// Row groups that are encoded beside this thread at once, at most. 0: here.
     threads: usize,
-    beside: VecDeque<JoinHandle<Encoded>>,
+    /// From the first row group on.
+    output: Option<Output>,
 }
 
 /// Where encoded row groups go, and what encodes them.
 struct Output {
     writer: SerializedFileWriter<Summing>,
     columns: ArrowRowGroupWriterFactory,
+    /// Row groups that were begun.
     groups: usize,
+    /// The last of them.
+    beside: VecDeque<JoinHandle<Encoded>>,
 }
 
 type Encoded = Result<Vec<ArrowColumnChunk>, ParquetError>;
@@ -60,91 +62,87 @@ impl Encoding {
         has_ids: bool,
         threads: usize,
     ) -> Self {
-        Self {
-            path: unfinished.to_owned(),
-            file,
-            schema: Arc::new(layout::schema(info, has_ids)),
-            has_ids,
-            output: None,
-            threads,
-            beside: VecDeque::new(),
-        }
+        let schema = Arc::new(layout::schema(info, has_ids));
+        Self { path: unfinished.to_owned(), file, schema, has_ids, threads, output: None }
     }
 
     /// Encode a row group.
     pub(super) fn push(&mut self, group: Columns) -> Result<(), FlushError> {
-        let writers = self.column_writers(&group).map_err(self.in_parquet())?;
-        let (schema, has_ids) = (Arc::clone(&self.schema), self.has_ids);
+        let Self { path, file, schema, has_ids, threads, output } = self;
+        let (in_parquet, has_ids) = (in_parquet(path), *has_ids);
+        let output = match output {
+            Some(output) => output,
+            none => none.insert(Output::begin(file, schema, has_ids, &group).map_err(&in_parquet)?),
+        };
+        let writers = output.column_writers().map_err(&in_parquet)?;
+        let schema = Arc::clone(schema);
         let encode = move || encode(group, &schema, has_ids, writers);
-        if self.threads == 0 {
-            return self.append(encode());
-        }
-        while self.beside.len() >= self.threads {
-            self.append_oldest()?;
-        }
+        let Some(others) = threads.checked_sub(1) else {
+            return output.append(encode()).map_err(in_parquet);
+        };
+        output.join_until(others).map_err(in_parquet)?;
         let thread = std::thread::Builder::new().name("store-encode".to_owned()).spawn(encode);
-        self.beside.push_back(thread.map_err(io_error(&self.path))?);
+        output.beside.push_back(thread.map_err(io_error(path))?);
         Ok(())
     }
 
     /// End the file.
-    pub(super) fn finish(mut self, about: KeyValue) -> Result<Ended, FlushError> {
-        while !self.beside.is_empty() {
-            self.append_oldest()?;
-        }
-        let in_parquet = self.in_parquet();
+    pub(super) fn finish(self, about: KeyValue) -> Result<Ended, FlushError> {
+        let Self { path, file, schema, has_ids, output, .. } = self;
         let end = || {
-            let mut writer = match self.output.take() {
-                Some(output) => output.writer,
-                None => self.output(&Columns::default())?.writer,
+            let mut output = match output {
+                Some(output) => output,
+                None => Output::begin(&file, &schema, has_ids, &Columns::default())?,
             };
-            writer.append_key_value_metadata(about);
-            writer.into_inner()
+            output.join_until(0)?;
+            output.writer.append_key_value_metadata(about);
+            output.writer.into_inner()
         };
-        Ok(end().map_err(in_parquet)?.finish())
+        Ok(end().map_err(in_parquet(&path))?.finish())
     }
+}
 
-    fn append_oldest(&mut self) -> Result<(), FlushError> {
-        let Some(oldest) = self.beside.pop_front() else { return Ok(()) };
-        let encoded = oldest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        self.append(encoded)
-    }
-
-    fn append(&mut self, encoded: Encoded) -> Result<(), FlushError> {
-        let Some(Output { writer, .. }) = &mut self.output else { return Ok(()) };
-        let append = |chunks: Vec<ArrowColumnChunk>| {
-            let mut group = writer.next_row_group()?;
-            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
-            group.close().map(drop)
-        };
-        encoded.and_then(append).map_err(self.in_parquet())
-    }
-
-    fn column_writers(&mut self, group: &Columns) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
-        let mut output = match self.output.take() {
-            Some(output) => output,
-            None => self.output(group)?,
-        };
-        let writers = output.columns.create_column_writers(output.groups);
-        output.groups += 1;
-        self.output = Some(output);
-        writers
-    }
-
-    /// Begin to write, as the first row group decides.
-    fn output(&self, group: &Columns) -> Result<Output, ParquetError> {
-        let blooms = bloom::with_many_texts(group);
-        let properties = layout::properties(&self.schema, self.has_ids, &blooms);
-        let out = Summing::new(Arc::clone(&self.file));
-        let writer = ArrowWriter::try_new(out, Arc::clone(&self.schema), Some(properties))?;
+impl Output {
+    /// The first row group decides how the file is written.
+    fn begin(
+        file: &Arc<dyn DiskFile>,
+        schema: &Arc<Schema>,
+        has_ids: bool,
+        group: &Columns,
+    ) -> Result<Self, ParquetError> {
+        let properties = layout::properties(schema, has_ids, &bloom::with_many_texts(group));
+        let out = Summing::new(Arc::clone(file));
+        let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties))?;
         let (writer, columns) = writer.into_serialized_writer()?;
-        Ok(Output { writer, columns, groups: 0 })
+        Ok(Self { writer, columns, groups: 0, beside: VecDeque::new() })
     }
 
-    fn in_parquet(&self) -> impl FnOnce(ParquetError) -> FlushError + use<> {
-        let path = self.path.clone();
-        move |error| parquet_error(&path, &error)
+    fn column_writers(&mut self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
+        self.groups += 1;
+        self.columns.create_column_writers(self.groups - 1)
     }
+
+    /// Append the oldest ones until no more than so many are left.
+    fn join_until(&mut self, left: usize) -> Result<(), ParquetError> {
+        while self.beside.len() > left
+            && let Some(oldest) = self.beside.pop_front()
+        {
+            let encoded = oldest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            self.append(encoded)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, encoded: Encoded) -> Result<(), ParquetError> {
+        let mut group = self.writer.next_row_group()?;
+        encoded?.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+        group.close().map(drop)
+    }
+}
+
+fn in_parquet(path: &Path) -> impl Fn(ParquetError) -> FlushError + use<> {
+    let path = path.to_owned();
+    move |error| parquet_error(&path, &error)
 }
 
 /// The column chunks of a row group. No column has more than one: none is nested.
