@@ -103,6 +103,8 @@
     working.addEventListener("click", (event) => {
       if (!event.target.closest("[data-cancel]")) return;
       event.preventDefault();
+      // The click may have ended the edit of a field, which would ask again.
+      clearTimeout(timer);
       asking.abort();
     });
     form.addEventListener("submit", (event) => {
