@@ -387,6 +387,20 @@ mod tests {
             for cut in 0..bytes.len().min(64) {
                 prop_assert!(decode(&bytes[..cut]).is_none());
             }
+            // Blocks of some of the rows give back those.
+            let row_of = |columns: &Columns, row| {
+                let mut props = String::new();
+                columns.push_props(row, &mut props);
+                format!("{:?}", columns.row(row, &props).to_row())
+            };
+            let middle = columns.len() / 2;
+            for rows in [0..middle, middle..columns.len()] {
+                let part = decode(&encode(&columns, rows.clone())).unwrap();
+                prop_assert_eq!(part.len(), rows.len());
+                for (at, row) in rows.enumerate() {
+                    prop_assert_eq!(row_of(&part, at), row_of(&columns, row));
+                }
+            }
         }
     }
 }

@@ -20,9 +20,9 @@
 //! later find the segments by their epoch, as they find all others. A row that joins a device to a
 //! person is left to the log, where links come from, once the segments are real (`people`).
 //!
-//! **Memory.** All chunks together hold `memtable_bytes`, and each thread [`PIECE_ROWS`] rows of its own once more while
-//! it sorts them; ids `dedupe_ids`; a merge holds one block of at
-//! most [`RUNS_MAX`] runs, a row group, and one more for each thread that encodes.
+//! **Memory.** All chunks together hold `memtable_bytes`, and each thread [`PIECE_ROWS`] rows of its own
+//! once more while it sorts them; ids `dedupe_ids`; a merge holds one block of at most [`RUNS_MAX`] runs,
+//! a row group, and one more for each thread that encodes.
 //!
 //! Deliberately elsewhere: what a file says (`bulk` in the collector).
 

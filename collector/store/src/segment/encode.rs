@@ -134,8 +134,9 @@ impl Output {
     }
 
     fn append(&mut self, encoded: Encoded) -> Result<(), ParquetError> {
+        let chunks = encoded?;
         let mut group = self.writer.next_row_group()?;
-        encoded?.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+        chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
         group.close().map(drop)
     }
 }
