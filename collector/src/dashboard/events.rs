@@ -7,9 +7,7 @@
 //!
 //! Deliberately elsewhere: finding the events (`query::events`), filters (`build`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -18,13 +16,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
-use tallymark_store::{Progress, Schema};
-use tokio::time::timeout;
+use tallymark_store::{EventSchema, Progress, Schema};
 use url::form_urlencoded;
 
 use super::ask::sentence;
 use super::build::asked::{host, quoted};
-use super::build::form::{OPERATORS, Rows};
+use super::build::form::{BUILT_IN, OPERATORS, Rows};
 use super::build::question::Fields;
 use super::build::wait::Wait;
 use super::build::{self, Filter, Seen, rows};
@@ -45,8 +42,6 @@ use crate::query::range::parse_range;
 
 /// Events of a page.
 const PAGE: usize = 50;
-/// A table that comes in this time says which columns are chosen.
-const SOON: Duration = Duration::from_millis(80);
 /// Columns of properties that are shown when nobody chose any.
 const COLUMNS: usize = 4;
 /// Columns on offer: those that are sent most.
@@ -174,12 +169,13 @@ async fn page(
         progress: Arc::clone(&progress),
     };
     let cancel = fields.with(&[("part", "form")]);
-    let page = |head: &[String], answer: String| Page {
+    let head = head(&fields, &schema);
+    let page = |answer: String| Page {
         shell: Shell::within(app, caller, project, Place::Events),
         event: fields.get("event").unwrap_or_default().to_owned(),
         person: fields.get("person").unwrap_or_default().to_owned(),
         filters: build::filters_of(&fields),
-        columns: columns(head, &schema),
+        columns: columns(&head, &schema),
         events: build::events(&schema),
         props: build::props(&schema),
         period,
@@ -187,33 +183,39 @@ async fn page(
         answer,
     };
     if part == "form" {
-        let cancelled = asking.cancelled();
-        return Ok(show(StatusCode::OK, &page(&cancelled.head, cancelled.to_string())));
+        return Ok(show(StatusCode::OK, &page(asking.cancelled().to_string())));
     }
-    let mut asking = Box::pin(asking.shown());
-    // A page that comes at once has its columns chosen as its table has them.
-    let soon = timeout(SOON, &mut asking).await;
-    if let Ok(answer) = soon {
-        let answer = answer?;
-        return Ok(match part == "answer" {
-            true => show(StatusCode::OK, &answer),
-            false => show(StatusCode::OK, &page(&answer.head, answer.to_string())),
-        });
-    }
-    let asking =
-        async move { asking.await.unwrap_or_else(|error| Shown::failed(&error)).to_string() };
+    let asking = async move {
+        asking.shown().await.unwrap_or_else(|error| Shown::failed(&error)).to_string()
+    };
     let wait = Wait { asking, progress, cancel };
     if part == "answer" {
         return Ok(wait.alone().await);
     }
-    let chosen = chosen(&fields);
-    Ok(wait.within(|answer| page(&chosen, answer)).await)
+    Ok(wait.within(page).await)
 }
 
-/// The properties that the address chose as columns.
-fn chosen(fields: &Fields) -> Vec<String> {
-    let named = fields.all("col").into_iter().filter(|name| !name.is_empty());
-    named.map(str::to_owned).collect()
+/// The properties that are columns: those that the address chose, or else the usual ones.
+fn head(fields: &Fields, schema: &Schema) -> Vec<String> {
+    let chosen: Vec<String> = fields.all("col").into_iter().map(str::to_owned).collect();
+    if chosen.iter().any(|name| !name.is_empty()) {
+        return chosen.into_iter().filter(|name| !name.is_empty()).collect();
+    }
+    usual(fields.get("event"), schema)
+}
+
+/// What at least half of such events were sent with, the most frequent first, then what is known of every event of a
+/// page; where no page sends any, what fewer were sent with.
+fn usual(event: Option<&str>, schema: &Schema) -> Vec<String> {
+    let of = |(name, of): (&String, &EventSchema)| {
+        if event.is_none_or(|event| event == name) { of.count } else { 0 }
+    };
+    let events: u64 = schema.events.iter().map(of).sum();
+    let sent = build::sent(schema, event).into_iter();
+    let (most, others): (Vec<_>, Vec<_>) = sent.partition(|(_, count)| count * 2 >= events);
+    let others = if schema.events.contains_key("$pageview") { Vec::new() } else { others };
+    let sent = most.into_iter().chain(others).map(|(name, _)| name);
+    sent.chain(BUILT_IN).take(COLUMNS).map(str::to_owned).collect()
 }
 
 /// Columns to choose from, the chosen ones first.
@@ -239,7 +241,7 @@ impl Asking {
     fn blank(&self) -> Shown {
         Shown {
             complaint: self.complaint.clone(),
-            head: chosen(&self.fields),
+            head: head(&self.fields, &self.schema),
             rows: Vec::new(),
             words: Words {
                 title: t("No events here").to_owned(),
@@ -335,9 +337,6 @@ impl Shown {
     fn fill(&mut self, page: Found, slug: &str, tz: &TimeZone, fields: &Fields) {
         let all: Vec<(EventView, Map<String, Value>)> =
             page.events.into_iter().map(with_properties).collect();
-        if self.head.is_empty() {
-            self.head = usual(&all);
-        }
         let mut day = None;
         let line = |(event, properties): &(EventView, Map<String, Value>)| {
             let at = Timestamp::from_millisecond(event.at).unwrap_or_default().to_zoned(tz.clone());
@@ -368,17 +367,6 @@ fn with_properties(event: EventView) -> (EventView, Map<String, Value>) {
     (event, all)
 }
 
-/// The properties that most of these events have, the most frequent first.
-fn usual(events: &[(EventView, Map<String, Value>)]) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for name in events.iter().flat_map(|(_, properties)| properties.keys()) {
-        *counts.entry(name).or_default() += 1;
-    }
-    let mut all: Vec<(&str, usize)> = counts.into_iter().collect();
-    all.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
-    all.into_iter().take(COLUMNS).map(|(name, _)| name.to_owned()).collect()
-}
-
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -397,4 +385,49 @@ fn curl(app: &App, given: &[(&str, String)]) -> String {
     format!(
         "curl -G {host}/v1/events \\\n  -H \"Authorization: Bearer $TALLYMARK_SECRET_KEY\"{data}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tallymark_store::{SchemaDelta, TypeCounts};
+
+    use super::*;
+
+    type Counts<'a> = &'a [(&'a str, u64)];
+
+    /// So many events of these names, with properties and how many had each.
+    fn schema(seen: &[(&str, u64, Counts<'_>)]) -> Schema {
+        let mut schema = Schema::default();
+        for (event, count, properties) in seen {
+            let delta = |property: Option<&str>, count: u64, types: TypeCounts| SchemaDelta {
+                project: 1,
+                event: (*event).to_owned(),
+                property: property.map(str::to_owned),
+                count,
+                types,
+                last_ms: 0,
+            };
+            schema.add(&delta(None, *count, TypeCounts::default()));
+            for (name, count) in *properties {
+                let types = TypeCounts { texts: *count, ..TypeCounts::default() };
+                schema.add(&delta(Some(name), *count, types));
+            }
+        }
+        schema
+    }
+
+    #[test]
+    fn usual_columns_are_those_that_most_of_such_events_have() {
+        let buy: Counts<'_> = &[("currency", 4), ("coupon", 1), ("value", 4)];
+        let of_pages = schema(&[("$pageview", 9, &[("title", 9)]), ("purchase", 4, buy)]);
+        let usual = |event, schema: &Schema| super::usual(event, schema).join(" ");
+        assert_eq!(usual(Some("purchase"), &of_pages), "currency value country device_type");
+        assert_eq!(usual(None, &of_pages), "title country device_type browser");
+        assert_eq!(usual(Some("never_seen"), &of_pages), "country device_type browser os");
+        let of_servers = schema(&[("job", 9, &[("queue", 3)]), ("purchase", 4, buy)]);
+        assert_eq!(usual(None, &of_servers), "currency value queue coupon");
+        let columns = |fields| head(&Fields::read(fields), &of_pages).join(" ");
+        assert_eq!(columns("event=purchase&col=os&col=&col=coupon"), "os coupon");
+        assert_eq!(columns("event=purchase&col="), "currency value country device_type");
+    }
 }

@@ -240,18 +240,24 @@ test("looking for rare events can be called off, and says so", async () => {
   await page.waitForTimeout(500);
   assert.equal(await page.locator("#answer").getAttribute("aria-busy"), "false");
   assert.ok(await page.locator("#answer table").isVisible(), "what was there stays");
-  await page.goto(`${collector.origin}/p/${project.slug}/events?part=form`);
+  const columns = () => page.locator("[name=col]:checked").evaluateAll((all) => all.map((one) => (one as HTMLInputElement).value));
+  await page.goto(`${collector.origin}/p/${project.slug}/events?event=purchase`);
+  const head = await page.locator("#answer thead th").allTextContents();
+  assert.deepEqual(await columns(), head.slice(-4), "the form says which columns the table has");
+  await page.goto(`${collector.origin}/p/${project.slug}/events?event=purchase&part=form`);
   assert.match((await page.textContent("#answer")) ?? "", /The question was cancelled/);
+  assert.deepEqual(await columns(), head.slice(-4), "whether the table is there or not");
   assert.deepEqual(errors, []);
   await page.context().close();
 });
 
-test("of a page that still comes the newest line of progress is seen, and none beside the answer", async () => {
+test("of a page that still comes the newest line of progress is seen, none beside the answer, and no half of that", async () => {
   const whole = await (await browser.newContext({ storageState: state })).request.get(`${collector.origin}/p/${project.slug}?part=form`);
   const [before = "", after = ""] = (await whole.text()).split(/<div class="card empty">.*?<\/div>/s);
   assert.ok(after.includes("</main>"));
   const line = readFileSync(join(ROOT, "collector", "templates", "progress.html"), "utf8");
-  let rest = () => {};
+  const [half, rest] = ["<section>Three of three</section>", `<section>All of it</section><i id="whole" hidden></i>${after}`];
+  let send = (_: string) => {};
   const slow = createServer(async ({ url }, response) => {
     if (url !== "/") {
       const asset = await fetch(collector.origin + url);
@@ -259,8 +265,8 @@ test("of a page that still comes the newest line of progress is seen, and none b
       return response.end(Buffer.from(await asset.arrayBuffer()));
     }
     response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
-    response.write(before + line.replaceAll("{{ words }}", "One of three") + line.replaceAll("{{ words }}", "Two of three"));
-    rest = () => response.end(`<section>Three of three</section>${after}`);
+    response.write(before + '<i id="begun" hidden></i>' + line.replaceAll("{{ words }}", "One of three") + line.replaceAll("{{ words }}", "Two of three"));
+    send = (text) => (text === rest ? response.end(text) : response.write(text));
   });
   await new Promise<void>((done) => slow.listen(0, "127.0.0.1", done));
   const page = await (await browser.newContext()).newPage();
@@ -271,7 +277,11 @@ test("of a page that still comes the newest line of progress is seen, and none b
     // Until the style sheet is there both are seen.
     await page.getByText("One of three").waitFor({ state: "hidden" });
     assert.deepEqual(await seen(), ["Two of three"]);
-    rest();
+    await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
+    send(half);
+    await page.getByText("Three of three").waitFor({ state: "attached" });
+    assert.ok(!(await page.getByText("Three of three").isVisible()), "half of an answer");
+    send(rest);
     await page.getByText("Three of three").waitFor();
     await page.waitForLoadState();
     assert.deepEqual(await seen(), []);

@@ -111,7 +111,8 @@ const MADE = `(root) => {
   const acts = [];
   const words = [root.body?.textContent ?? ""];
   for (const element of root.querySelectorAll("*")) {
-    elements.add((element.parentElement?.localName ?? "") + " > " + named(element));
+    // Whether an answer was waited for is a matter of the moment; what stands in it is looked at all the same.
+    if (!element.closest("#begun, #whole, .progress")) elements.add((element.parentElement?.localName ?? "") + " > " + named(element));
     if (element.localName === "script" && (element.textContent || !element.src)) acts.push(element.outerHTML);
     if (element.hasAttribute("hacked") || /hacked/.test(element.localName)) acts.push(element.outerHTML.slice(0, 200));
     for (const { name, value } of element.attributes) {

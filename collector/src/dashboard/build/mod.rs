@@ -374,15 +374,21 @@ pub fn events(schema: &Schema) -> Vec<Seen> {
 /// Names on offer: more would make a page of a careless project heavy. Others can be typed.
 const OFFERED_MAX: usize = 300;
 
-/// The properties that were seen, the most frequent first, and what every event has.
-pub fn props(schema: &Schema) -> Vec<Seen> {
+/// The properties that were seen with an event, or with any, and how often, the most frequent first.
+pub fn sent<'a>(schema: &'a Schema, event: Option<&str>) -> Vec<(&'a str, u64)> {
     let mut counts: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
-    for (name, property) in schema.events.values().flat_map(|event| &event.properties) {
+    let of = schema.events.iter().filter(|(name, _)| event.is_none_or(|event| event == *name));
+    for (name, property) in of.flat_map(|(_, event)| &event.properties) {
         *counts.entry(name).or_default() += property.types.total();
     }
     let mut all: Vec<(&str, u64)> = counts.into_iter().collect();
     all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    let seen = all.into_iter().take(OFFERED_MAX).map(|(name, count)| Seen {
+    all
+}
+
+/// The properties that were seen, the most frequent first, and what every event has.
+pub fn props(schema: &Schema) -> Vec<Seen> {
+    let seen = sent(schema, None).into_iter().take(OFFERED_MAX).map(|(name, count)| Seen {
         name: name.to_owned(),
         words: format::counted(count, "event", "events"),
     });

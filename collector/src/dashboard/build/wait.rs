@@ -2,7 +2,7 @@
 //!
 //! In: an answer at work and its progress. Out: a page. An answer that comes soon stands in it as if nobody had waited;
 //! otherwise the page is sent without it, then one line of progress after the other, then the answer, and then the rest
-//! of the page. The style sheet shows the last of them, so this needs no script.
+//! of the page. The style sheet shows the last of them, and the answer when it is whole, so this needs no script.
 //!
 //! Invariant: whoever goes away, by the link in the line, another page or a closed window, closes the connection;
 //! with it goes the stream, with the stream the answer at work, and that ends the scan.
@@ -34,6 +34,11 @@ const SAID_EVERY: Duration = Duration::from_millis(250);
 
 /// Stands where the answer comes; no text that anybody typed is printed with a bare `<`.
 const HERE: &str = "<!--answer-->";
+/// Stands before an answer that comes later. Browsers draw nothing of a page before they have this, or all of it: half
+/// of a head has its parts elsewhere.
+const BEGUN: &str = r#"<i id="begun" hidden></i>"#;
+/// Stands behind such an answer, which is not drawn before: half of a table has other columns.
+const WHOLE: &str = r#"<i id="whole" hidden></i>"#;
 
 /// How far it is.
 #[derive(Template)]
@@ -93,8 +98,8 @@ impl<F: Future<Output = String> + Send + 'static> Wait<F> {
         };
         let (before, after) = page.split_once(HERE).unwrap_or((&page, ""));
         let working = Working { asking, progress: self.progress, cancel: self.cancel };
-        let mut response =
-            working.sent(before.to_owned(), after.to_owned(), SAID_AFTER - PAGE_AFTER);
+        let (before, after) = (format!("{before}{BEGUN}"), format!("{WHOLE}{after}"));
+        let mut response = working.sent(before, after, SAID_AFTER - PAGE_AFTER);
         *response.status_mut() = status;
         response
     }
@@ -247,7 +252,7 @@ mod tests {
         assert!(page.headers().contains_key("content-security-policy"));
         let mut body = page.into_body().into_data_stream();
         let first = body.next().await.unwrap().unwrap();
-        assert_eq!(&*first, b"<main>", "before the answer");
+        assert_eq!(&*first, b"<main><i id=\"begun\" hidden></i>", "before the answer");
         let second = body.next().await.unwrap().unwrap();
         let second = String::from_utf8(second.to_vec()).unwrap();
         assert!(second.contains("value=\"0\""), "{second}");
@@ -258,7 +263,7 @@ mod tests {
         }
         assert_eq!(rest.matches("<progress").count(), 1, "the same is said once: {rest}");
         assert!(rest.contains("value=\"100\""), "{rest}");
-        assert!(rest.ends_with("<b>42</b></main>"), "{rest}");
+        assert!(rest.ends_with("<b>42</b><i id=\"whole\" hidden></i></main>"), "{rest}");
     }
 
     #[tokio::test]
