@@ -53,6 +53,43 @@ impl SettingValue for Memory {
     }
 }
 
+/// How much is read before anybody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// What the store finds usual.
+    Auto,
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl Ahead {
+    /// In bytes, if somebody said so.
+    pub fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Auto => None,
+            Self::Bytes(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl SettingValue for Ahead {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.trim() == "auto" {
+            return Ok(Self::Auto);
+        }
+        let bytes = u64::parse(text).map(Self::Bytes);
+        bytes.map_err(|_| format!("{text:?} is neither a number of bytes nor auto"))
+    }
+
+    fn show(&self) -> String {
+        self.bytes().map_or_else(|| "auto".to_owned(), |bytes| bytes.to_string())
+    }
+
+    fn number(&self) -> u64 {
+        self.bytes().unwrap_or_default()
+    }
+}
+
 /// What is taken for the memory of a machine that does not say.
 const UNKNOWN: u64 = 4 << 30;
 
@@ -89,6 +126,21 @@ mod tests {
         let got = Memory::parse(text);
         match want {
             Ok(want) => assert_eq!(got, Ok(want)),
+            Err(part) => assert!(got.unwrap_err().contains(part)),
+        }
+    }
+
+    #[rstest]
+    #[case::usual(" auto ", Ok(Ahead::Auto))]
+    #[case::bytes("1_000", Ok(Ahead::Bytes(1000)))]
+    #[case::a_share("25%", Err("25%"))]
+    fn what_is_read_ahead_is_bytes_or_auto(#[case] text: &str, #[case] want: Result<Ahead, &str>) {
+        let got = Ahead::parse(text);
+        match want {
+            Ok(want) => {
+                assert_eq!(Ahead::parse(&want.show()), Ok(want));
+                assert_eq!(got, Ok(want));
+            }
             Err(part) => assert!(got.unwrap_err().contains(part)),
         }
     }

@@ -15,7 +15,7 @@ mod memory;
 mod value;
 
 pub use load::{Loaded, Origin, Sources, load};
-pub use memory::{Memory, machine_bytes};
+pub use memory::{Ahead, Memory, machine_bytes};
 pub use value::{Credential, LogFormat, MetricsPrefix, NetList, Secret, SettingValue};
 
 use std::net::SocketAddr;
@@ -221,8 +221,9 @@ settings! {
     /// keeps none. Ten bytes an event are plenty.
     cache_bytes: Memory = "25%", 0 ..= 1_099_511_627_776;
     /// How much of the cache a start fills by itself with what nearly every question reads, the newest
-    /// first, in bytes; 0 leaves it to the first questions.
-    warm_bytes: u64 = "318767104", 0 ..= 1_099_511_627_776;
+    /// first, in bytes; 0 leaves it to the first questions. `auto`: 304 MiB, or three bytes for each stored
+    /// event where that is more.
+    warm_bytes: Ahead = "auto", 0 ..= 1_099_511_627_776;
     /// Days after its receipt in which a resend of an event is recognised for certain; then its id, the
     /// largest part of a stored event, is dropped. 0 drops ids with the next merge.
     dedupe_days: u32 = "31", 0 ..= 36_500;

@@ -53,8 +53,8 @@ pub struct StoreOptions {
     pub moved_bytes: usize,
     /// Bytes of decoded columns kept between questions; 0 keeps nothing.
     pub cache_bytes: usize,
-    /// How many of those a start fills before anybody asks.
-    pub warm_bytes: usize,
+    /// How many of those a start fills before anybody asks. `None`: what is usual for so many rows.
+    pub warm_bytes: Option<usize>,
     /// Bytes that one question may hold beside the cache: values of a breakdown, figures, lists for
     /// medians. One that needs more is given up.
     pub question_bytes: usize,
@@ -139,7 +139,7 @@ impl StoreOptions {
             links_max: 1_800_000,
             moved_bytes: 32 << 20,
             cache_bytes: 768 << 20,
-            warm_bytes: 304 << 20,
+            warm_bytes: None,
             question_bytes: 256 << 20,
             zones: Zones::new(|_| "UTC".into()),
             retention: Retention::default(),

@@ -129,7 +129,7 @@ mod tests {
     /// persons and one on a page that one person saw.
     fn world() -> World {
         let options = StoreOptions {
-            warm_bytes: 1 << 20,
+            warm_bytes: Some(1 << 20),
             cache_bytes: 1 << 20,
             group_rows: EVENTS as usize,
             ..small_options()

@@ -2,7 +2,7 @@
 //!
 //! In: the segments that a start finds, the newest first, because most questions are about the last
 //! days, and what was asked for before it (`recall`). Out: in the cache, up to
-//! `StoreOptions::warm_bytes`, what nearly every question reads: who did what on which day, and whose rows
+//! `StoreOptions::warm_bytes`, by default more for more rows, what nearly every question reads: who did what on which day, and whose rows
 //! are where, their events, properties that are small because neighbours have the same, what the codes of
 //! other texts stand for, rows that few have and that were asked for before, properties that have few texts,
 //! and times. Then, where there is room left, other properties, the smallest first. So the first question
@@ -15,10 +15,15 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::block::{Block, ColumnKey};
+use crate::options::StoreOptions;
 use crate::presence;
 use crate::recall;
 use crate::segment::Segment;
 use crate::shared::Shared;
+
+/// What is usual: with 100 million rows a process has 400 MiB then, and three bytes a row are the same of more rows.
+const USUAL_BYTES: u64 = 304 << 20;
+const USUAL_ROW_BYTES: u64 = 3;
 
 /// Days are as small as this part of what is read, at most.
 const DAYS: u64 = 4;
@@ -29,7 +34,8 @@ const RARE: u64 = 4;
 /// Read until there is enough, or the store closes. `known` was asked for before.
 pub(crate) fn run(shared: &Shared, known: &[recall::Set]) {
     let mut segments: Vec<Arc<Segment>> = shared.live().segments.to_vec();
-    let most = shared.options.warm_bytes.min(shared.options.cache_bytes) as u64;
+    let rows = segments.iter().map(|segment| segment.meta().rows).sum();
+    let most = bytes_max(&shared.options, rows);
     presence::warm(shared, &segments, || {
         shared.cache.bytes() >= most / DAYS || shared.live().closing
     });
@@ -73,17 +79,24 @@ pub(crate) fn run(shared: &Shared, known: &[recall::Set]) {
         && later.iter().all(|(blocks, _, others)| read_all(blocks, others));
 }
 
+/// Bytes that a start reads at most, with so many rows stored.
+fn bytes_max(options: &StoreOptions, rows: u64) -> u64 {
+    let usual = || USUAL_BYTES.max(rows.saturating_mul(USUAL_ROW_BYTES));
+    let most = options.warm_bytes.map_or_else(usual, |bytes| bytes as u64);
+    most.min(options.cache_bytes as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::faults::{Random, Source, World, small_options};
-    use crate::options::StoreOptions;
     use crate::row::Row;
     use serde_json::json;
     use tallymark_analysis::{Context, compile};
 
     /// A store that was started with rows in a file, and so much room.
     fn started(warm_bytes: usize, cache_bytes: usize) -> World {
+        let warm_bytes = Some(warm_bytes);
         let mut world = World::with(StoreOptions { warm_bytes, cache_bytes, ..small_options() });
         let (mut random, source) = (Random::new(7), Source::default());
         let rows = (0..200).map(|_| source.row(&mut random)).collect();
@@ -166,5 +179,16 @@ mod tests {
         let some = warmed(500, 1 << 20);
         assert!((500..all).contains(&some), "{some}");
         assert_eq!((warmed(0, 1 << 20), warmed(1 << 20, 0)), (0, 0));
+    }
+
+    #[test]
+    fn of_more_rows_a_start_reads_more_unless_it_is_told_how_much() {
+        let mut options = StoreOptions { cache_bytes: 2 << 30, ..small_options() };
+        options.warm_bytes = None;
+        assert_eq!([0, 100_000_000].map(|rows| bytes_max(&options, rows)), [304 << 20; 2]);
+        assert_eq!(bytes_max(&options, 300_000_000), 900_000_000);
+        assert_eq!(bytes_max(&options, u64::MAX), 2 << 30, "what the cache may hold");
+        options.warm_bytes = Some(7);
+        assert_eq!(bytes_max(&options, 300_000_000), 7);
     }
 }
