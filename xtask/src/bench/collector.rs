@@ -70,14 +70,14 @@ impl Collector {
 
     /// Wait until a start has read what it reads by itself; how long that took.
     pub fn settle(&self) -> anyhow::Result<Duration> {
-        /// So long nothing grows.
+        /// So long nothing grows, nor is read: of rows that few have much is read and little kept.
         const STILL: Duration = Duration::from_millis(500);
         let from = Instant::now();
-        let (mut most, mut since) = (0, from);
+        let (mut most, mut since) = ([0; 2], from);
         while since.elapsed() < STILL {
-            let resident = self.resident_bytes()?;
-            if resident > most + (1 << 20) {
-                (most, since) = (resident, Instant::now());
+            let now = [self.resident_bytes()?, self.bytes_read()?];
+            if now.iter().zip(most).any(|(now, most)| *now > most + (1 << 20)) {
+                (most, since) = (now, Instant::now());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
