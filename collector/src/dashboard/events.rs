@@ -197,9 +197,10 @@ async fn page(
 
 /// The properties that are columns: those that the address chose, or else the usual ones.
 fn head(fields: &Fields, schema: &Schema) -> Vec<String> {
-    let chosen: Vec<String> = fields.all("col").into_iter().map(str::to_owned).collect();
-    if chosen.iter().any(|name| !name.is_empty()) {
-        return chosen.into_iter().filter(|name| !name.is_empty()).collect();
+    let named = fields.all("col").into_iter().filter(|name| !name.is_empty());
+    let chosen: Vec<String> = named.map(str::to_owned).collect();
+    if !chosen.is_empty() {
+        return chosen;
     }
     usual(fields.get("event"), schema)
 }

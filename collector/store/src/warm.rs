@@ -2,8 +2,8 @@
 //!
 //! In: the segments that a start finds, the newest first, because most questions are about the last
 //! days, and what was asked for before it (`recall`). Out: in the cache, up to
-//! `StoreOptions::warm_bytes`, by default more for more rows, what nearly every question reads: who did what on which day, and whose rows
-//! are where, their events, properties that are small because neighbours have the same, what the codes of
+//! `StoreOptions::warm_bytes`, by default more for more rows, what nearly every question reads: who did
+//! what on which day, and whose rows are where, their events, properties that are small because neighbours have the same, what the codes of
 //! other texts stand for, rows that few have and that were asked for before, properties that have few texts,
 //! and times. Then, where there is room left, other properties, the smallest first. So the first question
 //! after a restart does not wait for all of that.

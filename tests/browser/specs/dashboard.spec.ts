@@ -281,6 +281,7 @@ test("of a page that still comes the newest line of progress is seen, none besid
     send(half);
     await page.getByText("Three of three").waitFor({ state: "attached" });
     assert.ok(!(await page.getByText("Three of three").isVisible()), "half of an answer");
+    assert.deepEqual(await seen(), ["Two of three"], "until it is whole");
     send(rest);
     await page.getByText("Three of three").waitFor();
     await page.waitForLoadState();

@@ -7,11 +7,13 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 
 import { figure } from "../support/amounts.ts";
 import { ATTACKS, Attacker } from "../support/attacks.ts";
+import { ROOT } from "../support/bench.ts";
 import { launch } from "../support/browser.ts";
 import { Collector } from "../support/collector.ts";
 import { ask, EXPERIMENT, Pages, unseen, type Shown } from "../support/pages.ts";
@@ -111,8 +113,8 @@ const MADE = `(root) => {
   const acts = [];
   const words = [root.body?.textContent ?? ""];
   for (const element of root.querySelectorAll("*")) {
-    // Whether an answer was waited for is a matter of the moment; what stands in it is looked at all the same.
-    if (!element.closest("#begun, #whole, .progress")) elements.add((element.parentElement?.localName ?? "") + " > " + named(element));
+    // Whether an answer was waited for is a matter of the moment; what stands in a line of progress is not.
+    if (!element.matches("i#begun[hidden], i#whole[hidden], p.progress")) elements.add((element.parentElement?.localName ?? "") + " > " + named(element));
     if (element.localName === "script" && (element.textContent || !element.src)) acts.push(element.outerHTML);
     if (element.hasAttribute("hacked") || /hacked/.test(element.localName)) acts.push(element.outerHTML.slice(0, 200));
     for (const { name, value } of element.attributes) {
@@ -155,6 +157,9 @@ async function watch(page: Page): Promise<string[]> {
   return seen;
 }
 
+/** A line of progress, as any page may have it. */
+const PROGRESS = readFileSync(join(ROOT, "collector", "templates", "progress.html"), "utf8");
+
 /** Where a page may forget to escape. */
 const FORGOTTEN = [
   (text: string) => `<p>${text}</p>`,
@@ -190,6 +195,8 @@ test("34: on no page does an attack run or make an element, and it can be read",
   const [page, other] = await Promise.all([hostile.look({ bypassCSP: true }), plain.look()]);
   const seen = await watch(page);
   const wrong: string[] = [];
+  await other.goto(`${plain.collector.origin}/signin`);
+  const waiting = (await parsed(other, PROGRESS)).elements;
   const read = new Set<number>();
   const unread = new Set(attacker.said.keys());
   for (const [at, shown] of hostile.all.entries()) {
@@ -197,7 +204,7 @@ test("34: on no page does an attack run or make an element, and it can be read",
     wrong.push(...(await hostile.open(page, shown)).wrong);
     wrong.push(...(await plain.open(other, plain.all[at] as Shown)).wrong);
     const [now, usual] = [await made(page), await made(other)];
-    const known = new Set(usual.elements);
+    const known = new Set([...usual.elements, ...waiting]);
     wrong.push(...now.elements.filter((element) => !known.has(element)).map((element) => `${name} has ${element}`));
     wrong.push(...now.acts.map((act) => `${name}: ${act}`), ...seen.splice(0).map((what) => `${name}: ${what}`));
     ATTACKS.forEach((attack, nr) => now.words.includes(attack) && read.add(nr));
